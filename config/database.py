@@ -1,0 +1,116 @@
+"""Connections to PostgreSQL: the pool, single connections for listeners, and the one place that names its troubles."""
+
+import asyncio
+import contextlib
+import json
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import asyncpg
+
+from config.errors import ConfigurationError, ServiceUnreachable
+from config.sections import DatabaseSettings
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+else:
+    Pool = asyncpg.Pool
+    Connection = asyncpg.Connection
+
+# What a database that is away, restarting, full or out of connections looks like: the same call may succeed later.
+UNREACHABLE: tuple[type[BaseException], ...] = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.PostgresSystemError,
+)
+_REFUSED: tuple[type[BaseException], ...] = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+)
+
+
+@contextlib.contextmanager
+def database_troubles() -> Iterator[None]:
+    """Translate asyncpg's troubles: unreachable → ServiceUnreachable, login refused → ConfigurationError.
+
+    The texts are our own: asyncpg's may hold a row, a host or a password.
+    """
+    try:
+        yield
+    except _REFUSED as error:
+        message = f"the database refuses this login ({type(error).__name__}): see SFTP_GATEWAY_DATABASE__URL"
+        raise ConfigurationError(message) from None
+    except (ssl.SSLError, asyncpg.exceptions.ClientConfigurationError) as error:
+        message = f"no secure connection to the database ({type(error).__name__}): see sslmode in SFTP_GATEWAY_DATABASE__URL"
+        raise ConfigurationError(message) from None
+    except UNREACHABLE as error:
+        message = f"the database can't be reached ({type(error).__name__}): see SFTP_GATEWAY_DATABASE__URL"
+        raise ServiceUnreachable(message) from None
+
+
+async def connect(settings: DatabaseSettings) -> "asyncpg.Connection[asyncpg.Record]":
+    """One connection of its own, for a listener, a queue or a migration: no time-out on its statements."""
+    with database_troubles(), _readable_url():
+        return await asyncpg.connect(settings.url.get_secret_value(), timeout=settings.connect_timeout)
+
+
+@contextlib.asynccontextmanager
+async def open_pool(settings: DatabaseSettings, *, name: str) -> AsyncIterator[Pool]:
+    """A pool whose connections announce themselves as `sftp-gateway <name>`. Nothing is asked of the server yet."""
+    with _readable_url():
+        pool = asyncpg.create_pool(
+            settings.url.get_secret_value(),
+            min_size=0,
+            max_size=settings.pool_size,
+            timeout=settings.connect_timeout,
+            command_timeout=settings.command_timeout,
+            server_settings={"application_name": f"sftp-gateway {name}"},
+        )
+    with database_troubles():
+        _ = await pool
+    try:
+        yield pool
+    finally:
+        try:
+            await asyncio.wait_for(pool.close(), timeout=5)
+        except TimeoutError:
+            pool.terminate()
+
+
+@contextlib.contextmanager
+def _readable_url() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, asyncpg.exceptions.ClientConfigurationError):
+        message = (
+            "SFTP_GATEWAY_DATABASE__URL is not of the form postgresql://user:password@host:port/database"
+        )
+        raise ConfigurationError(message) from None
+
+
+def affected(status: str) -> int:
+    """How many rows a statement changed, from its command tag, such as `UPDATE 1`."""
+    return int(status.rsplit(" ", 1)[-1])
+
+
+def json_object(value: Any) -> dict[str, Any]:
+    """A jsonb column's object: asyncpg hands jsonb over as text."""
+    loaded = json.loads(value)
+    assert isinstance(loaded, dict)  # noqa: S101 - our own columns hold objects
+    return loaded

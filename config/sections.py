@@ -1,0 +1,292 @@
+"""The sections of the settings, one model each. Every field says what it is for: the reference in docs/ is made from here."""
+
+import os
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic_settings import NoDecode
+
+MEBIBYTE = 1024 * 1024
+
+
+def _words(value: object) -> object:
+    """A list given as text, as in an environment variable: words separated by commas or blanks."""
+    return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
+def _check_networks(values: list[str]) -> list[str]:
+    for value in values:
+        try:
+            ip_network(value, strict=False)
+        except ValueError:
+            message = f"{value!r} is not an address or network such as 192.0.2.7 or 192.0.2.0/24"
+            raise ValueError(message) from None
+    return values
+
+
+Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
+Networks = Annotated[list[str], NoDecode, BeforeValidator(_words), AfterValidator(_check_networks)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+def networks(values: list[str]) -> list[IPv4Network | IPv6Network]:
+    """The addresses and networks of a checked setting, ready to ask `address in network`."""
+    return [ip_network(value, strict=False) for value in values]
+
+
+def state_folder() -> Path:
+    """Where this gateway keeps what must outlive it: systemd's `$STATE_DIRECTORY`, else the user's state folder."""
+    if named := os.environ.get("STATE_DIRECTORY"):
+        return Path(named.split(":")[0])
+    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(base).expanduser() / "sftp-gateway"
+
+
+class Section(BaseModel):
+    """A section: unknown names are refused, and nothing changes after the start."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class DatabaseSettings(Section):
+    """PostgreSQL, version 14 or newer: campaigns, keys, uploads, batches, messages, the queue."""
+
+    url: SecretStr = Field(
+        description="postgresql://user:password@host:port/database. Beyond loopback, add sslmode=verify-full.",
+    )
+    pool_size: Count = Field(default=10, description="Connections kept by each process, at most.")
+    connect_timeout: Seconds = Field(default=2, description="Seconds to wait for a connection.")
+    command_timeout: Seconds = Field(
+        default=5, description="Seconds to wait for an answer while a client waits."
+    )
+    allow_plaintext: bool = Field(
+        default=False,
+        description="Accept a database beyond loopback without verified TLS, such as one on a private wire.",
+    )
+
+
+class S3Settings(Section):
+    """The bucket: originals under `originals/`, reports under `validation-reports/`."""
+
+    endpoint_url: str | None = Field(default=None, description="Address of the service; empty for AWS's own.")
+    bucket: str = Field(description="Name of the bucket. It must exist.")
+    region: str = Field(default="ap-southeast-1", description="Region that requests are signed for.")
+    access_key_id: SecretStr | None = Field(
+        default=None, description="Key id; empty for the machine's own role."
+    )
+    secret_access_key: SecretStr | None = Field(default=None, description="The key's secret.")
+    session_token: SecretStr | None = Field(default=None, description="Token of temporary credentials.")
+    connect_timeout: Seconds = Field(default=2, description="Seconds to wait for a connection.")
+    read_timeout: Seconds = Field(default=5, description="Seconds to wait for an answer.")
+    server_side_encryption: Literal["AES256", "aws:kms", "none"] = Field(
+        default="AES256",
+        description="Encryption asked of the service for every object; none only where the bucket does it by itself.",
+    )
+    link_endpoint_url: str | None = Field(
+        default=None,
+        description="Address that agencies reach the service at, for signed links; empty: the same as endpoint_url.",
+    )
+    link_hours: Annotated[int, Field(ge=1, le=168)] = Field(
+        default=72, description="Hours a report's signed link lives; 7 days (168) at most, as S3 allows."
+    )
+    public_base_url: str | None = Field(
+        default=None,
+        description=(
+            "With it a reportURL is <this>/validation-reports/<campaignId>/<name>.csv, unsigned, as in the guide: "
+            "then a front must serve that prefix only, and to agencies only."
+        ),
+    )
+    allow_plaintext: bool = Field(default=False, description="Accept http:// beyond loopback.")
+    allow_temporary_credentials: bool = Field(
+        default=False, description="Accept credentials that expire, although signed links die with them."
+    )
+
+
+class SMTPSettings(Section):
+    """The mail server that takes the notifications."""
+
+    host: str = Field(description="Name or address of the mail server.")
+    port: Port = Field(default=587, description="Its port.")
+    security: Literal["auto", "starttls", "tls", "none"] = Field(
+        default="auto",
+        description="starttls or tls demand it; auto uses STARTTLS where offered and demands it beyond loopback; none: plain.",
+    )
+    sender: str = Field(description="Address that notifications come from.")
+    username: str | None = Field(default=None, description="Login name; empty: no login.")
+    password: SecretStr | None = Field(default=None, description="Login password.")
+    timeout: Seconds = Field(default=15, description="Seconds to wait for each answer of the mail server.")
+    message_id_domain: str | None = Field(
+        default=None, description="Domain in Message-IDs; empty: that of the sender's address."
+    )
+    give_up_hours: Seconds = Field(
+        default=48, description="Hours after which an undeliverable e-mail is given up."
+    )
+
+
+class SFTPSettings(Section):
+    """The SFTP front. Limits are per node and split evenly over its processes."""
+
+    host: str = Field(default="0.0.0.0", description="Address to listen on; :: for both IPv4 and IPv6.")  # noqa: S104 - a server's purpose
+    port: Port = Field(default=22, description="Port to listen on; 0 for any free one.")
+    host_key_dir: Path = Field(
+        default_factory=lambda: state_folder() / "host-keys",
+        description="Folder of the host keys, mode 0700. [$STATE_DIRECTORY/host-keys]",
+    )
+    spool_dir: Path = Field(
+        default_factory=lambda: state_folder() / "spool",
+        description="Folder for uploads in progress, mode 0700. [$STATE_DIRECTORY/spool]",
+    )
+    processes: Count = Field(
+        default=1, description="Front processes on this node, sharing one listening socket."
+    )
+    version_name: str = Field(
+        default="SFTP",
+        pattern=r"^[A-Za-z0-9_.]{1,32}$",
+        description="Software name in the SSH version string.",
+    )
+    max_connections: Count = Field(default=1000, description="Connections at a time.")
+    max_connections_per_address: Count = Field(
+        default=50, description="Connections at a time from one address."
+    )
+    max_sessions_per_campaign: Count = Field(default=10, description="Logins at a time of one campaign.")
+    max_unauthenticated: Count = Field(
+        default=100,
+        description="Connections not yet logged in; beyond it the oldest of the busiest address is dropped.",
+    )
+    login_timeout: Seconds = Field(default=30, description="Seconds to log in.")
+    max_keys_tried: Count = Field(default=6, description="Public keys that a connection may try.")
+    max_channels: Count = Field(default=10, description="Channels of one connection.")
+    max_handles: Count = Field(default=16, description="Files and folders open at a time in one session.")
+    idle_timeout: Seconds = Field(
+        default=600, description="Seconds without a request after which a session ends."
+    )
+    keepalive_interval: Seconds = Field(default=30, description="Seconds between keep-alive probes.")
+    keepalive_count: Count = Field(
+        default=4, description="Unanswered probes after which a connection is dropped."
+    )
+    shutout_failures: Count = Field(
+        default=10, description="Failed logins from one address that shut it out."
+    )
+    shutout_window: Seconds = Field(default=600, description="Seconds within which those failures count.")
+    shutout_duration: Seconds = Field(default=900, description="Seconds that an address stays shut out.")
+    trusted_addresses: Networks = Field(
+        default_factory=list, description="Addresses never shut out: NAT gateways, monitors, load balancers."
+    )
+    proxy_protocol_from: Networks = Field(
+        default_factory=list, description="Load balancers whose PROXY protocol header (v1, v2) is believed."
+    )
+    allow_sha1_signatures: bool = Field(
+        default=False,
+        description="Let clients sign with SHA-1 (ssh-rsa), as JSch 0.1.55 does. Weak: leave it off.",
+    )
+    max_upload_bytes: Count = Field(
+        default=30 * MEBIBYTE, description="An upload must be smaller than this many bytes."
+    )
+    max_partials_per_campaign: Count = Field(
+        default=20, description="Unfinished uploads kept for one campaign."
+    )
+    max_spool_bytes_per_campaign: Count = Field(
+        default=600 * 1_000_000, description="Bytes of unfinished uploads kept for one campaign."
+    )
+    max_spool_bytes: Count = Field(
+        default=20 * 1024 * MEBIBYTE, description="Bytes that all unfinished uploads of this node may take."
+    )
+    temporary_suffixes: Words = Field(
+        default=[".filepart", ".part", ".partial", ".tmp", ".temp", ".inprogress", ".uploading"],
+        description="Name endings of uploads still to be renamed; a leading dot always is one.",
+    )
+    acknowledge_timeout: Seconds = Field(
+        default=10, description="Seconds in all to store an upload before its CLOSE fails."
+    )
+    drain_timeout: Seconds = Field(
+        default=30, description="Seconds that a stop waits for uploads in progress."
+    )
+    max_not_csv_notifications: Count = Field(
+        default=20,
+        description="E-mails an hour to one campaign about names that aren't .csv, then one that counts.",
+    )
+    temporary_name_minutes: Seconds = Field(
+        default=60, description="Minutes after which a temporary name never renamed to .csv is reported."
+    )
+
+
+class WorkerSettings(Section):
+    """The verdicts and the e-mails."""
+
+    processes: Count = Field(default=1, description="Worker processes started by `run` on this node.")
+    concurrent_verdicts: Count = Field(
+        default=2, description="Uploads decided at a time by one process, each within about 600 MB of memory."
+    )
+    concurrent_notifications: Count = Field(default=4, description="E-mails sent at a time by one process.")
+    retry_first: Seconds = Field(
+        default=30, description="Seconds before a verdict is tried again; doubles each time."
+    )
+    retry_for: Seconds = Field(
+        default=3600, description="Seconds of retries after which an upload has failed."
+    )
+    heartbeat_timeout: Seconds = Field(
+        default=15, description="Seconds without a sign of life after which another worker takes a job over."
+    )
+    sweep_interval: Seconds = Field(
+        default=60, description="Seconds between looks for uploads that have no job."
+    )
+    drain_timeout: Seconds = Field(
+        default=30, description="Seconds that a stop waits for verdicts being made."
+    )
+    duplicate_hours: Seconds = Field(
+        default=24, description="Hours in which the same bytes under the same name make no second batch."
+    )
+
+
+class MessageSettings(Section):
+    """What is put around each body, and which characters are refused."""
+
+    footer_english: str | None = Field(
+        default=None, description="Footer of English messages; empty: the documented one."
+    )
+    footer_chinese: str | None = Field(
+        default=None, description="Footer of Chinese messages; empty: a translation."
+    )
+    footer_malay: str | None = Field(
+        default=None, description="Footer of Malay messages; empty: a translation."
+    )
+    footer_tamil: str | None = Field(
+        default=None, description="Footer of Tamil messages; empty: a translation."
+    )
+    refuse_typography: bool = Field(
+        default=True,
+        description="Refuse dashes, ellipses, odd blanks and the like in English values (tier 3).",
+    )
+    refuse_emoji: bool = Field(default=True, description="Refuse emoji in English values.")
+
+
+class RetentionSettings(Section):
+    """How long files live. Messages and the audit trail are kept."""
+
+    originals_days: Count = Field(default=7, description="Days that uploaded files are kept.")
+    reports_days: Count = Field(default=14, description="Days that reports are kept.")
+    partials_hours: Count = Field(default=24, description="Hours that unfinished uploads are kept.")
+
+
+class OpsSettings(Section):
+    """The HTTP endpoint for health, readiness and metrics."""
+
+    host: str = Field(
+        default="127.0.0.1", description="Address to listen on. It has no login: keep it private."
+    )
+    port: Port = Field(default=9464, description="Port to listen on; 0 for any free one.")
+
+
+class LogSettings(Section):
+    """What is logged and how. Never contents, names of files, phone numbers or keys."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least level logged."
+    )
+    format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="JSON lines, or coloured text; auto: coloured on a terminal."
+    )
