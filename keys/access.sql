@@ -1,0 +1,5 @@
+-- name: fetch_access
+select id, name, allowed_sources,
+    array(select fingerprint from ssh_keys where campaign_id = campaigns.id and revoked_at is null) as fingerprints
+from campaigns
+where id = $1 and status = 'active'

@@ -1,0 +1,39 @@
+-- name: insert_campaign
+insert into campaigns (id, name, channel, header, notify_email, allowed_sources)
+values ($1, $2, $3, $4, $5, $6)
+
+-- name: insert_body
+insert into template_bodies (campaign_id, language, body, position) values ($1, $2, $3, $4)
+
+-- name: fetch_campaign
+select id, name, channel, header, notify_email, status, allowed_sources, created_at, suspended_at, deleted_at,
+    array(select language from template_bodies where campaign_id = campaigns.id order by position) as languages,
+    array(select body from template_bodies where campaign_id = campaigns.id order by position) as bodies
+from campaigns
+where id = $1
+
+-- name: list_campaigns
+select id, name, channel, header, notify_email, status, allowed_sources, created_at, suspended_at, deleted_at,
+    array(select language from template_bodies where campaign_id = campaigns.id order by position) as languages,
+    array(select body from template_bodies where campaign_id = campaigns.id order by position) as bodies
+from campaigns
+order by created_at desc, id
+
+-- name: lock_campaign
+select status from campaigns where id = $1 for update
+
+-- name: set_status
+update campaigns
+set status = $2,
+    suspended_at = case $2 when 'suspended' then now() when 'active' then null else suspended_at end,
+    deleted_at = case $2 when 'deleted' then now() end
+where id = $1
+
+-- name: revoke_keys_of_campaign
+update ssh_keys set revoked_at = now() where campaign_id = $1 and revoked_at is null returning fingerprint
+
+-- name: set_notify_email
+update campaigns set notify_email = $2 where id = $1
+
+-- name: set_allowed_sources
+update campaigns set allowed_sources = $2 where id = $1

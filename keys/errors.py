@@ -1,0 +1,25 @@
+"""The errors of this room. Their texts are for the admin at the command line, and hold no keys and no personal data."""
+
+
+class KeysError(Exception):
+    """An admin's call was refused by a rule; the text says what is wrong and what to do. Nothing was stored."""
+
+
+class CampaignNotFound(KeysError):  # noqa: N818 - a fact, read as one
+    """No campaign has this id."""
+
+
+class CampaignRefused(KeysError):  # noqa: N818 - a fact, read as one
+    """What was asked of a campaign breaks a rule: its id, address, sources, or a move its status doesn't allow."""
+
+
+class KeyRefused(KeysError):  # noqa: N818 - a fact, read as one
+    """A public key, or what was given as one, is not acceptable. Each refusal names its cure."""
+
+
+class KeyNotFound(KeysError):  # noqa: N818 - a fact, read as one
+    """The campaign has no such key in force."""
+
+
+class HostKeyError(KeysError):
+    """Host keys are missing, unreadable, or not those that the other nodes show: a node doesn't start with them."""
