@@ -64,6 +64,7 @@ create table uploads (
     connection_id text,
     received_at timestamptz not null,
     deciding_since timestamptz,
+    attempts integer not null default 0,
     finished_at timestamptz,
     -- Counts the outcomes: a retried or released upload gets another one, and another e-mail.
     outcome integer not null default 0,

@@ -1,0 +1,183 @@
+"""The table `uploads`: one row for each file received, with its status and its outcome. The caller owns the transaction."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, Literal
+
+import asyncpg
+
+from config.database import Connection
+from config.sql import NamedQueries
+
+SQL: Final = NamedQueries("processing", "uploads.sql")
+
+
+class UploadStatus(StrEnum):
+    """received → validating → accepted, rejected or failed. Failed and interrupted ones may be reopened by ops."""
+
+    RECEIVED = "received"
+    VALIDATING = "validating"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A row. Times are aware UTC; `byte_count` is the file's size; `sha256` is hex; `outcome` counts from 1."""
+
+    id: str
+    campaign_id: str
+    file_name: str
+    status: UploadStatus
+    byte_count: int
+    sha256: str | None
+    object_key: str | None
+    report_name: str
+    report_key: str | None
+    received_at: datetime
+    deciding_since: datetime | None
+    attempts: int
+    finished_at: datetime | None
+    outcome: int
+    refusal_code: str | None
+    error_reason: str | None
+    batch_id: str | None
+    total_messages: int | None
+    duplicate_of: str | None
+    num_rows: int | None
+    num_errors: int | None
+    has_avoidable_character: bool | None
+    has_unicode: bool | None
+    support_id: str | None
+    notified_at: datetime | None
+    notification_refused_at: datetime | None
+    notification_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """An accepted upload of the same bytes under the same name from the same campaign."""
+
+    upload_id: str
+    batch_id: str
+    total_messages: int
+
+
+def _upload(row: asyncpg.Record) -> Upload:
+    values = dict(row)
+    return Upload(status=UploadStatus(values.pop("status")), byte_count=values.pop("bytes"), **values)
+
+
+async def fetch_upload(connection: Connection, upload_id: str) -> Upload | None:
+    """One upload, or None where there is none of this id."""
+    row = await connection.fetchrow(SQL["fetch_upload"], upload_id)
+    return _upload(row) if row else None
+
+
+async def list_uploads(
+    connection: Connection,
+    *,
+    campaign_id: str | None = None,
+    status: UploadStatus | None = None,
+    since: datetime | None = None,
+    limit: int = 50,
+) -> list[Upload]:
+    """Uploads that fit all the conditions given, newest first."""
+    rows = await connection.fetch(SQL["list_uploads"], campaign_id, status and status.value, since, limit)
+    return [_upload(row) for row in rows]
+
+
+async def count_undecided(connection: Connection, campaign_id: str) -> int:
+    """How many of the campaign's uploads wait for their outcome, those being decided included."""
+    return int(await connection.fetchval(SQL["count_undecided"], campaign_id))
+
+
+async def begin_decision(connection: Connection, upload_id: str) -> bool:
+    """Move to `validating` and count the attempt. False where the upload has its outcome already."""
+    return await connection.fetchval(SQL["begin_decision"], upload_id) is not None
+
+
+async def lock_undecided(connection: Connection, upload: Upload) -> bool:
+    """Lock the upload and its content until the transaction ends. False where it has its outcome already."""
+    await connection.execute(
+        SQL["lock_content"], upload.campaign_id, upload.file_name, upload.sha256 or upload.id
+    )
+    return await connection.fetchrow(SQL["lock_upload"], upload.id) is not None
+
+
+async def has_earlier_undecided(connection: Connection, upload_id: str, within: timedelta) -> bool:
+    """Whether the same content, received before this upload, still waits for its outcome."""
+    return await connection.fetchval(SQL["fetch_earlier_undecided"], upload_id, within) is not None
+
+
+async def fetch_accepted_twin(connection: Connection, upload_id: str, within: timedelta) -> Twin | None:
+    """The upload that made a batch of the same content, if one was received within that time of this one."""
+    row = await connection.fetchrow(SQL["fetch_accepted_twin"], upload_id, within)
+    return Twin(row["id"], row["batch_id"], row["total_messages"]) if row else None
+
+
+async def record_accepted(
+    connection: Connection,
+    upload_id: str,
+    *,
+    batch_id: str,
+    total_messages: int,
+    duplicate_of: str | None,
+    has_unicode: bool,
+) -> int:
+    """Give the upload its outcome. Returns the outcome's number."""
+    return int(
+        await connection.fetchval(
+            SQL["record_accepted"], upload_id, batch_id, total_messages, duplicate_of, has_unicode
+        )
+    )
+
+
+async def record_rejected(
+    connection: Connection,
+    upload_id: str,
+    *,
+    report_key: str | None,
+    num_rows: int,
+    num_errors: int,
+    has_avoidable: bool,
+    has_unicode: bool,
+    error_reason: str | None,
+) -> int:
+    """Give the upload its outcome. `num_rows` counts rows with findings, `num_errors` all findings."""
+    return int(
+        await connection.fetchval(
+            SQL["record_rejected"],
+            upload_id,
+            report_key,
+            num_rows,
+            num_errors,
+            has_avoidable,
+            has_unicode,
+            error_reason,
+        )
+    )
+
+
+async def record_failed(connection: Connection, upload_id: str, support_id: str) -> int:
+    """Give the upload its outcome: the service was at fault. Returns the outcome's number."""
+    return int(await connection.fetchval(SQL["record_failed"], upload_id, support_id))
+
+
+async def reopen_upload(
+    connection: Connection, upload_id: str, why: Literal["retry", "release"]
+) -> str | None:
+    """Let a failed (`retry`) or interrupted (`release`) upload be decided anew.
+
+    Returns its campaign's id, or None where the upload doesn't exist, isn't in that state or left no bytes.
+    """
+    campaign_id: str | None = await connection.fetchval(SQL["reopen_upload"], upload_id, why)
+    return campaign_id
+
+
+async def list_uploads_without_job(connection: Connection, older_than: timedelta) -> list[tuple[str, str]]:
+    """(upload id, campaign id) of undecided uploads that no job would ever decide: at most 1,000, oldest first."""
+    rows = await connection.fetch(SQL["list_uploads_without_job"], older_than)
+    return [(row["id"], row["campaign_id"]) for row in rows]

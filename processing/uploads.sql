@@ -1,0 +1,122 @@
+-- name: insert_upload
+insert into uploads (id, campaign_id, file_name, status, bytes, sha256, modified_at, object_key, report_name,
+                     source_address, connection_id, received_at)
+values ($1, $2, $3, 'received', $4, $5, $6, $7, $8, $9, $10, $11)
+
+-- name: insert_refused_upload
+insert into uploads (id, campaign_id, file_name, status, bytes, sha256, object_key, report_name, source_address,
+                     connection_id, received_at, finished_at, outcome, refusal_code, error_reason, num_rows,
+                     num_errors, has_avoidable_character, has_unicode, listed)
+values ($1, $2, $3, 'rejected', $4, $5, $6, $7, $8, $9, $10, $10, 1, $11, $12, 0, 1, false, false, false)
+
+-- name: upload_exists
+select exists (select from uploads where id = $1)
+
+-- name: fetch_upload
+select id, campaign_id, file_name, status, bytes, sha256, object_key, report_name, report_key, received_at,
+       deciding_since, attempts, finished_at, outcome, refusal_code, error_reason, batch_id, total_messages,
+       duplicate_of, num_rows, num_errors, has_avoidable_character, has_unicode, support_id, notified_at,
+       notification_refused_at, notification_error
+from uploads where id = $1
+
+-- name: list_uploads
+select id, campaign_id, file_name, status, bytes, sha256, object_key, report_name, report_key, received_at,
+       deciding_since, attempts, finished_at, outcome, refusal_code, error_reason, batch_id, total_messages,
+       duplicate_of, num_rows, num_errors, has_avoidable_character, has_unicode, support_id, notified_at,
+       notification_refused_at, notification_error
+from uploads
+where ($1::text is null or campaign_id = $1)
+  and ($2::text is null or status = $2)
+  and ($3::timestamptz is null or received_at >= $3)
+order by received_at desc, id desc
+limit $4
+
+-- name: list_campaign_uploads
+select distinct on (file_name) file_name, bytes, modified_at, received_at
+from uploads
+where campaign_id = $1 and listed and received_at > now() - interval '24 hours'
+order by file_name, received_at desc
+
+-- name: unlist_upload
+update uploads set listed = false where campaign_id = $1 and file_name = $2 and listed
+
+-- name: set_modified_at
+update uploads set modified_at = $2 where id = $1
+
+-- name: count_undecided
+select count(*) from uploads where campaign_id = $1 and finished_at is null
+
+-- name: count_recent_refusals
+select count(*) from uploads
+where campaign_id = $1 and refusal_code = $2 and received_at > now() - interval '1 hour'
+
+-- name: begin_decision
+-- The attempt is counted before anything is decided, so that an upload that kills its worker is counted too.
+update uploads
+set status = 'validating', deciding_since = coalesce(deciding_since, now()), attempts = attempts + 1
+where id = $1 and finished_at is null
+returning id
+
+-- name: lock_upload
+select status, outcome from uploads where id = $1 and finished_at is null for update
+
+-- name: lock_content
+-- One decision at a time over the same bytes under the same name from the same campaign.
+select pg_advisory_xact_lock(hashtextextended($1 || ' ' || $2 || ' ' || $3, 7367470002))
+
+-- name: fetch_earlier_undecided
+select o.id from uploads o join uploads u on u.id = $1
+where o.campaign_id = u.campaign_id and o.sha256 = u.sha256 and o.file_name = u.file_name
+  and o.finished_at is null and (o.received_at, o.id) < (u.received_at, u.id)
+  and u.received_at - o.received_at <= $2
+limit 1
+
+-- name: fetch_accepted_twin
+select o.id, o.batch_id, o.total_messages from uploads o join uploads u on u.id = $1
+where o.campaign_id = u.campaign_id and o.sha256 = u.sha256 and o.file_name = u.file_name
+  and o.id <> u.id and o.status = 'accepted' and o.duplicate_of is null
+  and u.received_at - o.received_at between -$2::interval and $2::interval
+order by o.received_at
+limit 1
+
+-- name: record_accepted
+update uploads
+set status = 'accepted', finished_at = now(), outcome = outcome + 1, batch_id = $2, total_messages = $3,
+    duplicate_of = $4, num_rows = 0, num_errors = 0, has_avoidable_character = false, has_unicode = $5,
+    report_key = null, error_reason = null, support_id = null, notified_at = null, notification_refused_at = null,
+    notification_error = null
+where id = $1
+returning outcome
+
+-- name: record_rejected
+update uploads
+set status = 'rejected', finished_at = now(), outcome = outcome + 1, report_key = $2, num_rows = $3, num_errors = $4,
+    has_avoidable_character = $5, has_unicode = $6, error_reason = $7, support_id = null, notified_at = null,
+    notification_refused_at = null, notification_error = null
+where id = $1
+returning outcome
+
+-- name: record_failed
+update uploads
+set status = 'failed', finished_at = now(), outcome = outcome + 1, support_id = $2, notified_at = null,
+    notification_refused_at = null, notification_error = null
+where id = $1
+returning outcome
+
+-- name: reopen_upload
+-- A failed upload on retry, an interrupted one on release: from here on it is decided like a new one.
+update uploads
+set status = 'received', finished_at = null, deciding_since = null, attempts = 0, refusal_code = null,
+    error_reason = null, num_rows = null, num_errors = null, has_avoidable_character = null, has_unicode = null
+where id = $1 and object_key is not null
+  and (($2 = 'retry' and status = 'failed') or ($2 = 'release' and status = 'rejected' and refusal_code = 'upload_interrupted'))
+returning campaign_id
+
+-- name: list_uploads_without_job
+select u.id, u.campaign_id from uploads u
+where u.finished_at is null and u.received_at < now() - $1::interval
+  and not exists (
+      select from pgqueuer q
+      where q.dedupe_key = 'verdict ' || u.id and q.status in ('queued', 'picked'))
+order by u.received_at
+limit 1000
