@@ -1,0 +1,135 @@
+"""The changes of host keys: made once, rotated, retired. Fingerprints go into the database, keys into this node's folder.
+
+The caller owns the transaction; a table lock keeps two nodes from making keys at the same time. Called again after a
+failure midway, each of these goes on where it stopped.
+"""
+
+from pathlib import Path
+
+from config.database import Connection
+from keys.audit import Actor, AuditEvent, record_event
+from keys.errors import HostKeyError
+from keys.host_keys import (
+    SQL,
+    HostKey,
+    HostKeyType,
+    generate_host_key,
+    key_path,
+    load_host_keys,
+    load_present_host_keys,
+)
+
+
+async def generate_host_keys(
+    connection: Connection, folder: Path, *, replace: bool = False, actor: Actor
+) -> list[HostKey]:
+    """Make the types that are missing in `folder`, and record their fingerprints. Returns all keys.
+
+    Refused while the database has another node's keys in force: those are to be copied, unless all nodes have lost them
+    (`replace`, which retires them). Raises HostKeyError.
+    """
+    in_force = await _lock_in_force(connection)
+    here = load_present_host_keys(folder)
+    foreign = in_force - {key.fingerprint for key in here}
+    made_elsewhere = len({key.type for key in here if key.is_current}) < len(HostKeyType) and in_force
+    if made_elsewhere or (in_force and not any(key.fingerprint in in_force for key in here)):
+        if not replace:
+            raise HostKeyError(
+                f"another node has made the host keys already: copy its folder to {folder}; only if they are lost on all "
+                "nodes, add --replace, and tell the agencies the new fingerprints"
+            )
+        await _retire(connection, foreign, actor)
+    present = {key.type for key in here if key.is_current}
+    for kind in HostKeyType:
+        if kind not in present:
+            generate_host_key(folder, kind, is_current=True)
+    keys = load_host_keys(folder)
+    await _record(connection, [key for key in keys if key.is_current], actor)
+    return keys
+
+
+async def rotate_host_keys(connection: Connection, folder: Path, *, actor: Actor) -> list[HostKey]:
+    """Make new keys of all types beside the current ones, and record them. Returns all keys, offered both from now on.
+
+    Raises HostKeyError: no keys yet, keys that aren't the other nodes', or a rotation that is still going on.
+    """
+    in_force = await _lock_in_force(connection)
+    keys = load_host_keys(folder)
+    _check_current(keys, in_force, folder)
+    started = {key.type: key for key in keys if not key.is_current}
+    if in_force - {key.fingerprint for key in keys}:
+        raise HostKeyError(
+            f"another node has begun a rotation: copy its folder to {folder}, or run `sftp-gateway hostkey retire` there"
+        )
+    if len(started) == len(HostKeyType) and all(key.fingerprint in in_force for key in started.values()):
+        raise HostKeyError(
+            "a rotation is going on already: end it with `sftp-gateway hostkey retire` before the next"
+        )
+    for kind in HostKeyType:
+        if kind not in started:
+            generate_host_key(folder, kind, is_current=False)
+    keys = load_host_keys(folder)
+    await _record(connection, [key for key in keys if not key.is_current], actor)
+    return keys
+
+
+async def retire_host_keys(connection: Connection, folder: Path, *, actor: Actor) -> list[HostKey]:
+    """End a rotation: the old keys' fingerprints are retired. Returns the keys to keep; then call `promote_new_keys`.
+
+    Raises HostKeyError: no rotation is going on in `folder`.
+    """
+    in_force = await _lock_in_force(connection)
+    keys = load_host_keys(folder)
+    new = {key.type: key for key in keys if not key.is_current}
+    if not new:
+        raise HostKeyError("no rotation is going on here: begin one with `sftp-gateway hostkey rotate`")
+    unknown = [key.fingerprint for key in new.values() if key.fingerprint not in in_force]
+    if unknown:
+        raise HostKeyError(
+            f"the new host key {unknown[0]} is not recorded: run `sftp-gateway hostkey rotate` once more, then retire"
+        )
+    old = {key.fingerprint for key in keys if key.is_current and key.type in new}
+    await _retire(connection, old & in_force, actor)
+    return [key for key in keys if key.fingerprint not in old]
+
+
+def promote_new_keys(folder: Path) -> list[HostKey]:
+    """After the retirement is committed: each new key takes the place of the old one. Returns the keys."""
+    for kind in HostKeyType:
+        new = key_path(folder, kind, is_current=False)
+        if new.exists():
+            current = key_path(folder, kind, is_current=True)
+            try:
+                new.with_name(new.name + ".pub").replace(current.with_name(current.name + ".pub"))
+            except FileNotFoundError:
+                current.with_name(current.name + ".pub").unlink(missing_ok=True)
+            new.replace(current)
+    return load_host_keys(folder)
+
+
+def _check_current(keys: list[HostKey], in_force: set[str], folder: Path) -> None:
+    if any(key.is_current and key.fingerprint not in in_force for key in keys):
+        raise HostKeyError(
+            f"the host keys in {folder} are not those that the other nodes show: copy their folder, "
+            "or run `sftp-gateway hostkey generate` if this is the first node"
+        )
+
+
+async def _lock_in_force(connection: Connection) -> set[str]:
+    await connection.execute(SQL["lock_all"])
+    rows = await connection.fetch(SQL["fetch_all"])
+    return {row["fingerprint"] for row in rows if row["retired_at"] is None}
+
+
+async def _record(connection: Connection, keys: list[HostKey], actor: Actor) -> None:
+    for key in keys:
+        added = await connection.execute(SQL["insert"], key.fingerprint, key.type.algorithm, key.public_line)
+        if added.endswith(" 1"):
+            details = {"fingerprint": key.fingerprint, "algorithm": key.type.algorithm}
+            await record_event(connection, AuditEvent.HOST_KEY_ADDED, actor=actor, details=details)
+
+
+async def _retire(connection: Connection, fingerprints: set[str], actor: Actor) -> None:
+    for row in await connection.fetch(SQL["retire"], sorted(fingerprints)):
+        details = {"fingerprint": row["fingerprint"]}
+        await record_event(connection, AuditEvent.HOST_KEY_RETIRED, actor=actor, details=details)
