@@ -15,7 +15,7 @@ import asyncpg
 from pgqueuer import Job, Queries, QueueManager, RetryRequested
 
 from config.database import UNREACHABLE, Connection, connect
-from config.errors import ConfigError
+from config.errors import ConfigError, ServiceUnreachable
 from config.logs import describe_exception, get_logger
 from config.sections import DatabaseSettings
 
@@ -100,7 +100,7 @@ async def run_jobs(
             pause = _RECONNECT_FIRST
             try:
                 await _run_connected(connection, kind, handler, stop, connected)
-            except (*UNREACHABLE, RuntimeError, ExceptionGroup) as error:
+            except Exception as error:  # noqa: BLE001 - whatever ended it, jobs must be run again
                 log.warning("queue_connection_lost", **describe_exception(error))
             finally:
                 with contextlib.suppress(*UNREACHABLE):
@@ -152,9 +152,11 @@ async def _run_one(job: Job, handler: Handler, log: "structlog.stdlib.BoundLogge
         await handler(RunningJob(subject_id, job.attempts))
     except TryAgain as again:
         delay, reason = again.delay, again.reason
-    except Exception as error:  # noqa: BLE001 - whatever a handler's bug, the job must come again
-        log.error("job_crashed", subject_id=subject_id, attempts=job.attempts, **describe_exception(error))
-        delay, reason = timedelta(seconds=min(5 * 2**job.attempts, 300)), "internal error"
+    except ServiceUnreachable as error:
+        delay, reason = timedelta(seconds=1), str(error)
+    except Exception:  # whatever a handler's bug, the job must come again
+        log.exception("job_crashed", subject_id=subject_id, attempts=job.attempts)
+        delay, reason = timedelta(seconds=5 * 2 ** min(job.attempts, 6)), "internal error"
     else:
         return
     _put_back(delay, reason)

@@ -89,9 +89,21 @@ create table uploads (
 create index uploads_of_campaign on uploads (campaign_id, received_at desc);
 create index uploads_by_time on uploads (received_at desc);
 create index uploads_undecided on uploads (campaign_id) where finished_at is null;
-create index uploads_untold on uploads (finished_at)
-    where finished_at is not null and notified_at is null and notification_refused_at is null;
 create index uploads_by_content on uploads (campaign_id, sha256) where sha256 is not null;
+
+-- What an agency is to be told: written with the outcome, in one transaction, and never changed after it. A job of
+-- the same id (upload_id.outcome, the Message-ID's local part too) sends it.
+create table notifications (
+    upload_id text not null references uploads,
+    outcome integer not null,
+    status text not null check (status in ('accepted', 'rejected', 'failed')),
+    facts jsonb not null,
+    created_at timestamptz not null default now(),
+    -- Sent, refused for good, or given up.
+    done_at timestamptz,
+    primary key (upload_id, outcome)
+);
+create index notifications_undone on notifications (created_at) where done_at is null;
 
 create table batches (
     id text primary key,

@@ -1,0 +1,66 @@
+"""What the e-mails say: subject and body of each outcome, to the letter of the guide. Pure.
+
+The bodies are those of the guide's page "Checking the status of your SFTP upload" (1-postman.md §2).
+"""
+
+import json
+import re
+from typing import Final
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\u200e\u200f]")
+_LINE_SEPARATORS: Final = re.compile("[\u0085\u2028\u2029]")
+_SUBJECT_NAME_LENGTH: Final = 120
+
+
+def compose_accepted(batch_id: str | None) -> str:
+    """The body of an accepted upload; `batch_id` is None in an offline verdict only."""
+    return _one_line({"isValid": True, "batchId": batch_id})
+
+
+def compose_rejected(
+    *,
+    report_url: str | None,
+    num_rows: int,
+    num_errors: int,
+    has_avoidable: bool,
+    has_unicode: bool,
+    error_reason: str | None,
+) -> str:
+    """The body of a rejected upload. `num_rows`: rows with findings; `error_reason`: a fault of the whole file."""
+    body: dict[str, object] = {
+        "isValid": False,
+        "reportURL": report_url,
+        "numRows": num_rows,
+        "numErrors": num_errors,
+        "fileHasAvoidableExpensiveCharacter": has_avoidable,
+        "fileHasUnicode": has_unicode,
+    }
+    if error_reason is not None:
+        body["errorReason"] = error_reason
+    return _one_line(body)
+
+
+def compose_failed(file_name: str, campaign_id: str, support_id: str) -> str:
+    """The body of an upload that failed inside the service."""
+    return (
+        f"Your SFTP file upload for {escape_controls(file_name)} for {campaign_id} failed. "
+        f"Please contact us with the following support ID:{support_id}."
+    )
+
+
+def compose_subject(status: str, file_name: str, campaign_name: str) -> str:
+    """`SFTP upload accepted: appointments.csv (Clinic reminders)`."""
+    shown_file = escape_controls(file_name)[:_SUBJECT_NAME_LENGTH]
+    shown_campaign = escape_controls(campaign_name)[:_SUBJECT_NAME_LENGTH]
+    return f"SFTP upload {status}: {shown_file} ({shown_campaign})"
+
+
+def escape_controls(text: str) -> str:
+    """`text` with what could start a line or turn the reading direction written as \\u escapes."""
+    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _one_line(body: dict[str, object]) -> str:
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    # JSON leaves these as they are, and some readers break the line there.
+    return _LINE_SEPARATORS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

@@ -1,0 +1,143 @@
+"""Hands e-mails to the mail server. aiosmtplib speaks SMTP; its errors end here."""
+
+import email.policy
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from email.message import EmailMessage
+from email.utils import format_datetime
+from typing import Final, Protocol, assert_never
+
+import aiosmtplib
+
+from config.network import is_loopback
+from config.sections import SMTPSettings
+from notifications.compose import compose_accepted, compose_failed, compose_rejected, compose_subject
+from notifications.errors import MailRefused, MailUnavailable
+from notifications.notices import Accepted, Failed, Notice, Rejected, notice_id
+
+# A body of one line stays one line: 998 octets is what SMTP allows (RFC 5322, 2.1.1).
+_POLICY: Final = email.policy.SMTP.clone(max_line_length=998)
+_IMPLICIT_TLS_PORT: Final = 465
+
+
+class Mailer(Protocol):
+    """Where e-mails leave the building."""
+
+    async def send(self, message: EmailMessage, recipient: str) -> None:
+        """Hand `message` over. Raises MailUnavailable or MailRefused."""
+
+
+class LinkSigner(Protocol):
+    """Turns a report's key into the link that the agency opens."""
+
+    async def sign_link(self, key: str) -> str:
+        """The link. May raise what its store raises."""
+
+
+async def make_message(notice: Notice, settings: SMTPSettings, links: LinkSigner) -> EmailMessage:
+    """The e-mail of one outcome: plain text, one part, one line. Sent twice after a crash, it has the same Message-ID."""
+    status, body = await _status_and_body(notice, links)
+    message = EmailMessage(policy=_POLICY)
+    message["From"] = settings.sender
+    message["To"] = notice.notify_email
+    message["Subject"] = compose_subject(status, notice.file_name, notice.campaign_name)
+    message["Date"] = format_datetime(notice.created_at)
+    domain = settings.message_id_domain or settings.sender.rstrip(">").rpartition("@")[2]
+    message["Message-ID"] = f"<{notice_id(notice.upload_id, notice.number)}@{domain}>"
+    message["Auto-Submitted"] = "auto-generated"
+    message["X-Upload-Id"] = notice.upload_id
+    message["X-Campaign-Id"] = notice.campaign_id
+    message.set_content(body)
+    return message
+
+
+async def _status_and_body(notice: Notice, links: LinkSigner) -> tuple[str, str]:
+    match notice.outcome:
+        case Accepted(batch_id):
+            return "accepted", compose_accepted(batch_id)
+        case Rejected() as rejected:
+            link = await links.sign_link(rejected.report_key) if rejected.report_key else None
+            body = compose_rejected(
+                report_url=link,
+                num_rows=rejected.num_rows,
+                num_errors=rejected.num_errors,
+                has_avoidable=rejected.has_avoidable,
+                has_unicode=rejected.has_unicode,
+                error_reason=rejected.error_reason,
+            )
+            return "rejected", body
+        case Failed(support_id):
+            return "failed", compose_failed(notice.file_name, notice.campaign_id, support_id)
+        case _ as never:
+            assert_never(never)
+
+
+def make_client(settings: SMTPSettings) -> aiosmtplib.SMTP:
+    """A client for one conversation with the mail server, not yet connected, as secure as the settings demand."""
+    near = is_loopback(settings.host)
+    implicit = settings.security == "tls" or (
+        settings.security == "auto" and settings.port == _IMPLICIT_TLS_PORT
+    )
+    start_tls: bool | None
+    match settings.security:
+        case "none" | "tls":
+            start_tls = False
+        case "starttls":
+            start_tls = True
+        case "auto":
+            # None: where offered. Beyond loopback it is demanded.
+            start_tls = False if implicit else (None if near else True)
+    return aiosmtplib.SMTP(
+        hostname=settings.host,
+        port=settings.port,
+        username=settings.username,
+        password=settings.password.get_secret_value() if settings.password else None,
+        use_tls=implicit,
+        start_tls=start_tls,
+        validate_certs=not (near and settings.security == "auto"),
+        timeout=settings.timeout,
+    )
+
+
+class SMTPMailer:
+    """Any SMTP server; one conversation per e-mail."""
+
+    def __init__(self, settings: SMTPSettings) -> None:
+        self._settings = settings
+
+    async def send(self, message: EmailMessage, recipient: str) -> None:
+        """See Mailer."""
+        async with _conversation(self._settings) as client:
+            try:
+                await client.send_message(message, sender=None, recipients=[recipient])
+            except aiosmtplib.SMTPRecipientsRefused as error:
+                _refuse(error.recipients[0].code, "recipient")
+            except (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPDataError) as error:
+                _refuse(error.code, "message")
+            except aiosmtplib.SMTPNotSupported:
+                raise MailRefused("the mail server can't take this address (SMTPUTF8)") from None
+
+
+def _refuse(code: int, what: str) -> None:
+    text = f"the mail server refuses the {what} (SMTP {code})"
+    if 500 <= code < 600:
+        raise MailRefused(text) from None
+    raise MailUnavailable(text) from None
+
+
+@asynccontextmanager
+async def _conversation(settings: SMTPSettings) -> AsyncIterator[aiosmtplib.SMTP]:
+    """Connected, secured and logged in. Every trouble but a refusal of the e-mail itself is for later: ops can mend it."""
+    client = make_client(settings)
+    try:
+        await client.connect()
+        yield client
+        # The e-mail is handed over; how the conversation ends changes nothing.
+        with suppress(aiosmtplib.SMTPException, OSError):
+            await client.quit()
+    except aiosmtplib.SMTPResponseException as error:
+        raise MailUnavailable(f"the mail server refuses (SMTP {error.code})") from None
+    except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+        raise MailUnavailable(f"the mail server can't be reached ({type(error).__name__})") from None
+    finally:
+        client.close()

@@ -1,0 +1,30 @@
+"""The verdict's job: what puts it on the queue, fairly between campaigns, and what finds the uploads that lost theirs."""
+
+from datetime import timedelta
+from typing import Final
+
+from config.database import Connection
+from config.job_queue import enqueue
+from processing.uploads import count_undecided, list_uploads_without_job
+
+ENTRYPOINT: Final = "verdict"
+
+
+async def enqueue_verdict(
+    connection: Connection, upload_id: str, campaign_id: str, *, delay: timedelta = timedelta(0)
+) -> None:
+    """Put an upload, whose row is written already, on the queue in the caller's transaction.
+
+    First come, first served, but for a campaign's own earlier uploads: each one still undecided lowers the priority
+    by one, so that a hundred files of one campaign let another's single file pass.
+    """
+    earlier = await count_undecided(connection, campaign_id) - 1
+    await enqueue(connection, ENTRYPOINT, upload_id, priority=-max(earlier, 0), delay=delay)
+
+
+async def sweep_uploads(connection: Connection, older_than: timedelta) -> int:
+    """Put back on the queue every undecided upload that has no job. Returns how many."""
+    lost = await list_uploads_without_job(connection, older_than)
+    for upload_id, campaign_id in lost:
+        await enqueue_verdict(connection, upload_id, campaign_id)
+    return len(lost)

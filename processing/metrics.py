@@ -1,0 +1,31 @@
+"""What this room counts, summed over all processes."""
+
+from prometheus_client import Counter, Histogram
+
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 15, 30, 60, 300, 3600)
+
+UPLOADS_RECEIVED = Counter("sftp_gateway_uploads_received", "Uploads acknowledged to their clients.")
+BYTES_RECEIVED = Counter("sftp_gateway_upload_bytes_received", "Bytes of acknowledged uploads.")
+UPLOADS_REFUSED = Counter(
+    "sftp_gateway_uploads_refused", "Uploads refused before any row was read.", ["code"]
+)
+UPLOADS_DECIDED = Counter(
+    "sftp_gateway_uploads_decided", "Outcomes: accepted, duplicate, rejected, failed.", ["outcome"]
+)
+MESSAGES_CREATED = Counter("sftp_gateway_messages_created", "Messages handed to the sending core.")
+RETRIES = Counter("sftp_gateway_verdict_retries", "Verdicts put back because a service was away.")
+SWEPT = Counter("sftp_gateway_jobs_swept", "Uploads and notices that had lost their job.", ["kind"])
+INTAKE_SECONDS = Histogram(
+    "sftp_gateway_intake_seconds",
+    "From the client's CLOSE to the commit that acknowledges it.",
+    buckets=_SECONDS,
+)
+QUEUE_SECONDS = Histogram(
+    "sftp_gateway_queue_seconds", "From receipt to the start of the decision.", buckets=_SECONDS
+)
+VALIDATION_SECONDS = Histogram(
+    "sftp_gateway_validation_seconds", "Reading and judging the rows.", buckets=_SECONDS
+)
+STORING_SECONDS = Histogram(
+    "sftp_gateway_storing_seconds", "Storing the verdict: batch and messages, or report.", buckets=_SECONDS
+)

@@ -1,0 +1,195 @@
+"""The object store: originals and reports, in any S3. boto3 speaks to it, in threads; its errors end here."""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, TypeVar
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from pydantic import SecretStr
+
+from config.sections import S3Settings
+from processing.errors import ObjectMissing, StoreUnavailable
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+    from types_boto3_s3.type_defs import PutObjectRequestTypeDef
+
+ORIGINALS: Final = "originals"
+REPORTS: Final = "validation-reports"
+_THREADS: Final = 8
+_T = TypeVar("_T")
+
+
+def original_key(campaign_id: str, upload_id: str) -> str:
+    """Where an uploaded file lies. Reports lie elsewhere, so that a front can serve reports and nothing else."""
+    return f"{ORIGINALS}/{campaign_id}/{upload_id}.csv"
+
+
+def report_key(campaign_id: str, report_name: str) -> str:
+    """Where a report lies: `validation-reports/<campaignId>/<report>.csv`, as in the guide's reportURL."""
+    return f"{REPORTS}/{campaign_id}/{report_name}.csv"
+
+
+class ObjectStore(Protocol):
+    """Where files live. Every call raises StoreUnavailable when the store is away, slow or refusing."""
+
+    async def put(self, key: str, source: BinaryIO, *, download_name: str) -> None:
+        """Store what `source` holds from its beginning. Whole or not at all."""
+
+    async def fetch(self, key: str, target: BinaryIO) -> None:
+        """Write the object into `target`. Raises ObjectMissing."""
+
+    async def sign_link(self, key: str) -> str:
+        """A link by which the object can be fetched without credentials, for a while."""
+
+    async def delete_older(self, prefix: str, before: datetime) -> int:
+        """Delete the objects under `prefix` last written before that time (aware UTC). Returns how many."""
+
+
+class S3ObjectStore:
+    """Any S3 service."""
+
+    def __init__(
+        self, settings: S3Settings, client: "S3Client", signer: "S3Client", threads: ThreadPoolExecutor
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._signer = signer
+        self._threads = threads
+        # One part per upload: 30 MB at most, and a put that is whole or not at all.
+        self._transfer = TransferConfig(use_threads=False, multipart_threshold=64 * 1024 * 1024)
+
+    async def put(self, key: str, source: BinaryIO, *, download_name: str) -> None:
+        """See ObjectStore."""
+        safe_name = re.sub(r"[^A-Za-z0-9._-]", "_", download_name)
+        request: PutObjectRequestTypeDef = {
+            "Bucket": self._settings.bucket,
+            "Key": key,
+            "Body": source,
+            "CacheControl": "no-store",
+            "ContentDisposition": f'attachment; filename="{safe_name}"',
+            "ContentType": "text/csv; charset=utf-8",
+        }
+        if self._settings.server_side_encryption != "none":
+            request["ServerSideEncryption"] = self._settings.server_side_encryption
+
+        def put() -> None:
+            source.seek(0)
+            self._client.put_object(**request)
+
+        await self._run(put)
+
+    async def fetch(self, key: str, target: BinaryIO) -> None:
+        """See ObjectStore."""
+
+        def fetch() -> None:
+            self._client.download_fileobj(self._settings.bucket, key, target, Config=self._transfer)
+
+        await self._run(fetch)
+
+    async def sign_link(self, key: str) -> str:
+        """See ObjectStore. With a public base URL set, its plain form."""
+        if self._settings.public_base_url:
+            return f"{self._settings.public_base_url.rstrip('/')}/{key}"
+
+        def sign() -> str:
+            return self._signer.generate_presigned_url(
+                "get_object",
+                Params={"Bucket": self._settings.bucket, "Key": key},
+                ExpiresIn=self._settings.link_hours * 3600,
+            )
+
+        return await self._run(sign)
+
+    async def delete_older(self, prefix: str, before: datetime) -> int:
+        """See ObjectStore."""
+
+        def delete() -> int:
+            deleted = 0
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._settings.bucket, Prefix=f"{prefix}/"
+            )
+            for page in pages:
+                for entry in page.get("Contents", []):
+                    if entry["LastModified"] < before:
+                        self._client.delete_object(Bucket=self._settings.bucket, Key=entry["Key"])
+                        deleted += 1
+            return deleted
+
+        return await self._run(delete)
+
+    async def _run(self, call: Callable[[], _T]) -> _T:
+        """Run a blocking call in a thread of this store's own."""
+
+        def translated() -> _T:
+            with _store_troubles():
+                return call()
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, translated)
+
+
+@contextlib.contextmanager
+def _store_troubles() -> Iterator[None]:
+    """Translate boto3's errors. Their texts name buckets, keys and hosts, so ours are fixed."""
+    try:
+        yield
+    except ClientError as error:
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        code = str(error.response.get("Error", {}).get("Code", ""))[:40]
+        if code in {"NoSuchKey", "404"}:
+            raise ObjectMissing("the object is not in the bucket") from None
+        raise StoreUnavailable(f"the object store refuses (HTTP {status}, {code})") from None
+    except Exception as error:  # noqa: BLE001
+        # BotoCoreError and OSError mostly; urllib3's and s3transfer's own too, when a connection is cut half-way.
+        raise StoreUnavailable(f"the object store can't be reached ({type(error).__name__})") from None
+
+
+def make_client(settings: S3Settings, *, endpoint_url: str | None) -> "S3Client":
+    """A client of the service at `endpoint_url` (None: AWS's own). One attempt a call: retries are the pipeline's."""
+    session = boto3.session.Session(
+        aws_access_key_id=_secret(settings.access_key_id),
+        aws_secret_access_key=_secret(settings.secret_access_key),
+        aws_session_token=_secret(settings.session_token),
+        region_name=settings.region,
+    )
+    config = Config(
+        signature_version="s3v4",
+        connect_timeout=settings.connect_timeout,
+        read_timeout=settings.read_timeout,
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        max_pool_connections=_THREADS,
+        s3={"addressing_style": "path" if endpoint_url else "auto"},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    client: S3Client = session.client("s3", endpoint_url=endpoint_url, config=config)
+    return client
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return value.get_secret_value() if value else None
+
+
+@contextlib.asynccontextmanager
+async def open_store(settings: S3Settings) -> AsyncIterator[S3ObjectStore]:
+    """The store of one process. Nothing is asked of the service yet."""
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="object-store") as threads:
+        client = make_client(settings, endpoint_url=settings.endpoint_url)
+        signer = make_client(settings, endpoint_url=settings.link_endpoint_url or settings.endpoint_url)
+        try:
+            yield S3ObjectStore(settings, client, signer, threads)
+        finally:
+            client.close()
+            signer.close()
+
+
+def days_ago(days: int, now: datetime) -> datetime:
+    """The time before which something kept that many days has had its time."""
+    return now - timedelta(days=days)
