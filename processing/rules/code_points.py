@@ -1,6 +1,13 @@
 """Sets of characters as the tables of this folder write them: code points in hexadecimal, single or ranges."""
 
 from collections.abc import Iterator
+from typing import Final
+
+# What Python's `str.strip()` takes: Unicode's White_Space and U+001C-001F.
+WHITE_SPACE: Final = (
+    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
 
 
 def code_points_of(ranges: str) -> Iterator[int]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from keys.templates import Language
+from processing.rules.code_points import WHITE_SPACE
 from processing.rules.codes import FindingCode
 
 LANGUAGES: Final = tuple(Language)
@@ -79,6 +80,6 @@ def check_languages(series: pl.Series, available: Collection[Language]) -> Langu
     findings = np.zeros(len(series), np.uint8)
     findings[wrong] = LANGUAGE_FINDINGS.index(FindingCode.LANGUAGE_UNAVAILABLE)
     unknown = np.flatnonzero(languages == NO_LANGUAGE)
-    missing = (series.gather(unknown).str.strip_chars() == "").to_numpy()
+    missing = (series.gather(unknown).str.strip_chars(WHITE_SPACE) == "").to_numpy()
     findings[unknown] = np.where(missing, 1, 2)
     return LanguageColumn(languages, findings)

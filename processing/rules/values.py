@@ -21,17 +21,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from processing.rules.code_points import WHITE_SPACE
 from processing.rules.codes import FindingCode
 from processing.rules.unsupported import (
     UnsupportedColumn,
     UnsupportedRule,
     first_unsupported,
     first_unsupported_column,
-)
-
-WHITE_SPACE: Final = (
-    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
-    "\u2028\u2029\u202f\u205f\u3000"
 )
 
 # The bits of `ValueColumn.flags`, and the code of each.
