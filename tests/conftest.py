@@ -1,0 +1,230 @@
+"""What every room's tests stand on: real servers, once per run, and settings that lead there. Nothing here has a loop.
+
+Fixtures for all: `database_url`, `pool`, `s3_settings`, `mailbox`, `settings`, `gateway_variables`, `ed25519_key`.
+A test that stops or restarts PostgreSQL or S3 takes one of its own: `own_postgres`, `own_s3`.
+"""
+
+import asyncio
+import functools
+import itertools
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from pydantic import SecretStr
+
+from config.database import Pool, open_pool
+from config.schema import migrate
+from config.sections import DatabaseSettings, S3Settings
+from config.settings import PREFIX, Settings, load_settings, variable_of
+from gateway.embedded.mailbox import Mailbox
+from gateway.embedded.postgres import PostgreSQLServer, postgres_server
+from gateway.embedded.s3 import S3Server, s3_server
+from gateway.embedded.stack import database_variables, mailbox_variables, s3_variables
+
+T = TypeVar("T")
+TEMPLATE = "gateway_template"
+
+
+def run_apart(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run to the end in a thread with a loop of its own, so that no test's loop is touched."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A key made by ssh-keygen: the private file, mode 0600, and the line that an agency hands in."""
+
+    private_file: Path
+    public_line: str
+
+
+def make_key(folder: Path, *options: str, name: str = "key") -> KeyPair:
+    """A fresh key without a passphrase; `options` go to ssh-keygen, such as `-t`, `rsa`, `-b`, `2048`."""
+    private_file = folder / name
+    subprocess.run(
+        ["ssh-keygen", "-q", "-N", "", "-C", "agency key", *options, "-f", private_file],
+        check=True,
+        timeout=60,
+    )
+    return KeyPair(private_file, private_file.with_name(f"{name}.pub").read_text().strip())
+
+
+@pytest.fixture(scope="session")
+def short_folder() -> Iterator[Path]:
+    """A folder with a short name: a socket's path may have 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="gw-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_this_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's own settings don't decide a test."""
+    for name in os.environ:
+        if name.upper().startswith(PREFIX) or name in (
+            "NOTIFY_SOCKET",
+            "STATE_DIRECTORY",
+            "CREDENTIALS_DIRECTORY",
+        ):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def postgres(short_folder: Path) -> Iterator[PostgreSQLServer]:
+    """The run's PostgreSQL. Never stop it: others are at it."""
+    with postgres_server(short_folder / "pg", durable=False) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres: PostgreSQLServer) -> str:
+    """A database with the whole schema and no rows."""
+    postgres.run_sql(f"create database {TEMPLATE}")
+    run_apart(migrate(DatabaseSettings(url=SecretStr(postgres.socket_url(TEMPLATE)))))
+    return TEMPLATE
+
+
+_names = itertools.count(1)
+
+
+@pytest.fixture
+def database_url(postgres: PostgreSQLServer, template_database: str) -> Iterator[str]:
+    """A migrated database of this test's own."""
+    name = f"test_{next(_names)}"
+    postgres.run_sql(f"create database {name} template {template_database}")
+    yield postgres.socket_url(name)
+    postgres.run_sql(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def empty_database_url(postgres: PostgreSQLServer) -> Iterator[str]:
+    """A database of this test's own without any schema."""
+    name = f"test_{next(_names)}"
+    postgres.run_sql(f"create database {name}")
+    yield postgres.socket_url(name)
+    postgres.run_sql(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+async def pool(settings: Settings) -> AsyncIterator[Pool]:
+    """A pool on `database_url`, in the test's loop."""
+    async with open_pool(settings.database, name="test") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def s3(short_folder: Path) -> Iterator[S3Server]:
+    """The run's S3 server. Never stop it: others are at it."""
+    with s3_server(short_folder / "s3") as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3: S3Server) -> str:
+    """An empty bucket of this test's own."""
+    name = f"bucket-{next(_names)}"
+    s3.make_bucket(name)
+    return name
+
+
+@pytest.fixture
+def s3_settings(settings: Settings) -> S3Settings:
+    """The settings that lead to `bucket`."""
+    return settings.s3
+
+
+@pytest.fixture
+def mailbox(tmp_path: Path) -> Iterator[Mailbox]:
+    """A mail server of this test's own; `become` makes it fail."""
+    with Mailbox(tmp_path / "mail") as opened:
+        yield opened
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[Path]:
+    """The gateway's state folder, mode 0700."""
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def gateway_variables(
+    database_url: str, s3: S3Server, bucket: str, mailbox: Mailbox, state: Path
+) -> dict[str, str]:
+    """The environment variables that lead a gateway to this test's own servers; any free ports; test environment."""
+    return {
+        **database_variables(database_url),
+        **s3_variables(s3.endpoint_url, bucket),
+        **mailbox_variables(mailbox),
+        variable_of("environment"): "test",
+        variable_of("sftp.host"): "127.0.0.1",
+        variable_of("sftp.port"): "0",
+        variable_of("sftp.host_key_dir"): str(state / "host-keys"),
+        variable_of("sftp.spool_dir"): str(state / "spool"),
+        variable_of("ops.port"): "0",
+        variable_of("log.format"): "json",
+    }
+
+
+@pytest.fixture
+def settings(gateway_variables: dict[str, str]) -> Settings:
+    """`gateway_variables`, read. For other values: `settings.model_copy(update=…)`, or change the variables."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in gateway_variables.items():
+            environment.setenv(name, value)
+        return load_settings(None)
+
+
+@pytest.fixture
+def own_postgres(short_folder: Path) -> Iterator[PostgreSQLServer]:
+    """A PostgreSQL that this test may stop, kill and restart, with the migrated database `postgres`."""
+    with postgres_server(short_folder / f"pg{next(_names)}", durable=False) as server:
+        run_apart(migrate(DatabaseSettings(url=SecretStr(server.socket_url("postgres")))))
+        yield server
+
+
+@pytest.fixture
+def own_s3(short_folder: Path) -> Iterator[S3Server]:
+    """An S3 server with the bucket `own` that this test may stop and start."""
+    with s3_server(short_folder / f"s3-{next(_names)}", bucket="own") as server:
+        yield server
+
+
+@pytest.fixture
+def key_maker(tmp_path: Path) -> Callable[..., KeyPair]:
+    """Makes keys of any kind: `key_maker("-t", "rsa", "-b", "2048", name="weak")`."""
+    return functools.partial(make_key, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def ed25519_key(tmp_path_factory: pytest.TempPathFactory) -> KeyPair:
+    """An agency's Ed25519 key."""
+    return make_key(tmp_path_factory.mktemp("ed25519"), "-t", "ed25519")
+
+
+@pytest.fixture(scope="session")
+def other_key(tmp_path_factory: pytest.TempPathFactory) -> KeyPair:
+    """Another Ed25519 key, which nobody has handed in."""
+    return make_key(tmp_path_factory.mktemp("other"), "-t", "ed25519")
+
+
+@pytest.fixture(scope="session")
+def rsa_key(tmp_path_factory: pytest.TempPathFactory) -> KeyPair:
+    """An RSA key made as the guide says: its private half is PEM."""
+    return make_key(tmp_path_factory.mktemp("rsa"), "-t", "rsa", "-b", "3072", "-m", "PEM")
+
+
+@pytest.fixture(scope="session")
+def ecdsa_key(tmp_path_factory: pytest.TempPathFactory) -> KeyPair:
+    """An ECDSA key on the curve P-256."""
+    return make_key(tmp_path_factory.mktemp("ecdsa"), "-t", "ecdsa", "-b", "256")
