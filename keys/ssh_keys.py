@@ -1,0 +1,113 @@
+"""The public keys of campaigns: added, listed, revoked. A revoked key stays on the books, and loses access at once.
+
+Every change is made in the caller's transaction, with its line of the audit trail.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from config.database import Connection
+from config.sql import NamedQueries
+from keys.audit import Actor, AuditEvent, record_event
+from keys.campaigns import lock_campaign, lock_live_campaign
+from keys.errors import KeyNotFound
+from keys.public_keys import PublicKey
+
+SQL: Final = NamedQueries("keys", "ssh_keys.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class SSHKey:
+    """A campaign's key as stored. `fingerprint` is `SHA256:…`; in force until `revoked_at`. Times are aware UTC."""
+
+    fingerprint: str
+    algorithm: str
+    label: str
+    added_at: datetime
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AddedKeys:
+    """What `add_keys` did. `shared` maps a fingerprint to the other campaigns that use the key, `revoked` were before."""
+
+    added: tuple[PublicKey, ...]
+    present: tuple[PublicKey, ...]
+    shared: Mapping[str, Sequence[str]]
+    revoked: frozenset[str]
+
+
+async def add_keys(
+    connection: Connection,
+    campaign_id: str,
+    keys: Sequence[PublicKey],
+    *,
+    label: str | None = None,
+    actor: Actor,
+) -> AddedKeys:
+    """Put keys in force; those that already are stay as they are. Without a label each gets its own comment as one.
+
+    Raises CampaignNotFound, CampaignRefused (a deleted campaign).
+    """
+    await lock_live_campaign(connection, campaign_id)
+    added, present = [], []
+    for key in keys:
+        new = await connection.fetchval(
+            SQL["insert_key"],
+            campaign_id,
+            key.fingerprint,
+            key.algorithm,
+            key.public_line,
+            key.comment if label is None else label,
+        )
+        if new is None:
+            present.append(key)
+            continue
+        added.append(key)
+        details = {"fingerprint": key.fingerprint, "algorithm": key.algorithm}
+        await record_event(
+            connection, AuditEvent.KEY_ADDED, campaign_id=campaign_id, actor=actor, details=details
+        )
+    fingerprints = [key.fingerprint for key in keys]
+    others = await connection.fetch(SQL["fetch_other_campaigns"], campaign_id, fingerprints)
+    before = await connection.fetch(SQL["fetch_revoked"], campaign_id, [key.fingerprint for key in added])
+    return AddedKeys(
+        added=tuple(added),
+        present=tuple(present),
+        shared={row["fingerprint"]: row["campaigns"] for row in others},
+        revoked=frozenset(row["fingerprint"] for row in before),
+    )
+
+
+async def list_keys(connection: Connection, campaign_id: str) -> list[SSHKey]:
+    """The campaign's keys, revoked ones too, oldest first. An unknown campaign has none."""
+    return [
+        SSHKey(
+            fingerprint=row["fingerprint"],
+            algorithm=row["algorithm"],
+            label=row["label"],
+            added_at=row["added_at"],
+            revoked_at=row["revoked_at"],
+        )
+        for row in await connection.fetch(SQL["list_keys"], campaign_id)
+    ]
+
+
+async def count_keys(connection: Connection) -> dict[str, int]:
+    """How many keys are in force, by campaign; campaigns without any are left out."""
+    return {row["campaign_id"]: row["keys"] for row in await connection.fetch(SQL["count_keys"])}
+
+
+async def revoke_key(connection: Connection, campaign_id: str, fingerprint: str, *, actor: Actor) -> None:
+    """Take the key out of force; its sessions end at once. Raises CampaignNotFound, KeyNotFound."""
+    await lock_campaign(connection, campaign_id)
+    if await connection.fetchval(SQL["revoke_key"], campaign_id, fingerprint) is None:
+        raise KeyNotFound(
+            f"campaign {campaign_id} has no key {fingerprint} in force: see `sftp-gateway key list {campaign_id}`"
+        )
+    details = {"fingerprint": fingerprint}
+    await record_event(
+        connection, AuditEvent.KEY_REVOKED, campaign_id=campaign_id, actor=actor, details=details
+    )

@@ -1,0 +1,25 @@
+-- name: insert_key
+insert into ssh_keys (campaign_id, fingerprint, algorithm, public_key, label) values ($1, $2, $3, $4, $5)
+on conflict (campaign_id, fingerprint) where revoked_at is null do nothing
+returning id
+
+-- name: fetch_other_campaigns
+select fingerprint, array_agg(campaign_id order by campaign_id) as campaigns
+from ssh_keys
+where campaign_id <> $1 and fingerprint = any($2::text[]) and revoked_at is null
+group by fingerprint
+
+-- name: fetch_revoked
+select distinct fingerprint from ssh_keys
+where campaign_id = $1 and fingerprint = any($2::text[]) and revoked_at is not null
+
+-- name: list_keys
+select fingerprint, algorithm, label, added_at, revoked_at from ssh_keys where campaign_id = $1 order by id
+
+-- name: count_keys
+select campaign_id, count(*) as keys from ssh_keys where revoked_at is null group by campaign_id
+
+-- name: revoke_key
+update ssh_keys set revoked_at = now()
+where campaign_id = $1 and fingerprint = $2 and revoked_at is null
+returning id
