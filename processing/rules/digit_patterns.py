@@ -122,7 +122,7 @@ class DigitPattern:
             return 0, 1
         if piece.startswith("{"):
             self._at += 1
-            least, _, most = token[1:-1].partition(",")
+            least, _, most = piece[1:-1].partition(",")
             return int(least), int(most or least)
         return 1, 1
 
@@ -138,7 +138,7 @@ def _digits_of(piece: str) -> str:
     if piece == r"\d":
         return _DIGITS
     if piece in _DIGITS:
-        return token
+        return piece
     if not piece.startswith("["):
         raise ValueError(f"not understood: {piece}")
-    return "".join(digit for digit in _DIGITS if re.fullmatch(token, digit))
+    return "".join(digit for digit in _DIGITS if re.fullmatch(piece, digit))

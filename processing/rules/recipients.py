@@ -51,8 +51,8 @@ _SHAPE_PATTERNS: Final = tuple((re.compile(shape), code) for shape, code in _SHA
 _SEPARATED: Final = rf"[+0-9()\-.{WHITE_SPACE}]+"
 _SEPARATED_PATTERN: Final = re.compile(_SEPARATED)
 _DIGIT: Final = re.compile(r"[0-9]")
-# The least number of so many digits, by their count; nothing reaches the last.
-_LEAST_OF_LENGTH: Final = np.array([2**63 - 1, *(10**more for more in range(MAX_DIGITS)), 2**63 - 1])
+# The least number of so many digits, by their count; of none there is none.
+_LEAST_OF_LENGTH: Final = np.array([2**63 - 1, *(10**more for more in range(MAX_DIGITS))])
 _SINGAPORE_FIRST: Final = 6580000000
 _SINGAPORE_LAST: Final = 6599999999
 _SINGAPORE_LENGTH: Final = 10
@@ -113,8 +113,8 @@ def check_recipients(series: pl.Series, environment: Environment) -> npt.NDArray
     if not len(rest):
         return findings
     # "+5", "-5" and "05" were read as numbers too, but have more characters than their value has digits.
-    digits = np.minimum(lengths[rest], MAX_DIGITS + 1)
-    plain = numbers[rest] >= _LEAST_OF_LENGTH[digits]
+    least = _LEAST_OF_LENGTH[np.minimum(lengths[rest], MAX_DIGITS)]
+    plain = (numbers[rest] >= least) & (lengths[rest] <= MAX_DIGITS)
     looked_up = rest[plain]
     if len(looked_up):
         firsts, answers = _table(environment)
