@@ -1,0 +1,271 @@
+"""Quotation marks in a CSV: marks the commas and line ends outside them, and finds the records where they are wrong.
+
+The grammar is RFC 4180's, and for what is beyond it that of Python's csv module: a field is quoted only if its very
+first character is `"`; within it `""` is one mark; after the closing one must come a comma, a line end or the end.
+Otherwise the record is malformed, and its field goes on unquoted; so it does when nothing closes it before the end.
+
+Three ways, the first that can answer: parity of the marks over all bytes; parity within each line, with the odd lines
+read one by one; one record alone, byte by byte, where it is so long that arrays of its marks would not be bounded.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+QUOTE: Final = 0x22
+COMMA: Final = 0x2C
+LF: Final = 0x0A
+CR: Final = 0x0D
+
+# Marks must not occur in the bytes: the first three of these that don't. The separators of ASCII come first.
+_CANDIDATES: Final = bytes([0x1F, 0x1E, 0x1D, 0x1C, *range(0x01, 0x09), *range(0x0E, 0x1C), 0x7F])
+
+_Codes = npt.NDArray[np.uint8]
+_Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """Whole records: after each field stands `separator`, after each record `end`, and neither anywhere else."""
+
+    text: bytes
+    separator: bytes
+    end: bytes
+    # Places of records whose quotation marks are wrong, ascending; the last is never closed if `unclosed`.
+    malformed: tuple[int, ...] = ()
+    unclosed: bool = False
+
+
+class _Marks(NamedTuple):
+    """The bytes written after a field, after a record, and over the CR of a CRLF, to be taken out."""
+
+    separator: int
+    end: int
+    drop: int
+
+
+class _Read(NamedTuple):
+    """One record read byte by byte: where its line end stands, whether its marks are wrong, or the last never closed."""
+
+    stop: int
+    malformed: bool
+    is_closed: bool
+
+
+def mark_fields(data: bytes, *, at_end: bool, alone: bool) -> tuple[Marked | None, int]:
+    """Marks the whole records that `data` begins with, and says how many of its bytes they are; none, 0.
+
+    Where `at_end`, the last record is whole wherever it stops. `alone`: `data` is longer than arrays may be, so that a
+    record with wrong marks is read alone.
+    """
+    data, marks = _choose_marks(data)
+    codes = np.frombuffer(data, np.uint8)
+    inside = (np.cumsum(codes == QUOTE, dtype=np.uint8) & 1).view(np.bool_)
+    if not _is_wrong(codes, inside):
+        return _mark_by_parity(data, codes, inside, marks, at_end=at_end)
+    del inside
+    if alone:
+        return _mark_one(data, marks, at_end=at_end)
+    return _mark_by_line(data, codes, marks, at_end=at_end)
+
+
+def _choose_marks(data: bytes) -> tuple[bytes, _Marks]:
+    """Three bytes that don't occur; where nearly every control character does, one of them stands for three others.
+
+    That one is, like them, white space and a control character: no rule tells the four apart.
+    """
+    free = [mark for mark in _CANDIDATES if mark not in data][:3]
+    if len(free) < 3:
+        free = list(_CANDIDATES[:3])
+        data = data.translate(bytes.maketrans(bytes(free), bytes(_CANDIDATES[3:4]) * 3))
+    return data, _Marks(*free)
+
+
+def _is_wrong(codes: _Codes, inside: _Flags) -> bool:
+    """Whether parity misleads: an opening mark that doesn't begin a field, or a closing one that doesn't end it.
+
+    `inside` holds from an opening mark up to before the closing one. The first wrong mark is found for certain, as up
+    to it parity was right.
+    """
+    quotes = codes == QUOTE
+    bounds = quotes | (codes == COMMA) | (codes == LF) | (codes == CR)
+    opening = quotes & inside
+    if (opening[1:] & ~bounds[:-1]).any():
+        return True
+    closing = quotes & ~inside
+    return bool((closing[:-1] & ~bounds[1:]).any())
+
+
+def _mark_by_parity(
+    data: bytes, codes: _Codes, inside: _Flags, marks: _Marks, *, at_end: bool
+) -> tuple[Marked | None, int]:
+    outside = ~inside
+    ends = (codes == LF) & outside
+    out = codes.copy()
+    out[(codes == COMMA) & outside] = marks.separator
+    if b"\r" in data:
+        returns = (codes == CR) & outside
+        pairs = returns.copy()
+        pairs[:-1] &= codes[1:] == LF
+        pairs[-1] = False
+        out[pairs] = marks.drop
+        lone = returns & ~pairs
+        if not at_end:
+            lone[-1] = False  # it may be half of a CRLF
+        ends |= lone
+    out[ends] = marks.end
+    used = len(data) if at_end else _last(ends) + 1
+    if not used:
+        return None, 0
+    unclosed = at_end and bool(inside[-1])
+    return _finish(out[:used].tobytes(), marks, (), unclosed=unclosed), used
+
+
+def _last(flags: _Flags) -> int:
+    """The last place that is set, or -1."""
+    place = int(np.argmax(flags[::-1]))
+    return len(flags) - 1 - place if flags[len(flags) - 1 - place] else -1
+
+
+def _finish(text: bytes, marks: _Marks, begins: tuple[int, ...], *, unclosed: bool) -> Marked:
+    """Puts the result together. `begins` are the places in `text` where malformed records begin."""
+    end = bytes([marks.end])
+    malformed: tuple[int, ...] = ()
+    if begins:
+        ends = np.flatnonzero(np.frombuffer(text, np.uint8) == marks.end)
+        malformed = tuple(np.searchsorted(ends, np.array(begins)).tolist())
+    if marks.drop in text:
+        text = text.translate(None, bytes([marks.drop]))
+    if unclosed or not text.endswith(end):
+        text += end
+    if unclosed and not begins:
+        malformed = (text.count(end) - 1,)
+    return Marked(text, bytes([marks.separator]), end, malformed, unclosed)
+
+
+def _mark_one(data: bytes, marks: _Marks, *, at_end: bool) -> tuple[Marked | None, int]:
+    """The first record alone."""
+    out = bytearray(data)
+    view = memoryview(out)
+    read = _read_record(data, 0, view, marks, at_end=at_end)
+    if read is None:
+        return None, 0
+    used = _mark_end(data, view, read.stop, marks)
+    text = bytes(view[:used])
+    return _finish(text, marks, (0,) if read.malformed else (), unclosed=not read.is_closed), used
+
+
+def _mark_by_line(data: bytes, codes: _Codes, marks: _Marks, *, at_end: bool) -> tuple[Marked | None, int]:
+    """A line with an even number of right marks is a record; any other is read on its own, over as many as it takes."""
+    stops = _line_stops(codes, at_end=at_end)
+    begins = np.concatenate(([0], stops + 1))
+    quotes = codes == QUOTE
+    parity = np.cumsum(quotes, dtype=np.uint8) & 1
+    before = np.concatenate(([0], parity[stops])).astype(np.uint8)
+    lengths = np.diff(begins, append=len(codes))
+    inside = (parity ^ np.repeat(before, lengths)).view(np.bool_)
+    out = bytearray(data)
+    view = memoryview(out)
+    used = len(data) if at_end else int(begins[-1])
+    reached, unclosed = 0, False
+    malformed: list[int] = []
+    for begin in _odd_lines(codes, quotes, inside, begins).tolist():
+        if begin < reached or begin >= used:
+            continue
+        read = _read_record(data, begin, view, marks, at_end=at_end)
+        if read is None:
+            used = begin
+            break
+        if read.malformed:
+            malformed.append(begin)
+        unclosed = not read.is_closed
+        reached = _mark_end(data, view, read.stop, marks)
+        inside[begin:reached] = True  # marked already
+    if not used:
+        return None, 0
+    _mark_outside(codes, inside, np.frombuffer(out, np.uint8), stops, marks)
+    return _finish(bytes(view[:used]), marks, tuple(malformed), unclosed=unclosed), used
+
+
+def _line_stops(codes: _Codes, *, at_end: bool) -> npt.NDArray[np.int64]:
+    """Places of the last byte of each line end. A CR that ends the bytes may be half of a CRLF, unless `at_end`."""
+    stops = codes == LF
+    returns = codes == CR
+    if returns.any():
+        returns[:-1] &= ~stops[1:]
+        if not at_end:
+            returns[-1] = False
+        stops |= returns
+    return np.flatnonzero(stops)
+
+
+def _odd_lines(
+    codes: _Codes, quotes: _Flags, inside: _Flags, begins: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Where the lines begin that have an odd number of quotation marks, or one that doesn't stand at a field's bounds."""
+    bounds = quotes | (codes == COMMA) | (codes == LF) | (codes == CR)
+    wrong = quotes & inside
+    wrong[1:] &= ~bounds[:-1]
+    wrong[:1] = False
+    closing = quotes & ~inside
+    closing[:-1] &= ~bounds[1:]
+    closing[-1:] = False
+    wrong |= closing
+    # The byte before the next line begins is this line's end: inside there, where the number is odd.
+    last = np.append(begins[1:], len(codes)) - 1
+    odd = np.flatnonzero((last >= begins) & inside[last])
+    lines = np.searchsorted(begins, np.flatnonzero(wrong), side="right") - 1
+    return begins[np.union1d(odd, lines)]
+
+
+def _mark_outside(
+    codes: _Codes, inside: _Flags, out: _Codes, stops: npt.NDArray[np.int64], marks: _Marks
+) -> None:
+    out[(codes == COMMA) & ~inside] = marks.separator
+    stops = stops[~inside[stops]]
+    out[stops] = marks.end
+    pairs = stops[(codes[stops] == LF) & (stops > 0)] - 1
+    out[pairs[codes[pairs] == CR]] = marks.drop
+
+
+_QUOTED: Final = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"')
+_UP_TO_QUOTE_OR_END: Final = re.compile(rb'[^"\r\n]*+')
+
+
+def _read_record(data: bytes, begin: int, out: memoryview, marks: _Marks, *, at_end: bool) -> _Read | None:
+    """Reads the record at `begin` as Python's csv module does, marking its fields in `out`; None if it isn't whole."""
+    separator = bytes([marks.separator])
+    place, malformed, at_field = begin, False, True
+    while True:
+        if at_field and data.startswith(b'"', place):
+            quoted = _QUOTED.match(data, place)
+            if quoted is None:
+                return _Read(len(data), malformed=True, is_closed=False) if at_end else None
+            place = quoted.end()
+            malformed |= place < len(data) and data[place] not in b",\r\n"
+        plain = _UP_TO_QUOTE_OR_END.match(data, place)
+        stop = plain.end() if plain else place
+        if b"," in data[place:stop]:
+            out[place:stop] = data[place:stop].replace(b",", separator)
+        at_field = stop > place and data[stop - 1] == COMMA
+        if stop == len(data):
+            return _Read(stop, malformed, is_closed=True) if at_end else None
+        if data[stop] != QUOTE:
+            half = data[stop] == CR and stop + 1 == len(data) and not at_end
+            return None if half else _Read(stop, malformed, is_closed=True)
+        # A mark that doesn't begin a field is a character like any other.
+        place = stop if at_field else stop + 1
+
+
+def _mark_end(data: bytes, out: memoryview, stop: int, marks: _Marks) -> int:
+    """Marks the line end at `stop`; returns where the next record begins."""
+    if stop == len(data):
+        return stop
+    if data[stop] == CR and data[stop + 1 : stop + 2] == b"\n":
+        out[stop] = marks.drop
+        stop += 1
+    out[stop] = marks.end
+    return stop + 1
