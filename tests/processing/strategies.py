@@ -289,7 +289,7 @@ def _cell(draw: st.DrawFn, cells: dict[str, str], name: str, *, plain: bool) -> 
     if name in cells:
         return cells[name]
     if not name or name.strip().startswith("Error Reason"):
-        return draw(st.sampled_from(("", "", "recipient: remove the +") if name else ("", "", "", "x")))
+        return draw(st.sampled_from(("", "", "recipient: remove the +") if name else ("",) * 11 + ("x",)))
     return draw(st.sampled_from(VALUES[:6]) if plain else values)
 
 
