@@ -62,7 +62,7 @@ def random_bytes(chance: random.Random) -> bytes:
     if way == 0:
         return chance.randbytes(chance.randrange(400))
     if way == 1:
-        return b"".join(chance.choices(SPLINTERS + (b"a", b"6591234567", b"english"), k=chance.randrange(60)))
+        return b"".join(chance.choices((*SPLINTERS, b"a", b"6591234567", b"english"), k=chance.randrange(60)))
     data = bytearray(chance.choice(SEEDS))
     for _ in range(chance.randrange(1, 6)):
         place = chance.randrange(len(data) + 1)
