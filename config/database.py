@@ -71,15 +71,20 @@ async def connect(settings: DatabaseSettings) -> "asyncpg.Connection[asyncpg.Rec
 
 
 @contextlib.asynccontextmanager
-async def open_pool(settings: DatabaseSettings, *, name: str) -> AsyncIterator[Pool]:
-    """A pool whose connections announce themselves as `sftp-gateway <name>`. Nothing is asked of the server yet."""
+async def open_pool(
+    settings: DatabaseSettings, *, name: str, command_timeout: float | None = None
+) -> AsyncIterator[Pool]:
+    """A pool whose connections announce themselves as `sftp-gateway <name>`. Nothing is asked of the server yet.
+
+    `command_timeout`, in seconds, stands in for the setting where no client waits for the answer.
+    """
     with _readable_url():
         pool = asyncpg.create_pool(
             settings.url.get_secret_value(),
             min_size=0,
             max_size=settings.pool_size,
             timeout=settings.connect_timeout,
-            command_timeout=settings.command_timeout,
+            command_timeout=command_timeout or settings.command_timeout,
             server_settings={"application_name": f"sftp-gateway {name}"},
         )
     with database_troubles():

@@ -3,12 +3,37 @@
 The one call between rooms. It knows nothing of SFTP: an HTTP upload would enter here too.
 """
 
+import asyncio
+import hashlib
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final, TypeVar
 
-from keys.audit import Actor
+import asyncpg
+
+from config.database import Connection, Pool, database_troubles
+from config.errors import ServiceUnreachable
+from config.identifiers import new_identifier
+from config.logs import get_logger
+from config.sections import SFTPSettings
+from keys.audit import Actor, AuditEvent, record_event
+from notifications.notices import Rejected, record_notice
+from processing import metrics, uploads
+from processing.errors import ProcessingError, StoreUnavailable
+from processing.jobs import enqueue_refusal_summary, enqueue_verdict
 from processing.rules.codes import FindingCode
+from processing.rules.texts import file_reason
+from processing.store import ObjectStore, original_key
+
+logger = get_logger("processing")
+
+# Between two tries of one step, in seconds.
+_PAUSE: Final = 0.25
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +69,7 @@ class ListedUpload:
     received_at: datetime
 
 
-class IntakeError(Exception):
+class IntakeError(ProcessingError):
     """The upload was not taken; the text is one line for the client, without secrets or personal data."""
 
 
@@ -55,23 +80,218 @@ class IntakeUnavailable(IntakeError):  # noqa: N818 - read as a fact
 class Intake:
     """Takes uploads in. One per process; calls run side by side."""
 
+    def __init__(self, pool: Pool, store: ObjectStore, settings: SFTPSettings) -> None:
+        self._pool = pool
+        self._store = store
+        self._settings = settings
+
     async def store(self, spool: FinishedSpool) -> None:
         """Store object, upload and job durably, within `acknowledge_timeout` seconds in all.
 
-        Returns only when all three are committed: then CLOSE may answer OK. Raises IntakeUnavailable otherwise.
+        Returns only when all three are committed: then CLOSE may answer OK. Raises IntakeUnavailable otherwise, or
+        IntakeError where the campaign has lost its access.
         """
+        log = logger.bind(
+            upload_id=spool.upload_id,
+            campaign_id=spool.sender.campaign_id,
+            connection_id=spool.sender.actor.connection_id,
+        )
+        with metrics.INTAKE_SECONDS.time():
+            try:
+                async with asyncio.timeout(self._settings.acknowledge_timeout):
+                    key = original_key(spool.sender.campaign_id, spool.upload_id)
+                    sha256, _ = await asyncio.gather(
+                        asyncio.to_thread(_sha256_of, spool.path),
+                        _until_done(lambda: self._put(key, spool.path)),
+                    )
+                    await _until_done(lambda: self._record(spool, key, sha256))
+            except TimeoutError:
+                log.warning("upload_not_stored")
+                message = "the upload could not be stored and was not accepted; please send it again in a few minutes"
+                raise IntakeUnavailable(message) from None
+        metrics.UPLOADS_RECEIVED.inc()
+        metrics.BYTES_RECEIVED.inc(spool.byte_count)
+        log.info("upload_received", bytes=spool.byte_count, sha256=sha256)
 
     async def refuse(
-        self, sender: Sender, file_name: str, code: FindingCode, *, byte_count: int, path: Path | None = None
+        self,
+        sender: Sender,
+        file_name: str,
+        code: FindingCode,
+        *,
+        byte_count: int,
+        path: Path | None = None,
     ) -> str:
         """Record an upload refused before any row was read, and its reject e-mail. Returns the upload's id.
 
         `code`: file_too_large, file_not_csv (of these, only some an hour are mailed singly) or upload_interrupted; for
         the last, `path` is the partial, which is kept so that ops can release it. Raises IntakeUnavailable.
         """
+        upload_id = new_identifier("upload")
+        metrics.UPLOADS_REFUSED.labels(code.value).inc()
+        try:
+            async with asyncio.timeout(self._settings.acknowledge_timeout):
+                key = sha256 = None
+                if path is not None:
+                    key = original_key(sender.campaign_id, upload_id)
+                    sha256 = await asyncio.to_thread(_sha256_of, path)
+                    kept: Path = path
+                    await _until_done(lambda: self._put(key, kept))
+                await _until_done(
+                    lambda: self._record_refusal(upload_id, sender, file_name, code, byte_count, key, sha256)
+                )
+        except TimeoutError:
+            logger.warning("refusal_not_recorded", code=code.value, campaign_id=sender.campaign_id)
+            raise IntakeUnavailable("the refusal could not be recorded") from None
+        logger.info(
+            "upload_refused",
+            upload_id=upload_id,
+            campaign_id=sender.campaign_id,
+            connection_id=sender.actor.connection_id,
+            code=code.value,
+            bytes=byte_count,
+        )
+        return upload_id
 
     async def list_uploads(self, campaign_id: str) -> list[ListedUpload]:
         """The campaign's accepted uploads of the last 24 hours, the newest of each name. Raises IntakeUnavailable."""
+        async with self._connection() as connection:
+            rows = await connection.fetch(uploads.SQL["list_campaign_uploads"], campaign_id)
+        return [
+            ListedUpload(row["file_name"], row["bytes"], row["modified_at"], row["received_at"])
+            for row in rows
+        ]
 
     async def unlist_upload(self, campaign_id: str, file_name: str) -> None:
         """Take an earlier upload's name out of the listing; nothing else changes. Raises IntakeUnavailable."""
+        async with self._connection() as connection:
+            await connection.execute(uploads.SQL["unlist_upload"], campaign_id, file_name)
+
+    async def set_modified_at(self, campaign_id: str, file_name: str, modified_at: datetime) -> None:
+        """Show another time of the file itself in the listing. Raises IntakeUnavailable."""
+        async with self._connection() as connection:
+            await connection.execute(uploads.SQL["set_modified_at"], campaign_id, file_name, modified_at)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        try:
+            with database_troubles():
+                async with (
+                    asyncio.timeout(self._settings.acknowledge_timeout),
+                    self._pool.acquire() as connection,
+                ):
+                    yield connection
+        except ServiceUnreachable:
+            raise IntakeUnavailable(
+                "the list of uploads is not available; please try again in a few minutes"
+            ) from None
+
+    async def _put(self, key: str, path: Path) -> None:
+        with path.open("rb") as source:
+            await self._store.put(key, source, download_name="upload.csv")
+
+    async def _record(self, spool: FinishedSpool, key: str, sha256: str) -> None:
+        """Upload and job in one transaction. A second call after an unclear COMMIT finds the upload by its id."""
+        with database_troubles():
+            async with self._pool.acquire() as connection:
+                try:
+                    async with connection.transaction():
+                        await self._insert(connection, spool, key, sha256)
+                except asyncpg.UniqueViolationError:
+                    return
+
+    async def _insert(self, connection: Connection, spool: FinishedSpool, key: str, sha256: str) -> None:
+        campaign_id = spool.sender.campaign_id
+        inserted = await connection.fetchval(
+            uploads.SQL["insert_upload"],
+            spool.upload_id,
+            campaign_id,
+            spool.file_name,
+            spool.byte_count,
+            sha256,
+            spool.modified_at,
+            key,
+            secrets.token_hex(16),
+            spool.sender.actor.source_address,
+            spool.sender.actor.connection_id,
+            datetime.now(UTC),
+        )
+        if inserted is None:
+            raise IntakeError("this campaign can't receive uploads any more")
+        await enqueue_verdict(connection, spool.upload_id, campaign_id)
+        await record_event(
+            connection,
+            AuditEvent.UPLOAD_RECEIVED,
+            campaign_id=campaign_id,
+            upload_id=spool.upload_id,
+            actor=spool.sender.actor,
+            details={"bytes": spool.byte_count, "sha256": sha256},
+        )
+
+    async def _record_refusal(
+        self,
+        upload_id: str,
+        sender: Sender,
+        file_name: str,
+        code: FindingCode,
+        byte_count: int,
+        key: str | None,
+        sha256: str | None,
+    ) -> None:
+        reason = file_reason(code, byte_count=byte_count)
+        with database_troubles():
+            async with self._pool.acquire() as connection, connection.transaction():
+                if await connection.fetchval(uploads.SQL["upload_exists"], upload_id):
+                    return
+                recent = await connection.fetchval(
+                    uploads.SQL["count_recent_refusals"], sender.campaign_id, FindingCode.FILE_NOT_CSV.value
+                )
+                untold = (
+                    code is FindingCode.FILE_NOT_CSV and recent >= self._settings.max_not_csv_notifications
+                )
+                await connection.fetchval(
+                    uploads.SQL["insert_refused_upload"],
+                    upload_id,
+                    sender.campaign_id,
+                    file_name,
+                    byte_count,
+                    sha256,
+                    key,
+                    secrets.token_hex(16),
+                    sender.actor.source_address,
+                    sender.actor.connection_id,
+                    datetime.now(UTC),
+                    code.value,
+                    reason,
+                    untold,
+                )
+                if untold:
+                    await enqueue_refusal_summary(connection, sender.campaign_id)
+                else:
+                    outcome = Rejected(
+                        None, 0, 1, has_avoidable=False, has_unicode=False, error_reason=reason
+                    )
+                    await record_notice(connection, upload_id, 1, outcome)
+                await record_event(
+                    connection,
+                    AuditEvent.UPLOAD_REFUSED,
+                    campaign_id=sender.campaign_id,
+                    upload_id=upload_id,
+                    actor=sender.actor,
+                    details={"code": code.value, "bytes": byte_count},
+                )
+
+
+async def _until_done(step: Callable[[], Awaitable[_T]]) -> _T:
+    """Try a step again while its service is away; the caller's time-out ends it."""
+    while True:
+        try:
+            return await step()
+        except (StoreUnavailable, ServiceUnreachable) as error:
+            logger.warning("intake_step_repeated", reason=str(error))
+            await asyncio.sleep(_PAUSE)
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()

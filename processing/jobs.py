@@ -28,3 +28,11 @@ async def sweep_uploads(connection: Connection, older_than: timedelta) -> int:
     for upload_id, campaign_id in lost:
         await enqueue_verdict(connection, upload_id, campaign_id)
     return len(lost)
+
+
+SUMMARY_ENTRYPOINT: Final = "refusal_summary"
+
+
+async def enqueue_refusal_summary(connection: Connection, campaign_id: str) -> None:
+    """Sum up, an hour from now, the refusals that got no e-mail of their own. One such job per campaign at a time."""
+    await enqueue(connection, SUMMARY_ENTRYPOINT, campaign_id, delay=timedelta(hours=1))

@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, TypeVar
 
 import boto3
@@ -49,8 +49,11 @@ class ObjectStore(Protocol):
     async def sign_link(self, key: str) -> str:
         """A link by which the object can be fetched without credentials, for a while."""
 
-    async def delete_older(self, prefix: str, before: datetime) -> int:
-        """Delete the objects under `prefix` last written before that time (aware UTC). Returns how many."""
+    async def delete_older(self, prefix: str, before: datetime, *, keep: Collection[str] = ()) -> int:
+        """Delete the objects under `prefix` last written before that time (aware UTC), but for the keys to keep.
+
+        Returns how many.
+        """
 
 
 class S3ObjectStore:
@@ -108,7 +111,7 @@ class S3ObjectStore:
 
         return await self._run(sign)
 
-    async def delete_older(self, prefix: str, before: datetime) -> int:
+    async def delete_older(self, prefix: str, before: datetime, *, keep: Collection[str] = ()) -> int:
         """See ObjectStore."""
 
         def delete() -> int:
@@ -118,7 +121,7 @@ class S3ObjectStore:
             )
             for page in pages:
                 for entry in page.get("Contents", []):
-                    if entry["LastModified"] < before:
+                    if entry["LastModified"] < before and entry["Key"] not in keep:
                         self._client.delete_object(Bucket=self._settings.bucket, Key=entry["Key"])
                         deleted += 1
             return deleted
@@ -188,8 +191,3 @@ async def open_store(settings: S3Settings) -> AsyncIterator[S3ObjectStore]:
         finally:
             client.close()
             signer.close()
-
-
-def days_ago(days: int, now: datetime) -> datetime:
-    """The time before which something kept that many days has had its time."""
-    return now - timedelta(days=days)

@@ -1,13 +1,21 @@
 -- name: insert_upload
+-- Nothing is inserted where the campaign has lost its access since the login.
 insert into uploads (id, campaign_id, file_name, status, bytes, sha256, modified_at, object_key, report_name,
                      source_address, connection_id, received_at)
-values ($1, $2, $3, 'received', $4, $5, $6, $7, $8, $9, $10, $11)
+select $1, c.id, $3, 'received', $4, $5, $6, $7, $8, $9, $10, $11
+from campaigns c where c.id = $2 and c.status = 'active'
+returning id
 
 -- name: insert_refused_upload
 insert into uploads (id, campaign_id, file_name, status, bytes, sha256, object_key, report_name, source_address,
                      connection_id, received_at, finished_at, outcome, refusal_code, error_reason, num_rows,
-                     num_errors, has_avoidable_character, has_unicode, listed)
-values ($1, $2, $3, 'rejected', $4, $5, $6, $7, $8, $9, $10, $10, 1, $11, $12, 0, 1, false, false, false)
+                     num_errors, has_avoidable_character, has_unicode, listed, untold)
+select $1, c.id, $3, 'rejected', $4, $5, $6, $7, $8, $9, $10, $10, 1, $11, $12, 0, 1, false, false, false, $13
+from campaigns c where c.id = $2
+returning id
+
+-- name: take_untold
+update uploads set untold = false where campaign_id = $1 and untold returning id, received_at
 
 -- name: upload_exists
 select exists (select from uploads where id = $1)
@@ -41,7 +49,8 @@ order by file_name, received_at desc
 update uploads set listed = false where campaign_id = $1 and file_name = $2 and listed
 
 -- name: set_modified_at
-update uploads set modified_at = $2 where id = $1
+update uploads set modified_at = $3
+where id = (select id from uploads where campaign_id = $1 and file_name = $2 and listed order by received_at desc limit 1)
 
 -- name: count_undecided
 select count(*) from uploads where campaign_id = $1 and finished_at is null

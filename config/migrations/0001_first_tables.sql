@@ -70,6 +70,8 @@ create table uploads (
     outcome integer not null default 0,
     -- A reason known before any row was read: file_too_large, file_not_csv, upload_interrupted.
     refusal_code text,
+    -- Refused, but only counted in the next e-mail that sums up: the hour's single e-mails were used up.
+    untold boolean not null default false,
     error_reason text,
     batch_id text,
     total_messages integer,
@@ -89,6 +91,7 @@ create table uploads (
 create index uploads_of_campaign on uploads (campaign_id, received_at desc);
 create index uploads_by_time on uploads (received_at desc);
 create index uploads_undecided on uploads (campaign_id) where finished_at is null;
+create index uploads_untold on uploads (campaign_id) where untold;
 create index uploads_by_content on uploads (campaign_id, sha256) where sha256 is not null;
 
 -- What an agency is to be told: written with the outcome, in one transaction, and never changed after it. A job of

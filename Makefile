@@ -1,0 +1,56 @@
+# Each target sets up what it needs; a bare machine needs Python 3.11 or newer with venv, make and the OpenSSH client.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench chaos fuzz format recipients docs lock clean
+
+help: ## This text
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+$(VENV)/.installed: requirements/development.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv module is needed (Debian: apt-get install python3-venv)" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/development.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: $(VENV)/.installed ## Virtual environment, locked dependencies, .venv/bin/sftp-gateway
+
+demo: setup ## The main job, end to end, on embedded servers; serves until Ctrl-C
+	@$(BIN)/sftp-gateway demo
+
+test: setup ## All tests, with short forms of chaos and fuzz
+	$(BIN)/python -m pytest
+
+check: setup ## Static checks: ruff, format, mypy strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup ## Speed and memory, as ratios in one run
+	$(BIN)/python -m benchmarks
+
+chaos: setup ## Kills, cuts and outages, the long form
+	$(BIN)/python -m tests.chaos
+
+fuzz: setup ## Random packets and bytes, the long form
+	$(BIN)/python -m tests.processing.fuzz_bytes --runs 20000
+	$(BIN)/python -m tests.sftpd.fuzz_packets --runs 20000
+
+format: setup ## Put every file into the house's form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+recipients: setup ## Compile libphonenumber's metadata into the table of recipients
+	$(BIN)/python -m processing.rules.compile_recipients
+
+lock: setup ## Resolve the dependencies anew and write their hashes
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/production.in -o requirements/production.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/development.in -c requirements/production.txt -o requirements/development.txt
+
+clean: ## Remove the virtual environment and all caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

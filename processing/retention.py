@@ -1,0 +1,32 @@
+"""What has had its time goes: originals, reports, the queue's own log. Messages and the audit trail are kept."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from config.database import Pool
+from config.logs import get_logger
+from config.sections import RetentionSettings
+from config.sql import NamedQueries
+from processing.store import ORIGINALS, REPORTS, ObjectStore
+
+SQL: Final = NamedQueries("processing", "retention.sql")
+logger = get_logger("processing")
+
+
+async def remove_expired(pool: Pool, store: ObjectStore, settings: RetentionSettings) -> None:
+    """Remove what is older than its days. Several workers may do so at once; nothing is removed that is still needed.
+
+    An original is kept while its upload has no outcome, however old it is. Objects stored by an intake that then
+    failed have no row, and go by their age alone.
+    """
+    now = datetime.now(UTC)
+    async with pool.acquire() as connection:
+        rows = await connection.fetch(SQL["list_undecided_objects"])
+        await connection.execute(SQL["remove_queue_log"], timedelta(days=settings.originals_days))
+    undecided = frozenset(row["object_key"] for row in rows)
+    originals = await store.delete_older(
+        ORIGINALS, now - timedelta(days=settings.originals_days), keep=undecided
+    )
+    reports = await store.delete_older(REPORTS, now - timedelta(days=settings.reports_days))
+    if originals or reports:
+        logger.info("expired_removed", originals=originals, reports=reports)

@@ -1,0 +1,5 @@
+-- name: list_undecided_objects
+select object_key from uploads where finished_at is null and object_key is not null
+
+-- name: remove_queue_log
+delete from pgqueuer_log where created < now() - $1::interval and aggregated

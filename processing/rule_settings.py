@@ -1,0 +1,24 @@
+"""From the settings to the rules of a verdict: the one place where the two meet."""
+
+from config.environment import Environment
+from config.sections import MessageSettings
+from keys.templates import Language, Template
+from processing.rules.messages import DEFAULT_FOOTERS
+from processing.rules.unsupported import UnsupportedRule
+from processing.verdict import Rules
+
+
+def make_rules(template: Template, environment: Environment, settings: MessageSettings) -> Rules:
+    """The rules by which an upload of a campaign with that template is judged in that environment."""
+    chosen = {
+        Language.ENGLISH: settings.footer_english,
+        Language.CHINESE: settings.footer_chinese,
+        Language.MALAY: settings.footer_malay,
+        Language.TAMIL: settings.footer_tamil,
+    }
+    return Rules(
+        template=template,
+        environment=environment,
+        footers={language: chosen[language] or DEFAULT_FOOTERS[language] for language in Language},
+        unsupported=UnsupportedRule(tier3=settings.refuse_typography, emoji=settings.refuse_emoji),
+    )
