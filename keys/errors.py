@@ -23,3 +23,7 @@ class KeyNotFound(KeysError):  # noqa: N818 - a fact, read as one
 
 class HostKeyError(KeysError):
     """Host keys are missing, unreadable, or not those that the other nodes show: a node doesn't start with them."""
+
+
+class HostKeyRefused(KeysError):  # noqa: N818 - a fact, read as one
+    """A change of host keys is not possible now: a rotation is going on, or none is, or they were made elsewhere."""

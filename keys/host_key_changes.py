@@ -8,7 +8,7 @@ from pathlib import Path
 
 from config.database import Connection
 from keys.audit import Actor, AuditEvent, record_event
-from keys.errors import HostKeyError
+from keys.errors import HostKeyRefused
 from keys.host_keys import (
     SQL,
     HostKey,
@@ -26,7 +26,7 @@ async def generate_host_keys(
     """Make the types that are missing in `folder`, and record their fingerprints. Returns all keys.
 
     Refused while the database has another node's keys in force: those are to be copied, unless all nodes have lost them
-    (`replace`, which retires them). Raises HostKeyError.
+    (`replace`, which retires them). Raises HostKeyRefused, HostKeyError.
     """
     in_force = await _lock_in_force(connection)
     here = load_present_host_keys(folder)
@@ -34,7 +34,7 @@ async def generate_host_keys(
     made_elsewhere = len({key.type for key in here if key.is_current}) < len(HostKeyType) and in_force
     if made_elsewhere or (in_force and not any(key.fingerprint in in_force for key in here)):
         if not replace:
-            raise HostKeyError(
+            raise HostKeyRefused(
                 f"another node has made the host keys already: copy its folder to {folder}; only if they are lost on all "
                 "nodes, add --replace, and tell the agencies the new fingerprints"
             )
@@ -51,18 +51,18 @@ async def generate_host_keys(
 async def rotate_host_keys(connection: Connection, folder: Path, *, actor: Actor) -> list[HostKey]:
     """Make new keys of all types beside the current ones, and record them. Returns all keys, offered both from now on.
 
-    Raises HostKeyError: no keys yet, keys that aren't the other nodes', or a rotation that is still going on.
+    Raises HostKeyRefused: no keys yet, keys that aren't the other nodes', or a rotation that is still going on.
     """
     in_force = await _lock_in_force(connection)
     keys = load_host_keys(folder)
     _check_current(keys, in_force, folder)
     started = {key.type: key for key in keys if not key.is_current}
     if in_force - {key.fingerprint for key in keys}:
-        raise HostKeyError(
+        raise HostKeyRefused(
             f"another node has begun a rotation: copy its folder to {folder}, or run `sftp-gateway hostkey retire` there"
         )
     if len(started) == len(HostKeyType) and all(key.fingerprint in in_force for key in started.values()):
-        raise HostKeyError(
+        raise HostKeyRefused(
             "a rotation is going on already: end it with `sftp-gateway hostkey retire` before the next"
         )
     for kind in HostKeyType:
@@ -76,16 +76,16 @@ async def rotate_host_keys(connection: Connection, folder: Path, *, actor: Actor
 async def retire_host_keys(connection: Connection, folder: Path, *, actor: Actor) -> list[HostKey]:
     """End a rotation: the old keys' fingerprints are retired. Returns the keys to keep; then call `promote_new_keys`.
 
-    Raises HostKeyError: no rotation is going on in `folder`.
+    Raises HostKeyRefused: no rotation is going on in `folder`.
     """
     in_force = await _lock_in_force(connection)
     keys = load_host_keys(folder)
     new = {key.type: key for key in keys if not key.is_current}
     if not new:
-        raise HostKeyError("no rotation is going on here: begin one with `sftp-gateway hostkey rotate`")
+        raise HostKeyRefused("no rotation is going on here: begin one with `sftp-gateway hostkey rotate`")
     unknown = [key.fingerprint for key in new.values() if key.fingerprint not in in_force]
     if unknown:
-        raise HostKeyError(
+        raise HostKeyRefused(
             f"the new host key {unknown[0]} is not recorded: run `sftp-gateway hostkey rotate` once more, then retire"
         )
     old = {key.fingerprint for key in keys if key.is_current and key.type in new}
@@ -109,7 +109,7 @@ def promote_new_keys(folder: Path) -> list[HostKey]:
 
 def _check_current(keys: list[HostKey], in_force: set[str], folder: Path) -> None:
     if any(key.is_current and key.fingerprint not in in_force for key in keys):
-        raise HostKeyError(
+        raise HostKeyRefused(
             f"the host keys in {folder} are not those that the other nodes show: copy their folder, "
             "or run `sftp-gateway hostkey generate` if this is the first node"
         )

@@ -1,0 +1,49 @@
+"""The errors of the command line, and the exit status of every room's. Importing this opens nothing and costs little."""
+
+from config.errors import ConfigError, ServiceUnreachable
+from gateway.embedded.errors import EmbeddedError
+from keys.errors import HostKeyError, KeysError
+from notifications.errors import MailUnavailable, NotificationError
+from processing.errors import ProcessingError, TemporaryTrouble
+
+DONE = 0
+REFUSED = 1
+MISUSED = 2
+UNREACHABLE = 3
+INTERRUPTED = 130
+
+
+class GatewayError(Exception):
+    """What was asked can't be done; the text is for the person at the command line."""
+
+
+class CallRefused(GatewayError):  # noqa: N818 - a fact, read as one
+    """A rule forbids it, or what it is about doesn't exist."""
+
+
+class CallMisused(GatewayError):  # noqa: N818 - a fact, read as one
+    """The call itself is wrong: an argument, or a file that can't be read."""
+
+
+# The rooms' own errors, the more special before the more general, with the exit status of each (2-gateway.md §5).
+_STATUSES: tuple[tuple[type[Exception], int], ...] = (
+    (CallRefused, REFUSED),
+    (CallMisused, MISUSED),
+    (HostKeyError, MISUSED),
+    (KeysError, REFUSED),
+    (ServiceUnreachable, UNREACHABLE),
+    (ConfigError, MISUSED),
+    (TemporaryTrouble, UNREACHABLE),
+    (ProcessingError, REFUSED),
+    (MailUnavailable, UNREACHABLE),
+    (NotificationError, REFUSED),
+    (EmbeddedError, UNREACHABLE),
+)
+
+
+def exit_status_of(error: Exception) -> int | None:
+    """The exit status of an error that a person can do something about; None for a fault of ours."""
+    for kind, status in _STATUSES:
+        if isinstance(error, kind):
+            return status
+    return None
