@@ -4,7 +4,7 @@ import email.policy
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from email.message import EmailMessage
-from email.utils import format_datetime
+from email.utils import format_datetime, parseaddr
 from typing import Final, Protocol, assert_never
 
 import aiosmtplib
@@ -42,7 +42,7 @@ async def make_message(notice: Notice, settings: SMTPSettings, links: LinkSigner
     message["To"] = notice.notify_email
     message["Subject"] = compose_subject(status, notice.file_name, notice.campaign_name)
     message["Date"] = format_datetime(notice.created_at)
-    domain = settings.message_id_domain or settings.sender.rstrip(">").rpartition("@")[2]
+    domain = settings.message_id_domain or parseaddr(settings.sender)[1].rpartition("@")[2]
     message["Message-ID"] = f"<{notice_id(notice.upload_id, notice.number)}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"
     message["X-Upload-Id"] = notice.upload_id
@@ -109,7 +109,8 @@ class SMTPMailer:
         """See Mailer."""
         async with _conversation(self._settings) as client:
             try:
-                await client.send_message(message, sender=None, recipients=[recipient])
+                # As bytes: with the library's own generator a long Message-ID would be folded.
+                await client.sendmail(parseaddr(self._settings.sender)[1], [recipient], message.as_bytes())
             except aiosmtplib.SMTPRecipientsRefused as error:
                 _refuse(error.recipients[0].code, "recipient")
             except (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPDataError) as error:
