@@ -1,6 +1,6 @@
 """Sets of characters as the tables of this folder write them: code points in hexadecimal, single or ranges."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 # What Python's `str.strip()` takes: Unicode's White_Space and U+001C-001F.
@@ -20,3 +20,19 @@ def code_points_of(ranges: str) -> Iterator[int]:
 def characters_of(ranges: str) -> frozenset[str]:
     """The same as characters."""
     return frozenset(map(chr, code_points_of(ranges)))
+
+
+def ranges_of(points: Iterable[int]) -> list[tuple[int, int]]:
+    """Code points as ascending ranges, first and last."""
+    ranges: list[tuple[int, int]] = []
+    for point in sorted(points):
+        if ranges and ranges[-1][1] == point - 1:
+            ranges[-1] = ranges[-1][0], point
+        else:
+            ranges.append((point, point))
+    return ranges
+
+
+def polars_class(points: Iterable[int], more: str = "") -> str:
+    """A character class of polars' regular expressions; `more` is put in as it stands."""
+    return "[" + "".join(rf"\x{{{first:X}}}-\x{{{last:X}}}" for first, last in ranges_of(points)) + more + "]"

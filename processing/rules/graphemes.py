@@ -8,7 +8,7 @@ from functools import cache
 from typing import Final
 
 from processing.rules import grapheme_properties as properties
-from processing.rules.code_points import characters_of
+from processing.rules.code_points import characters_of, polars_class
 
 _ZWJ: Final = "\u200d"
 _LV_STEP: Final = 28
@@ -42,6 +42,23 @@ class _Classes:
             | self.hangul_t
             | self.hangul_syllable
         )
+
+
+def may_follow(char: str) -> bool:
+    """Whether `char` can stand in one grapheme with what precedes it."""
+    return char in _classes().sticky
+
+
+def may_lead(char: str) -> bool:
+    """Whether `char` draws any character that follows into its grapheme."""
+    return char in _classes().prepend
+
+
+@cache
+def tangled_class() -> str:
+    """A class, for polars, of the characters that `may_follow` or `may_lead` others or take two UTF-16 units."""
+    below = (char for char in _classes().sticky | _classes().prepend if char < "\U00010000")
+    return polars_class(map(ord, below), r"\x{10000}-\x{10FFFF}")
 
 
 @cache

@@ -17,6 +17,7 @@ BASIC: Final = (
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§"
     "¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
+ESCAPE: Final = "\x1b"
 EXTENSION: Final = "\f^{}\\[~]|€"
 
 _OUTSIDE: Final = f"[^{re.escape(BASIC + EXTENSION)}]"
@@ -42,12 +43,16 @@ def contains_non_gsm7(series: pl.Series) -> npt.NDArray[np.bool_]:
     return series.str.contains(_OUTSIDE_CLASS).to_numpy()
 
 
-def contains_extension(series: pl.Series) -> npt.NDArray[np.bool_]:
-    """For each text of a String column, whether some character of it takes two units."""
-    return series.str.contains(_EXTENSION_CLASS).to_numpy()
+def extension_counts(series: pl.Series) -> npt.NDArray[np.int64]:
+    """For each text of a String column, how many of its characters take two units."""
+    return series.str.count_matches(_EXTENSION_CLASS).to_numpy().astype(np.int64)
 
 
 def gsm7_unit_column(series: pl.Series) -> npt.NDArray[np.int64]:
     """`gsm7_units` of each text; without meaning where the text isn't GSM-7."""
-    counts = series.str.len_chars() + series.str.count_matches(_EXTENSION_CLASS)
-    return counts.to_numpy().astype(np.int64)
+    return series.str.len_chars().to_numpy() + extension_counts(series)
+
+
+def with_escapes(text: str) -> str:
+    """`text` with ESC before each character of the extension: one character a unit. Only of a text that `is_gsm7`."""
+    return _EXTENSION_PATTERN.sub(rf"{ESCAPE}\g<0>", text)

@@ -6,17 +6,17 @@ documented; the Chinese, Malay and Tamil ones are translations made for this pro
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from config.environment import Environment
 from keys.templates import Language, Template, split_body
+from processing.rules.measures import Measures
 from processing.rules.segments import utf16_units
 
 BODY_LIMIT: Final = 1000
@@ -38,13 +38,6 @@ _LINE_END: Final = re.compile(r"\r\n?")
 def with_line_feeds(text: str) -> str:
     """`text` with each CRLF and CR made one LF."""
     return _LINE_END.sub("\n", text) if "\r" in text else text
-
-
-def line_feed_column(series: pl.Series) -> pl.Series:
-    """`with_line_feeds` over a String column; the column itself where it has no CR."""
-    if not series.str.contains("\r", literal=True).any():
-        return series
-    return series.str.replace_all("\r\n", "\n", literal=True).str.replace_all("\r", "\n", literal=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,39 +112,9 @@ def body_length(body: str, values: Mapping[str, str]) -> int:
     return utf16_units(render_body(body, values))
 
 
-def value_unit_column(
-    series: pl.Series, suspects: npt.NDArray[np.int64] | None = None
-) -> npt.NDArray[np.int64]:
-    """UTF-16 units of each value, line ends as LF.
-
-    `suspects` are the rows that may be other than plain ASCII (see `values.ValueColumn`).
-    """
-    units = series.str.len_bytes().to_numpy().astype(np.int64)
-    if suspects is None or len(suspects):
-        rows = np.arange(len(series)) if suspects is None else suspects
-        asked = series.gather(rows)
-        wide = asked.str.count_matches(r"[\x{10000}-\x{10FFFF}]").to_numpy()
-        units[rows] = asked.str.len_chars().to_numpy() + wide.astype(np.int64)
-    returns = np.flatnonzero(series.str.contains("\r", literal=True).to_numpy())
-    if len(returns):
-        units[returns] -= (
-            series.gather(returns).str.count_matches("\r\n", literal=True).to_numpy().astype(np.int64)
-        )
-    return units
-
-
-def body_length_column(layout: Layout, units: Mapping[str, npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
-    """`body_length` of each row of one language, from the `value_unit_column` of each parameter."""
-    total: npt.NDArray[np.int64] = np.full(_height(units), layout.literal_units(), np.int64)
+def body_length_column(layout: Layout, measures: Mapping[str, Measures]) -> npt.NDArray[np.int64] | int:
+    """`body_length` of each row, as if all rows were of the layout's language; one number for a body without values."""
+    total: npt.NDArray[np.int64] | int = layout.literal_units()
     for name in layout.parameters:
-        total += units[name]
+        total = total + measures[name].units
     return total
-
-
-def _height(units: Mapping[str, npt.NDArray[np.int64]]) -> int:
-    return len(next(iter(units.values()))) if units else 0
-
-
-def columns_of(layout: Layout, values: Mapping[str, pl.Series]) -> Sequence[pl.Series]:
-    """The value columns in the layout's order, for `segments.segment_columns`."""
-    return [values[name] for name in layout.parameters]

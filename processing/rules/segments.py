@@ -8,18 +8,10 @@ normalised: line ends count as they stand (`messages` makes them LF first).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-import polars as pl
-
-from processing.rules.graphemes import clusters
-from processing.rules.gsm7 import (
-    EXTENSION,
-    gsm7_units,
-    is_gsm7,
-)
+from processing.rules.graphemes import begins_cluster, clusters
+from processing.rules.gsm7 import ESCAPE, gsm7_units, is_gsm7, with_escapes
 
 GSM7: Final = "GSM-7"
 UCS2: Final = "UCS-2"
@@ -39,13 +31,6 @@ class Segmentation:
     characters: int
 
 
-class SegmentColumns(NamedTuple):
-    """Of each message: its number of segments, and whether it is GSM-7 (else UCS-2)."""
-
-    segments: npt.NDArray[np.uint16]
-    is_gsm7: npt.NDArray[np.bool_]
-
-
 def utf16_units(text: str) -> int:
     """UTF-16 units that `text` takes: two for a character beyond U+FFFF."""
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
@@ -55,66 +40,72 @@ def segment(text: str) -> Segmentation:
     """Counts one text exactly as it stands."""
     if is_gsm7(text):
         units = gsm7_units(text)
-        return Segmentation(GSM7, units, _gsm7_segments(text, units), len(text))
+        return Segmentation(GSM7, units, gsm7_segments(text, units), len(text))
     units = utf16_units(text)
-    return Segmentation(UCS2, units, _ucs2_segments(text, units), len(text))
+    return Segmentation(UCS2, units, ucs2_segments(text, units), len(text))
 
 
-def _gsm7_segments(text: str, units: int) -> int:
+def gsm7_segments(text: str, units: int) -> int:
+    """Segments of a text known to be GSM-7 and to take so many units."""
     if units <= GSM7_SINGLE:
         return 1
     if units == len(text):
         return -(-units // GSM7_PART)
-    return _pack([2 if char in EXTENSION else 1 for char in text], GSM7_SINGLE, GSM7_PART)
+    escaped = with_escapes(text)
+    first, count = 0, 1
+    while units - first > GSM7_PART:
+        first += GSM7_PART
+        if escaped[first - 1] == ESCAPE:
+            first -= 1
+        count += 1
+    return count
 
 
-def _ucs2_segments(text: str, units: int) -> int:
+def ucs2_segments(text: str, units: int) -> int:
+    """Segments of a text sent as UCS-2 and known to take so many units."""
     if units <= UCS2_SINGLE:
         return 1
-    return _pack([utf16_units(cluster) for cluster in clusters(text)], UCS2_SINGLE, UCS2_PART)
+    wide = units != len(text)
+    first, count = 0, 1
+    while len(text) - first > UCS2_PART or (wide and utf16_units(text[first:]) > UCS2_PART):
+        end = min(first + UCS2_PART, len(text))
+        if wide:
+            end = _fitting(text, first, end)
+        if end < len(text):
+            while end > first and not begins_cluster(text, end):
+                end -= 1
+        if end == first:
+            # A grapheme longer than a segment.
+            return _pack([utf16_units(cluster) for cluster in clusters(text)])
+        first = end
+        count += 1
+    return count
 
 
-def _pack(sizes: Sequence[int], single: int, part: int) -> int:
-    """Segments that pieces of these sizes fill, in Twilio's own steps.
+def _fitting(text: str, first: int, end: int) -> int:
+    """The greatest end, this one at most, for which text[first:end] takes at most UCS2_PART units."""
+    while (over := utf16_units(text[first:end]) - UCS2_PART) > 0:
+        # A character takes two units at most, so that at least half as many have to go.
+        end -= -(-over // 2)
+    return end
 
-    The first segment is filled to `single`; when it overflows, what exceeds `part` moves to the second unchecked.
-    Pieces larger than a segment make the order of these steps visible.
+
+def _pack(sizes: Sequence[int]) -> int:
+    """Segments that graphemes of these sizes fill, in Twilio's own steps.
+
+    The first segment is filled to UCS2_SINGLE; when it overflows, what exceeds UCS2_PART moves on to the second,
+    unchecked. A grapheme larger than a segment makes these steps visible.
     """
-    segments: list[list[int]] = [[]]
-    used = 0
+    first: list[int] = []
+    count, used = 1, 0
     for size in sizes:
-        limit = single if len(segments) == 1 else part
-        if used + size > limit:
-            segments.append([])
+        if used + size > (UCS2_SINGLE if count == 1 else UCS2_PART):
             moved = 0
-            if len(segments) == 2:
-                first = segments[0]
-                while sum(first) > part:
-                    moved += first.pop()
-            used = moved
-        segments[-1].append(size)
+            while count == 1 and used > UCS2_PART:
+                moved += first[-1]
+                used -= first.pop()
+            count, used = count + 1, moved
+        if count == 1:
+            first.append(size)
         used += size
-    return len(segments)
-
-
-def segment_column(texts: pl.Series) -> SegmentColumns:
-    """`segment` over a String column without nulls."""
-    return segment_columns(("", ""), (texts,))
-
-
-def segment_columns(literals: Sequence[str], values: Sequence[pl.Series]) -> SegmentColumns:
-    """`segment` over messages put together from columns: literals[0] + values[0] + literals[1] + … + literals[-1].
-
-    The texts themselves are only built for the rows that need exact packing. A column given twice is measured once.
-    """
-    texts = pl.select(
-        pl.concat_str(
-            [part for pair in zip(map(pl.lit, literals), values, strict=False) for part in pair]
-            + [pl.lit(literals[-1])]
-        )
-    ).to_series()
-    done = [segment(text) for text in texts]
-    return SegmentColumns(
-        np.array([one.segments for one in done], np.uint16),
-        np.array([one.encoding == GSM7 for one in done], np.bool_),
-    )
+    return count

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from processing.rules.code_points import code_points_of
+from processing.rules.code_points import code_points_of, polars_class, ranges_of
 
 # Replacement → code points in hexadecimal, single or ranges.
 _TIER_1: Final[tuple[tuple[str | None, str], ...]] = (
@@ -152,18 +152,14 @@ def replacements(rule: UnsupportedRule) -> dict[str, str | None]:
 
 
 @cache
-def _character_class(rule: UnsupportedRule, escape: str) -> str:
-    """A regular expression's class of all refused characters; `escape` formats one code point."""
-    points = sorted(map(ord, replacements(rule)))
-    starts = [point for point in points if chr(point - 1) not in replacements(rule)]
-    ends = [point for point in points if chr(point + 1) not in replacements(rule)]
-    pairs = zip(starts, ends, strict=True)
-    return "[" + "".join(f"{escape % first}-{escape % last}" for first, last in pairs) + "]"
+def _pattern(rule: UnsupportedRule) -> re.Pattern[str]:
+    ranges = ranges_of(map(ord, replacements(rule)))
+    return re.compile("[" + "".join(rf"\U{first:08X}-\U{last:08X}" for first, last in ranges) + "]")
 
 
 @cache
-def _pattern(rule: UnsupportedRule) -> re.Pattern[str]:
-    return re.compile(_character_class(rule, r"\U%08X"))
+def _polars_pattern(rule: UnsupportedRule) -> str:
+    return f"({polars_class(map(ord, replacements(rule)))})"
 
 
 def describe_unsupported(character: str, rule: UnsupportedRule) -> Unsupported:
@@ -187,7 +183,7 @@ def first_unsupported_column(
 ) -> UnsupportedColumn:
     """The rows of a String column with a refused character. `among` (ascending row numbers) are the only ones asked."""
     asked = series if among is None else series.gather(among)
-    found = asked.str.extract("(" + _character_class(rule, r"\x{%X}") + ")", 1)
+    found = asked.str.extract(_polars_pattern(rule), 1)
     there = found.is_not_null()
     rows = np.flatnonzero(there.to_numpy())
     return UnsupportedColumn(rows if among is None else among[rows], found.filter(there))

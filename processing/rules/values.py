@@ -44,16 +44,16 @@ FLAG_CODES: Final[tuple[tuple[int, FindingCode], ...]] = (
 
 _CONTROL_CLASS: Final = r"[\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x{9F}]"
 _CONTROL_PATTERN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-# Not empty, printable ASCII and line ends, no space or line end first or last, none of [ \ ] ^ ` { | } ~: no rule of
+# Not empty, printable ASCII and LF, no space or line end first or last, none of [ \ ] ^ ` { | } ~: no rule of
 # this module says anything of such a value, and in GSM-7 it takes one unit a byte.
-_PLAIN: Final = r"\A[!-Z_a-z](?:[\n\r -Z_a-z]*[!-Z_a-z])?\z"
+_PLAIN: Final = r"\A[!-Z_a-z](?:[\n -Z_a-z]*[!-Z_a-z])?\z"
 
 
 class ValueColumn(NamedTuple):
     """What a column of one parameter's values was found to be.
 
     `flags`: for each row the bits above, or None where no row has any. `suspects`: ascending numbers of the rows that
-    aren't plain (every row with a flag is one; every other row is ASCII without characters of two GSM-7 units).
+    aren't plain (every row with a flag is one; every other row is ASCII without CR and without characters of two GSM-7 units).
     `unsupported`: rows of the UNSUPPORTED flag with their first character.
     """
 
