@@ -52,16 +52,16 @@ def _describe_error(_logger: WrappedLogger, _method: str, event: EventDict) -> E
 
 
 def _name_library_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """A library's own line keeps its logger and place but not its text, unless it is a mere template."""
-    record: logging.LogRecord | None = event.get("_record")
-    if record is not None and event.get("_from_structlog") is False:
-        event["library"] = record.name
-        event["event"] = "library_reported"
-        # The template is the library's source code; the arguments, which may be anybody's data, are left out.
-        event["template"] = (
-            record.msg if isinstance(record.msg, str) and record.args else type(record.msg).__name__
-        )
-    return event
+    """A library's own line: its logger, and its text only where that is a template apart from its arguments.
+
+    The template is the library's source code; the arguments, which may be anybody's data, are left out.
+    """
+    record: logging.LogRecord = event["_record"]
+    arguments = event.pop("positional_args", ())
+    template = (
+        event["event"] if arguments and isinstance(event["event"], str) else type(event["event"]).__name__
+    )
+    return event | {"event": "library_reported", "library": record.name, "template": template}
 
 
 def configure_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
@@ -92,9 +92,10 @@ def configure_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[_name_library_event, *shared],
+            use_get_message=False,
+            pass_foreign_args=True,
             processors=[
-                _name_library_event,
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 renderer,
             ],

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from config.database import Connection, Pool, database_troubles
+from config.fault_points import reach
 from config.job_queue import JobKind, RunningJob, TryAgain, enqueue
 from config.logs import get_logger
 from config.sections import SMTPSettings
@@ -56,6 +57,7 @@ class NotificationJob:
         if notice is None or notice.is_done:
             return
         log = logger.bind(upload_id=notice.upload_id, campaign_id=notice.campaign_id, outcome=notice.number)
+        reach("notification.fetched")
         try:
             message = await make_message(notice, self._settings, self._links)
             await self._mailer.send(message, notice.notify_email)
@@ -72,7 +74,9 @@ class NotificationJob:
             log.warning("notification_delayed", reason=str(error), seconds=delay.total_seconds())
             raise TryAgain(delay, str(error)) from None
         else:
+            reach("notification.sent")
             await self._record_end(notice, "sent", None)
+            reach("notification.recorded")
             log.info("notification_sent")
 
     async def _record_end(self, notice: Notice, result: str, reason: str | None) -> None:

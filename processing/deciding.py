@@ -18,6 +18,7 @@ import structlog
 
 from config.database import Connection, Pool, database_troubles
 from config.errors import ServiceUnreachable
+from config.fault_points import reach
 from config.identifiers import new_identifier
 from config.job_queue import JobKind, RunningJob, TryAgain
 from config.logs import get_logger
@@ -106,11 +107,13 @@ class VerdictJob:
                 return await uploads.fetch_upload(connection, upload_id)
 
     async def _decide(self, upload: Upload, log: structlog.stdlib.BoundLogger) -> None:
+        reach("verdict.begun")
         if await self._repeat_twin(upload, log):
             return
         with ExitStack() as files:
             source, messages, report = (files.enter_context(_nameless_file()) for _ in range(3))
             await self._store.fetch(upload.object_key or "", source)
+            reach("verdict.fetched")
             with database_troubles():
                 async with self._pool.acquire() as connection:
                     campaign = await fetch_known_campaign(connection, upload.campaign_id)
@@ -125,6 +128,7 @@ class VerdictJob:
                     messages,
                     report,
                 )
+            reach("verdict.judged")
             decided = Decided(verdict, batch_id, messages, report)
             with metrics.STORING_SECONDS.time():
                 if verdict.valid:
@@ -182,6 +186,7 @@ class VerdictJob:
                     messages=decided.messages,
                     total_messages=total,
                 )
+                reach("verdict.copied")
                 number = await uploads.record_accepted(
                     connection,
                     upload.id,
@@ -196,6 +201,7 @@ class VerdictJob:
                     upload,
                     {"outcome": "accepted", "batchId": decided.batch_id, "messages": total},
                 )
+        reach("verdict.committed")
         metrics.UPLOADS_DECIDED.labels("accepted").inc()
         metrics.MESSAGES_CREATED.inc(total)
         log.info("upload_decided", outcome="accepted", batch_id=decided.batch_id, messages=total)
@@ -209,6 +215,7 @@ class VerdictJob:
         if verdict.report_written:
             key = report_key(upload.campaign_id, upload.report_name)
             await self._store.put(key, decided.report, download_name="validation-report.csv")
+            reach("verdict.report_stored")
         with database_troubles():
             async with self._pool.acquire() as connection, connection.transaction():
                 if not await uploads.lock_undecided(connection, upload):
@@ -234,6 +241,7 @@ class VerdictJob:
                 await record_notice(connection, upload.id, number, outcome)
                 counts = {"rows": verdict.num_rows, "errors": verdict.num_errors}
                 await self._record_decision(connection, upload, {"outcome": "rejected"} | counts)
+        reach("verdict.committed")
         metrics.UPLOADS_DECIDED.labels("rejected").inc()
         log.info("upload_decided", outcome="rejected", rows=verdict.num_rows, errors=verdict.num_errors)
 

@@ -17,6 +17,7 @@ import asyncpg
 
 from config.database import Connection, Pool, database_troubles
 from config.errors import ServiceUnreachable
+from config.fault_points import reach
 from config.identifiers import new_identifier
 from config.logs import get_logger
 from config.sections import SFTPSettings
@@ -99,12 +100,15 @@ class Intake:
         with metrics.INTAKE_SECONDS.time():
             try:
                 async with asyncio.timeout(self._settings.acknowledge_timeout):
+                    reach("spool.closed")
                     key = original_key(spool.sender.campaign_id, spool.upload_id)
                     sha256, _ = await asyncio.gather(
                         asyncio.to_thread(_sha256_of, spool.path),
                         _until_done(lambda: self._put(key, spool.path)),
                     )
+                    reach("intake.object_stored")
                     await _until_done(lambda: self._record(spool, key, sha256))
+                    reach("intake.committed")
             except TimeoutError:
                 log.warning("upload_not_stored")
                 message = "the upload could not be stored and was not accepted; please send it again in a few minutes"
@@ -227,6 +231,7 @@ class Intake:
             actor=spool.sender.actor,
             details={"bytes": spool.byte_count, "sha256": sha256},
         )
+        reach("intake.before_commit")
 
     async def _record_refusal(
         self,

@@ -1,0 +1,47 @@
+"""Named steps at which a test may kill the process, exactly there, to see that nothing is lost or done twice.
+
+Off unless the environment names a folder: `GATEWAY_FAULT_POINTS=<folder>`. There a file named like the point, such as
+`intake.stored`, kills the next process that reaches it, once: the file is removed in the same moment.
+"""
+
+import os
+import signal
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+VARIABLE: Final = "GATEWAY_FAULT_POINTS"
+
+POINTS: Final = (
+    "spool.closed",  # the client's CLOSE has come, nothing is stored
+    "intake.object_stored",  # the object is in the bucket, no row yet
+    "intake.before_commit",  # upload and job are written, not committed
+    "intake.committed",  # committed, the client doesn't know
+    "verdict.begun",  # the attempt is counted
+    "verdict.fetched",  # the object is here
+    "verdict.judged",  # the verdict is known, nothing is stored
+    "verdict.copied",  # batch and messages are written, not committed
+    "verdict.report_stored",  # the report is in the bucket, no outcome yet
+    "verdict.committed",  # the outcome is committed, the job still picked
+    "notification.fetched",  # the notice is here, the mail server not asked
+    "notification.sent",  # the mail server has it, that isn't recorded
+    "notification.recorded",  # recorded, the job still picked
+)
+
+
+def reach(point: str) -> None:
+    """Die here by SIGKILL if a test asked for it."""
+    folder = _folder()
+    if folder is None:
+        return
+    try:
+        (folder / point).unlink()
+    except FileNotFoundError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@cache
+def _folder() -> Path | None:
+    named = os.environ.get(VARIABLE)
+    return Path(named) if named else None

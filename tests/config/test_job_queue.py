@@ -1,0 +1,115 @@
+"""The queue as we use it: transactional, once per subject, alive through restarts of PostgreSQL, free of texts."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from pydantic import SecretStr
+
+from config.database import Pool, open_pool
+from config.job_queue import Handler, JobKind, RunningJob, TryAgain, enqueue, run_jobs
+from config.sections import DatabaseSettings
+from config.settings import Settings
+from gateway.embedded.postgres import PostgreSQLServer
+
+KIND = JobKind("probe", 2, 5)
+
+
+@asynccontextmanager
+async def running(database: DatabaseSettings, handler: Handler) -> AsyncIterator[None]:
+    """The queue, running until the end of the block."""
+    stop, connected = asyncio.Event(), asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(run_jobs(database, KIND, handler, stop=stop, connected=connected.set))
+        await asyncio.wait_for(connected.wait(), 10)
+        yield
+        stop.set()
+
+
+async def put(pool: Pool, subject_id: str, **options: int) -> None:
+    async with pool.acquire() as connection, connection.transaction():
+        await enqueue(connection, KIND.entrypoint, subject_id, **options)
+
+
+class Recorder:
+    """A handler that remembers what it was given, and fails the first `failures` times."""
+
+    def __init__(self, failures: int = 0, error: Exception | None = None) -> None:
+        self.jobs: asyncio.Queue[RunningJob] = asyncio.Queue()
+        self._failures = failures
+        self._error = error or TryAgain(timedelta(0), "not yet")
+
+    async def __call__(self, job: RunningJob) -> None:
+        await self.jobs.put(job)
+        if self._failures:
+            self._failures -= 1
+            raise self._error
+
+    async def next(self) -> RunningJob:
+        return await asyncio.wait_for(self.jobs.get(), 30)
+
+
+async def test_a_job_runs_only_when_its_transaction_commits(pool: Pool, settings: Settings) -> None:
+    recorder = Recorder()
+    async with running(settings.database, recorder):
+        async with pool.acquire() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            await enqueue(connection, KIND.entrypoint, "rolled back")
+            await transaction.rollback()
+        await put(pool, "committed")
+        assert (await recorder.next()).subject_id == "committed"
+    assert recorder.jobs.empty()
+
+
+async def test_a_subject_is_queued_once(pool: Pool, settings: Settings) -> None:
+    await put(pool, "same")
+    await put(pool, "same")
+    assert await pool.fetchval("select count(*) from pgqueuer") == 1
+
+
+async def test_a_job_put_back_comes_again_with_its_attempts_counted(pool: Pool, settings: Settings) -> None:
+    recorder = Recorder(failures=2)
+    await put(pool, "again")
+    async with running(settings.database, recorder):
+        assert [(await recorder.next()).attempts for _ in range(3)] == [0, 1, 2]
+
+
+async def test_no_text_of_an_exception_reaches_the_queues_tables(pool: Pool, settings: Settings) -> None:
+    recorder = Recorder(failures=1, error=ValueError("6591234567"))
+    await put(pool, "crashing")
+    async with running(settings.database, recorder):
+        await recorder.next()
+        logged = None
+        async with asyncio.timeout(10):
+            while not logged:
+                logged = await pool.fetchval(
+                    "select string_agg(traceback::text, ' ') from pgqueuer_log where traceback is not null"
+                )
+    assert "internal error" in logged
+    assert "6591234567" not in logged
+    assert "ValueError" not in logged
+
+
+async def test_the_higher_priority_goes_first_then_the_older(pool: Pool, settings: Settings) -> None:
+    for subject_id, priority in (("a", 0), ("b", -1), ("c", -2), ("d", 0)):
+        await put(pool, subject_id, priority=priority)
+    recorder = Recorder()
+    async with running(settings.database, recorder):
+        order = [(await recorder.next()).subject_id for _ in range(4)]
+    assert order == ["a", "d", "b", "c"]
+
+
+async def test_a_restart_of_postgresql_stops_no_worker(own_postgres: PostgreSQLServer) -> None:
+    database = DatabaseSettings(url=SecretStr(own_postgres.socket_url("postgres")))
+    recorder = Recorder()
+    async with running(database, recorder):
+        async with open_pool(database, name="test") as pool:
+            await put(pool, "before")
+            assert (await recorder.next()).subject_id == "before"
+        await asyncio.to_thread(own_postgres.restart)
+        async with open_pool(database, name="test") as pool:
+            await put(pool, "after")
+            while (await recorder.next()).subject_id != "after":
+                pass

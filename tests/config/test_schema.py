@@ -1,0 +1,70 @@
+"""The schema: safe to migrate twice, and from several nodes at once; the release that needs it says so."""
+
+import asyncio
+
+import asyncpg
+import pytest
+from pydantic import SecretStr
+
+from config.errors import ConfigurationError, SchemaError, ServiceUnreachable
+from config.schema import check_schema, migrate, read_migrations
+from config.sections import DatabaseSettings
+
+
+def settings_of(url: str) -> DatabaseSettings:
+    return DatabaseSettings(url=SecretStr(url))
+
+
+async def test_four_nodes_migrate_at_once_and_each_step_runs_once(empty_database_url: str) -> None:
+    applied = await asyncio.gather(*(migrate(settings_of(empty_database_url)) for _ in range(4)))
+    assert sorted(len(steps) for steps in applied)[:3] == [0, 0, 0]
+    assert max(applied, key=len) == [f"{m.number:04}_{m.name}" for m in read_migrations()] + ["pgqueuer"]
+    assert await migrate(settings_of(empty_database_url)) == []
+
+
+async def test_the_tables_of_the_contract_are_there(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    rows = await connection.fetch(
+        "select table_name from information_schema.tables where table_schema = 'public'"
+    )
+    columns = await connection.fetch(
+        "select column_name from information_schema.columns where table_name = 'messages'"
+    )
+    await connection.close()
+    expected = {"campaigns", "template_bodies", "ssh_keys", "uploads", "batches", "messages", "audit_events"}
+    assert expected <= {row["table_name"] for row in rows}
+    assert {
+        "batch_id", "row_number", "recipient", "language", "values", "segments", "encoding", "status", "created_at",
+    } <= {row["column_name"] for row in columns}  # fmt: skip
+
+
+async def test_a_database_without_schema_is_told_what_to_do(empty_database_url: str) -> None:
+    connection = await asyncpg.connect(empty_database_url)
+    with pytest.raises(SchemaError, match="run `sftp-gateway migrate`"):
+        await check_schema(connection)
+    await connection.close()
+
+
+def test_migrations_are_numbered_without_gaps() -> None:
+    numbers = [migration.number for migration in read_migrations()]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "said"),
+    [
+        pytest.param("postgresql://u:hush@127.0.0.1:1/db", ServiceUnreachable, "can't be reached", id="away"),
+        pytest.param("mysql://u:hush@127.0.0.1/db", ConfigurationError, "not of the form", id="not-a-url"),
+    ],
+)
+async def test_a_database_in_trouble_is_one_line_without_its_password(
+    url: str, error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said) as raised:
+        await migrate(settings_of(url))
+    assert "hush" not in str(raised.value)
+
+
+async def test_an_unknown_database_is_a_matter_of_configuration(database_url: str) -> None:
+    with pytest.raises(ConfigurationError, match="SFTP_GATEWAY_DATABASE__URL"):
+        await migrate(settings_of(database_url.replace("/test_", "/no_such_")))

@@ -1,0 +1,130 @@
+"""A wrong setting stops the start with its name and what is allowed; none of its text is a secret."""
+
+from pathlib import Path
+
+import pytest
+
+from config.errors import ConfigurationError
+from config.settings import Settings, load_settings, setting_names, variable_of
+
+
+@pytest.fixture
+def variables(gateway_variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The environment of a gateway that would start."""
+    for name, value in gateway_variables.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def refusal() -> str:
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings(None)
+    return str(refused.value)
+
+
+def test_every_setting_has_a_description_and_a_variable() -> None:
+    names = list(setting_names())
+    assert "database.url" in names
+    assert variable_of("s3.secret_access_key") == "SFTP_GATEWAY_S3__SECRET_ACCESS_KEY"
+    for field in Settings.model_fields.values():
+        section = field.annotation
+        if isinstance(section, type) and hasattr(section, "model_fields"):
+            assert all(part.description for part in section.model_fields.values()), section
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        pytest.param(
+            "SFTP_GATEWAY_ENVIRONMENT",
+            "prod",
+            "the setting environment (SFTP_GATEWAY_ENVIRONMENT) must be 'test' or 'production'",
+            id="environment",
+        ),
+        pytest.param(
+            "SFTP_GATEWAY_SMTP__SECURITY",
+            "ssl",
+            "the setting smtp.security (SFTP_GATEWAY_SMTP__SECURITY) must be 'auto', 'starttls', 'tls' or 'none'",
+            id="choice",
+        ),
+        pytest.param(
+            "SFTP_GATEWAY_SFTP__PORT",
+            "22x",
+            "the setting sftp.port (SFTP_GATEWAY_SFTP__PORT) is wrong: input should be a valid integer",
+            id="number",
+        ),
+        pytest.param(
+            "SFTP_GATEWAY_SFTP__PROT",
+            "22",
+            "the environment variable SFTP_GATEWAY_SFTP__PROT is not a setting; did you mean SFTP_GATEWAY_SFTP__PORT?",
+            id="unknown",
+        ),
+        pytest.param(
+            "SFTP_GATEWAY_SFTP__TRUSTED_ADDRESSES",
+            "10.0.0.0/8, nonsense",
+            "'nonsense' is not an address or network such as 192.0.2.7 or 192.0.2.0/24",
+            id="network",
+        ),
+        pytest.param("SFTP_GATEWAY_S3__LINK_HOURS", "169", "s3.link_hours", id="over-seven-days"),
+    ],
+)
+def test_a_wrong_setting_is_named(variables: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
+    variables.setenv(name, value)
+    assert said in refusal()
+
+
+def test_the_environment_has_no_default(variables: pytest.MonkeyPatch) -> None:
+    variables.delenv("SFTP_GATEWAY_ENVIRONMENT")
+    assert "set SFTP_GATEWAY_ENVIRONMENT; allowed: test, production" in refusal()
+
+
+def test_all_that_is_missing_is_named_at_once(variables: pytest.MonkeyPatch) -> None:
+    variables.delenv("SFTP_GATEWAY_DATABASE__URL")
+    variables.delenv("SFTP_GATEWAY_SMTP__SENDER")
+    said = refusal()
+    assert "set SFTP_GATEWAY_DATABASE__URL" in said
+    assert "set SFTP_GATEWAY_SMTP__SENDER" in said
+
+
+def test_the_environment_wins_over_credentials_and_these_over_the_file(
+    variables: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text(
+        '[database]\nurl = "postgresql://file"\npool_size = 3\n[sftp]\nport = 2201\n[smtp]\nport = 1\n'
+    )
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "SFTP_GATEWAY_DATABASE__URL").write_text("postgresql://credential\n")
+    (credentials / "SFTP_GATEWAY_SMTP__PORT").write_text("2")
+    variables.delenv("SFTP_GATEWAY_DATABASE__URL")
+    variables.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    variables.setenv("SFTP_GATEWAY_SMTP__PORT", "3")
+    variables.setenv("SFTP_GATEWAY_CONFIG", str(file))
+    settings = load_settings(None)
+    assert settings.database.url.get_secret_value() == "postgresql://credential"
+    assert settings.database.pool_size == 3
+    assert settings.smtp.port == 3
+
+
+def test_a_file_that_is_missing_or_not_toml_is_named(variables: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    variables.setenv("SFTP_GATEWAY_CONFIG", str(tmp_path / "none.toml"))
+    assert "none.toml can't be read: No such file or directory" in refusal()
+    (tmp_path / "none.toml").write_text("[database\n")
+    assert "none.toml is not TOML" in refusal()
+
+
+def test_a_wrong_name_in_the_file_gets_a_suggestion(variables: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text("[sftp]\nhost_key_dri = 'x'\n")
+    variables.delenv("SFTP_GATEWAY_SFTP__HOST_KEY_DIR")
+    variables.setenv("SFTP_GATEWAY_CONFIG", str(file))
+    assert "the setting sftp.host_key_dri does not exist; did you mean sftp.host_key_dir?" in refusal()
+
+
+def test_no_refusal_repeats_a_secret(variables: pytest.MonkeyPatch) -> None:
+    variables.setenv("SFTP_GATEWAY_S3__SECRET_ACCESS_KEY", "hush-hush")
+    variables.setenv("SFTP_GATEWAY_DATABASE__POOL_SIZE", "hush-hush")
+    assert "hush" not in refusal()
+    variables.setenv("SFTP_GATEWAY_DATABASE__POOL_SIZE", "4")
+    assert "hush" not in repr(load_settings(None))
