@@ -16,11 +16,13 @@ from typing import Annotated, Final
 import typer
 import typer.main
 
-from gateway.errors import DONE, INTERRUPTED, MISUSED, REFUSED, exit_status_of
+from gateway.errors import exit_status_of
+from gateway.exit_status import ExitStatus
 from gateway.invocation import Invocation, invocation_of
 from gateway.output import fail, print_line
 
 PROGRAM: Final = "sftp-gateway"
+_INTERRUPTED: Final = 130  # what shells expect after Ctrl-C
 _EXAMPLES: Final = """
 [bold]A first look[/]: sftp-gateway demo
 
@@ -94,7 +96,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
         status = command.main(ordered, prog_name=PROGRAM, standalone_mode=False, obj=invocation)
     except Exception as error:  # noqa: BLE001 - the one place where everything ends
         return _tell(error, debug=invocation.debug)
-    return status if isinstance(status, int) else DONE
+    return status if isinstance(status, int) else ExitStatus.DONE
 
 
 def _tell(error: Exception, *, debug: bool) -> int:
@@ -102,17 +104,17 @@ def _tell(error: Exception, *, debug: bool) -> int:
         traceback.print_exception(error)
     if isinstance(error, typer.Abort):
         fail("stopped: nothing was done")
-        return REFUSED
+        return ExitStatus.REFUSED
     if isinstance(error, typer.TyperException):
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else PROGRAM
         fail(f"{error.format_message().rstrip('.')} (see `{path} --help`)")
-        return MISUSED
+        return ExitStatus.CONFIGURATION
     status = exit_status_of(error)
     if status is None:
         # A fault of ours. Its text may hold anything: it is shown with --debug only.
         fail(f"internal error ({type(error).__name__}): add --debug to see where, and report it")
-        return REFUSED
+        return ExitStatus.REFUSED
     fail(str(error))
     return status
 
@@ -141,7 +143,7 @@ def main() -> None:
     try:
         status = run_command_line(sys.argv[1:])
     except KeyboardInterrupt:
-        status = INTERRUPTED
+        status = _INTERRUPTED
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     sys.exit(status)

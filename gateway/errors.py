@@ -2,15 +2,10 @@
 
 from config.errors import ConfigError, ServiceUnreachable
 from gateway.embedded.errors import EmbeddedError
+from gateway.exit_status import ExitStatus
 from keys.errors import HostKeyError, KeysError
 from notifications.errors import MailUnavailable, NotificationError
 from processing.errors import ProcessingError, TemporaryTrouble
-
-DONE = 0
-REFUSED = 1
-MISUSED = 2
-UNREACHABLE = 3
-INTERRUPTED = 130
 
 
 class GatewayError(Exception):
@@ -26,22 +21,22 @@ class CallMisused(GatewayError):  # noqa: N818 - a fact, read as one
 
 
 # The rooms' own errors, the more special before the more general, with the exit status of each (2-gateway.md §5).
-_STATUSES: tuple[tuple[type[Exception], int], ...] = (
-    (CallRefused, REFUSED),
-    (CallMisused, MISUSED),
-    (HostKeyError, MISUSED),
-    (KeysError, REFUSED),
-    (ServiceUnreachable, UNREACHABLE),
-    (ConfigError, MISUSED),
-    (TemporaryTrouble, UNREACHABLE),
-    (ProcessingError, REFUSED),
-    (MailUnavailable, UNREACHABLE),
-    (NotificationError, REFUSED),
-    (EmbeddedError, UNREACHABLE),
+_STATUSES: tuple[tuple[type[Exception], ExitStatus], ...] = (
+    (CallRefused, ExitStatus.REFUSED),
+    (CallMisused, ExitStatus.CONFIGURATION),
+    (HostKeyError, ExitStatus.CONFIGURATION),
+    (KeysError, ExitStatus.REFUSED),
+    (ServiceUnreachable, ExitStatus.UNREACHABLE),
+    (ConfigError, ExitStatus.CONFIGURATION),
+    (TemporaryTrouble, ExitStatus.UNREACHABLE),
+    (ProcessingError, ExitStatus.REFUSED),
+    (MailUnavailable, ExitStatus.UNREACHABLE),
+    (NotificationError, ExitStatus.REFUSED),
+    (EmbeddedError, ExitStatus.UNREACHABLE),
 )
 
 
-def exit_status_of(error: Exception) -> int | None:
+def exit_status_of(error: Exception) -> ExitStatus | None:
     """The exit status of an error that a person can do something about; None for a fault of ours."""
     for kind, status in _STATUSES:
         if isinstance(error, kind):
