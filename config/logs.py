@@ -61,7 +61,8 @@ def _name_library_event(_logger: WrappedLogger, _method: str, event: EventDict) 
     template = (
         event["event"] if arguments and isinstance(event["event"], str) else type(event["event"]).__name__
     )
-    return event | {"event": "library_reported", "library": record.name, "template": template}
+    event.update(event="library_reported", library=record.name, template=template)
+    return event
 
 
 def configure_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
