@@ -1,0 +1,17 @@
+-- name: fetch_jobs
+-- A job put back for later is as old as the time at which it may run again.
+select entrypoint, status::text as status, count(*) as jobs,
+    coalesce(max(extract(epoch from now() - greatest(created, execute_after)))
+        filter (where status = 'queued' and execute_after <= now()), 0)::float8 as oldest_seconds
+from pgqueuer
+group by entrypoint, status;
+
+-- name: fetch_undecided
+select count(*) as uploads, coalesce(max(extract(epoch from now() - received_at)), 0)::float8 as oldest_seconds
+from uploads
+where finished_at is null;
+
+-- name: fetch_untold
+select count(*) as uploads, coalesce(max(extract(epoch from now() - finished_at)), 0)::float8 as oldest_seconds
+from uploads
+where finished_at is not null and notified_at is null and notification_refused_at is null;

@@ -1,0 +1,77 @@
+"""Settings that would send secrets or personal data in plain text, or let links die early: found before they do harm."""
+
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from config.network import is_loopback
+from config.settings import Settings, variable_of
+
+_VERIFIED: Final = {"verify-ca", "verify-full"}
+# AWS's own marks: keys of its security token service begin so.
+_TEMPORARY_KEY: Final = "ASIA"
+
+
+def find_exposures(settings: Settings) -> Iterator[str]:
+    """One line for each, with the setting that mends it and the one that allows it."""
+    yield from _plain_links(settings)
+    yield from _plain_database(settings)
+    if settings.smtp.security == "none" and not is_loopback(settings.smtp.host):
+        yield (
+            "the mail server beyond loopback is spoken to without TLS: "
+            f"set {variable_of('smtp.security')} to starttls or tls"
+        )
+    if is_temporary(settings):
+        yield (
+            "the S3 credentials are temporary, and signed links die with them: use lasting ones, or "
+            f"{variable_of('s3.public_base_url')}; {variable_of('s3.allow_temporary_credentials')} allows them"
+        )
+
+
+def _plain_links(settings: Settings) -> Iterator[str]:
+    if settings.s3.allow_plaintext:
+        return
+    for name in ("endpoint_url", "link_endpoint_url", "public_base_url"):
+        url = urlsplit(getattr(settings.s3, name) or "")
+        if url.scheme == "http" and not is_loopback(url.hostname or ""):
+            yield (
+                f"{variable_of(f's3.{name}')} is plain http:// beyond loopback: use https://; "
+                f"{variable_of('s3.allow_plaintext')} allows it"
+            )
+
+
+def _plain_database(settings: Settings) -> Iterator[str]:
+    if settings.database.allow_plaintext:
+        return
+    url = urlsplit(settings.database.url.get_secret_value())
+    query = parse_qs(url.query)
+    named = unquote(url.netloc.rpartition("@")[2])
+    hosts = [
+        _without_port(host) for text in (named, *query.get("host", [])) for host in text.split(",") if host
+    ]
+    far = [host for host in hosts if not is_loopback(host)]
+    if far and query.get("sslmode", [""])[-1] not in _VERIFIED:
+        yield (
+            f"the database beyond loopback is spoken to without verified TLS: add sslmode=verify-full to "
+            f"{variable_of('database.url')}; {variable_of('database.allow_plaintext')} allows it"
+        )
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host if host.startswith("/") or host.count(":") > 1 else host.partition(":")[0]
+
+
+def is_temporary(settings: Settings) -> bool:
+    """Whether the S3 credentials expire, where that matters and isn't allowed."""
+    s3 = settings.s3
+    if s3.allow_temporary_credentials or s3.public_base_url:
+        return False
+    if s3.access_key_id is not None:
+        return s3.session_token is not None or s3.access_key_id.get_secret_value().startswith(_TEMPORARY_KEY)
+    import boto3
+
+    # The machine's own role, by the same search as boto3's clients make.
+    found = boto3.session.Session().get_credentials()
+    return found is not None and found.token is not None

@@ -1,0 +1,49 @@
+"""The folder in which a node's processes count together (prometheus-client's multiprocess mode), and what the dead leave there.
+
+A counter must not go back when a process is replaced: what it had counted is folded into one file of all dead ones.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+from prometheus_client import mmap_dict
+
+# The library tells no types here.
+_MmapedDict: Final[Any] = mmap_dict.MmapedDict
+VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+# No process has this number, so the library's readers take the file as one process's more.
+_OF_THE_DEAD: Final = 0
+_SUMMED: Final = ("counter", "histogram", "summary")
+
+
+class MetricsFiles:
+    """One node's folder: empty at its start, removed at its end."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="sftp-gateway-metrics-"))
+
+    def remove(self) -> None:
+        """At the node's end."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def fold_dead_process(self, pid: int) -> None:
+        """Keep what the dead process summed up, drop what it measured: its gauges are nobody's now."""
+        for kind in _SUMMED:
+            left = self.folder / f"{kind}_{pid}.db"
+            if left.exists():
+                _add(left, self.folder / f"{kind}_{_OF_THE_DEAD}.db")
+                left.unlink()
+        for left in self.folder.glob(f"gauge_*_{pid}.db"):
+            left.unlink()
+
+
+def _add(source: Path, target: Path) -> None:
+    total = _MmapedDict(str(target))
+    try:
+        for key, value, _timestamp, _position in _MmapedDict.read_all_values_from_file(str(source)):
+            already, _ = total.read_value(key)
+            total.write_value(key, already + value, 0.0)
+    finally:
+        total.close()

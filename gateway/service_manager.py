@@ -1,0 +1,52 @@
+"""What systemd is told through `$NOTIFY_SOCKET` (sd_notify(3)), and when it wants a sign of life. Without it: nothing."""
+
+import contextlib
+import os
+import socket
+import time
+from typing import Final
+
+_MICROSECONDS: Final = 1_000_000
+
+
+class ServiceManager:
+    """systemd, or whoever else reads NOTIFY_SOCKET; every call is harmless when nobody does."""
+
+    def __init__(self, address: str | None, watchdog_seconds: float | None) -> None:
+        """`address` is a path, or an abstract name after `@`; `watchdog_seconds`: silence after which we are restarted."""
+        self._address = "\0" + address[1:] if address and address.startswith("@") else address
+        self.watchdog_seconds = watchdog_seconds
+
+    @classmethod
+    def of_this_process(cls) -> "ServiceManager":
+        """As the environment says. The variables are removed, so that no child speaks for us."""
+        address = os.environ.pop("NOTIFY_SOCKET", None)
+        interval = os.environ.pop("WATCHDOG_USEC", None)
+        meant_for = os.environ.pop("WATCHDOG_PID", str(os.getpid()))
+        mine = interval is not None and meant_for == str(os.getpid())
+        return cls(address, int(interval) / _MICROSECONDS if interval and mine else None)
+
+    def tell_ready(self, status: str) -> None:
+        """The start, or a reload, is complete."""
+        self._tell("READY=1", f"STATUS={status}")
+
+    def tell_reloading(self) -> None:
+        """A reload begins; systemd 253 and newer also want to know when."""
+        microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        self._tell("RELOADING=1", f"MONOTONIC_USEC={microseconds}", "STATUS=reloading")
+
+    def tell_stopping(self) -> None:
+        """The stop begins."""
+        self._tell("STOPPING=1", "STATUS=finishing uploads and verdicts")
+
+    def tell_alive(self) -> None:
+        """The watchdog's sign of life."""
+        self._tell("WATCHDOG=1")
+
+    def _tell(self, *lines: str) -> None:
+        if not self._address:
+            return
+        # A service manager that is away must not stop the service.
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.connect(self._address)
+            notify.send("\n".join(lines).encode())
