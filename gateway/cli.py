@@ -16,7 +16,7 @@ from typing import Annotated, Final
 import typer
 import typer.main
 
-from gateway.errors import exit_status_of
+from gateway.errors import CallMisused, exit_status_of
 from gateway.exit_status import ExitStatus
 from gateway.invocation import Invocation, invocation_of
 from gateway.output import fail, print_line
@@ -92,6 +92,8 @@ def run_command_line(arguments: Sequence[str]) -> int:
     try:
         if not ordered:
             ordered = ["--help"]
+        if any("\udc80" <= char <= "\udcff" for word in ordered for char in word):
+            raise CallMisused("an argument is not UTF-8 text")
         command = typer.main.get_command(build_app())
         status = command.main(ordered, prog_name=PROGRAM, standalone_mode=False, obj=invocation)
     except Exception as error:  # noqa: BLE001 - the one place where everything ends
