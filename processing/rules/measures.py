@@ -1,6 +1,7 @@
 """A column of one parameter's values, measured once for lengths, encodings and segments of all messages made of it."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -9,21 +10,24 @@ import polars as pl
 from processing.rules.graphemes import tangled_class
 from processing.rules.gsm7 import contains_non_gsm7, extension_counts
 
+UNBOUNDED: Final = 1 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Measures:
     """What counting needs to know of each value. All arrays are by row; None: no row has any.
 
     `texts`: the values with line ends made LF. `units`: their UTF-16 units. `extensions`: their characters of two
-    GSM-7 units. `non_gsm7`: whether one of their characters is outside GSM-7. `tangled`: whether one may share a
-    grapheme with another character or takes two UTF-16 units; of all others only the length matters to packing.
+    GSM-7 units. `non_gsm7`: whether one of their characters is outside GSM-7. `slack`: how many units a UCS-2 segment
+    may lack because a grapheme of the value doesn't fit it any more, at most (UNBOUNDED: nobody looked); a value of
+    slack 0 matters to packing by its length only.
     """
 
     texts: pl.Series
     units: npt.NDArray[np.int64]
     extensions: npt.NDArray[np.int64] | None
     non_gsm7: npt.NDArray[np.bool_] | None
-    tangled: npt.NDArray[np.bool_] | None
+    slack: npt.NDArray[np.int64] | None
 
 
 def line_feed_column(series: pl.Series) -> pl.Series:
@@ -62,9 +66,20 @@ def measure(series: pl.Series, suspects: npt.NDArray[np.int64] | None = None) ->
     units[rows] = asked.str.len_chars().to_numpy() + wide
     non_gsm7 = np.zeros(height, np.bool_)
     non_gsm7[rows[odd]] = True
-    tangled = np.zeros(height, np.bool_)
-    tangled[rows[odd]] = beyond.str.contains(tangled_class()).to_numpy()
-    return Measures(texts, units, _any(extensions), non_gsm7, tangled if tangled.any() else None)
+    slack = np.zeros(height, np.int64)
+    slack[rows[odd]] = _slack_of(beyond)
+    return Measures(texts, units, _any(extensions), non_gsm7, _any(slack))
+
+
+def _slack_of(texts: pl.Series) -> npt.NDArray[np.int64]:
+    """`Measures.slack`: a run of n tangled characters makes a grapheme of 2n + 1 units at most, its base one of them."""
+    slack = np.zeros(len(texts), np.int64)
+    left = np.arange(len(texts))
+    # Runs of 1, of 2 or 3, and longer ones, which nobody measures.
+    for run, bound in ((1, 2), (2, 6), (4, UNBOUNDED)):
+        left = left[texts.gather(left).str.contains(f"{tangled_class()}{{{run}}}").to_numpy()]
+        slack[left] = bound
+    return slack
 
 
 def _byte_lengths(series: pl.Series) -> npt.NDArray[np.int64]:

@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from processing.rules.graphemes import may_follow, may_lead
+from processing.rules.graphemes import clusters, may_follow, may_lead
 from processing.rules.gsm7 import gsm7_units, is_gsm7
-from processing.rules.measures import Measures, measure
+from processing.rules.measures import UNBOUNDED, Measures, measure
 from processing.rules.segments import (
     GSM7_PART,
     GSM7_SINGLE,
+    UCS2_PART,
     UCS2_SINGLE,
     gsm7_segments,
     ucs2_segments,
@@ -55,36 +56,61 @@ def segment_columns(
     gsm7 = np.full(len(numbers), all(map(is_gsm7, literals)), np.bool_)
     units = np.full(len(numbers), sum(map(utf16_units, literals)), np.int64)
     doubled = np.full(len(numbers), sum(gsm7_units(text) - len(text) for text in literals), np.int64)
-    entangled = np.full(len(numbers), _literals_join_values(literals), np.bool_)
+    slack = np.full(len(numbers), _slack_between(literals), np.int64)
     for one in values:
         units += one.units[asked]
         if one.non_gsm7 is not None:
             gsm7 &= ~one.non_gsm7[asked]
         if one.extensions is not None:
             doubled += one.extensions[asked]
-        if one.tangled is not None:
-            entangled |= one.tangled[asked]
-    for one in values:
-        if one.extensions is not None:
-            entangled |= gsm7 & (one.extensions[asked] > 0)
-    segments = np.ones(len(numbers), np.uint16)
-    places = np.flatnonzero(gsm7 & (doubled == 0) & (units > GSM7_SINGLE))
-    segments[places] = -(-units[places] // GSM7_PART)
-    packed = (gsm7 & (doubled > 0) & (units + doubled > GSM7_SINGLE)) | (~gsm7 & (units > UCS2_SINGLE))
-    if packed.any():
-        for one_encoding in (gsm7, ~gsm7):
-            places = np.flatnonzero(packed & one_encoding & ~entangled)
-            segments[places] = _count_by_lengths(literals, values, numbers[places], gsm7=one_encoding is gsm7)
-            places = np.flatnonzero(packed & one_encoding & entangled)
-            segments[places] = _count_each(literals, values, numbers[places], gsm7=one_encoding is gsm7)
+        if one.slack is not None:
+            slack += one.slack[asked]
+    # In GSM-7 a segment lacks one unit at most, where an extension character would be parted.
+    slack = np.where(gsm7, doubled > 0, slack + max(map(_slack_within, literals)))
+    units += np.where(gsm7, doubled, 0)
+    part = np.where(gsm7, GSM7_PART, UCS2_PART)
+    several = units > np.where(gsm7, GSM7_SINGLE, UCS2_SINGLE)
+    segments = np.where(several, -(-units // part), 1).astype(np.uint16)
+    # Segments as full as can be, and as empty as can be: where both give one number, that is it.
+    unsure = np.flatnonzero(several & (segments < -(-units // np.maximum(part - slack, 1))))
+    if len(unsure):
+        by_length = _matter_by_length(literals, values, numbers[unsure], gsm7[unsure])
+        for encoding in (True, False):
+            same = gsm7[unsure] == encoding
+            places = unsure[same & by_length]
+            segments[places] = _count_by_lengths(literals, values, numbers[places], gsm7=encoding)
+            places = unsure[same & ~by_length]
+            segments[places] = _count_each(literals, values, numbers[places], gsm7=encoding)
     return SegmentColumns(segments, gsm7)
 
 
-def _literals_join_values(literals: Sequence[str]) -> bool:
-    """Whether the template's own text may share a grapheme with a value beside it."""
-    return any(text and may_follow(text[0]) for text in literals[1:]) or any(
+def _matter_by_length(
+    literals: Sequence[str],
+    values: Sequence[Measures],
+    rows: npt.NDArray[np.int64],
+    gsm7: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.bool_]:
+    """For each row, whether its packing would be the same with any other plain values of the same lengths."""
+    same = np.full(len(rows), not _slack_between(literals), np.bool_)
+    for one in values:
+        if one.slack is not None:
+            same &= one.slack[rows] == 0
+        if one.extensions is not None:
+            same &= ~gsm7 | (one.extensions[rows] == 0)
+    return same
+
+
+def _slack_within(literal: str) -> int:
+    """Units that the template's own graphemes may cost a UCS-2 segment."""
+    return max((utf16_units(cluster) for cluster in clusters(literal)), default=1) - 1
+
+
+def _slack_between(literals: Sequence[str]) -> int:
+    """UNBOUNDED where the template's own text may share a grapheme with a value beside it, else 0."""
+    joined = any(text and may_follow(text[0]) for text in literals[1:]) or any(
         text and may_lead(text[-1]) for text in literals[:-1]
     )
+    return UNBOUNDED if joined else 0
 
 
 def _count(text: str, *, gsm7: bool) -> int:
