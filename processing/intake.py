@@ -243,7 +243,7 @@ class Intake:
         key: str | None,
         sha256: str | None,
     ) -> None:
-        reason = file_reason(code, byte_count=byte_count)
+        reason = file_reason(code, received=byte_count)
         with database_troubles():
             async with self._pool.acquire() as connection, connection.transaction():
                 if await connection.fetchval(uploads.SQL["upload_exists"], upload_id):

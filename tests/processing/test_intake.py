@@ -1,0 +1,173 @@
+"""The way in: an upload is acknowledged only when object, row and job are durable, and never half taken."""
+
+import asyncio
+import hashlib
+import io
+from datetime import UTC, datetime
+
+import asyncpg
+import pytest
+from pydantic import SecretStr
+
+from config.database import Pool, open_pool
+from config.settings import Settings
+from gateway.embedded.postgres import PostgreSQLServer
+from gateway.embedded.s3 import S3Server
+from keys.audit import Actor
+from processing.intake import Intake, IntakeError, IntakeUnavailable, Sender
+from processing.rules.codes import FindingCode
+from processing.store import S3ObjectStore, open_store
+from tests.processing.conftest import CAMPAIGN, GOOD, MakeSpool
+
+
+async def test_a_stored_upload_is_durable_in_all_three_places(
+    intake: Intake, make_spool: MakeSpool, pool: Pool, store: S3ObjectStore
+) -> None:
+    spool = make_spool()
+    await intake.store(spool)
+    row = await pool.fetchrow("select * from uploads where id = $1", spool.upload_id)
+    assert row is not None
+    assert (row["status"], row["bytes"], row["file_name"]) == ("received", len(GOOD), "appointments.csv")
+    assert row["sha256"] == hashlib.sha256(GOOD).hexdigest()
+    assert len(row["report_name"]) == 32
+    stored = io.BytesIO()
+    await store.fetch(row["object_key"], stored)
+    assert stored.getvalue() == GOOD
+    job = await pool.fetchrow("select entrypoint, payload, priority from pgqueuer")
+    assert job is not None
+    assert (job["entrypoint"], job["payload"].decode(), job["priority"]) == ("verdict", spool.upload_id, 0)
+    assert await pool.fetchval("select event from audit_events where upload_id = $1", spool.upload_id) == (
+        "upload_received"
+    )
+
+
+async def test_storing_again_after_an_unclear_commit_is_one_upload(
+    intake: Intake, make_spool: MakeSpool, pool: Pool
+) -> None:
+    spool = make_spool()
+    await intake.store(spool)
+    await intake.store(spool)
+    assert await pool.fetchval("select count(*) from uploads") == 1
+    assert await pool.fetchval("select count(*) from pgqueuer") == 1
+
+
+async def test_each_undecided_upload_of_a_campaign_lowers_the_next_ones_priority(
+    intake: Intake, make_spool: MakeSpool, pool: Pool
+) -> None:
+    for number in range(3):
+        await intake.store(make_spool(GOOD + b"\n" * number))
+    assert [row[0] for row in await pool.fetch("select priority from pgqueuer order by id")] == [0, -1, -2]
+
+
+async def test_a_campaign_suspended_since_the_login_is_refused(
+    intake: Intake, make_spool: MakeSpool, pool: Pool
+) -> None:
+    spool = make_spool()
+    await pool.execute("update campaigns set status = 'suspended'")
+    with pytest.raises(IntakeError, match="can't receive uploads"):
+        await intake.store(spool)
+    assert await pool.fetchval("select count(*) from uploads") == 0
+
+
+async def test_a_bucket_that_is_away_refuses_loudly_and_takes_nothing(
+    settings: Settings, pool: Pool, make_spool: MakeSpool, own_s3: S3Server
+) -> None:
+    s3 = settings.s3.model_copy(update={"endpoint_url": own_s3.endpoint_url, "bucket": "own"})
+    sftp = settings.sftp.model_copy(update={"acknowledge_timeout": 1})
+    async with open_store(s3) as store:
+        intake = Intake(pool, store, sftp)
+        own_s3.stop()
+        with pytest.raises(IntakeUnavailable, match="send it again"):
+            await intake.store(make_spool())
+    assert await pool.fetchval("select count(*) from uploads") == 0
+    assert await pool.fetchval("select count(*) from pgqueuer") == 0
+
+
+async def test_a_database_that_restarts_in_between_is_waited_for(
+    settings: Settings, own_postgres: PostgreSQLServer, store: S3ObjectStore, make_spool: MakeSpool
+) -> None:
+    url = own_postgres.socket_url("postgres")
+    connection = await asyncpg.connect(url)
+    await connection.execute(
+        "insert into campaigns (id, name, header, notify_email) values ($1, 'c', 'c', 'a@b.c')", CAMPAIGN
+    )
+    await connection.close()
+    database = settings.database.model_copy(update={"url": SecretStr(url)})
+    async with open_pool(database, name="test") as pool:
+        intake = Intake(pool, store, settings.sftp)
+        await intake.list_uploads(CAMPAIGN)
+        own_postgres.stop()
+        storing = asyncio.create_task(intake.store(make_spool()))
+        await asyncio.to_thread(own_postgres.start)
+        await storing
+        assert await pool.fetchval("select count(*) from uploads") == 1
+
+
+async def test_a_database_that_stays_away_refuses_loudly(
+    settings: Settings, own_postgres: PostgreSQLServer, store: S3ObjectStore, make_spool: MakeSpool
+) -> None:
+    database = settings.database.model_copy(update={"url": SecretStr(own_postgres.socket_url("postgres"))})
+    sftp = settings.sftp.model_copy(update={"acknowledge_timeout": 1})
+    async with open_pool(database, name="test") as pool:
+        intake = Intake(pool, store, sftp)
+        own_postgres.stop()
+        with pytest.raises(IntakeUnavailable, match="send it again"):
+            await intake.store(make_spool())
+        with pytest.raises(IntakeUnavailable):
+            await intake.list_uploads(CAMPAIGN)
+
+
+async def test_an_interrupted_upload_is_refused_by_e_mail_and_kept_for_release(
+    intake: Intake, make_spool: MakeSpool, pool: Pool, store: S3ObjectStore
+) -> None:
+    spool = make_spool()
+    upload_id = await intake.refuse(
+        spool.sender, "a.csv", FindingCode.UPLOAD_INTERRUPTED, byte_count=16_384, path=spool.path
+    )
+    row = await pool.fetchrow("select * from uploads where id = $1", upload_id)
+    assert row is not None
+    assert (row["status"], row["refusal_code"], row["num_errors"]) == ("rejected", "upload_interrupted", 1)
+    assert "16,384 bytes" in row["error_reason"]
+    stored = io.BytesIO()
+    await store.fetch(row["object_key"], stored)
+    assert stored.getvalue() == GOOD
+    assert await pool.fetchval("select count(*) from notifications where done_at is null") == 1
+    assert await pool.fetchval("select entrypoint from pgqueuer") == "notification"
+
+
+async def test_beyond_the_hours_single_e_mails_refusals_are_counted_in_one(
+    pool: Pool, store: S3ObjectStore, settings: Settings, campaign: str
+) -> None:
+    sftp = settings.sftp.model_copy(update={"max_not_csv_notifications": 2})
+    intake = Intake(pool, store, sftp)
+    sender = Sender(campaign, Actor())
+    for number in range(5):
+        await intake.refuse(sender, f"{number}.txt", FindingCode.FILE_NOT_CSV, byte_count=0)
+    assert await pool.fetchval("select count(*) from notifications") == 2
+    assert await pool.fetchval("select count(*) from uploads where untold") == 3
+    assert await pool.fetchval("select count(*) from pgqueuer where entrypoint = 'refusal_summary'") == 1
+
+
+async def test_the_listing_shows_the_newest_of_each_name(
+    intake: Intake, make_spool: MakeSpool, pool: Pool, campaign: str
+) -> None:
+    await intake.store(make_spool(GOOD))
+    await intake.store(make_spool(GOOD + b"\n"))
+    await intake.store(make_spool(GOOD, file_name="other.csv"))
+    moved = datetime(2026, 3, 4, tzinfo=UTC)
+    await intake.set_modified_at(campaign, "appointments.csv", moved)
+    listed = {entry.file_name: entry for entry in await intake.list_uploads(campaign)}
+    assert {name: entry.byte_count for name, entry in listed.items()} == {
+        "appointments.csv": len(GOOD) + 1,
+        "other.csv": len(GOOD),
+    }
+    assert listed["appointments.csv"].modified_at == moved
+    await intake.unlist_upload(campaign, "appointments.csv")
+    assert [entry.file_name for entry in await intake.list_uploads(campaign)] == ["other.csv"]
+    await pool.execute("update uploads set received_at = received_at - interval '25 hours'")
+    assert await intake.list_uploads(campaign) == []
+
+
+async def test_the_listing_is_the_campaigns_own(intake: Intake, make_spool: MakeSpool) -> None:
+    await intake.store(make_spool())
+    assert await intake.list_uploads("campaign_other") == []
