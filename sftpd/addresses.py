@@ -1,0 +1,31 @@
+"""Source addresses: what is counted as one, and whether one lies in a network."""
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+# What limits and shut-outs count: an IPv4 address, or the /64 that one IPv6 customer has all to itself.
+Block = IPv4Address | IPv6Network
+
+
+def parse_address(text: str) -> Address:
+    """The address of a peer. One of IPv4 seen through an IPv6 socket is an IPv4 address again. Raises ValueError."""
+    address = ip_address(text.partition("%")[0])
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def block_of(address: Address) -> Block:
+    """The block that this address is counted under."""
+    if isinstance(address, IPv4Address):
+        return address
+    network = ip_network((int(address) >> 64 << 64, 64))
+    assert isinstance(network, IPv6Network)  # noqa: S101 - made of 128 bits
+    return network
+
+
+def is_listed(address: Address, networks: Iterable[Network]) -> bool:
+    """Whether one of the networks holds the address."""
+    return any(address in network for network in networks)

@@ -1,0 +1,90 @@
+"""What all connections of one front process share, and the one question that a login asks of PostgreSQL."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+from config.database import Pool, database_troubles
+from config.logs import get_logger
+from config.sections import SFTPSettings
+from keys.access import Access, fetch_access
+from processing.intake import Intake
+from sftpd.limits import Limits, share_of
+from sftpd.pacing import Pacer
+from sftpd.sampling import SampledLog
+from sftpd.shutouts import Shutouts, shutout_rule
+from sftpd.spool import Spool
+from sftpd.trail import LoginTrail
+from sftpd.visits import Roster
+
+logger = get_logger("sftpd")
+
+
+class AccessDesk:
+    """Asks who may come in: one query a login, over a part of the pool, so that uploads keep the rest.
+
+    `generation` grows whenever some campaign's access may have changed: an answer asked for before is stale. `changed`
+    holds the campaigns whose live sessions must be judged anew; `access_watch` does it.
+    """
+
+    def __init__(self, pool: Pool, *, at_a_time: int, timeout: float) -> None:
+        self._pool: Final = pool
+        self._turns: Final = asyncio.Semaphore(at_a_time)
+        self._timeout: Final = timeout
+        self.generation = 0
+        self.changed: set[str] = set()
+        self.wanted: Final = asyncio.Event()
+
+    def note_change(self, campaign_id: str) -> None:
+        """A campaign's access changed, or may have."""
+        self.generation += 1
+        self.judge_anew(campaign_id)
+
+    def judge_anew(self, campaign_id: str) -> None:
+        """Have the live sessions of a campaign looked at."""
+        self.changed.add(campaign_id)
+        self.wanted.set()
+
+    async def fetch(self, campaign_id: str) -> Access | None:
+        """The campaign's access now. Raises ServiceUnreachable, or ConfigurationError when the database refuses us."""
+        with database_troubles():
+            async with asyncio.timeout(self._timeout), self._turns, self._pool.acquire() as connection:
+                return await fetch_access(connection, campaign_id)
+
+
+@dataclass(slots=True)
+class Door:
+    """The parts that every connection needs. One per process."""
+
+    settings: SFTPSettings
+    desk: AccessDesk
+    spool: Spool
+    intake: Intake
+    trail: LoginTrail
+    limits: Limits
+    shutouts: Shutouts
+    pacer: Pacer = field(default_factory=Pacer)
+    roster: Roster = field(default_factory=Roster)
+    sampled: SampledLog = field(default_factory=lambda: SampledLog(logger))
+    # A stop has begun: no new uploads, no new connections.
+    stopping: bool = False
+
+    @staticmethod
+    def now() -> float:
+        """Seconds of the clock that shut-outs, idle limits and sampling go by."""
+        return time.monotonic()
+
+
+def open_door(settings: SFTPSettings, pool: Pool, spool: Spool, intake: Intake) -> Door:
+    """The parts of one process, from its settings."""
+    at_a_time = max(1, pool.get_max_size() // 2)
+    return Door(
+        settings=settings,
+        desk=AccessDesk(pool, at_a_time=at_a_time, timeout=settings.login_timeout / 3),
+        spool=spool,
+        intake=intake,
+        trail=LoginTrail(pool),
+        limits=Limits(share_of(settings)),
+        shutouts=Shutouts(shutout_rule(settings)),
+    )

@@ -1,0 +1,123 @@
+"""The composition of one front process: a list read downward, listening last; a stop is the same list upward."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from config.database import Pool, database_troubles
+from config.logs import get_logger
+from config.settings import Settings
+from keys.host_keys import check_host_keys, load_host_keys
+from processing.intake import Intake
+from sftpd import metrics
+from sftpd.access_watch import judge_live_sessions, listen_for_changes
+from sftpd.algorithms import quiet_group_exchange_warnings, server_options
+from sftpd.door import Door, open_door
+from sftpd.listener import Listener
+from sftpd.spool import Spool
+
+logger = get_logger("sftpd")
+
+RESTARTING: Final = "this service is restarting: please log in again"
+IDLE: Final = "this session was idle for too long"
+
+# How often gauges are set and idle sessions looked for, in seconds; and how often old shut-outs are forgotten.
+_ROUND: Final = 1.0
+# A session that was served within this many seconds may be about to send the next request of the same upload.
+_JUST_SERVED: Final = 1.0
+
+
+async def serve_front(
+    settings: Settings,
+    listening: Sequence[socket.socket],
+    pool: Pool,
+    intake: Intake,
+    stop: asyncio.Event,
+    ready: Callable[[], None],
+) -> None:
+    """Serve SFTP from sockets that listen already, until `stop`; then let uploads in progress finish.
+
+    `ready` is called when clients are let in. The sockets, the pool and the intake stay the caller's to close.
+    Raises HostKeyError, ConfigError.
+    """
+    quiet_group_exchange_warnings()
+    host_keys = await asyncio.to_thread(load_host_keys, settings.sftp.host_key_dir)
+    options = server_options(settings.sftp, [host_key.key for host_key in host_keys])
+    with database_troubles():
+        async with pool.acquire() as connection:
+            await check_host_keys(connection, host_keys)
+    spool = Spool(settings.sftp)
+    spool.prepare()
+    door = open_door(settings.sftp, pool, spool, intake)
+    async with asyncio.TaskGroup() as tasks:
+        background = [
+            tasks.create_task(door.trail.run()),
+            tasks.create_task(door.pacer.run()),
+            tasks.create_task(judge_live_sessions(door)),
+            tasks.create_task(listen_for_changes(settings.database, door)),
+            tasks.create_task(_look_around(door)),
+        ]
+        listener = Listener(door, options, tasks)
+        listener.open(listening)
+        logger.info("front_ready", sockets=len(listening), processes=settings.sftp.processes)
+        ready()
+        await stop.wait()
+        listener.close()
+        await drain(door)
+        for task in reversed(background):
+            task.cancel()
+    await door.trail.finish(timeout=2)
+    logger.info("front_stopped")
+
+
+async def drain(door: Door) -> None:
+    """Let uploads in progress finish within `drain_timeout` seconds; everything else ends at once."""
+    door.stopping = True
+    deadline = asyncio.get_running_loop().time() + door.settings.drain_timeout
+    logger.info("front_draining", sessions=door.limits.sessions)
+    for waiting in door.limits.waiting:
+        waiting.drop()
+    while door.limits.connections and asyncio.get_running_loop().time() < deadline:
+        now = door.now()
+        for visit in door.roster:
+            session = visit.session
+            if (
+                session is not None
+                and not session.active_uploads
+                and now - session.touched_at >= _JUST_SERVED
+            ):
+                visit.end(RESTARTING)
+        await asyncio.sleep(0.05)
+    cut = 0
+    for visit in door.roster:
+        visit.end(RESTARTING)
+        cut += 1
+    metrics.SESSIONS_ENDED.labels("stopping").inc(cut)
+    logger.info("front_drained", cut=cut)
+    # The connections' own ends are callbacks of the next rounds of the loop.
+    await asyncio.sleep(0.05)
+
+
+async def _look_around(door: Door) -> None:
+    """Set the gauges, end idle sessions, forget old shut-outs; until cancelled."""
+    pause = min(_ROUND, door.settings.idle_timeout / 4)
+    while True:
+        metrics.CONNECTIONS_OPEN.set(door.limits.connections)
+        metrics.CONNECTIONS_UNAUTHENTICATED.set(door.limits.unauthenticated)
+        metrics.SESSIONS_OPEN.set(door.limits.sessions)
+        metrics.KEY_EXCHANGES_WAITING.set(door.pacer.waiting)
+        door.shutouts.forget_old(door.now())
+        end_idle_sessions(door)
+        await asyncio.sleep(pause)
+
+
+def end_idle_sessions(door: Door) -> None:
+    """End the sessions that asked for nothing for too long. One whose upload is being stored is not idle."""
+    now = door.now()
+    for visit in door.roster:
+        session = visit.session
+        if session is not None and now - session.touched_at >= door.settings.idle_timeout:
+            metrics.SESSIONS_ENDED.labels("idle").inc()
+            logger.info("session_idle", connection=visit.connection_id, campaign=session.campaign_id)
+            visit.end(IDLE)
