@@ -1,0 +1,179 @@
+"""A front in the test's own loop, a campaign with a key, and clients that knock at it."""
+
+import asyncio
+import contextlib
+import shutil
+import socket
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asyncssh
+
+from config.database import Pool
+from config.settings import Settings
+from keys.audit import Actor
+from keys.campaigns import create_campaign
+from keys.host_key_changes import generate_host_keys
+from keys.public_keys import check_lines
+from keys.ssh_keys import add_keys
+from keys.templates import Language, Template
+from processing.intake import Intake
+from processing.store import open_store
+from sftpd.front import serve_front
+from tests.conftest import KeyPair
+
+OPS = Actor(name="test")
+GOOD_CSV = b"recipient,language,recipient_name\n6591234567,english,Emily\n6591234568,english,James\n"
+
+
+async def add_campaign(pool: Pool, *keys: KeyPair, sources: Sequence[str] = ()) -> str:
+    """An active campaign with these keys. Returns its id."""
+    template = Template("Agency", {Language.ENGLISH: "Dear {{recipient_name}}"})
+    async with pool.acquire() as connection, connection.transaction():
+        campaign_id = await create_campaign(
+            connection, name="Parking", template=template, notify_email="night@agency.example", actor=OPS
+        )
+        for key in keys:
+            passed, refused = check_lines(key.public_line)
+            assert not refused
+            await add_keys(connection, campaign_id, passed, actor=OPS)
+        if sources:
+            await connection.execute(
+                "update campaigns set allowed_sources = $2::text[]::cidr[] where id = $1",
+                campaign_id,
+                list(sources),
+            )
+    return campaign_id
+
+
+def change_sftp(settings: Settings, **changes: object) -> Settings:
+    """The same settings with some of the section `sftp` changed."""
+    return settings.model_copy(update={"sftp": settings.sftp.model_copy(update=changes)})
+
+
+@dataclass
+class Front:
+    """A front that is running."""
+
+    settings: Settings
+    port: int
+    stop: asyncio.Event
+    ended: "asyncio.Task[None]"
+    connections: list[asyncssh.SSHClientConnection] = field(default_factory=list)
+
+    async def connect(
+        self,
+        user: str,
+        key: KeyPair | None,
+        *,
+        source: str | None = None,
+        **options: object,
+    ) -> asyncssh.SSHClientConnection:
+        """Log in with asyncssh's client, from another loopback address if told."""
+        given = {
+            "username": user,
+            "client_keys": [str(key.private_file)] if key else [],
+            "known_hosts": None,
+            "config": None,
+            "agent_path": None,
+            "local_addr": (source, 0) if source else (),
+            **options,
+        }
+        connection = await asyncssh.connect("127.0.0.1", self.port, **given)
+        self.connections.append(connection)
+        return connection
+
+    async def knock(self, source: str = "127.0.0.1") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Open a bare TCP connection."""
+        return await asyncio.open_connection("127.0.0.1", self.port, local_addr=(source, 0))
+
+    def sftp_command(self, user: str, key: KeyPair, *options: str) -> list[str]:
+        """OpenSSH's `sftp -b -` against this front."""
+        return [
+            *("sftp", "-q", "-b", "-", "-P", str(self.port), "-i", str(key.private_file)),
+            *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"),
+            *("-o", "IdentitiesOnly=yes", "-F", "none", *options, f"{user}@127.0.0.1"),
+        ]
+
+    async def sftp(self, user: str, key: KeyPair, batch: str, *options: str) -> "Ended":
+        """Run a batch of OpenSSH's `sftp`."""
+        return await run(self.sftp_command(user, key, *options), batch.encode())
+
+    async def ssh(self, user: str, key: KeyPair, *words: str, options: Sequence[str] = ()) -> "Ended":
+        """Run OpenSSH's `ssh` with a command."""
+        command = [
+            *("ssh", "-p", str(self.port), "-i", str(key.private_file), "-F", "none", "-o", "BatchMode=yes"),
+            *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=INFO"),
+            *("-o", "IdentitiesOnly=yes", *options, f"{user}@127.0.0.1", *words),
+        ]
+        return await run(command)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a client ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+async def run(command: Sequence[str], stdin: bytes = b"", timeout: float = 30) -> Ended:
+    """Run a client program to its end."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(timeout):
+            stdout, stderr = await process.communicate(stdin)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    return Ended(process.returncode, stdout.decode(), stderr.decode())
+
+
+def listening_socket() -> socket.socket:
+    """A socket that listens on any free port of 127.0.0.1."""
+    listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    listening.setblocking(False)
+    return listening
+
+
+async def install_host_keys(settings: Settings, pool: Pool, made: Path) -> None:
+    """Give this test's node the run's host keys, and record them in its database."""
+    folder = settings.sftp.host_key_dir
+    if not folder.exists():
+        shutil.copytree(made, folder)
+        folder.chmod(0o700)
+    async with pool.acquire() as connection, connection.transaction():
+        await generate_host_keys(connection, folder, actor=OPS)
+
+
+@contextlib.asynccontextmanager
+async def running_front(settings: Settings, pool: Pool) -> AsyncIterator[Front]:
+    """A front with a real intake, on a port of its own; stopped, and everything of it ended, at the end."""
+    async with open_store(settings.s3) as store:
+        intake = Intake(pool, store, settings.sftp)
+        with contextlib.closing(listening_socket()) as listening:
+            stop, ready = asyncio.Event(), asyncio.Event()
+            task = asyncio.create_task(serve_front(settings, [listening], pool, intake, stop, ready.set))
+            begun = asyncio.create_task(ready.wait())
+            await asyncio.wait({task, begun}, return_when=asyncio.FIRST_COMPLETED, timeout=20)
+            if task.done():
+                begun.cancel()
+                await task
+            front = Front(settings, listening.getsockname()[1], stop, task)
+            try:
+                yield front
+            finally:
+                for connection in front.connections:
+                    connection.abort()
+                stop.set()
+                async with asyncio.timeout(settings.sftp.drain_timeout + 10):
+                    await task
