@@ -1,0 +1,64 @@
+"""Names in the drop box: one flat folder, a rule of what a name may be, and which names wait for a rename. Pure."""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Final
+
+from sftpd.refusals import FolderRefused, NameRefused
+
+MAX_NAME_BYTES: Final = 255
+
+# Unicode's bidirectional controls (UAX #9) would show a name other than it is; the separators break lines.
+_FORBIDDEN: Final = frozenset(
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029"
+)
+_ROOT_PATHS: Final = frozenset({b"", b".", b"/", b"./", b"/."})
+
+
+class NameKind(StrEnum):
+    """What closing a file of that name means."""
+
+    CSV = "csv"
+    TEMPORARY = "temporary"
+    OTHER = "other"
+
+
+def is_root(path: bytes) -> bool:
+    """Whether a path names the drop box itself."""
+    return path in _ROOT_PATHS
+
+
+def parse_name(path: bytes) -> str:
+    """The name that a path means: `x`, `/x` and `./x` are one. Raises NameRefused, or FolderRefused for any other slash."""
+    for prefix in (b"./", b"/"):
+        if path.startswith(prefix):
+            path = path[len(prefix) :]
+            break
+    if b"/" in path or path in {b".", b".."}:
+        raise FolderRefused
+    if not path or len(path) > MAX_NAME_BYTES:
+        raise NameRefused
+    try:
+        name = path.decode("utf-8")
+    except UnicodeDecodeError:
+        raise NameRefused from None
+    if any(character in _FORBIDDEN or unicodedata.category(character) == "Cc" for character in name):
+        raise NameRefused
+    return name
+
+
+def classify_name(name: str, temporary_suffixes: Iterable[str]) -> NameKind:
+    """Whether a closed file of this name is an upload (.csv, any case), waits for its rename, or is refused.
+
+    A temporary suffix or a leading dot wins over .csv.
+    """
+    folded = name.casefold()
+    if name.startswith(".") or any(folded.endswith(suffix.casefold()) for suffix in temporary_suffixes):
+        return NameKind.TEMPORARY
+    return NameKind.CSV if folded.endswith(".csv") else NameKind.OTHER
+
+
+def may_become(temporary: str, name: str, temporary_suffixes: Sequence[str]) -> bool:
+    """Whether a temporary name is plausibly one made for `name`: `x.csv.filepart`, `.in.x.csv.`, `x.csv.1a2b3c4d.partial`."""
+    return classify_name(temporary, temporary_suffixes) is NameKind.TEMPORARY and name in temporary
