@@ -46,6 +46,10 @@ class Piece:
         """Fields of the widest record."""
         return self.widths if isinstance(self.widths, int) else int(self.widths.max())
 
+    def has_width(self, width: int) -> bool:
+        """Whether every record has so many fields."""
+        return isinstance(self.widths, int) and self.widths == width
+
     def width_of(self, place: int) -> int:
         """Fields of one record."""
         return self.widths if isinstance(self.widths, int) else int(self.widths[place])

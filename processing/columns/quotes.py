@@ -27,6 +27,11 @@ _Codes = npt.NDArray[np.uint8]
 _Flags = npt.NDArray[np.bool_]
 
 
+def unquote(field: bytes) -> bytes:
+    """A field's value: without the quotation marks around it, doubled ones made one."""
+    return field[1:-1].replace(b'""', b'"') if field.startswith(b'"') else field
+
+
 @dataclass(frozen=True, slots=True)
 class Marked:
     """Whole records: after each field stands `separator`, after each record `end`, and neither anywhere else."""

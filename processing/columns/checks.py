@@ -1,0 +1,196 @@
+"""The row checks over one piece's columns: recipients, languages, values, lengths; and the messages of a good piece."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from config.environment import Environment
+from keys.templates import Language, Template
+from processing.columns.faults import FaultList, Faults
+from processing.columns.header import LANGUAGE, RECIPIENT
+from processing.columns.reasons import numbers_column, quote_column
+from processing.columns.rows import Rows
+from processing.rules.codes import FindingCode
+from processing.rules.languages import LANGUAGE_FINDINGS, LANGUAGES, check_languages, suggest_language
+from processing.rules.measures import Measures, measure
+from processing.rules.messages import BODY_LIMIT, Layout, body_length_column, layouts_of
+from processing.rules.recipients import RECIPIENT_FINDINGS, check_recipients
+from processing.rules.texts import join_names
+from processing.rules.unsupported import UnsupportedColumn, UnsupportedRule, describe_unsupported
+from processing.rules.values import (
+    CONTROL,
+    FLAG_CODES,
+    UNSUPPORTED,
+    ValueColumn,
+    check_values,
+    first_control_character,
+)
+
+# Different wrong languages of a piece for which the nearest is looked up; a column of names would take seconds.
+_SUGGESTIONS: Final = 500
+_ENGLISH: Final = LANGUAGES.index(Language.ENGLISH)
+
+_Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRows:
+    """A piece's rows and what is wrong with them. `languages` are places in LANGUAGES; `measures` are by parameter."""
+
+    rows: Rows
+    languages: npt.NDArray[np.uint8]
+    measures: Mapping[str, Measures]
+    faults: Faults | None
+    has_avoidable: bool
+    has_unicode: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What the row checks depend on. `fields` is the number of columns that a row must have."""
+
+    template: Template
+    environment: Environment
+    unsupported: UnsupportedRule
+    fields: int
+    layouts: Mapping[Language, Layout]
+
+    @classmethod
+    def of_template(
+        cls, template: Template, environment: Environment, unsupported: UnsupportedRule, fields: int
+    ) -> "Checks":
+        """Prepares them once per upload."""
+        return cls(template, environment, unsupported, fields, layouts_of(template))
+
+    def check(self, rows: Rows) -> CheckedRows:
+        """All findings of all rows."""
+        faults = FaultList()
+        self._tell_row_faults(rows, faults)
+        if not len(rows.numbers):
+            return CheckedRows(rows, np.zeros(0, np.uint8), {}, faults.sorted(), False, False)
+        self._check_recipients(rows, faults)
+        languages = self._check_languages(rows, faults)
+        columns = self._check_values(rows, languages == _ENGLISH, faults)
+        measures = {name: measure(rows.cells[name], column.suspects) for name, column in columns.items()}
+        self._check_lengths(rows, languages, measures, faults)
+        has_avoidable = any(len(column.unsupported.rows) for column in columns.values())
+        has_unicode = any(one.non_gsm7 is not None and bool(one.non_gsm7.any()) for one in measures.values())
+        return CheckedRows(rows, languages, measures, faults.sorted(), has_avoidable, has_unicode)
+
+    def _tell_row_faults(self, rows: Rows, faults: FaultList) -> None:
+        for code in dict.fromkeys(fault.code for fault in rows.faults):
+            those = [fault for fault in rows.faults if fault.code is code]
+            facts: dict[str, str | pl.Series] = {"expected": f"{self.fields:,}"}
+            facts["count"] = numbers_column([fault.fields for fault in those])
+            faults.add(code, np.array([fault.number for fault in those], np.int64), facts)
+
+    def _check_recipients(self, rows: Rows, faults: FaultList) -> None:
+        series = rows.cells[RECIPIENT]
+        places = check_recipients(series, self.environment)
+        for place in np.unique(places[places > 0]).tolist():
+            code = RECIPIENT_FINDINGS[place]
+            if code:
+                those = np.flatnonzero(places == place)
+                facts = {"value": quote_column(series.gather(those))}
+                faults.add(code, rows.numbers[those], facts, RECIPIENT)
+
+    def _check_languages(self, rows: Rows, faults: FaultList) -> npt.NDArray[np.uint8]:
+        series = rows.cells[LANGUAGE]
+        languages, findings = check_languages(series, self.template.bodies)
+        if findings is not None:
+            available = join_names([language.value for language in self.template.bodies])
+            for place in np.unique(findings[findings > 0]).tolist():
+                code = LANGUAGE_FINDINGS[place]
+                those = np.flatnonzero(findings == place)
+                if code:
+                    texts = series.gather(those)
+                    hint = self._hints(texts) if code is FindingCode.LANGUAGE_UNKNOWN else ""
+                    facts: dict[str, str | pl.Series] = {"value": quote_column(texts), "hint": hint}
+                    facts["languages"] = available
+                    faults.add(code, rows.numbers[those], facts, LANGUAGE)
+        return languages
+
+    def _hints(self, texts: pl.Series) -> pl.Series:
+        hints = {}
+        for text in texts.unique(maintain_order=True).head(_SUGGESTIONS):
+            nearest = suggest_language(text, self.template.bodies)
+            hints[text] = f": did you mean {nearest}?" if nearest else ""
+        return _look_up(texts, hints)
+
+    def _check_values(
+        self, rows: Rows, english: npt.NDArray[np.bool_], faults: FaultList
+    ) -> dict[str, ValueColumn]:
+        columns = {}
+        for name in self.template.parameters:
+            series = rows.cells[name]
+            column = columns[name] = check_values(series, english, self.unsupported)
+            if column.flags is None:
+                continue
+            for flag, code in FLAG_CODES:
+                those = np.flatnonzero(column.flags & flag)
+                facts: dict[str, str | pl.Series] = {"column": name}
+                if flag == UNSUPPORTED:
+                    facts |= self._unsupported_facts(column.unsupported)
+                elif flag == CONTROL and len(those):
+                    facts["code_point"] = _control_code_points(series.gather(those))
+                faults.add(code, rows.numbers[those], facts, name)
+        return columns
+
+    def _unsupported_facts(self, found: UnsupportedColumn) -> dict[str, pl.Series]:
+        characters, advice = {}, {}
+        for character in found.characters.unique():
+            told = describe_unsupported(character, self.unsupported)
+            shown = f"{character} ({told.code_point})" if character.isprintable() else told.code_point
+            characters[character] = shown
+            advice[character] = _advice(told.replacement)
+        return {
+            "character": _look_up(found.characters, characters),
+            "advice": _look_up(found.characters, advice),
+        }
+
+    def _check_lengths(
+        self,
+        rows: Rows,
+        languages: npt.NDArray[np.uint8],
+        measures: Mapping[str, Measures],
+        faults: FaultList,
+    ) -> None:
+        lengths = np.zeros(len(rows.numbers), np.int64)
+        for language, layout in self.layouts.items():
+            those = languages == LANGUAGES.index(language)
+            if those.any():
+                np.copyto(lengths, body_length_column(layout, measures), where=those)
+        over = np.flatnonzero(lengths > BODY_LIMIT)
+        if len(over):
+            facts: dict[str, str | pl.Series] = {
+                "count": numbers_column(lengths[over].tolist()),
+                "excess": numbers_column((lengths[over] - BODY_LIMIT).tolist()),
+                "limit": f"{BODY_LIMIT:,}",
+            }
+            faults.add(FindingCode.MESSAGE_TOO_LONG, rows.numbers[over], facts)
+
+
+def _advice(replacement: str | None) -> str:
+    if not replacement:
+        return "remove it"
+    words = {" ": "a space", "\n": "a line break"}
+    return f"use {words.get(replacement, replacement)} instead"
+
+
+def _control_code_points(series: pl.Series) -> pl.Series:
+    characters = [first_control_character(text) or "" for text in series]
+    return pl.Series([f"U+{ord(character):04X}" for character in characters], dtype=pl.String)
+
+
+def _look_up(texts: pl.Series, words: Mapping[str, str]) -> pl.Series:
+    """For each text its word, or nothing."""
+    return texts.replace_strict(
+        pl.Series(list(words), dtype=pl.String),
+        pl.Series(list(words.values()), dtype=pl.String),
+        default="",
+        return_dtype=pl.String,
+    )

@@ -1,0 +1,99 @@
+"""The messages of accepted rows as lines of PostgreSQL's COPY text format, built in columns.
+
+Columns: batch_id, row_number, recipient, language, values, segments, encoding. `values` is a JSON object by parameter
+name, escaped first as JSON, then as COPY text.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from keys.templates import Language
+from processing.columns.checks import CheckedRows
+from processing.columns.header import RECIPIENT
+from processing.rules.languages import LANGUAGES
+from processing.rules.messages import Frame, Layout
+from processing.rules.segment_columns import SegmentColumns, segment_columns
+from processing.rules.segments import GSM7, UCS2
+
+COLUMNS: Final = ("batch_id", "row_number", "recipient", "language", "values", "segments", "encoding")
+
+# A backslash is doubled by JSON, and each of the two by COPY; of the other two only JSON's backslash is.
+_ESCAPES: Final = (("\\", r"\\\\"), ('"', r"\\" + '"'), ("\n", r"\\n"), ("\t", r"\\t"))
+
+
+@dataclass(frozen=True, slots=True)
+class MessageForm:
+    """What all messages of a batch have in common: its id, and each language's body within its frame."""
+
+    batch_id: str
+    parameters: tuple[str, ...]
+    framed: Mapping[Language, Layout]
+
+    @classmethod
+    def of_batch(
+        cls, batch_id: str, parameters: Sequence[str], layouts: Mapping[Language, Layout], frame: Frame
+    ) -> "MessageForm":
+        """Puts header and footer around each language's body."""
+        framed = {language: layout.framed(frame, language) for language, layout in layouts.items()}
+        return cls(batch_id, tuple(parameters), framed)
+
+    def lines(self, checked: CheckedRows) -> bytes:
+        """One line for each row. The rows must be without findings."""
+        if not len(checked.rows.numbers):
+            return b""
+        counted = self._count_segments(checked)
+        frame = pl.DataFrame(
+            {
+                "row_number": checked.rows.numbers,
+                "recipient": checked.rows.cells[RECIPIENT],
+                "segments": counted.segments,
+                "language": checked.languages,
+                "encoding": counted.is_gsm7,
+                **{f"value {name}": _escape(checked.measures[name].texts) for name in self.parameters},
+            }
+        )
+        names = pl.Series([language.value for language in LANGUAGES])
+        line: list[pl.Expr] = [
+            pl.lit(self.batch_id + "\t"),
+            pl.col("row_number"),
+            pl.lit("\t"),
+            pl.col("recipient"),
+        ]
+        line += [pl.lit("\t"), pl.lit(names).gather(pl.col("language")), *self._values(), pl.col("segments")]
+        line.append(pl.when("encoding").then(pl.lit(f"\t{GSM7}\n")).otherwise(pl.lit(f"\t{UCS2}\n")))
+        text: str = frame.select(pl.concat_str(line).str.join("")).item()
+        return text.encode()
+
+    def _values(self) -> list[pl.Expr]:
+        """The JSON object and the tabs around it, with the values' columns."""
+        parts: list[pl.Expr] = []
+        before = "\t{"
+        for name in self.parameters:
+            parts += pl.lit(f'{before}{json.dumps(name)}: "'), pl.col(f"value {name}")
+            before = '", '
+        return [*parts, pl.lit('"}\t' if parts else "\t{}\t")]
+
+    def _count_segments(self, checked: CheckedRows) -> SegmentColumns:
+        height = len(checked.rows.numbers)
+        segments, is_gsm7 = np.ones(height, np.uint16), np.ones(height, np.bool_)
+        for language, layout in self.framed.items():
+            rows = np.flatnonzero(checked.languages == LANGUAGES.index(language))
+            if not len(rows):
+                continue
+            values = [checked.measures[name] for name in layout.parameters]
+            counted = segment_columns(layout.literals, values, height, rows)
+            segments[rows], is_gsm7[rows] = counted.segments, counted.is_gsm7
+        return SegmentColumns(segments, is_gsm7)
+
+
+def _escape(series: pl.Series) -> pl.Series:
+    if not series.str.contains(r'[\\"\n\t]').any():
+        return series
+    for old, new in _ESCAPES:
+        series = series.str.replace_all(old, new, literal=True)
+    return series

@@ -1,0 +1,158 @@
+"""The header row: which column is what, and what is wrong with the names.
+
+Names are trimmed and then compared exactly; their order is free. Columns of an earlier report, `Error Reason`, are
+ignored with all their cells, and so are columns without a name at the end where the cells under them are empty.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Final
+
+from processing.columns.findings import Finding
+from processing.columns.pieces import Piece
+from processing.columns.quotes import unquote
+from processing.columns.sniff import foreign_delimiter
+from processing.rules.codes import FindingCode
+from processing.rules.texts import file_reason, join_names, quote, row_reason
+
+REASON_COLUMN: Final = "Error Reason"
+# A report on a whole file has its reason in the header row, after the name; it can be uploaded again too.
+FILE_REASON_PREFIX: Final = f"{REASON_COLUMN}: "
+MOST_COLUMNS: Final = 200
+# Fields of a header row that are looked at one by one.
+_MOST_NAMES: Final = 1000
+RECIPIENT: Final = "recipient"
+LANGUAGE: Final = "language"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Where each column stands, in fields from 0.
+
+    `width` is the number of fields that rows are cut into: the header row's own, but for a great many empty ones at its
+    end. `ignored` are the places of an earlier report's columns; `kept` those of the named columns, ascending, and
+    `names` their names.
+    """
+
+    width: int
+    ignored: frozenset[int]
+    kept: tuple[int, ...]
+    names: tuple[str, ...]
+
+    @property
+    def unnamed(self) -> tuple[int, ...]:
+        """Places of columns without a name: their cells must be empty."""
+        return tuple(at for at in range(self.width) if at not in self.ignored and at not in self.kept)
+
+
+def read_header(
+    piece: Piece, place: int, record: bytes, expected: Sequence[str]
+) -> tuple[Header, list[Finding]]:
+    """The header from its record, and what is wrong with it. `expected` are the names that must be there."""
+    width = piece.width_of(place)
+    if width > _MOST_NAMES:
+        width = record.rstrip(piece.separator).count(piece.separator) + 1
+    raw = record.split(piece.separator, min(width, _MOST_NAMES))[: min(width, _MOST_NAMES)]
+    names = [unquote(field).decode("utf-8", "replace").strip() for field in raw]
+    ignored = frozenset(at for at, name in enumerate(names) if _is_reason_column(name))
+    kept = [at for at in range(len(names)) if at not in ignored]
+    while kept and not names[kept[-1]]:
+        kept.pop()
+    header = Header(width, ignored, tuple(kept), tuple(names[at] for at in kept))
+    return header, _check(piece, place, record, header, expected)
+
+
+def _is_reason_column(name: str) -> bool:
+    return name == REASON_COLUMN or name.startswith(FILE_REASON_PREFIX)
+
+
+def _check(piece: Piece, place: int, record: bytes, header: Header, expected: Sequence[str]) -> list[Finding]:
+    if b"\0" in record or not _is_utf8(record):
+        return [_finding(FindingCode.ENCODING_INVALID)]
+    delimiter = foreign_delimiter(record.replace(piece.separator, b","), header.names, expected)
+    if delimiter:
+        return [_finding(FindingCode.DELIMITER_INVALID, delimiter=delimiter)]
+    if place in piece.malformed:
+        return [_finding(FindingCode.ROW_QUOTE_INVALID)]
+    count = header.width if header.width > _MOST_NAMES else len(header.names)
+    if count > MOST_COLUMNS:
+        return [_finding(FindingCode.HEADER_UNKNOWN_COLUMN, count=count, expected=len(expected))]
+    return _check_names(header.names, expected)
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _finding(code: FindingCode, **facts: str | int) -> Finding:
+    return Finding(None, None, code, file_reason(code, **facts))
+
+
+def _check_names(names: Sequence[str], expected: Sequence[str]) -> list[Finding]:
+    counts = Counter(names)
+    missing = [name for name in expected if name not in counts]
+    unknown = [name for name in counts if name not in expected]
+    findings = [
+        _named(FindingCode.HEADER_MISSING_COLUMN, name, hint=_hint_of_missing(name, unknown))
+        for name in missing
+    ]
+    findings += [
+        _named(
+            FindingCode.HEADER_UNKNOWN_COLUMN,
+            _shown(name, names),
+            hint=_hint_of_unknown(name, missing, expected),
+        )
+        for name in unknown
+    ]
+    findings += [
+        _named(FindingCode.HEADER_DUPLICATE_COLUMN, name, count=counts[name])
+        for name in expected
+        if counts[name] > 1
+    ]
+    return findings
+
+
+def _named(code: FindingCode, column: str, **facts: str | int) -> Finding:
+    """A finding of one column; `file_text` of unknown columns is for too many of them."""
+    words = file_reason if code is not FindingCode.HEADER_UNKNOWN_COLUMN else row_reason
+    return Finding(None, None, code, words(code, column=column, **facts))
+
+
+def _shown(name: str, names: Sequence[str]) -> str:
+    if name:
+        return quote(name)
+    places = [str(at + 1) for at, other in enumerate(names) if not other]
+    return f"number {', '.join(places[:5])}, which has no name,"
+
+
+def _hint_of_missing(name: str, unknown: Sequence[str]) -> str:
+    nearest = _nearest(name, unknown)
+    return f" (is it the one named {quote(nearest)}?)" if nearest else ""
+
+
+def _hint_of_unknown(name: str, missing: Sequence[str], expected: Sequence[str]) -> str:
+    if name.lower().startswith("sep="):
+        return ": delete this row, the first one must hold the columns' names"
+    nearest = _nearest(name, missing)
+    if nearest:
+        return f": did you mean {nearest}?"
+    if not missing:
+        return ": delete it"
+    return f": its columns are {join_names(list(expected))}".replace(" or ", " and ")
+
+
+def _nearest(name: str, among: Sequence[str]) -> str | None:
+    """The name of `among` most like `name`, case, spaces and hyphens aside."""
+    plain = {_plain(other): other for other in among if other}
+    found = get_close_matches(_plain(name), list(plain), n=1, cutoff=0.6)
+    return plain[found[0]] if found else None
+
+
+def _plain(name: str) -> str:
+    return name[:60].lower().replace(" ", "_").replace("-", "_")

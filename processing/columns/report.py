@@ -1,0 +1,111 @@
+"""The report: the upload's records as they were, each with one more field that tells what is wrong with it.
+
+UTF-8 with a byte order mark, so that spreadsheets show Chinese and Tamil. Every record has the widest one's number of
+fields, then the reason, always in quotes. An earlier report's column is taken out, so that a mended report, uploaded
+again and refused again, doesn't grow. Bytes that aren't UTF-8 are written as U+FFFD.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from processing.columns.header import FILE_REASON_PREFIX, REASON_COLUMN, Header
+from processing.columns.pieces import BYTE_ORDER_MARK, Piece
+
+# A file with one very wide record among a great many would grow beyond measure: past this, padding is left out.
+MOST_PADDING: Final = 64 * 1024 * 1024
+# What stands before the first record.
+BEGINNING: Final = BYTE_ORDER_MARK
+
+
+@dataclass(frozen=True, slots=True)
+class ReportForm:
+    """What all records of a report have in common. `width`: the fields before the reason, or 0 for no padding."""
+
+    header: Header
+    header_number: int
+    width: int
+    line_end: bytes
+
+
+def report_form(pieces: Sequence[Piece], header: Header, header_number: int, line_end: bytes) -> ReportForm:
+    """Looks at all records for the widest."""
+    widest = max(piece.widest for piece in pieces) - len(header.ignored)
+    missing = 0
+    for piece in pieces:
+        fields = piece.count * piece.widths if isinstance(piece.widths, int) else int(piece.widths.sum())
+        missing += max(0, piece.count * widest - fields)
+    return ReportForm(header, header_number, widest if missing <= MOST_PADDING else 0, line_end)
+
+
+def write_piece(piece: Piece, form: ReportForm, rows: npt.NDArray[np.int64], reasons: pl.Series) -> bytes:
+    """The piece's part of the report. `rows` are the numbers of the records with reasons, ascending."""
+    told = zip((rows - piece.first).tolist(), reasons.str.replace_all('"', '""', literal=True), strict=True)
+    return _write(piece, form, {**_header_cell(piece, form, REASON_COLUMN), **dict(told)})
+
+
+def write_clean_piece(piece: Piece, form: ReportForm, file_reason: str | None = None) -> bytes:
+    """The part of a piece without reasons. `file_reason` is told in the header row, wherever that is."""
+    cell = f"{FILE_REASON_PREFIX}{file_reason}" if file_reason else REASON_COLUMN
+    told = _header_cell(piece, form, cell.replace('"', '""'))
+    if told or form.header.ignored or not piece.has_width(form.width) or piece.unclosed:
+        return _write(piece, form, told)
+    text = piece.text.replace(piece.end, b',""' + form.line_end)
+    return _as_utf8(text.replace(piece.separator, b",") if piece.is_quoted else text)
+
+
+def _header_cell(piece: Piece, form: ReportForm, cell: str) -> dict[int, str]:
+    place = form.header_number - piece.first
+    return {place: cell} if 0 <= place < piece.count else {}
+
+
+def _write(piece: Piece, form: ReportForm, told: dict[int, str]) -> bytes:
+    separator = piece.separator
+    ignored = sorted(form.header.ignored, reverse=True)
+    tails = _Tails(form.width)
+    widths = [piece.widths] * piece.count if isinstance(piece.widths, int) else piece.widths.tolist()
+    parts: list[bytes] = []
+    for place, (record, width) in enumerate(zip(piece.records(), widths, strict=True)):
+        text, fields = record, width
+        if ignored:
+            text, fields = _without_ignored(record, separator, ignored)
+        parts += text, tails[fields], told[place].encode() if place in told else b"", b'"', form.line_end
+    if piece.unclosed:
+        parts[-5] += b'"'
+    whole = b"".join(parts)
+    return _as_utf8(whole.replace(separator, b",") if piece.is_quoted else whole)
+
+
+class _Tails(dict[int, bytes]):
+    """From a record's number of fields to what stands between its text and its reason."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self._width = width
+
+    def __missing__(self, fields: int) -> bytes:
+        tail = self[fields] = b"," * max(1, self._width - fields + 1) + b'"'
+        return tail
+
+
+def _without_ignored(record: bytes, separator: bytes, ignored: Sequence[int]) -> tuple[bytes, int]:
+    """A record's text without the fields at these places (descending), and how many fields are left."""
+    fields = record.split(separator)
+    for place in ignored:
+        if place < len(fields):
+            del fields[place]
+    return separator.join(fields), len(fields)
+
+
+def _as_utf8(text: bytes) -> bytes:
+    if text.isascii():
+        return text
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return text.decode("utf-8", "replace").encode()
+    return text

@@ -1,0 +1,164 @@
+"""From a piece to columns: the rows that have all their fields, and the faults of those that haven't.
+
+polars cuts the fields, only where the structure is decided already: every record given to it has the same number of
+fields. Records unlike the others are looked at one by one.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from processing.columns.header import Header
+from processing.columns.pieces import Piece
+from processing.columns.records import check_record
+from processing.rules.code_points import WHITE_SPACE
+from processing.rules.codes import FindingCode
+
+
+class RowFault(NamedTuple):
+    """A row whose cells can't be told apart: its number, and how many fields it has."""
+
+    number: int
+    code: FindingCode
+    fields: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of a piece, skipped ones gone. `numbers` are the records' in the file; `cells` the columns by name."""
+
+    numbers: npt.NDArray[np.int64]
+    cells: Mapping[str, pl.Series]
+    faults: list[RowFault]
+
+
+def read_rows(piece: Piece, header: Header, after: int) -> Rows:
+    """The rows of a piece with a number above `after`, which is the header's."""
+    text, places, faults = piece.text, None, list[RowFault]()
+    bad = _undecodable(piece)
+    if bad or piece.malformed or after >= piece.first or not piece.has_width(header.width):
+        text, places, faults = _regular(piece, header, after, bad)
+    numbers = (np.arange(piece.count) if places is None else np.array(places, np.int64)) + piece.first
+    columns = _cut(piece, text, header, len(numbers))
+    rows = Rows(
+        numbers, {name: columns[at] for name, at in zip(header.names, header.kept, strict=True)}, faults
+    )
+    return _without_blank(rows, header, [columns[at] for at in header.unnamed])
+
+
+def _undecodable(piece: Piece) -> Collection[int]:
+    """Places of the records that aren't UTF-8."""
+    if piece.text.isascii():
+        return ()
+    try:
+        piece.text.decode("utf-8")
+    except UnicodeDecodeError:
+        return {place for place, record in enumerate(piece.records()) if not _is_utf8(record)}
+    return ()
+
+
+def _is_utf8(record: bytes) -> bool:
+    if record.isascii():
+        return True
+    try:
+        record.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _regular(
+    piece: Piece, header: Header, after: int, bad: Collection[int]
+) -> tuple[bytes, list[int], list[RowFault]]:
+    """The text of the records that have their fields, each with as many as the header; their places; the others' faults."""
+    malformed = frozenset(piece.malformed)
+    kept: list[bytes] = []
+    places: list[int] = []
+    faults: list[RowFault] = []
+    widths = [piece.widths] * piece.count if isinstance(piece.widths, int) else piece.widths.tolist()
+    for place, (record, width) in enumerate(zip(piece.records(), widths, strict=True)):
+        number = piece.first + place
+        if number <= after:
+            continue
+        if place in malformed:
+            faults.append(RowFault(number, FindingCode.ROW_QUOTE_INVALID, width))
+        elif width == header.width and place not in bad:
+            kept.append(record)
+            places.append(place)
+        elif record:
+            checked = check_record(record, width, header, piece.separator)
+            if checked is None:
+                continue
+            if place in bad:
+                faults.append(RowFault(number, FindingCode.ENCODING_INVALID, width))
+            elif isinstance(checked, FindingCode):
+                faults.append(RowFault(number, checked, width))
+            else:
+                kept.append(piece.separator.join(checked))
+                places.append(place)
+    kept.append(b"")
+    return piece.end.join(kept), places, faults
+
+
+def _cut(piece: Piece, text: bytes, header: Header, count: int) -> dict[int, pl.Series]:
+    """The columns that matter, by their place."""
+    wanted = [at for at in range(header.width) if at not in header.ignored]
+    # A first row of our own: polars takes a byte order mark away from it, and lines of white space before it.
+    guard = piece.separator.join([b"-"] * header.width) + piece.end
+    frame = pl.read_csv(
+        guard + text,
+        has_header=False,
+        schema={str(at): pl.String for at in range(header.width)},
+        columns=wanted,
+        separator=piece.separator.decode(),
+        eol_char=piece.end.decode(),
+        quote_char=None,
+        empty_string_is_null=False,
+    )[1:]
+    if frame.height != count:
+        raise RuntimeError("the columns have another number of rows than the piece")
+    return {at: _values(frame[str(at)], piece) for at in wanted}
+
+
+def _values(series: pl.Series, piece: Piece) -> pl.Series:
+    """Values of fields as written: quotation marks around them taken off, line ends in them made LF."""
+    if not piece.is_quoted:
+        return series
+    quoted = series.str.starts_with('"')
+    if not quoted.any():
+        return series
+    bare = series.str.strip_prefix('"').str.strip_suffix('"')
+    for old, new in (('""', '"'), ("\r\n", "\n"), ("\r", "\n")):
+        if bare.str.contains(old, literal=True).any():
+            bare = bare.str.replace_all(old, new, literal=True)
+    return bare if quoted.all() else bare.zip_with(quoted, series)
+
+
+def _without_blank(rows: Rows, header: Header, unnamed: list[pl.Series]) -> Rows:
+    """Takes away rows of empty cells, and rows with a value under a column without a name, which are faults."""
+    beyond = np.zeros(len(rows.numbers), np.bool_)
+    for series in unnamed:
+        beyond |= (series != "").to_numpy()
+    first, *others = rows.cells.values()
+    blank = (first.str.strip_chars(WHITE_SPACE) == "").to_numpy()
+    if blank.any():
+        blank = blank & ~beyond
+        for series in others:
+            blank &= (series == "").to_numpy()
+    away = blank | beyond
+    if not away.any():
+        return rows
+    width = header.width
+    faults = [
+        RowFault(number, FindingCode.ROW_TOO_MANY_FIELDS, width) for number in rows.numbers[beyond].tolist()
+    ]
+    keep = pl.Series(~away)
+    return Rows(
+        rows.numbers[~away],
+        {name: series.filter(keep) for name, series in rows.cells.items()},
+        rows.faults + faults,
+    )
