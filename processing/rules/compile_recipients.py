@@ -32,6 +32,8 @@ from processing.rules.recipients import (
 UNKNOWN: Final = 0
 REACHABLE: Final = 1  # MOBILE, FIXED_LINE, FIXED_LINE_OR_MOBILE, PERSONAL_NUMBER, VOIP
 NOT_REACHABLE: Final = 2  # TOLL_FREE, PREMIUM_RATE, SHARED_COST, UAN, PAGER, VOICEMAIL
+# The next region of the calling code is asked; where there is none, the number is unknown.
+NOT_ITS_OWN: Final = 3
 
 SINGAPORE: Final = 65
 SINGAPORE_LENGTH: Final = 8
@@ -99,73 +101,78 @@ class _Region:
         described = [self.general, *(kind for kind, _ in self.kinds)]
         return [self.leading, *(one.pattern if one and one.may_have(length) else None for one in described)]
 
-    def decide(self, matches: Sequence[bool]) -> int | None:
-        """What the region makes of a number that matches so; None: it isn't this region's, ask the next one."""
+    def decide(self, matches: Sequence[bool]) -> int:
+        """What the region makes of a number that matches so."""
         leading, general, *kinds = matches
         if self.leading is not None and not leading:
-            return None
+            return NOT_ITS_OWN
         answer = UNKNOWN
         if general:
             answer = next(
                 (answer for hit, (_, answer) in zip(kinds, self.kinds, strict=True) if hit), UNKNOWN
             )
-        return None if self.leading is None and answer == UNKNOWN else answer
+        # A region without leading digits claims the numbers that it knows.
+        return NOT_ITS_OWN if self.leading is None and answer == UNKNOWN else answer
 
 
 class _Walk:
-    """Answers for all national numbers of one length under one calling code, by walking all its automata at once."""
+    """One region's answers for all national numbers of one length, by walking its automata at once."""
 
-    def __init__(self, regions: Sequence[_Region], length: int) -> None:
-        self._regions = regions
-        self._automata = [region.automata(length) for region in regions]
+    def __init__(self, region: _Region, length: int) -> None:
+        self._region = region
+        self._automata = region.automata(length)
         self._known: dict[tuple[tuple[int, ...], int], tuple[Interval, ...]] = {}
-        start = tuple(one.start if one else DEAD for region in self._automata for one in region)
-        self.intervals = self._below(start, length)
+        self.intervals = self._below(tuple(one.start if one else DEAD for one in self._automata), length)
 
     def _below(self, states: tuple[int, ...], remaining: int) -> tuple[Interval, ...]:
         """The intervals that `remaining` more digits lead to from these states."""
-        states = self._without_hope(states)
+        leading, *others = states
+        if (
+            self._region.leading is None
+            and not any(others)
+            or self._region.leading is not None
+            and leading == DEAD
+        ):
+            return (Interval(0, NOT_ITS_OWN),)
         key = states, remaining
         if key not in self._known:
-            if not any(states):
-                self._known[key] = (Interval(0, UNKNOWN),)
-            elif remaining == 0:
-                self._known[key] = (Interval(0, self._answer(states)),)
-            else:
+            if remaining:
                 self._known[key] = tuple(merged(self._digit_by_digit(states, remaining)))
+            else:
+                matches = [
+                    bool(one and one.accepts(state))
+                    for one, state in zip(self._automata, states, strict=True)
+                ]
+                self._known[key] = (Interval(0, self._region.decide(matches)),)
         return self._known[key]
 
     def _digit_by_digit(self, states: tuple[int, ...], remaining: int) -> Iterator[Interval]:
-        patterns = [one for region in self._automata for one in region]
         for digit in range(10):
             onward = tuple(
                 one.step(state, str(digit)) if one and state else DEAD
-                for one, state in zip(patterns, states, strict=True)
+                for one, state in zip(self._automata, states, strict=True)
             )
             first = digit * 10 ** (remaining - 1)
-            yield from (
-                Interval(first + inner.first, inner.answer) for inner in self._below(onward, remaining - 1)
+            for inner in self._below(onward, remaining - 1):
+                yield Interval(first + inner.first, inner.answer)
+
+
+def _answers_of(regions: Sequence[_Region], length: int) -> list[Interval]:
+    """What the first region that a number belongs to makes of it."""
+    answers = [Interval(0, NOT_ITS_OWN)]
+    for region in regions:
+        own = _Walk(region, length).intervals
+        cuts = sorted({one.first for one in answers} | {one.first for one in own})
+        ahead = (_answer_at(answers, cut) for cut in cuts)
+        answers = list(
+            merged(
+                Interval(cut, _answer_at(own, cut) if answer == NOT_ITS_OWN else answer)
+                for cut, answer in zip(cuts, ahead, strict=True)
             )
-
-    def _without_hope(self, states: tuple[int, ...]) -> tuple[int, ...]:
-        """All of a region's states made DEAD once it can't decide any more: fewer combinations to tell apart."""
-        kept: list[int] = []
-        for region, automata in zip(self._regions, self._automata, strict=True):
-            own = states[len(kept) : len(kept) + len(automata)]
-            lost = own[0] == DEAD if region.leading is not None else own[1] == DEAD or not any(own[2:])
-            kept.extend([DEAD] * len(own) if lost else own)
-        return tuple(kept)
-
-    def _answer(self, states: tuple[int, ...]) -> int:
-        place = 0
-        for region, automata in zip(self._regions, self._automata, strict=True):
-            own = states[place : place + len(automata)]
-            place += len(automata)
-            matches = [bool(one and one.accepts(state)) for one, state in zip(automata, own, strict=True)]
-            answer = region.decide(matches)
-            if answer is not None:
-                return answer
-        return UNKNOWN
+        )
+    return list(
+        merged(Interval(one.first, UNKNOWN if one.answer == NOT_ITS_OWN else one.answer) for one in answers)
+    )
 
 
 def merged(intervals: Iterable[Interval]) -> Iterator[Interval]:
@@ -206,7 +213,7 @@ def _findings_of(calling_code: int) -> dict[int, list[Interval]]:
     findings: dict[int, list[Interval]] = {}
     shorter: Sequence[Interval] = ()
     for length in range(MAX_DIGITS - len(str(calling_code)) + 1):
-        answers = _Walk(regions, length).intervals
+        answers = _answers_of(regions, length)
         wrong = _place_of(_wrong_length(length, lengths))
         findings[length] = list(merged(_with_findings(answers, shorter, length, wrong, calling_code)))
         shorter = answers

@@ -1,9 +1,9 @@
 """A campaign's template, checked once at its creation: refusals and warnings as sentences for the person creating it.
 
-Decided here: unsupported characters are refused in the header and in the English body (their placeholders left aside);
-control characters (TAB is none) in the header and every body; `{{` or `}}` outside a placeholder, and a name in single
-braces, are broken placeholders in every language. Lengths are of the body without its placeholders, line ends as LF, in
-UTF-16 units: the values come on top, row by row. At most 20 sentences of a kind are given.
+Decided here: unsupported characters are refused in the header and in the English body (its placeholders left aside);
+control characters (TAB is none) in the header and every body; `{{` or `}}` outside a placeholder, a brace right beside
+one and a name in single braces are broken placeholders in every language. Lengths are of the body without its
+placeholders, line ends as LF, in UTF-16 units: the values come on top, row by row.
 """
 
 import re
@@ -18,7 +18,7 @@ from processing.rules.messages import BODY_LIMIT, BODY_RECOMMENDED, Layout
 from processing.rules.unsupported import Unsupported, UnsupportedRule, first_unsupported
 from processing.rules.values import first_control_character
 
-_BROKEN_PLACEHOLDER: Final = re.compile(r"\{\{|\}\}|\{[ \t]*[A-Za-z][A-Za-z0-9_]*[ \t]*\}")
+_BROKEN_PLACEHOLDER: Final = re.compile(r"\{\{|\}\}|\{[ \t]*[A-Za-z][A-Za-z0-9_]*[ \t]*\}|\{\0|\0\}")
 _EXCERPT: Final = 20
 
 
@@ -72,18 +72,17 @@ def _body_refusals(body: str, language: Language, rule: UnsupportedRule) -> Iter
         yield "the body is empty: give the message's text"
         return
     layout = Layout.of_body(body)
-    literal = "\0".join(layout.literals)
     for name in dict.fromkeys(layout.parameters):
         refusal = _name_refusal(name)
         if refusal:
             yield refusal
     for broken in dict.fromkeys(_broken_placeholders(body)):
         yield f"broken placeholder at {broken}: write {{{{name}}}}, with two braces on either side"
-    control = first_control_character(literal.replace("\0", ""))
+    control = first_control_character("".join(layout.literals))
     if control:
         yield f"the body has the control character U+{ord(control):04X}, remove it"
     if language is Language.ENGLISH:
-        unsupported = first_unsupported(_BROKEN_PLACEHOLDER.sub("", literal), rule)
+        unsupported = first_unsupported(_BROKEN_PLACEHOLDER.sub("", "\0".join(layout.literals)), rule)
         if unsupported:
             yield f"the body has the unsupported character {_named(unsupported)}"
     length = layout.literal_units()
@@ -92,14 +91,8 @@ def _body_refusals(body: str, language: Language, rule: UnsupportedRule) -> Iter
 
 
 def _named(unsupported: Unsupported) -> str:
-    instead = unsupported.replacement
-    advice = (
-        "remove it"
-        if not instead
-        else f"use {'a space' if instead == ' ' else 'a line break' if instead == chr(10) else instead} instead"
-    )
-    shown = unsupported.character if unsupported.character.isprintable() else ""
-    return f"{shown} ({unsupported.code_point}), {advice}".lstrip()
+    shown = f"{unsupported.character} " if unsupported.character.isprintable() else ""
+    return f"{shown}({unsupported.code_point}), {unsupported.advice}"
 
 
 def _name_refusal(name: str) -> str | None:

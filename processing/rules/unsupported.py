@@ -136,6 +136,14 @@ class Unsupported(NamedTuple):
     code_point: str
     replacement: str | None
 
+    @property
+    def advice(self) -> str:
+        """What to do about it, as the end of a sentence."""
+        if not self.replacement:
+            return "remove it"
+        in_words = {" ": "a space", "\n": "a line break"}
+        return f"use {in_words.get(self.replacement, self.replacement)} instead"
+
 
 class UnsupportedColumn(NamedTuple):
     """The rows of a column that have a refused character, ascending, and the first such character of each."""
