@@ -16,6 +16,7 @@ from sftpd.algorithms import quiet_group_exchange_warnings, server_options
 from sftpd.door import Door, open_door
 from sftpd.listener import Listener
 from sftpd.spool import Spool
+from sftpd.sweep import sweep_regularly
 
 logger = get_logger("sftpd")
 
@@ -57,6 +58,7 @@ async def serve_front(
             tasks.create_task(judge_live_sessions(door)),
             tasks.create_task(listen_for_changes(settings.database, door)),
             tasks.create_task(_look_around(door)),
+            tasks.create_task(sweep_regularly(spool, intake, settings.sftp, settings.retention)),
         ]
         listener = Listener(door, options, tasks)
         listener.open(listening)

@@ -114,7 +114,7 @@ class Spool:
             descriptor = open_locked(partial.bytes_path)
             if descriptor is None:
                 raise PartialTaken
-            notes = _read_notes(partial.notes_path)
+            notes = read_notes(partial.notes_path)
             if notes is None or notes != partial.notes:
                 os.close(descriptor)
                 raise PartialTaken
@@ -174,10 +174,17 @@ class Spool:
         """Change a partial's note: its name, its time, or that it was reported. Raises PartialTaken or SpoolFull."""
         spooled = self.resume(partial)
         spooled.notes = partial.notes.model_copy(update=changes)
-        spooled.keep(partial.state)
+        spooled.keep(partial.state, changed_at=partial.notes.changed_at)
+
+    def reread(self, partial: Partial) -> Partial:
+        """The partial as it is now. Raises PartialTaken."""
+        again = self._read_partial(partial.campaign_id, partial.notes_path)
+        if again is None:
+            raise PartialTaken
+        return again
 
     def _read_partial(self, campaign_id: str, notes_path: Path) -> Partial | None:
-        notes = _read_notes(notes_path)
+        notes = read_notes(notes_path)
         if notes is None:
             return None
         bytes_path = notes_path.with_suffix(".bytes")
@@ -197,7 +204,8 @@ def _notes_in(folder: Path) -> Iterator[Path]:
                 yield Path(entry.path)
 
 
-def _read_notes(path: Path) -> PartialNotes | None:
+def read_notes(path: Path) -> PartialNotes | None:
+    """The note in a file, or None where there is none that can be read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:

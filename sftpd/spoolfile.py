@@ -130,12 +130,12 @@ class SpoolFile:
         self._on_disk = self.size = size
         self._ranges.truncate(size)
 
-    def keep(self, state: PartialState) -> None:
-        """Let go of it, as a partial. Where the note cannot be written, nothing is kept."""
+    def keep(self, state: PartialState, changed_at: datetime | None = None) -> None:
+        """Let go of it, as a partial last changed now unless told. Where the note cannot be written, nothing is kept."""
         self.notes = self.notes.model_copy(
             update={
                 "state": state,
-                "changed_at": datetime.now(UTC),
+                "changed_at": changed_at or datetime.now(UTC),
                 "size": self.size,
                 "ranges": [] if self.notes.in_order else list(self._ranges.pairs()),
                 "trace": self.trace,

@@ -60,6 +60,10 @@ class SpoolUsage:
         if campaign := self._campaigns.get(campaign_id):
             campaign.size -= size
 
+    def forget(self, campaign_id: str) -> None:
+        """Count the campaign anew when asked next: something else has changed its folder."""
+        self._campaigns.pop(campaign_id, None)
+
     def free(self, campaign_id: str) -> int:
         """Bytes that the campaign may still spool."""
         return max(0, self._campaign_limit - self._campaign(campaign_id).size)

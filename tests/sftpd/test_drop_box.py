@@ -12,7 +12,8 @@ from tests.sftpd.fronts import GOOD_CSV, Front
 async def uploads_of(pool: Pool, campaign: str) -> list[tuple[str, str, int]]:
     """What the intake has: name, status or reason, and size, oldest first."""
     rows = await pool.fetch(
-        "select file_name, coalesce(refusal_code, status) as what, bytes from uploads where campaign_id = $1 order by received_at",
+        """select file_name, coalesce(refusal_code, status) as what, bytes
+           from uploads where campaign_id = $1 order by received_at""",
         campaign,
     )
     return [(row["file_name"], row["what"], row["bytes"]) for row in rows]
