@@ -16,9 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 
 import psutil
-from processing.verdict import Rules, decide
 
 from config.environment import Environment
+from processing.verdict import Rules, decide
 from tests.processing.builders import FOOTERS, GOOD_ROW, GUIDE_TEMPLATE, HEADER, generated_csv
 from tests.processing.reference import reference_verdict
 from tests.processing.verdicts import BATCH, assert_agree, run_decide
