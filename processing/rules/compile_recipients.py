@@ -126,13 +126,11 @@ class _Walk:
 
     def _below(self, states: tuple[int, ...], remaining: int) -> tuple[Interval, ...]:
         """The intervals that `remaining` more digits lead to from these states."""
-        leading, *others = states
-        if (
-            self._region.leading is None
-            and not any(others)
-            or self._region.leading is not None
-            and leading == DEAD
-        ):
+        leading, general, *_ = states
+        if general == DEAD:
+            # No kind of number is asked without it.
+            states = leading, *([DEAD] * (len(states) - 1))
+        if (leading if self._region.leading else general) == DEAD:
             return (Interval(0, NOT_ITS_OWN),)
         key = states, remaining
         if key not in self._known:
