@@ -92,7 +92,7 @@ async def start_child(part: Part, sockets: Sequence[socket.socket], environment:
             *(argument for number in numbers for argument in ("--socket", str(number))),
             stdin=asyncio.subprocess.DEVNULL,
             pass_fds=(writing, *numbers),
-            env={**environment, "PYTHONPATH": os.pathsep.join(_python_path(environment))},
+            env=python_environment(environment),
             # Ctrl-C in the terminal is the parent's to answer: it ends the children in order.
             start_new_session=True,
         )  # fmt: skip
@@ -104,6 +104,7 @@ async def start_child(part: Part, sockets: Sequence[socket.socket], environment:
     return Child(part, process, reading)
 
 
-def _python_path(environment: Mapping[str, str]) -> list[str]:
+def python_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which `python -P -m gateway…` finds our packages, wherever it is started."""
     given = environment.get("PYTHONPATH")
-    return [str(_PACKAGES), *([given] if given else [])]
+    return {**environment, "PYTHONPATH": os.pathsep.join([str(_PACKAGES), *([given] if given else [])])}

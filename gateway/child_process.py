@@ -15,7 +15,7 @@ from typing import Final
 import uvloop
 
 from config.errors import ConfigError, ServiceUnreachable
-from config.logs import configure_logs, get_logger
+from config.logs import configure_logs, describe_exception, get_logger
 from config.settings import Settings, load_settings
 from gateway.exit_status import ExitStatus
 from gateway.parts import Part
@@ -26,6 +26,7 @@ READY: Final = b"R"
 # Seconds between two signs of life to the parent.
 SIGN_OF_LIFE_INTERVAL: Final = 5.0
 _PR_SET_PDEATHSIG: Final = 1
+_CRASHED: Final = 70  # EX_SOFTWARE
 
 logger = get_logger("gateway")
 
@@ -56,6 +57,9 @@ def run_child(part: Part, work: Work, arguments: Sequence[str] | None = None) ->
         return _say(part, error, ExitStatus.UNREACHABLE)
     except (ConfigError, KeysError) as error:
         return _say(part, error, ExitStatus.CONFIGURATION)
+    except Exception as error:  # noqa: BLE001 - its text may hold anything: what and where is enough, and a new process
+        logger.critical("process_crashed", part=part, **describe_exception(error))
+        return _CRASHED
     return ExitStatus.DONE
 
 

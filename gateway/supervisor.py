@@ -136,9 +136,15 @@ class Supervisor:
         )
 
     async def _start_all(self) -> None:
-        for part in self.parts:
-            crew = self._crews[part] = self._new_crew(part, self._settings)
-            await crew.start(_START_TIMEOUT)
+        """All parts side by side: whoever comes before they are ready waits in the sockets' queue."""
+        self._crews = {part: self._new_crew(part, self._settings) for part in self.parts}
+        starts = [asyncio.create_task(crew.start(_START_TIMEOUT)) for crew in self._crews.values()]
+        try:
+            await asyncio.gather(*starts)
+        finally:
+            for start in starts:
+                start.cancel()
+            await asyncio.gather(*starts, return_exceptions=True)
 
     def _announce_ready(self, ops_port: int) -> None:
         ports = {"ops_port": ops_port, **({"sftp_port": port_of(self._sockets)} if self._sockets else {})}

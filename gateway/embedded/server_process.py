@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -47,6 +47,7 @@ class ServerProcess:
         log: Path,
         end_signal: signal.Signals = signal.SIGTERM,
         user: str | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self._log = log
@@ -63,6 +64,7 @@ class ServerProcess:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     cwd=log.parent,
+                    env=None if environment is None else dict(environment),
                     # A session of its own: Ctrl-C in the terminal goes to the gateway, which ends these in order.
                     start_new_session=True,
                     user=user,

@@ -1,0 +1,70 @@
+"""What an admin does before an agency's first upload: schema, host keys, a campaign, the agency's key."""
+
+import asyncio
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from config.database import connect, database_troubles
+from config.schema import migrate
+from config.settings import Settings
+from gateway.demo.samples import AGENCY, BODIES, CAMPAIGN_NAME, NOTIFY_ADDRESS
+from gateway.embedded.errors import EmbeddedError
+from gateway.invocation import current_actor
+from keys.campaigns import create_campaign
+from keys.host_key_changes import generate_host_keys
+from keys.host_keys import HostKey
+from keys.key_armour import parse_public_keys
+from keys.ssh_keys import add_keys
+from keys.templates import Template
+
+KEY_NAME: Final = "agency_key"
+
+
+def find_client() -> None:
+    """Raises EmbeddedError where OpenSSH's client isn't installed."""
+    missing = [program for program in ("sftp", "ssh", "ssh-keygen") if shutil.which(program) is None]
+    if missing:
+        raise EmbeddedError(
+            f"the demo needs OpenSSH's client, and {' and '.join(missing)} can't be found: "
+            "install it (Debian, Ubuntu: apt install openssh-client)"
+        )
+
+
+def make_agency_key(folder: Path) -> bytes:
+    """What an agency does: makes a key pair in `folder`, and hands the public half over."""
+    private_file = folder / KEY_NAME
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "demo agency", "-f", private_file],
+        check=True,
+        timeout=30,
+    )
+    return private_file.with_name(f"{KEY_NAME}.pub").read_bytes()
+
+
+def provision(settings: Settings, public_key: bytes) -> tuple[str, list[HostKey]]:
+    """Bring the schema up, make host keys, create the campaign, add the key. Returns campaignId and host keys."""
+    return asyncio.run(_provision(settings, public_key))
+
+
+async def _provision(settings: Settings, public_key: bytes) -> tuple[str, list[HostKey]]:
+    await migrate(settings.database)
+    connection = await connect(settings.database)
+    actor = current_actor()
+    try:
+        with database_troubles():
+            async with connection.transaction():
+                host_keys = await generate_host_keys(connection, settings.sftp.host_key_dir, actor=actor)
+                campaign_id = await create_campaign(
+                    connection,
+                    name=CAMPAIGN_NAME,
+                    template=Template(AGENCY, BODIES),
+                    notify_email=NOTIFY_ADDRESS,
+                    actor=actor,
+                )
+                keys = parse_public_keys(public_key, f"{KEY_NAME}.pub")
+                await add_keys(connection, campaign_id, keys, label="demo", actor=actor)
+    finally:
+        await connection.close()
+    return campaign_id, host_keys

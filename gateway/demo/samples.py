@@ -1,0 +1,31 @@
+"""What the demo's agency sends: a campaign, a good file, a bad one. Nobody's number: 6599… are the guide's own examples."""
+
+from typing import Final
+
+from keys.templates import Language
+
+AGENCY: Final = "Riverside Library"
+CAMPAIGN_NAME: Final = "Book reminders"
+NOTIFY_ADDRESS: Final = "night-desk@library.example"
+BODIES: Final = {
+    Language.ENGLISH: "Dear {{name}}, please return {{title}} by {{due}}. Reply is not possible.",
+    Language.CHINESE: "{{name}}您好，请于{{due}}前归还《{{title}}》。",
+}
+
+GOOD_NAME: Final = "reminders.csv"
+GOOD: Final = """\
+recipient,language,name,title,due
+6599999999,english,Emily Yeo,"Gardens, Ponds and Paths",12 Dec
+6599999998,chinese,陈俊杰,红楼梦,12月12日
+6599999997,english,Nur Aisyah,A Tale of Two Cities,14 Dec
+"""
+
+BAD_NAME: Final = "reminders-with-faults.csv"
+BAD: Final = """\
+recipient,language,name,title,due
+6599999999,english,Emily Yeo,Gardens and Ponds,12 Dec
++6599999998,english,James Tan,Sea Stories,12 Dec
+99999997,tamil,Kavitha,The Rain Tree,13 Dec
+6599999996,english,Nur Aisyah,“Quoted” Tales,
+6.59E+09,english,Daniel Lim,Night Trains,14 Dec
+"""

@@ -1,0 +1,245 @@
+"""The demo as one sees it: what runs, what is sent and how, what comes of it, and what to type next."""
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Final, TypeVar
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from config.settings import Settings, load_settings, variable_of
+from gateway.child import python_environment
+from gateway.demo.agency import ERROR_COLUMN, Agency, fetch_report
+from gateway.demo.node_process import LOG_NAME, running_node, without_settings, write_config
+from gateway.demo.provision import find_client, make_agency_key, provision
+from gateway.demo.samples import BAD, BAD_NAME, BODIES, CAMPAIGN_NAME, GOOD, GOOD_NAME, NOTIFY_ADDRESS
+from gateway.devstack import end_as_ctrl_c, own_folder, say_if_root
+from gateway.embedded.server_process import answers, free_port
+from gateway.embedded.stack import DATABASE, embedded_stack
+from gateway.errors import CallMisused
+from gateway.output import note
+
+T = TypeVar("T")
+_MESSAGES: Final = (
+    "select row_number, recipient, language, segments, encoding from messages "
+    "where batch_id = '{}' order by row_number"
+)
+_USUAL_PORT: Final = 2222
+# Seconds in which an outcome must have been mailed: it takes less than one.
+_OUTCOME_TIMEOUT: Final = 60.0
+
+
+def run_demo(*, exit_after: bool, port: int | None, folder: Path | None) -> None:
+    """Show everything; then serve until Ctrl-C, unless `exit_after`. Raises EmbeddedError or CallMisused."""
+    find_client()
+    end_as_ctrl_c()
+    with ExitStack() as stack:
+        show = Show(stack.enter_context(own_folder(folder, "demo")))
+        show.start(stack, _choose_port(port))
+        show.send_both()
+        show.list_uploads()
+        show.tell_next(serving=not exit_after)
+        if not exit_after:
+            try:
+                signal.pause()
+            except KeyboardInterrupt:
+                note("stopping…")
+
+
+def _choose_port(wanted: int | None) -> int:
+    if wanted is None:
+        return free_port() if answers(_USUAL_PORT) else _USUAL_PORT
+    if wanted and answers(wanted):
+        raise CallMisused(
+            f"port {wanted} is taken by another program: leave --port out, and a free one is found"
+        )
+    return wanted or free_port()
+
+
+class Show:
+    """One demo in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+        self._mails = 0
+        self._program = _program()
+
+    def start(self, stack: ExitStack, port: int) -> None:
+        """Start everything and say what is running."""
+        self._print(Rule("[bold]SFTP gateway for SMS: the demo", align="left"))
+        say_if_root()
+        services = self._wait(
+            "PostgreSQL, S3 and a mailbox start", lambda: stack.enter_context(embedded_stack(self._folder))
+        )
+        ops_port = free_port()
+        variables = {
+            **services.settings(),
+            variable_of("sftp.host"): "127.0.0.1",
+            variable_of("sftp.port"): str(port),
+            variable_of("ops.port"): str(ops_port),
+        }
+        config = write_config(self._folder, variables)
+        with without_settings():
+            settings = load_settings(config)
+        public_key = make_agency_key(self._folder)
+        campaign_id, host_keys = self._wait("a campaign is made", lambda: provision(settings, public_key))
+        self._wait("the gateway starts", lambda: stack.enter_context(running_node(config, ops_port)))
+        self._services, self._config = services, config
+        self._agency = Agency(self._folder, campaign_id, port)
+        self._agency.know_host(host_keys)
+        self._tell_running(settings, ops_port)
+
+    def send_both(self) -> None:
+        """Upload the good and the bad file with the real client; show each outcome's e-mail, and the report."""
+        self._heading("1", "A good file: one batch, one message a row")
+        self._send(GOOD_NAME, GOOD)
+        accepted = self._next_mail()
+        batch_id = json.loads(accepted.get_content())["batchId"]
+        messages = self._services.postgres.run_sql(_MESSAGES.format(batch_id), DATABASE)
+        rows = [line.split("|") for line in messages.splitlines()]
+        self._table(
+            "Messages handed to the sending core",
+            ["row", "recipient", "language", "segments", "encoding"],
+            rows,
+        )
+        self._heading("2", "A bad file: nothing is sent, every fault is told")
+        self._send(BAD_NAME, BAD)
+        rejected = self._next_mail()
+        report = fetch_report(json.loads(rejected.get_content())["reportURL"])
+        shown = [
+            [str(number), row["recipient"], row["language"], row[ERROR_COLUMN]]
+            for number, row in enumerate(report, start=2)
+            if row[ERROR_COLUMN]
+        ]
+        self._table(
+            "Bad rows of the report behind reportURL", ["row", "recipient", "language", ERROR_COLUMN], shown
+        )
+
+    def list_uploads(self) -> None:
+        """What ops see: the real command's own output."""
+        self._heading("3", "What ops see")
+        line = f"{self._program} upload list --config {shlex.quote(str(self._config))}"
+        self._command(line)
+        with without_settings():
+            environment = python_environment(os.environ)
+        self._console.file.flush()
+        command = [sys.executable, "-P", "-m", "gateway", "upload", "list", "--config", str(self._config)]
+        subprocess.run(command, env=environment, timeout=60, check=False)
+
+    def tell_next(self, *, serving: bool) -> None:
+        """The next things to type, while it serves."""
+        if not serving:
+            self._print(
+                Text(
+                    "\nThat was the demo. Without --exit it goes on serving, for you to try.",
+                    style="bold green",
+                )
+            )
+            return
+        self._heading("4", "Now you, in another terminal")
+        config = shlex.quote(str(self._config))
+        steps = [
+            (
+                "send a file of your own",
+                f"cd {shlex.quote(str(self._folder))} && {shlex.join(self._agency.sftp_command)}",
+            ),
+            ("its e-mail", f"cat {shlex.quote(str(self._folder / 'mail'))}/*.eml"),
+            ("one upload's story", f"{self._program} upload show UPLOAD_ID --config {config}"),
+            (
+                "suspend the campaign",
+                f"{self._program} campaign suspend {self._agency.campaign_id} --config {config}",
+            ),
+            ("everything else", f"{self._program} --help"),
+        ]
+        for what, line in steps:
+            self._print(Text(f"\n{what}:", style="bold"))
+            self._command(line)
+        self._print(Text("\nServing until Ctrl-C.", style="bold green"))
+
+    def _tell_running(self, settings: Settings, ops_port: int) -> None:
+        grid = Table.grid(padding=(0, 2))
+        mail = self._folder / "mail"
+        for name, what in (
+            ("SFTP", f"127.0.0.1:{self._agency.port}, host keys Ed25519, ECDSA, RSA"),
+            ("PostgreSQL", f"127.0.0.1:{self._services.postgres.port}, database {DATABASE}"),
+            ("S3", f"{settings.s3.endpoint_url}, bucket {settings.s3.bucket}"),
+            ("Mailbox", f"{settings.smtp.host}:{settings.smtp.port}, e-mails kept in {mail}"),
+            ("Ops", f"http://127.0.0.1:{ops_port}/readyz and /metrics"),
+            ("Logs", str(self._folder / LOG_NAME)),
+            ("Campaign", f"{CAMPAIGN_NAME}: {self._agency.campaign_id}"),
+            ("Template", "\n".join(f"{language}: {body}" for language, body in BODIES.items())),
+            ("Notified", NOTIFY_ADDRESS),
+        ):
+            grid.add_row(Text(name, style="bold"), Text(what))
+        self._print(grid)
+
+    def _send(self, name: str, content: str) -> None:
+        self._print(Panel(Text(content.rstrip()), title=name, title_align="left", border_style="dim"))
+        self._command(f"cd {shlex.quote(str(self._folder))}")
+        self._command(self._agency.upload_line(name))
+        self._agency.upload(name, content)
+
+    def _next_mail(self) -> EmailMessage:
+        self._mails += 1
+        mails = self._wait(
+            "the outcome is awaited", lambda: self._services.mailbox.wait_for(self._mails, _OUTCOME_TIMEOUT)
+        )
+        mail = mails[-1]
+        self._print(Rule("the e-mail", align="left", style="green"))
+        for name in ("From", "To", "Subject"):
+            self._print(Text.assemble((f"{name}: ", "bold"), str(mail[name])))
+        # Whole, however long: its link is to be opened.
+        self._console.print(Text(f"\n{mail.get_content().rstrip()}"), soft_wrap=True)
+        self._print(Rule(style="green"))
+        return mail
+
+    def _table(self, title: str, columns: list[str], rows: list[list[str]]) -> None:
+        table = Table(
+            title=title,
+            title_justify="left",
+            title_style="bold",
+            box=None,
+            pad_edge=False,
+            padding=(0, 3, 0, 0),
+        )
+        for column in columns:
+            table.add_column(column, header_style="dim", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        self._print(table)
+
+    def _heading(self, number: str, text: str) -> None:
+        self._print("")
+        self._print(Rule(f"[bold]{number}  {text}", align="left"))
+
+    def _command(self, line: str) -> None:
+        # Whole, however narrow the terminal: it is to be copied.
+        self._console.print(Text.assemble(("$ ", "dim"), (line, "cyan")), soft_wrap=True)
+
+    def _print(self, what: object) -> None:
+        self._console.print(what)
+
+    def _wait(self, what: str, step: Callable[[], T]) -> T:
+        with self._console.status(f"{what}…"):
+            return step()
+
+
+def _program() -> str:
+    """How this very executable is called from the user's shell."""
+    if shutil.which("sftp-gateway"):
+        return "sftp-gateway"
+    beside = Path(sys.executable).with_name("sftp-gateway")
+    return shlex.quote(str(beside)) if beside.exists() else f"{shlex.quote(sys.executable)} -m gateway"

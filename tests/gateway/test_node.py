@@ -1,0 +1,332 @@
+"""The process tree as its users see it: real processes, a real client, real signals."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+from config.database import connect
+from gateway.embedded.mailbox import Mailbox, MailboxMode
+from gateway.embedded.postgres import PostgreSQLServer
+
+GOOD = "recipient,language,name\n6599999999,english,Emily\n6599999998,english,James\n"
+AWAY = "postgresql://u:secretword@127.0.0.1:9/x"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def call(variables: dict[str, str], *arguments: str, status: int = 0) -> str:
+    """One call of `sftp-gateway`; its standard output, or its errors where it should fail."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", *arguments],
+        env={**os.environ, **variables}, cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout if status == 0 else done.stderr
+
+
+def wait_until(true: Callable[[], bool], what: str, timeout: float = 30) -> None:
+    deadline = time.monotonic() + timeout
+    while not true():
+        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
+        time.sleep(0.05)
+
+
+@dataclass
+class Node:
+    """A running `sftp-gateway run`, its log, its ports."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    campaign: str
+    key: Path
+    ports: dict[str, int] = field(default_factory=dict)
+
+    def events(self, name: str) -> list[dict[str, object]]:
+        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [line for line in lines if line["event"] == name]
+
+    def wait_ready(self) -> None:
+        wait_until(
+            lambda: bool(self.events("node_ready")) or self.process.poll() is not None, "node_ready", 60
+        )
+        assert self.process.poll() is None, self.log.read_text()
+        self.ports = {
+            name: int(str(self.events("node_ready")[-1].get(name, 0))) for name in ("sftp_port", "ops_port")
+        }
+
+    def get(self, path: str) -> tuple[int, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.ports["ops_port"], timeout=20)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def away(self) -> tuple[int, list[str]]:
+        status, body = self.get("/readyz")
+        return status, json.loads(body)["away"]
+
+    def sftp(self, batch: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["sftp", "-F", "none", "-b", "-", "-P", str(self.ports["sftp_port"]), "-i", self.key,
+             "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", f"{self.campaign}@127.0.0.1"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def upload(self, path: Path) -> int:
+        with self.sftp("") as client:
+            client.communicate(f"put {path}\n", timeout=60)
+            return client.returncode
+
+    def children(self, part: str) -> list[psutil.Process]:
+        found = []
+        for child in psutil.Process(self.process.pid).children():
+            try:
+                if f"gateway.{part}" in child.cmdline():
+                    found.append(child)
+            except psutil.Error:
+                continue
+        return found
+
+
+@pytest.fixture
+def provisioned(gateway_variables: dict[str, str], ed25519_key: object, state: Path) -> str:
+    """A campaign with a key, and host keys; the campaignId."""
+    public = state / "agency.pub"
+    public.write_text(ed25519_key.public_line + "\n")
+    call(gateway_variables, "hostkey", "generate")
+    campaign = call(
+        gateway_variables, "campaign", "create", "--name", "Test", "--notify", "desk@agency.example",
+        "--template", "english=Dear {{name}}, hello.",
+    ).strip()  # fmt: skip
+    call(gateway_variables, "key", "add", campaign, str(public))
+    return campaign
+
+
+@pytest.fixture
+def start_node(
+    provisioned: str, gateway_variables: dict[str, str], ed25519_key: object, tmp_path: Path
+) -> Iterator[Callable[..., Node]]:
+    """Starts nodes, ready unless told, with more variables or another command; ends them all."""
+    nodes: list[Node] = []
+
+    def start(*arguments: str, wait: bool = True, pass_fds: tuple[int, ...] = (), **variables: str) -> Node:
+        log = tmp_path / f"node{len(nodes)}.log"
+        environment = {**os.environ, **gateway_variables, **variables}
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "gateway", *(arguments or ("run",))],
+                env=environment, cwd=ROOT, stdin=subprocess.DEVNULL, stderr=output, stdout=output, pass_fds=pass_fds,
+            )  # fmt: skip
+        node = Node(process, log, provisioned, ed25519_key.private_file)
+        nodes.append(node)
+        if wait:
+            node.wait_ready()
+        return node
+
+    yield start
+    for node in nodes:
+        children = psutil.Process(node.process.pid).children() if node.process.poll() is None else []
+        node.process.kill()
+        node.process.wait(10)
+        psutil.wait_procs(children, timeout=40)
+
+
+@pytest.fixture
+def good_file(tmp_path: Path) -> Path:
+    path = tmp_path / "good.csv"
+    path.write_text(GOOD)
+    return path
+
+
+def test_an_upload_through_the_whole_tree_ends_in_one_email_and_sigterm_leaves_nothing(
+    start_node: Callable[..., Node], mailbox: Mailbox, good_file: Path
+) -> None:
+    node = start_node(SFTP_GATEWAY_SFTP__PROCESSES="2")
+    assert len(node.children("front")) == 2
+    assert node.upload(good_file) == 0
+    [mail] = mailbox.wait_for(1)
+    assert mail.get_content().startswith('{"isValid":true,"batchId":"batch_')
+    assert node.get("/healthz")[0] == 200
+    assert node.away() == (200, [])
+    status, metrics = node.get("/metrics")
+    assert status == 200
+    assert "sftp_gateway_uploads_received_total 1.0" in metrics
+    assert 'sftp_gateway_uploads_decided_total{outcome="accepted"} 1.0' in metrics
+    assert 'sftp_gateway_notifications_total{result="sent"} 1.0' in metrics
+    assert 'sftp_gateway_processes{part="front"} 2.0' in metrics
+    assert "sftp_gateway_uploads_undecided 0.0" in metrics
+    family = psutil.Process(node.process.pid).children(recursive=True)
+    node.process.terminate()
+    assert node.process.wait(40) == 0
+    assert not any(process.is_running() for process in family)
+    events = [json.loads(line)["event"] for line in node.log.read_text().splitlines()]
+    assert events.index("front_stopped") < events.index("node_stopped")
+
+
+def test_a_dead_process_is_replaced_and_its_counts_are_kept(
+    start_node: Callable[..., Node], mailbox: Mailbox, good_file: Path
+) -> None:
+    node = start_node()
+    assert node.upload(good_file) == 0
+    mailbox.wait_for(1)
+    for part in ("front", "worker"):
+        [child] = node.children(part)
+        child.kill()
+        child.wait(10)
+    wait_until(lambda: node.away() == (200, []), "both replaced")
+    assert "sftp_gateway_uploads_received_total 1.0" in node.get("/metrics")[1]
+    assert 'sftp_gateway_process_restarts_total{part="front"} 1.0' in node.get("/metrics")[1]
+    good_file.write_text(GOOD + "6599999997,english,Nur\n")
+    assert node.upload(good_file) == 0
+    mailbox.wait_for(2)
+    assert "sftp_gateway_uploads_received_total 2.0" in node.get("/metrics")[1]
+
+
+def test_children_die_with_a_killed_parent(start_node: Callable[..., Node]) -> None:
+    node = start_node()
+    family = psutil.Process(node.process.pid).children(recursive=True)
+    assert len(family) >= 2
+    node.process.kill()
+    node.process.wait(10)
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert alive == []
+
+
+def test_ctrl_c_in_the_terminal_drains(start_node: Callable[..., Node]) -> None:
+    node = start_node()
+    node.process.send_signal(signal.SIGINT)
+    assert node.process.wait(40) == 0
+    assert node.events("front_stopped")
+
+
+def test_a_stop_during_the_start_is_obeyed(start_node: Callable[..., Node]) -> None:
+    node = start_node(wait=False)
+    wait_until(lambda: bool(psutil.Process(node.process.pid).children()), "a child")
+    node.process.terminate()
+    assert node.process.wait(40) == 0
+    assert not node.events("node_ready")
+
+
+def test_a_reload_replaces_every_process_and_refuses_nobody(
+    start_node: Callable[..., Node], mailbox: Mailbox, tmp_path: Path
+) -> None:
+    node = start_node()
+    before = {child.pid for part in ("front", "worker") for child in node.children(part)}
+    for number in range(1, 9):
+        path = tmp_path / f"upload{number}.csv"
+        path.write_text(GOOD + f"6599999997,english,Nur {number}\n")
+        if number == 3:
+            node.process.send_signal(signal.SIGHUP)
+        assert node.upload(path) == 0, f"upload {number}"
+    wait_until(lambda: bool(node.events("node_reloaded")), "node_reloaded")
+    mailbox.wait_for(8)
+
+    def replaced() -> bool:
+        now = {child.pid for part in ("front", "worker") for child in node.children(part)}
+        return len(now) == 2 and not now & before
+
+    wait_until(replaced, "the old processes have left", 60)
+    assert node.away() == (200, [])
+
+
+def test_a_reload_with_a_wrong_setting_changes_nothing(
+    start_node: Callable[..., Node], tmp_path: Path, good_file: Path
+) -> None:
+    config = tmp_path / "gateway.toml"
+    config.write_text("[worker]\nprocesses = 1\n")
+    node = start_node("run", "--config", str(config))
+    before = {child.pid for part in ("front", "worker") for child in node.children(part)}
+    config.write_text("[worker]\nprocesses = 'many'\n")
+    node.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: bool(node.events("reload_refused")), "reload_refused")
+    assert "worker.processes" in str(node.events("reload_refused")[0]["reason"])
+    assert {child.pid for part in ("front", "worker") for child in node.children(part)} == before
+    assert node.upload(good_file) == 0
+
+
+def test_readiness_names_what_is_away(start_node: Callable[..., Node], mailbox: Mailbox, state: Path) -> None:
+    node = start_node()
+    mailbox.become(MailboxMode.AWAY)
+    wait_until(lambda: node.away() == (200, ["smtp"]), "smtp away: still ready")
+    mailbox.become(MailboxMode.ACCEPTING)
+    (state / "spool").chmod(0o755)
+    wait_until(lambda: node.away() == (503, ["spool"]), "spool away")
+    (state / "spool").chmod(0o700)
+    (state / "host-keys").rename(state / "elsewhere")
+    wait_until(lambda: node.away() == (503, ["hostkeys"]), "hostkeys away")
+    (state / "elsewhere").rename(state / "host-keys")
+    wait_until(lambda: node.away() == (200, []), "all back")
+
+
+def test_the_parts_run_alone(start_node: Callable[..., Node], mailbox: Mailbox, good_file: Path) -> None:
+    front = start_node("sftpd")
+    assert front.upload(good_file) == 0
+    assert front.children("worker") == []
+    worker = start_node("worker")
+    mailbox.wait_for(1)
+    assert worker.children("front") == []
+    assert set(json.loads(worker.get("/readyz")[1])["dependencies"]) == {"database", "s3", "smtp", "worker"}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "status", "text"),
+    [
+        pytest.param("DATABASE__URL", AWAY, 3, "the database can't be reached", id="database away"),
+        pytest.param("SFTP__PROT", "1", 2, "SFTP_GATEWAY_SFTP__PORT", id="unknown setting"),
+        pytest.param("SFTP__PORT", "99999", 2, "SFTP_GATEWAY_SFTP__PORT", id="wrong setting"),
+        pytest.param("SFTP__HOST", "192.0.2.1", 2, "SFTP_GATEWAY_SFTP__HOST", id="foreign address"),
+        pytest.param("SFTP__HOST_KEY_DIR", "/nonexistent/keys", 2, "hostkey generate", id="no host keys"),
+    ],
+)  # fmt: skip
+def test_a_start_that_cannot_be_says_why_in_one_line(
+    provisioned: str, gateway_variables: dict[str, str], variable: str, value: str, status: int, text: str
+) -> None:
+    errors = call({**gateway_variables, f"SFTP_GATEWAY_{variable}": value}, "run", status=status)
+    told = [line for line in errors.splitlines() if not line.startswith("{")]
+    assert len(told) == 1
+    assert text in told[0]
+    assert "secretword" not in errors
+
+
+def test_a_taken_port_is_named(start_node: Callable[..., Node], gateway_variables: dict[str, str]) -> None:
+    node = start_node()
+    for variable, name in (("SFTP_GATEWAY_SFTP__PORT", "sftp_port"), ("SFTP_GATEWAY_OPS__PORT", "ops_port")):
+        errors = call({**gateway_variables, variable: str(node.ports[name])}, "run", status=2)
+        assert variable in errors
+
+
+async def test_no_node_starts_on_a_schema_that_is_not_its_own(
+    gateway_variables: dict[str, str], settings: object
+) -> None:
+    connection = await connect(settings.database)
+    await connection.execute("delete from schema_migrations")
+    await connection.close()
+    assert "sftp-gateway migrate" in call(gateway_variables, "run", status=2)
+
+
+def test_a_node_outlives_a_restart_of_postgresql(
+    own_postgres: PostgreSQLServer, gateway_variables: dict[str, str], mailbox: Mailbox, good_file: Path,
+    request: pytest.FixtureRequest,
+) -> None:  # fmt: skip
+    gateway_variables["SFTP_GATEWAY_DATABASE__URL"] = own_postgres.socket_url("postgres")
+    node = request.getfixturevalue("start_node")()
+    own_postgres.stop()
+    wait_until(lambda: node.away()[0] == 503 and "database" in node.away()[1], "database away")
+    assert node.upload(good_file) != 0
+    own_postgres.start()
+    wait_until(lambda: node.away() == (200, []), "database back")
+    wait_until(lambda: node.upload(good_file) == 0, "uploads again")
+    mailbox.wait_for(1)
+    assert node.events("process_died") == []
