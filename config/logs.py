@@ -112,5 +112,6 @@ def configure_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
 
 def get_logger(room: str) -> structlog.stdlib.BoundLogger:
     """The logger of one room; every line names it."""
-    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(room).bind(room=room)
+    # No `bind` here: it would fix the format at import, before `configure_logs` has chosen one.
+    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(room, room=room)
     return logger
