@@ -27,6 +27,9 @@ logger = get_logger("sftpd")
 _ASK_AGAIN: Final = 3
 
 UNAVAILABLE: Final = "logins are not possible at the moment: please try again in a few minutes"
+TOO_MANY_SESSIONS: Final = (
+    "this campaign has as many sessions as it may: please try again when one has ended"
+)
 OTHER_USER_NAME: Final = "a connection can't change its user name"
 
 
@@ -117,11 +120,7 @@ class DoorServer(asyncssh.SSHServer):
         excess = self._door.limits.log_in(self._visit, access.campaign_id)
         if excess is not None:
             self._refusal = LoginRefusal.SESSIONS
-            most = self._door.settings.max_sessions_per_campaign
-            connection.end(
-                asyncssh.DISC_TOO_MANY_CONNECTIONS,
-                f"this campaign has {most} sessions already: please try again when one has ended",
-            )
+            connection.end(asyncssh.DISC_TOO_MANY_CONNECTIONS, TOO_MANY_SESSIONS)
             return
         self._visit.session = Session(
             campaign_id=access.campaign_id,
