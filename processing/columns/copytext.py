@@ -54,7 +54,7 @@ class MessageForm:
                 "segments": counted.segments,
                 "language": checked.languages,
                 "encoding": counted.is_gsm7,
-                **{f"value {name}": _escape(checked.measures[name].texts) for name in self.parameters},
+                **{f"value {name}": series for name, series in self._escaped(checked).items()},
             }
         )
         names = pl.Series([language.value for language in LANGUAGES])
@@ -68,6 +68,10 @@ class MessageForm:
         line.append(pl.when("encoding").then(pl.lit(f"\t{GSM7}\n")).otherwise(pl.lit(f"\t{UCS2}\n")))
         text: str = frame.select(pl.concat_str(line).str.join("")).item()
         return text.encode()
+
+    def _escaped(self, checked: CheckedRows) -> dict[str, pl.Series]:
+        texts = {name: checked.measures[name].texts for name in self.parameters}
+        return texts if checked.rows.is_plain else {name: _escape(series) for name, series in texts.items()}
 
     def _values(self) -> list[pl.Expr]:
         """The JSON object and the tabs around it, with the values' columns."""

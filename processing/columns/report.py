@@ -98,7 +98,7 @@ def _without_ignored(record: bytes, separator: bytes, ignored: Sequence[int]) ->
     for place in ignored:
         if place < len(fields):
             del fields[place]
-    return separator.join(fields), len(fields)
+    return separator.join(fields), max(1, len(fields))
 
 
 def _as_utf8(text: bytes) -> bytes:

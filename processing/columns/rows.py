@@ -4,7 +4,7 @@ polars cuts the fields, only where the structure is decided already: every recor
 fields. Records unlike the others are looked at one by one.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from processing.rules.codes import FindingCode
 
 
 class RowFault(NamedTuple):
-    """A row whose cells can't be told apart: its number, and how many fields it has."""
+    """A row whose cells can't be told apart: its number, and how many fields it has, an old report's not counted."""
 
     number: int
     code: FindingCode
@@ -29,25 +29,42 @@ class RowFault(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows of a piece, skipped ones gone. `numbers` are the records' in the file; `cells` the columns by name."""
+    """The rows of a piece, skipped ones gone.
+
+    `numbers` are the records' in the file; `cells` the columns by name. `is_plain`: no cell has a quotation mark, a
+    backslash, a tab or a line end.
+    """
 
     numbers: npt.NDArray[np.int64]
     cells: Mapping[str, pl.Series]
     faults: list[RowFault]
+    is_plain: bool
 
 
 def read_rows(piece: Piece, header: Header, after: int) -> Rows:
     """The rows of a piece with a number above `after`, which is the header's."""
-    text, places, faults = piece.text, None, list[RowFault]()
+    text, first, places, faults = piece.text, piece.first, None, list[RowFault]()
     bad = _undecodable(piece)
-    if bad or piece.malformed or after >= piece.first or not piece.has_width(header.width):
+    if bad or piece.malformed or not piece.has_width(header.width):
         text, places, faults = _regular(piece, header, after, bad)
-    numbers = (np.arange(piece.count) if places is None else np.array(places, np.int64)) + piece.first
+    elif after >= first:
+        text = _from_record(piece, after + 1 - first)
+        first = after + 1
+    numbers = np.arange(first, piece.first + piece.count) if places is None else np.array(places, np.int64)
     columns = _cut(piece, text, header, len(numbers))
-    rows = Rows(
-        numbers, {name: columns[at] for name, at in zip(header.names, header.kept, strict=True)}, faults
+    is_plain = not piece.is_quoted and b"\\" not in text and b"\t" not in text
+    cells = {name: columns[at] for name, at in zip(header.names, header.kept, strict=True)}
+    return _without_blank(
+        Rows(numbers, cells, faults, is_plain), header, [columns[at] for at in header.unnamed]
     )
-    return _without_blank(rows, header, [columns[at] for at in header.unnamed])
+
+
+def _from_record(piece: Piece, place: int) -> bytes:
+    """The piece's text from one of its records on."""
+    begin = 0
+    for _ in range(place):
+        begin = piece.text.index(piece.end, begin) + 1
+    return piece.text[begin:]
 
 
 def _undecodable(piece: Piece) -> Collection[int]:
@@ -74,7 +91,7 @@ def _is_utf8(record: bytes) -> bool:
 def _regular(
     piece: Piece, header: Header, after: int, bad: Collection[int]
 ) -> tuple[bytes, list[int], list[RowFault]]:
-    """The text of the records that have their fields, each with as many as the header; their places; the others' faults."""
+    """The text of the records that have their fields, each with as many as the header; their numbers; the others' faults."""
     malformed = frozenset(piece.malformed)
     kept: list[bytes] = []
     places: list[int] = []
@@ -84,22 +101,23 @@ def _regular(
         number = piece.first + place
         if number <= after:
             continue
+        own = width - sum(at < width for at in header.ignored)
         if place in malformed:
-            faults.append(RowFault(number, FindingCode.ROW_QUOTE_INVALID, width))
+            faults.append(RowFault(number, FindingCode.ROW_QUOTE_INVALID, own))
         elif width == header.width and place not in bad:
             kept.append(record)
-            places.append(place)
+            places.append(number)
         elif record:
             checked = check_record(record, width, header, piece.separator)
             if checked is None:
                 continue
             if place in bad:
-                faults.append(RowFault(number, FindingCode.ENCODING_INVALID, width))
+                faults.append(RowFault(number, FindingCode.ENCODING_INVALID, own))
             elif isinstance(checked, FindingCode):
-                faults.append(RowFault(number, checked, width))
+                faults.append(RowFault(number, checked, own))
             else:
                 kept.append(piece.separator.join(checked))
-                places.append(place)
+                places.append(number)
     kept.append(b"")
     return piece.end.join(kept), places, faults
 
@@ -143,16 +161,11 @@ def _without_blank(rows: Rows, header: Header, unnamed: list[pl.Series]) -> Rows
     beyond = np.zeros(len(rows.numbers), np.bool_)
     for series in unnamed:
         beyond |= (series != "").to_numpy()
-    first, *others = rows.cells.values()
-    blank = (first.str.strip_chars(WHITE_SPACE) == "").to_numpy()
-    if blank.any():
-        blank = blank & ~beyond
-        for series in others:
-            blank &= (series == "").to_numpy()
+    blank = _blank_rows(list(rows.cells.values())) & ~beyond
     away = blank | beyond
     if not away.any():
         return rows
-    width = header.width
+    width = header.width - len(header.ignored)
     faults = [
         RowFault(number, FindingCode.ROW_TOO_MANY_FIELDS, width) for number in rows.numbers[beyond].tolist()
     ]
@@ -161,4 +174,18 @@ def _without_blank(rows: Rows, header: Header, unnamed: list[pl.Series]) -> Rows
         rows.numbers[~away],
         {name: series.filter(keep) for name, series in rows.cells.items()},
         rows.faults + faults,
+        rows.is_plain,
     )
+
+
+def _blank_rows(cells: Sequence[pl.Series]) -> npt.NDArray[np.bool_]:
+    """The rows of empty cells, of which the first one may be of white space."""
+    first = cells[0]
+    # A cell that begins with a printable ASCII character is neither.
+    blank = ((first < "!") | (first > "~~")).to_numpy(writable=True)
+    asked = np.flatnonzero(blank)
+    if len(asked):
+        blank[asked] = (first.gather(asked).str.strip_chars(WHITE_SPACE) == "").to_numpy()
+        for series in cells[1:]:
+            blank &= (series == "").to_numpy()
+    return blank
