@@ -1,0 +1,140 @@
+"""Uploads of several campaigns by the real client, and SIGKILLs: of fronts, workers and whole nodes at random, and at each
+named step in turn."""
+
+import asyncio
+import itertools
+import random
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+from config.fault_points import POINTS
+from tests.chaos.clients import Clients
+from tests.chaos.files import any_file
+from tests.chaos.invariants import Findings, clean_spools, inspect, quiet
+from tests.chaos.node import Node
+from tests.chaos.rig import Rig, until
+
+_PROGRESS_TIMEOUT: Final = 120.0
+
+
+@dataclass
+class KillReport:
+    """What a run of kills did and found."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0
+    quiet_after: float = 0
+    findings: Findings = field(default_factory=Findings)
+
+    @property
+    def total(self) -> int:
+        return self.kills.total()
+
+
+class Killer:
+    """Kills, and sees to it that nodes which were killed whole are started again."""
+
+    def __init__(self, rig: Rig, chance: random.Random) -> None:
+        self.kills: Counter[str] = Counter()
+        self._rig = rig
+        self._chance = chance
+        self._restarts: set[asyncio.Task[None]] = set()
+
+    async def kill_at(self, point: str) -> None:
+        """Let the next process that reaches this step die there."""
+        trap = self._rig.fault_points / point
+        trap.touch()
+
+        async def sprung() -> bool:
+            self._check_restarts()
+            return not trap.exists()
+
+        await until(sprung, f"a process reached {point}", _PROGRESS_TIMEOUT)
+        self.kills[point] += 1
+
+    async def kill_something(self) -> None:
+        """SIGKILL a front, a worker or a whole node, at a random moment within half a second."""
+        await asyncio.sleep(self._chance.random() / 2)
+        while True:
+            self._check_restarts()
+            running = [node for node in self._rig.nodes if node.is_running]
+            what = self._chance.choice(("front", "worker", "node"))
+            victim = self._chance.choice(running) if running else None
+            if victim is not None and what == "node":
+                await victim.kill()
+                self._restarts.add(asyncio.create_task(victim.start(), name=f"start {victim.name}"))
+            elif victim is None or not victim.kill_part("front" if what == "front" else "worker"):
+                await asyncio.sleep(0.1)
+                continue
+            self.kills[what] += 1
+            return
+
+    async def end(self) -> None:
+        """Wait until all nodes are started again."""
+        await asyncio.gather(*self._restarts)
+
+    def _check_restarts(self) -> None:
+        for task in [task for task in self._restarts if task.done()]:
+            self._restarts.remove(task)
+            task.result()
+
+
+async def run_kills(
+    rig: Rig, kills: int, *, seed: int, clients: int = 4, largest: int = 4000, share_of_steps: float = 0.6
+) -> KillReport:
+    """So many kills while `clients` night jobs send without a pause; then quiet, and a look at everything."""
+    chance = random.Random(seed)
+    sending = Clients(rig)
+    killer = Killer(rig, chance)
+    report = KillReport(kills=killer.kills)
+    enough = asyncio.Event()
+
+    async def send(number: int) -> None:
+        own = random.Random(seed * 1000 + number)
+        while not enough.is_set():
+            campaign = own.choice(rig.campaigns)
+            nodes = own.sample(rig.fronts, len(rig.fronts))
+            await sending.night_job(campaign, any_file(own, largest=largest), nodes)
+
+    async def progress() -> int:
+        decided = await rig.fetch_value("select count(*) from uploads where finished_at is not null")
+        return int(decided)
+
+    async def kill() -> None:
+        points = itertools.cycle(POINTS)
+        try:
+            while killer.kills.total() < kills:
+                before = await progress()
+                # The first round goes through all the steps.
+                if killer.kills.total() < len(POINTS) or chance.random() < share_of_steps:
+                    await killer.kill_at(next(points))
+                else:
+                    await killer.kill_something()
+
+                async def went_on(before: int = before) -> bool:
+                    return await progress() > before
+
+                await until(went_on, "an outcome after the kill", _PROGRESS_TIMEOUT)
+            await killer.end()
+        finally:
+            enough.set()
+
+    began = time.monotonic()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(kill())
+        for number in range(clients):
+            tasks.create_task(send(number))
+    report.quiet_after = await quiet(rig)
+    await restart_all(rig.nodes)
+    await clean_spools(rig)
+    report.findings = await inspect(rig, sending.ledger)
+    report.seconds = time.monotonic() - began
+    return report
+
+
+async def restart_all(nodes: list[Node]) -> None:
+    """Stop all nodes in order and start them: what the dead left in the spool is swept at a front's start."""
+    await asyncio.gather(*(node.stop() for node in nodes if node.is_running))
+    await asyncio.gather(*(node.start() for node in nodes))

@@ -1,0 +1,201 @@
+"""A TCP proxy in front of S3 that misbehaves as it is told: what a network and a busy bucket do to a gateway."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from enum import Enum, auto
+from typing import Final
+
+_CHUNK: Final = 16 * 1024
+# Bytes a second of a slow service: an upload of 10 KB takes a second, one of 100 KB is not stored within the 10.
+SLOW: Final = 10_000
+_ERROR: Final = b"<?xml version='1.0'?><Error><Code>%s</Code><Message>no</Message></Error>"
+
+
+class ProxyMode(Enum):
+    """How the service behaves, from now on; a change cuts all connections."""
+
+    PASSING = auto()
+    AWAY = auto()  # refuses connections
+    BUSY = auto()  # HTTP 503 SlowDown to each request
+    FORBIDDING = auto()  # HTTP 403 AccessDenied to each request
+    SLOW = auto()  # passes requests on at SLOW bytes a second
+    CUTTING_REQUESTS = auto()  # cuts the connection when half of a request has passed
+    CUTTING_ANSWERS = auto()  # cuts it when the request has passed and its answer begins
+    HANGING = auto()  # takes everything, says nothing
+
+
+_ANSWERS: Final = {
+    ProxyMode.BUSY: (b"503 Slow Down", b"SlowDown"),
+    ProxyMode.FORBIDDING: (b"403 Forbidden", b"AccessDenied"),
+}
+
+
+class Proxy:
+    """Listens on loopback; `port` stays the same whatever the mode."""
+
+    def __init__(self, target_port: int) -> None:
+        self.port = 0
+        self.mode = ProxyMode.PASSING
+        self.troubles = 0
+        """Connections to which something was done."""
+        self._target = target_port
+        # In the modes that cut: this many connections more, then all pass. None: without end.
+        self._left: int | None = None
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Listen."""
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        """Refuse and cut everybody."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for task in list(self._connections):
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def become(self, mode: ProxyMode, *, connections: int | None = None) -> None:
+        """Behave so from now on: for so many connections only, if told."""
+        await self.close()
+        self.mode, self._left = mode, connections
+        if mode is not ProxyMode.AWAY:
+            await self.open()
+
+    @property
+    def endpoint_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                await self._serve(reader, writer, self._mode_of_next())
+        except asyncio.CancelledError:
+            # Asked for by `close`; asyncio's stream server would log it.
+            pass
+        finally:
+            self._connections.discard(task)
+            writer.transport.abort()
+
+    def _mode_of_next(self) -> ProxyMode:
+        if self.mode is ProxyMode.PASSING or self._left == 0:
+            return ProxyMode.PASSING
+        if self._left is not None:
+            self._left -= 1
+        self.troubles += 1
+        return self.mode
+
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, mode: ProxyMode
+    ) -> None:
+        if mode in _ANSWERS:
+            await _answer_all(reader, writer, *_ANSWERS[mode])
+        elif mode is ProxyMode.HANGING:
+            while await reader.read(_CHUNK):
+                pass
+        else:
+            onward_reader, onward = await asyncio.open_connection("127.0.0.1", self._target)
+            try:
+                async with asyncio.TaskGroup() as both:
+                    answers = both.create_task(_pass(onward_reader, writer))
+                    requests = both.create_task(_pass_requests(reader, onward, mode, answers))
+                    del requests
+            except* OSError:
+                pass
+            finally:
+                onward.transport.abort()
+
+
+async def _answer_all(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, status: bytes, code: bytes
+) -> None:
+    body = _ERROR % code
+    while True:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length, expects = _length(head), b"100-continue" in head.lower()
+        if not expects:
+            await reader.readexactly(length)
+        writer.write(
+            b"HTTP/1.1 %s\r\nContent-Type: application/xml\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
+            % (status, len(body), body)
+        )
+        await writer.drain()
+        if expects:
+            return
+
+
+def _length(head: bytes) -> int:
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            return int(line.partition(b":")[2])
+    return 0
+
+
+async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while chunk := await reader.read(_CHUNK):
+        writer.write(chunk)
+        await writer.drain()
+    if writer.can_write_eof():
+        writer.write_eof()
+
+
+async def _pass_requests(
+    reader: asyncio.StreamReader, onward: asyncio.StreamWriter, mode: ProxyMode, answers: "asyncio.Task[None]"
+) -> None:
+    match mode:
+        case ProxyMode.CUTTING_ANSWERS:
+            answers.cancel()
+            await _pass_whole_request(reader, onward)
+            return
+        case ProxyMode.CUTTING_REQUESTS:
+            head = await reader.readuntil(b"\r\n\r\n")
+            if _length(head) == 0:
+                # A GET: half of it is its head's first half.
+                onward.write(head[: len(head) // 2])
+            else:
+                onward.write(head)
+                onward.write(await reader.readexactly(_length(head) // 2))
+            await onward.drain()
+            answers.cancel()
+            return
+        case ProxyMode.SLOW:
+            while chunk := await reader.read(SLOW // 20):
+                onward.write(chunk)
+                await onward.drain()
+                await asyncio.sleep(len(chunk) / SLOW)
+        case _:
+            await _pass(reader, onward)
+    answers.cancel()
+
+
+async def _pass_whole_request(reader: asyncio.StreamReader, onward: asyncio.StreamWriter) -> None:
+    """Let the service have one request to its end: it acts on it, and nobody hears of it."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    # Without the 100-continue that we can't pass back, the client's body comes after a second.
+    onward.write(head)
+    left = _length(head)
+    while left:
+        chunk = await reader.read(min(left, _CHUNK))
+        if not chunk:
+            break
+        onward.write(chunk)
+        left -= len(chunk)
+    await onward.drain()
+
+
+@contextlib.asynccontextmanager
+async def open_proxy(target_port: int) -> AsyncIterator[Proxy]:
+    """A proxy that passes everything on to that port of loopback, closed at the end."""
+    proxy = Proxy(target_port)
+    await proxy.open()
+    try:
+        yield proxy
+    finally:
+        await proxy.close()
