@@ -5,8 +5,6 @@ Every command module has `register(app: typer.Typer) -> None`. Importing them mu
 """
 
 import contextlib
-import importlib
-import importlib.util
 import sys
 import traceback
 from collections.abc import Sequence
@@ -16,6 +14,7 @@ from typing import Annotated, Final
 import typer
 import typer.main
 
+from gateway.commands import campaign, check, hostkey, key, offline, services, upload
 from gateway.errors import CallMisused, exit_status_of
 from gateway.exit_status import ExitStatus
 from gateway.invocation import Invocation, invocation_of
@@ -49,9 +48,8 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["--help", "-h"]},
     )
     app.callback()(_read_options)
-    for name in ("services", "check", "campaign", "key", "hostkey", "upload", "offline"):
-        if importlib.util.find_spec(f"gateway.commands.{name}"):
-            importlib.import_module(f"gateway.commands.{name}").register(app)
+    for module in (services, campaign, key, hostkey, upload, offline, check):
+        module.register(app)
     return app
 
 
@@ -70,7 +68,6 @@ def _read_options(
         typer.Option(
             "--config",
             metavar="FILE",
-            envvar=None,
             help="Settings file (TOML). Else the one that SFTP_GATEWAY_CONFIG names; variables SFTP_GATEWAY_… win over it.",
         ),
     ] = None,

@@ -1,7 +1,7 @@
 """The changes of host keys: made once, rotated, retired. Fingerprints go into the database, keys into this node's folder.
 
-The caller owns the transaction; a table lock keeps two nodes from making keys at the same time. Called again after a
-failure midway, each of these goes on where it stopped.
+Each is one transaction, with a table lock that keeps two nodes from making keys at the same time. Called again after a
+failure midway, it goes on where it stopped.
 """
 
 from pathlib import Path
@@ -28,24 +28,25 @@ async def generate_host_keys(
     Refused while the database has another node's keys in force: those are to be copied, unless all nodes have lost them
     (`replace`, which retires them). Raises HostKeyRefused, HostKeyError.
     """
-    in_force = await _lock_in_force(connection)
-    here = load_present_host_keys(folder)
-    foreign = in_force - {key.fingerprint for key in here}
-    made_elsewhere = len({key.type for key in here if key.is_current}) < len(HostKeyType) and in_force
-    if made_elsewhere or (in_force and not any(key.fingerprint in in_force for key in here)):
-        if not replace:
-            raise HostKeyRefused(
-                f"another node has made the host keys already: copy its folder to {folder}; only if they are lost on all "
-                "nodes, add --replace, and tell the agencies the new fingerprints"
-            )
-        await _retire(connection, foreign, actor)
-    present = {key.type for key in here if key.is_current}
-    for kind in HostKeyType:
-        if kind not in present:
-            generate_host_key(folder, kind, is_current=True)
-    keys = load_host_keys(folder)
-    await _record(connection, [key for key in keys if key.is_current], actor)
-    return keys
+    async with connection.transaction():
+        in_force = await _lock_in_force(connection)
+        here = load_present_host_keys(folder)
+        foreign = in_force - {key.fingerprint for key in here}
+        made_elsewhere = len({key.type for key in here if key.is_current}) < len(HostKeyType) and in_force
+        if made_elsewhere or (in_force and not any(key.fingerprint in in_force for key in here)):
+            if not replace:
+                raise HostKeyRefused(
+                    f"another node has made the host keys already: copy its folder to {folder}; only if they are lost on all "
+                    "nodes, add --replace, and tell the agencies the new fingerprints"
+                )
+            await _retire(connection, foreign, actor)
+        present = {key.type for key in here if key.is_current}
+        for kind in HostKeyType:
+            if kind not in present:
+                generate_host_key(folder, kind, is_current=True)
+        keys = load_host_keys(folder)
+        await _record(connection, [key for key in keys if key.is_current], actor)
+        return keys
 
 
 async def rotate_host_keys(connection: Connection, folder: Path, *, actor: Actor) -> list[HostKey]:
@@ -53,24 +54,25 @@ async def rotate_host_keys(connection: Connection, folder: Path, *, actor: Actor
 
     Raises HostKeyRefused: no keys yet, keys that aren't the other nodes', or a rotation that is still going on.
     """
-    in_force = await _lock_in_force(connection)
-    keys = load_host_keys(folder)
-    _check_current(keys, in_force, folder)
-    started = {key.type: key for key in keys if not key.is_current}
-    if in_force - {key.fingerprint for key in keys}:
-        raise HostKeyRefused(
-            f"another node has begun a rotation: copy its folder to {folder}, or run `sftp-gateway hostkey retire` there"
-        )
-    if len(started) == len(HostKeyType) and all(key.fingerprint in in_force for key in started.values()):
-        raise HostKeyRefused(
-            "a rotation is going on already: end it with `sftp-gateway hostkey retire` before the next"
-        )
-    for kind in HostKeyType:
-        if kind not in started:
-            generate_host_key(folder, kind, is_current=False)
-    keys = load_host_keys(folder)
-    await _record(connection, [key for key in keys if not key.is_current], actor)
-    return keys
+    async with connection.transaction():
+        in_force = await _lock_in_force(connection)
+        keys = load_host_keys(folder)
+        _check_current(keys, in_force, folder)
+        started = {key.type: key for key in keys if not key.is_current}
+        if in_force - {key.fingerprint for key in keys}:
+            raise HostKeyRefused(
+                f"another node has begun a rotation: copy its folder to {folder}, or run `sftp-gateway hostkey retire` there"
+            )
+        if len(started) == len(HostKeyType) and all(key.fingerprint in in_force for key in started.values()):
+            raise HostKeyRefused(
+                "a rotation is going on already: end it with `sftp-gateway hostkey retire` before the next"
+            )
+        for kind in HostKeyType:
+            if kind not in started:
+                generate_host_key(folder, kind, is_current=False)
+        keys = load_host_keys(folder)
+        await _record(connection, [key for key in keys if not key.is_current], actor)
+        return keys
 
 
 async def retire_host_keys(connection: Connection, folder: Path, *, actor: Actor) -> list[HostKey]:
@@ -78,19 +80,20 @@ async def retire_host_keys(connection: Connection, folder: Path, *, actor: Actor
 
     Raises HostKeyRefused: no rotation is going on in `folder`.
     """
-    in_force = await _lock_in_force(connection)
-    keys = load_host_keys(folder)
-    new = {key.type: key for key in keys if not key.is_current}
-    if not new:
-        raise HostKeyRefused("no rotation is going on here: begin one with `sftp-gateway hostkey rotate`")
-    unknown = [key.fingerprint for key in new.values() if key.fingerprint not in in_force]
-    if unknown:
-        raise HostKeyRefused(
-            f"the new host key {unknown[0]} is not recorded: run `sftp-gateway hostkey rotate` once more, then retire"
-        )
-    old = {key.fingerprint for key in keys if key.is_current and key.type in new}
-    await _retire(connection, old & in_force, actor)
-    return [key for key in keys if key.fingerprint not in old]
+    async with connection.transaction():
+        in_force = await _lock_in_force(connection)
+        keys = load_host_keys(folder)
+        new = {key.type: key for key in keys if not key.is_current}
+        if not new:
+            raise HostKeyRefused("no rotation is going on here: begin one with `sftp-gateway hostkey rotate`")
+        unknown = [key.fingerprint for key in new.values() if key.fingerprint not in in_force]
+        if unknown:
+            raise HostKeyRefused(
+                f"the new host key {unknown[0]} is not recorded: run `sftp-gateway hostkey rotate` once more, then retire"
+            )
+        old = {key.fingerprint for key in keys if key.is_current and key.type in new}
+        await _retire(connection, old & in_force, actor)
+        return [key for key in keys if key.fingerprint not in old]
 
 
 def promote_new_keys(folder: Path) -> list[HostKey]:

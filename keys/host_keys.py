@@ -127,7 +127,7 @@ def _read_key(path: Path, kind: HostKeyType) -> asyncssh.SSHKey:
             if mode & forbidden:
                 raise HostKeyError(
                     f"the host keys are open to other users: {entry} has mode {mode:04o}; "
-                    f"run `chmod {'700' if entry is path.parent else '600'} {entry}`"
+                    f"run `chmod {'700' if entry == path.parent else '600'} {entry}`"
                 )
         key = asyncssh.import_private_key(path.read_bytes())
     except OSError as error:

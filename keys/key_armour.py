@@ -89,7 +89,7 @@ def _is_private_der(content: bytes) -> bool:
 def _is_bare_private(text: str) -> bool:
     """A private key's base64 without BEGIN and END lines."""
     body = "".join(text.split())
-    if not body.startswith("MI"):
+    if not body.startswith("M"):  # DER begins with 0x30, a SEQUENCE
         return False
     try:
         return _is_private_der(base64.b64decode(body, validate=True))
