@@ -1,0 +1,199 @@
+"""A drop box on a bare asyncssh server, with an intake that only writes down what it is asked: for the box's mechanics."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncssh
+import pytest
+from asyncssh.sftp import SFTPClientHandler
+
+from config.sections import SFTPSettings
+from processing.intake import FinishedSpool, Intake, IntakeUnavailable, ListedUpload, Sender
+from processing.rules.codes import FindingCode
+from sftpd.dropbox import DropBox
+from sftpd.handler import UploadChannel
+from sftpd.session import Session
+from sftpd.spool import Spool
+
+CAMPAIGN = "campaign_test"
+
+
+class NotedIntake(Intake):
+    """What was stored, with its bytes, and what was refused. `away`: nothing is taken, as when PostgreSQL is gone."""
+
+    def __init__(self) -> None:
+        self.stored: list[tuple[str, bytes]] = []
+        self.refused: list[tuple[str, FindingCode, int, bytes | None]] = []
+        self.listed: dict[str, ListedUpload] = {}
+        self.away = False
+        # Set to let a store wait until it is set again.
+        self.may_store = asyncio.Event()
+        self.may_store.set()
+        self.storing = asyncio.Event()
+
+    async def store(self, spool: FinishedSpool) -> None:
+        self.storing.set()
+        await self.may_store.wait()
+        if self.away:
+            raise IntakeUnavailable("the upload could not be stored; please send it again")
+        content = spool.path.read_bytes()
+        assert len(content) == spool.byte_count
+        self.stored.append((spool.file_name, content))
+        self.listed[spool.file_name] = ListedUpload(
+            spool.file_name, spool.byte_count, spool.modified_at, datetime.now(UTC)
+        )
+
+    async def refuse(
+        self,
+        sender: Sender,
+        file_name: str,
+        code: FindingCode,
+        *,
+        byte_count: int,
+        path: Path | None = None,
+    ) -> str:
+        if self.away:
+            raise IntakeUnavailable("the refusal could not be recorded")
+        self.refused.append((file_name, code, byte_count, path.read_bytes() if path else None))  # noqa: ASYNC240 - tiny
+        return "upload_refused"
+
+    async def list_uploads(self, campaign_id: str) -> list[ListedUpload]:
+        if self.away:
+            raise IntakeUnavailable("the list of uploads is not available")
+        return list(self.listed.values())
+
+    async def unlist_upload(self, campaign_id: str, file_name: str) -> None:
+        self.listed.pop(file_name, None)
+
+    async def set_modified_at(self, campaign_id: str, file_name: str, modified_at: datetime) -> None:
+        if upload := self.listed.get(file_name):
+            self.listed[file_name] = ListedUpload(
+                file_name, upload.byte_count, modified_at, upload.received_at
+            )
+
+    @property
+    def names(self) -> list[str]:
+        """The names of what was stored, in order."""
+        return [name for name, _ in self.stored]
+
+    @property
+    def codes(self) -> list[FindingCode]:
+        """The reasons of what was refused, in order."""
+        return [code for _, code, _, _ in self.refused]
+
+
+@dataclass
+class Box:
+    """A running server, and what to ask of it."""
+
+    port: int
+    settings: SFTPSettings
+    spool: Spool
+    intake: NotedIntake
+    sessions: list[Session] = field(default_factory=list)
+    connections: list[asyncssh.SSHClientConnection] = field(default_factory=list)
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file in the spool."""
+        return sorted(path for path in self.settings.spool_dir.rglob("*") if path.is_file())
+
+    async def connect(self) -> asyncssh.SSHClientConnection:
+        """A login of the one campaign."""
+        connection = await asyncssh.connect(
+            "127.0.0.1",
+            self.port,
+            username=CAMPAIGN,
+            known_hosts=None,
+            config=None,
+            client_keys=[],
+            agent_path=None,
+        )
+        self.connections.append(connection)
+        return connection
+
+    async def client(self) -> SFTPClientHandler:
+        """A client that sends exactly the packets it is told to."""
+        connection = await self.connect()
+        sftp = await connection.start_sftp_client()
+        return sftp._handler
+
+    async def wait_cut(self) -> None:
+        """Until no upload is in progress in any session."""
+        async with asyncio.timeout(10):
+            for session in self.sessions:
+                await session.wait_idle()
+
+    def raw_command(self, program: str, *options: str) -> list[str]:
+        """A command line of OpenSSH's sftp or scp, up to its operands."""
+        return [
+            *(program, "-q", "-P", str(self.port), "-F", "none", "-o", "StrictHostKeyChecking=no"),
+            *("-o", "UserKnownHostsFile=/dev/null", "-o", "PreferredAuthentications=none", *options),
+        ]
+
+
+class _OpenDoor(asyncssh.SSHServer):
+    def __init__(self, box: Box) -> None:
+        self._box = box
+        self._session = Session(
+            CAMPAIGN, f"connection_{len(box.sessions) + 1}", "127.0.0.1", "SHA256:fingerprint"
+        )
+        box.sessions.append(self._session)
+
+    async def begin_auth(self, username: str) -> bool:
+        return False
+
+    def session_requested(self) -> asyncssh.SSHServerSession[bytes]:
+        box = self._box
+        return UploadChannel(
+            None, lambda channel: DropBox(channel, self._session, box.spool, box.intake, box.settings)
+        )
+
+
+@contextlib.asynccontextmanager
+async def running_box(spool_dir: Path, **changes: object) -> AsyncIterator[Box]:
+    """A box that lets everybody in as the one campaign."""
+    settings = SFTPSettings(spool_dir=spool_dir, host_key_dir=spool_dir, **changes)
+    spool = Spool(settings)
+    spool.prepare()
+    box = Box(0, settings, spool, NotedIntake())
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    server = await asyncssh.listen(
+        "127.0.0.1", 0, server_factory=lambda: _OpenDoor(box), server_host_keys=[key], line_editor=False
+    )
+    box.port = server.get_port()
+    try:
+        yield box
+    finally:
+        for connection in box.connections:
+            connection.abort()
+        await box.wait_cut()
+        server.close()
+        await server.wait_closed()
+
+
+async def write_blocks(
+    client: SFTPClientHandler, handle: bytes, content: bytes, block: int, start: int = 0
+) -> None:
+    """Send `content` from `start` on in WRITEs of `block` bytes, each with its answer."""
+    for offset in range(start, len(content), block):
+        await client.write(handle, offset, content[offset : min(offset + block, len(content))])
+
+
+def csv_of(size: int) -> bytes:
+    """An upload of exactly that many bytes."""
+    line = b"6591234567,english,Emily\n"
+    return (line * (size // len(line) + 1))[:size]
+
+
+@contextlib.asynccontextmanager
+async def refused(code: int, text: str) -> AsyncIterator[None]:
+    """What is inside must be refused with that status and a text that holds `text`."""
+    with pytest.raises(asyncssh.SFTPError) as caught:
+        yield
+    assert caught.value.code == code, caught.value.reason
+    assert text in caught.value.reason
