@@ -8,7 +8,7 @@ name) may be repeated without a trace.
 import asyncio
 import secrets
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -239,8 +239,8 @@ class VerdictJob:
                     error_reason=verdict.error_reason,
                 )
                 await record_notice(connection, upload.id, number, outcome)
-                counts = {"rows": verdict.num_rows, "errors": verdict.num_errors}
-                await self._record_decision(connection, upload, {"outcome": "rejected"} | counts)
+                details = {"outcome": "rejected", "rows": verdict.num_rows, "errors": verdict.num_errors}
+                await self._record_decision(connection, upload, details)
         reach("verdict.committed")
         metrics.UPLOADS_DECIDED.labels("rejected").inc()
         log.info("upload_decided", outcome="rejected", rows=verdict.num_rows, errors=verdict.num_errors)
@@ -273,7 +273,7 @@ class VerdictJob:
         log.error("upload_failed", support_id=support_id, reason=reason)
 
     async def _record_decision(
-        self, connection: Connection, upload: Upload, details: dict[str, object]
+        self, connection: Connection, upload: Upload, details: Mapping[str, object]
     ) -> None:
         await record_event(
             connection,
