@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench chaos fuzz format recipients docs lock clean
+.PHONY: help setup demo devstack test check bench chaos fuzz format recipients docs lock clean
 
 help: ## This text
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -20,6 +20,9 @@ setup: $(VENV)/.installed ## Virtual environment, locked dependencies, .venv/bin
 
 demo: setup ## The main job, end to end, on embedded servers; serves until Ctrl-C
 	@$(BIN)/sftp-gateway demo
+
+devstack: setup ## Embedded PostgreSQL, S3 and mailbox until Ctrl-C
+	@$(BIN)/sftp-gateway devstack
 
 test: setup ## All tests, with short forms of chaos and fuzz
 	$(BIN)/python -m pytest
