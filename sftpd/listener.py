@@ -69,7 +69,7 @@ class Listener:
             reason: refusal_bytes(door.settings.version_name, text) for reason, text in _TEXTS.items()
         }
         self._sockets: list[socket.socket] = []
-        self._lingering = 0
+        self._lingering: dict[socket.socket, asyncio.TimerHandle] = {}
 
     def open(self, sockets: Sequence[socket.socket]) -> None:
         """Accept from these sockets, which listen already. They stay the caller's to close."""
@@ -87,6 +87,10 @@ class Listener:
         self._sockets.clear()
         for task in self._reading_headers:
             task.cancel()
+        for refused, timer in self._lingering.items():
+            timer.cancel()
+            refused.close()
+        self._lingering.clear()
 
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(_BURST):
@@ -204,12 +208,12 @@ class Listener:
         except OSError:
             accepted.close()
             return
-        if self._lingering >= _LINGERING_MOST:
+        if len(self._lingering) >= _LINGERING_MOST:
             accepted.close()
             return
-        self._lingering += 1
-        asyncio.get_running_loop().call_later(_LINGERING_SECONDS, self._close_lingering, accepted)
+        loop = asyncio.get_running_loop()
+        self._lingering[accepted] = loop.call_later(_LINGERING_SECONDS, self._close_lingering, accepted)
 
     def _close_lingering(self, accepted: socket.socket) -> None:
-        self._lingering -= 1
+        del self._lingering[accepted]
         accepted.close()

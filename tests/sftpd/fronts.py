@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import shutil
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,6 +108,13 @@ class Front:
             *("-o", "IdentitiesOnly=yes", *options, f"{user}@127.0.0.1", *words),
         ]
         return await run(command)
+
+
+async def eventually(holds: Callable[[], bool], timeout: float = 3) -> None:
+    """Wait until something that the server does on its own has happened."""
+    async with asyncio.timeout(timeout):
+        while not holds():  # noqa: ASYNC110 - it happens inside the server, which has no event for it
+            await asyncio.sleep(0.01)
 
 
 @dataclass(frozen=True)

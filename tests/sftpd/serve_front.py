@@ -1,0 +1,31 @@
+"""A front process of its own, as the process tree starts it: `python -m tests.sftpd.serve_front FD`, settings from the environment."""
+
+import asyncio
+import signal
+import socket
+import sys
+
+import uvloop
+
+from config.database import open_pool
+from config.logs import configure_logs
+from config.settings import load_settings
+from processing.intake import Intake
+from processing.store import open_store
+from sftpd.front import serve_front
+
+
+async def main() -> None:
+    """Serve the listening socket inherited as this descriptor until SIGTERM."""
+    settings = load_settings(None)
+    configure_logs(settings.log)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    listening = socket.socket(fileno=int(sys.argv[1]))
+    async with open_pool(settings.database, name="test front") as pool, open_store(settings.s3) as store:
+        intake = Intake(pool, store, settings.sftp)
+        await serve_front(settings, [listening], pool, intake, stop, lambda: print("ready", flush=True))
+
+
+if __name__ == "__main__":
+    uvloop.run(main())
