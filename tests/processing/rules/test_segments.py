@@ -75,11 +75,40 @@ def test_each_vector_of_twilios_calculator_is_counted_alike(vector):
 
 @pytest.mark.parametrize(
     ("text", "segments"),
-    [("", 1), ("é" + "\u0301" * 68 + "aa", 2), ("中" * 69 + "\ud83d", 1), ("中" * 70 + "\ud83d", 2)],
-    ids=["empty", "grapheme_of_69", "lone_surrogate_70", "lone_surrogate_71"],
+    [
+        ("", 1),
+        ("é" + "\u0301" * 68 + "aa", 2),
+        ("é" + "\u0301" * 68 + "aaa", 3),
+        ("中" * 69 + "\ud83d", 1),
+        ("中" * 70 + "\ud83d", 2),
+    ],
+    ids=["empty", "grapheme_of_69", "grapheme_of_69_and_more", "lone_surrogate_70", "lone_surrogate_71"],
 )
 def test_odd_texts_are_counted_too(text, segments):
     assert segment(text).segments == segments
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("क्ष", 1),
+        ("क\u093c्ष", 1),
+        ("क\u093cष", 2),
+        ("क\u094d\u200cष", 2),
+        ("a\u094dष", 2),
+        ("ஸ்ரீ", 2),
+        ("🇸🇬🇲", 2),
+        ("👩\u0301\u200d👩", 1),
+        ("a\u200d👩", 2),
+        ("각\u11a8ᄀ", 2),
+        ("\r\n", 2),
+        ("\n\u0301", 2),
+        ("\u0600a", 1),
+    ],
+    ids=ascii,
+)
+def test_a_text_has_so_many_graphemes(text, count):
+    assert len(list(clusters(text))) == count
 
 
 @given(TEXTS)
@@ -107,6 +136,42 @@ def test_graphemes_and_packing_are_exact(text):
 def test_the_committed_properties_are_those_of_the_installed_unicode(table, property_of_regex):
     everything = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))
     assert characters_of(table) == set(regex.findall(rf"\p{{{property_of_regex}}}", everything))
+
+
+@pytest.mark.parametrize(
+    "joint",
+    [
+        "€",
+        "கி",
+        "க\u0bcd",
+        "ক্ষ",
+        "é\u0301",
+        "a\u0301\u0301",
+        "😀",
+        "👍🏽",
+        "🇸🇬",
+        "👨\u200d👩\u200d👧",
+        "1️⃣",
+        "각",
+        "x",
+    ],
+    ids=ascii,
+)
+@pytest.mark.parametrize(("filler", "part"), [("中", 67), ("a", 153)], ids=["ucs2", "gsm7"])
+def test_whatever_stands_at_the_cut_is_kept_whole(joint, filler, part):
+    """Before, across and after each of the first two cuts, in a value and where template and value meet."""
+    befores = [filler * (part - 6 + more) for more in range(9)]
+    afters = [filler * (part - 4 + more) + joint + filler * 5 for more in range(8)]
+    texts = [before + joint + after for before in befores for after in afters]
+    wanted = [segments_by_steps(text) for text in texts]
+    assert segment_column(pl.Series(texts)).segments.tolist() == wanted
+    for cut in range(len(joint) + 1):
+        values = measure(pl.Series(befores).map_elements(lambda text, cut=cut: text + joint[:cut], pl.String))
+        for after in afters:
+            counted = segment_columns(("", joint[cut:] + after), (values,), len(befores))
+            assert counted.segments.tolist() == [
+                segments_by_steps(before + joint + after) for before in befores
+            ]
 
 
 @given(st.lists(TEXTS, max_size=6))

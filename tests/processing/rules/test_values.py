@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from processing.rules.code_points import WHITE_SPACE
 from processing.rules.codes import FindingCode
 from processing.rules.gsm7 import gsm7_units, is_gsm7
-from processing.rules.unsupported import UnsupportedRule, first_unsupported
+from processing.rules.unsupported import UnsupportedRule, first_unsupported, replacements
 from processing.rules.values import FLAG_CODES, check_value, check_values, find_suspects
 
 MISSING = FindingCode.VALUE_MISSING
@@ -88,6 +88,18 @@ def test_a_column_says_what_each_value_alone_says(rows, rule):
         for row, codes in enumerate(alone)
         if UNSUPPORTED in codes
     }
+
+
+def test_every_character_is_judged_alike_alone_and_in_a_column():
+    rule = UnsupportedRule()
+    characters = [*map(chr, range(0x3100)), *replacements(rule), "\ufffd", "\ue000", "\U0010ffff"]
+    values = [shape.format(char) for char in characters for shape in ("{}", "a{}", "a{}b")]
+    for english in (True, False):
+        column = check_values(pl.Series(values), np.full(len(values), english), rule)
+        assert column.flags is not None
+        for value, flag in zip(values, column.flags.tolist(), strict=True):
+            codes = [code for bit, code in FLAG_CODES if flag & bit]
+            assert codes == check_value(value, english=english, rule=rule), ascii(value)
 
 
 @given(st.lists(VALUES | st.text(st.sampled_from("aB9 #@_"), max_size=8), max_size=12))
