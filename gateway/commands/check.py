@@ -20,7 +20,8 @@ def register(parent: typer.Typer) -> None:
     """Add this command to `parent`."""
     parent.command(
         name="check",
-        epilog="Exit status: 0 all is well, 2 something is set up wrongly, 3 a service could not be reached.",
+        epilog="Example: sftp-gateway check --config gateway.toml. "
+        "Exit status: 0 all is well, 2 something is set up wrongly, 3 a service could not be reached.",
     )(check)
 
 

@@ -46,7 +46,7 @@ def test_a_bad_file_is_told_as_the_mail_would(call: "Call", folder: Path) -> Non
         (4, "language", "language_unavailable"),
     ]
     report = (folder / "out.csv").read_bytes()
-    assert report.startswith(b"\xef\xbb\xbfrecipient,language,name,Error Reason")
+    assert report.startswith(b'\xef\xbb\xbfrecipient,language,name,"Error Reason"\n')
     assert report.count(b"\n") == 4
     assert (folder / "out.csv").stat().st_mode & 0o777 == 0o600
 
