@@ -73,6 +73,8 @@ class GuardedConnection(asyncssh.SSHServerConnection):
         self._bytes_left = _BYTES_BEFORE_LOGIN
         self._early_bytes = early_bytes
         self.logged_in = False
+        # It is no bare probe: it asked for a login, whatever became of that.
+        self.asked_for_login = False
         self.key_exchanges = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -100,6 +102,7 @@ class GuardedConnection(asyncssh.SSHServerConnection):
                 raise Goodbye(asyncssh.DISC_PROTOCOL_ERROR, "one key exchange is enough before a login")
             return self._exchange_keys_in_turn(pkttype, pktid, packet)
         if pkttype == _MSG_USERAUTH_REQUEST:
+            self.asked_for_login = True
             self._requests_left -= 1
             if self._requests_left < 0:
                 raise Goodbye(asyncssh.DISC_PROTOCOL_ERROR, TOO_MANY_REQUESTS)

@@ -27,9 +27,7 @@ logger = get_logger("sftpd")
 _ASK_AGAIN: Final = 3
 
 UNAVAILABLE: Final = "logins are not possible at the moment: please try again in a few minutes"
-TOO_MANY_SESSIONS: Final = (
-    "this campaign has as many sessions as it may: please try again when one has ended"
-)
+TOO_MANY_SESSIONS: Final = "this campaign has as many sessions as it may: please try again when one has ended"
 OTHER_USER_NAME: Final = "a connection can't change its user name"
 
 
@@ -173,8 +171,9 @@ class DoorServer(asyncssh.SSHServer):
                     AuditEvent.SESSION_ENDED, session.campaign_id, session.sender.actor, {"seconds": seconds}
                 )
             )
-        elif self._user_name is not None:
-            self._settle_refused_login(self._user_name, exc)
+        elif self._connection is not None and self._connection.asked_for_login:
+            # asyncssh ends the connection of a name with control characters before it tells us the name.
+            self._settle_refused_login(self._user_name or "", exc)
         else:
             outcome = "dropped" if visit.dropped else "probe"
             metrics.CONNECTIONS.labels(outcome).inc()

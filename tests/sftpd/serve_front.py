@@ -1,4 +1,4 @@
-"""A front process of its own, as the process tree starts it: `python -m tests.sftpd.serve_front FD`, settings from the environment."""
+"""A front process of its own: `python -m tests.sftpd.serve_front DESCRIPTOR`, settings from the environment."""
 
 import asyncio
 import signal

@@ -1,0 +1,127 @@
+"""A stop: uploads in progress finish, everything else ends at once. And what the audit trail keeps of logins."""
+
+import asyncio
+import time
+
+import asyncssh
+import pytest
+
+from config.database import Pool
+from config.settings import Settings
+from keys.audit import Actor, AuditEvent
+from sftpd.trail import LoginEvent, LoginTrail
+from tests.conftest import KeyPair
+from tests.sftpd.fronts import GOOD_CSV, Front, add_campaign, change_sftp, running_front
+
+
+async def test_an_upload_in_progress_finishes_during_a_stop(
+    node: Settings, pool: Pool, campaign: str, ed25519_key: KeyPair
+) -> None:
+    async with running_front(change_sftp(node, drain_timeout=20), pool) as front:
+        connection = await front.connect(campaign, ed25519_key)
+        sftp = await connection.start_sftp_client()
+        upload = await sftp.open("people.csv", "wb")
+        await upload.write(GOOD_CSV[:30])
+        front.stop.set()
+        await asyncio.sleep(1.5)
+        assert not front.ended.done()
+        await upload.write(GOOD_CSV[30:], 30)
+        await upload.close()
+        assert await pool.fetchval("select array_agg(file_name) from uploads") == ["people.csv"]
+        async with asyncio.timeout(3):
+            await front.ended
+
+
+async def test_idle_sessions_and_strangers_end_at_once(
+    front: Front, campaign: str, ed25519_key: KeyPair
+) -> None:
+    idle = await front.connect(campaign, ed25519_key)
+    reader, writer = await front.knock("127.0.0.2")
+    await reader.readline()
+    await asyncio.sleep(1)
+    began = time.monotonic()
+    front.stop.set()
+    async with asyncio.timeout(5):
+        await front.ended
+        await idle.wait_closed()
+        assert await reader.read() == b""
+    assert time.monotonic() - began < 2
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_an_upload_that_does_not_finish_is_cut_at_the_deadline(
+    node: Settings, pool: Pool, campaign: str, ed25519_key: KeyPair
+) -> None:
+    async with running_front(change_sftp(node, drain_timeout=0.5), pool) as front:
+        connection = await front.connect(campaign, ed25519_key)
+        sftp = await connection.start_sftp_client()
+        await sftp.open("people.csv", "wb")
+        front.stop.set()
+        async with asyncio.timeout(5):
+            await front.ended
+            await connection.wait_closed()
+
+
+async def test_a_new_connection_during_a_stop_is_left_to_the_next_process(
+    node: Settings, pool: Pool, campaign: str, ed25519_key: KeyPair
+) -> None:
+    async with running_front(change_sftp(node, drain_timeout=10), pool) as front:
+        connection = await front.connect(campaign, ed25519_key)
+        sftp = await connection.start_sftp_client()
+        upload = await sftp.open("people.csv", "wb")
+        front.stop.set()
+        await asyncio.sleep(0.1)
+        # The kernel takes it, and keeps it in the queue that all processes share.
+        reader, writer = await front.knock("127.0.0.2")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+        await upload.close()
+
+
+async def events(pool: Pool, campaign_id: str) -> list[str]:
+    rows = await pool.fetch("select event from audit_events where campaign_id = $1 order by id", campaign_id)
+    return [row["event"] for row in rows if row["event"].startswith(("login", "session"))]
+
+
+async def test_the_trail_keeps_logins_of_known_campaigns_only(
+    front: Front, campaign: str, ed25519_key: KeyPair, other_key: KeyPair, pool: Pool
+) -> None:
+    unknown = "campaign_00000000-0000-4000-8000-000000000000"
+    for user in (campaign, unknown):
+        with pytest.raises(asyncssh.PermissionDenied):
+            await front.connect(user, other_key)
+    connection = await front.connect(campaign, ed25519_key)
+    connection.close()
+    await connection.wait_closed()
+    async with asyncio.timeout(5):
+        while len(await events(pool, campaign)) < 3:  # noqa: ASYNC110 - written by another task, off the login's path
+            await asyncio.sleep(0.02)
+    assert await events(pool, campaign) == ["login_refused", "login_accepted", "session_ended"]
+    assert await events(pool, unknown) == []
+
+
+async def test_a_flood_of_refused_logins_leaves_a_few_lines_and_a_count(
+    pool: Pool, ed25519_key: KeyPair
+) -> None:
+    campaign_id = await add_campaign(pool, ed25519_key)
+    trail = LoginTrail(pool)
+    actor = Actor(source_address="192.0.2.7")
+    for _ in range(1000):
+        trail.note_refused(campaign_id, actor, "key")
+    trail.note(LoginEvent(AuditEvent.LOGIN_ACCEPTED, campaign_id, actor))
+    await trail.finish(timeout=5)
+    written = await events(pool, campaign_id)
+    assert (written.count("login_refused"), written.count("login_accepted")) == (10, 1)
+
+
+async def test_a_flood_over_many_names_is_bounded_in_all(pool: Pool) -> None:
+    trail = LoginTrail(pool)
+    for number in range(20_000):
+        trail.note_refused(f"campaign_{number}", Actor(), "unknown")
+    assert len(trail._lines) <= 120
+    assert len(trail._refused) <= 5000
+    trail._lines.clear()
