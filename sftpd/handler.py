@@ -160,12 +160,12 @@ class PacketHandler(SFTPServerHandler):
         """The body of a refusing status. Its line goes to stderr too, once a channel, where it says something."""
         if refusal.line not in self._told:
             self._told.add(refusal.line)
-            _log.info(
-                refusal.event,
-                campaign_id=self._box.session.campaign_id,
-                connection_id=self._box.session.connection_id,
-            )
             if refusal.shown:
+                _log.info(
+                    refusal.event,
+                    campaign_id=self._box.session.campaign_id,
+                    connection_id=self._box.session.connection_id,
+                )
                 self._tell(refusal.line)
         return UInt32(refusal.status) + String(refusal.line) + String("en")
 
