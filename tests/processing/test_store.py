@@ -1,0 +1,91 @@
+"""The object store on a real S3, and what goes when it has had its time."""
+
+import asyncio
+import io
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from config.database import Pool
+from config.sections import RetentionSettings
+from config.settings import Settings
+from gateway.embedded.s3 import S3Server
+from processing.errors import ObjectMissing, StoreUnavailable
+from processing.intake import Intake
+from processing.retention import remove_expired
+from processing.store import S3ObjectStore, open_store, original_key, report_key
+from tests.processing.conftest import GOOD, MakeSpool
+
+
+async def read(store: S3ObjectStore, key: str) -> bytes:
+    target = io.BytesIO()
+    await store.fetch(key, target)
+    return target.getvalue()
+
+
+async def test_an_object_comes_back_as_it_was_put(store: S3ObjectStore) -> None:
+    await store.put("originals/c/1.csv", io.BytesIO(GOOD), download_name="a.csv")
+    assert await read(store, "originals/c/1.csv") == GOOD
+
+
+async def test_a_link_gives_the_object_as_an_attachment_and_only_that_one(store: S3ObjectStore) -> None:
+    await store.put("validation-reports/c/1.csv", io.BytesIO(GOOD), download_name='a"b\r\n.csv')
+    link = await store.sign_link("validation-reports/c/1.csv")
+    with await asyncio.to_thread(urllib.request.urlopen, link) as response:
+        assert response.read() == GOOD
+        assert response.headers["Content-Disposition"] == 'attachment; filename="a_b__.csv"'
+        assert response.headers["Cache-Control"] == "no-store"
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        await asyncio.to_thread(urllib.request.urlopen, link.replace("/c/1.csv", "/c/2.csv"))
+    refused.value.close()
+    assert refused.value.code in {403, 404}
+
+
+async def test_with_a_public_base_url_the_link_is_the_guides(settings: Settings) -> None:
+    s3 = settings.s3.model_copy(update={"public_base_url": "https://files.postman.gov.sg/"})
+    async with open_store(s3) as store:
+        link = await store.sign_link(report_key("campaign_1", "r"))
+    assert link == "https://files.postman.gov.sg/validation-reports/campaign_1/r.csv"
+
+
+async def test_an_object_that_is_missing_is_told_apart_from_a_store_that_is_away(
+    settings: Settings, own_s3: S3Server
+) -> None:
+    s3 = settings.s3.model_copy(update={"endpoint_url": own_s3.endpoint_url, "bucket": "own"})
+    async with open_store(s3) as store:
+        with pytest.raises(ObjectMissing):
+            await read(store, "originals/c/none.csv")
+        own_s3.stop()
+        with pytest.raises(StoreUnavailable, match="can't be reached"):
+            await read(store, "originals/c/none.csv")
+
+
+async def test_a_bucket_that_does_not_exist_is_not_named_in_the_error(settings: Settings) -> None:
+    s3 = settings.s3.model_copy(update={"bucket": "no-such-bucket"})
+    async with open_store(s3) as store:
+        with pytest.raises((StoreUnavailable, ObjectMissing)) as refused:
+            await store.put("originals/c/1.csv", io.BytesIO(b"x"), download_name="a.csv")
+    assert "no-such-bucket" not in str(refused.value)
+
+
+async def test_what_has_had_its_time_goes_but_undecided_originals_stay(
+    intake: Intake, make_spool: MakeSpool, pool: Pool, store: S3ObjectStore, settings: Settings
+) -> None:
+    undecided, decided = make_spool(GOOD), make_spool(GOOD + b"\n")
+    await intake.store(undecided)
+    await intake.store(decided)
+    await pool.execute(
+        "update uploads set status = 'failed', support_id = 'S', finished_at = now() where id = $1",
+        decided.upload_id,
+    )
+    keys = [original_key(spool.sender.campaign_id, spool.upload_id) for spool in (undecided, decided)]
+    await store.put("validation-reports/c/1.csv", io.BytesIO(b"r"), download_name="r.csv")
+    await remove_expired(pool, store, RetentionSettings())
+    assert await read(store, keys[1]) == GOOD + b"\n"
+    assert await store.delete_older("originals", datetime.now(UTC) + timedelta(days=1), keep={keys[0]}) == 1
+    assert await read(store, keys[0]) == GOOD
+    with pytest.raises(ObjectMissing):
+        await read(store, keys[1])
+    assert await read(store, "validation-reports/c/1.csv") == b"r"
