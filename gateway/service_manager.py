@@ -7,6 +7,8 @@ import time
 from typing import Final
 
 _MICROSECONDS: Final = 1_000_000
+# Seconds that a message waits for room in the service manager's queue.
+_PATIENCE: Final = 1.0
 
 
 class ServiceManager:
@@ -41,12 +43,14 @@ class ServiceManager:
 
     def tell_alive(self) -> None:
         """The watchdog's sign of life."""
-        self._tell("WATCHDOG=1")
+        self._tell("WATCHDOG=1", patience=0)
 
-    def _tell(self, *lines: str) -> None:
+    def _tell(self, *lines: str, patience: float = _PATIENCE) -> None:
         if not self._address:
             return
         # A service manager that is away must not stop the service.
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            # A service manager that doesn't read must not stop it either: a full queue would block for ever.
+            notify.settimeout(patience)
             notify.connect(self._address)
             notify.send("\n".join(lines).encode())

@@ -1,153 +1,22 @@
 """The process tree as its users see it: real processes, a real client, real signals."""
 
-import http.client
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
 from config.database import connect
+from config.settings import Settings
 from gateway.embedded.mailbox import Mailbox, MailboxMode
 from gateway.embedded.postgres import PostgreSQLServer
+from gateway.embedded.s3 import S3Server
+from tests.gateway.nodes import Node, call, wait_until
 
 GOOD = "recipient,language,name\n6599999999,english,Emily\n6599999998,english,James\n"
 AWAY = "postgresql://u:secretword@127.0.0.1:9/x"
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def call(variables: dict[str, str], *arguments: str, status: int = 0) -> str:
-    """One call of `sftp-gateway`; its standard output, or its errors where it should fail."""
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway", *arguments],
-        env={**os.environ, **variables}, cwd=ROOT, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert done.returncode == status, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout if status == 0 else done.stderr
-
-
-def wait_until(true: Callable[[], bool], what: str, timeout: float = 30) -> None:
-    deadline = time.monotonic() + timeout
-    while not true():
-        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
-        time.sleep(0.05)
-
-
-@dataclass
-class Node:
-    """A running `sftp-gateway run`, its log, its ports."""
-
-    process: subprocess.Popen[bytes]
-    log: Path
-    campaign: str
-    key: Path
-    ports: dict[str, int] = field(default_factory=dict)
-
-    def events(self, name: str) -> list[dict[str, object]]:
-        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
-        return [line for line in lines if line["event"] == name]
-
-    def wait_ready(self) -> None:
-        wait_until(
-            lambda: bool(self.events("node_ready")) or self.process.poll() is not None, "node_ready", 60
-        )
-        assert self.process.poll() is None, self.log.read_text()
-        self.ports = {
-            name: int(str(self.events("node_ready")[-1].get(name, 0))) for name in ("sftp_port", "ops_port")
-        }
-
-    def get(self, path: str) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.ports["ops_port"], timeout=20)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        finally:
-            connection.close()
-
-    def away(self) -> tuple[int, list[str]]:
-        status, body = self.get("/readyz")
-        return status, json.loads(body)["away"]
-
-    def sftp(self, batch: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            ["sftp", "-F", "none", "-b", "-", "-P", str(self.ports["sftp_port"]), "-i", self.key,
-             "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", f"{self.campaign}@127.0.0.1"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-
-    def upload(self, path: Path) -> int:
-        with self.sftp("") as client:
-            client.communicate(f"put {path}\n", timeout=60)
-            return client.returncode
-
-    def children(self, part: str) -> list[psutil.Process]:
-        found = []
-        for child in psutil.Process(self.process.pid).children():
-            try:
-                if f"gateway.{part}" in child.cmdline():
-                    found.append(child)
-            except psutil.Error:
-                continue
-        return found
-
-
-@pytest.fixture
-def provisioned(gateway_variables: dict[str, str], ed25519_key: object, state: Path) -> str:
-    """A campaign with a key, and host keys; the campaignId."""
-    public = state / "agency.pub"
-    public.write_text(ed25519_key.public_line + "\n")
-    call(gateway_variables, "hostkey", "generate")
-    campaign = call(
-        gateway_variables, "campaign", "create", "--name", "Test", "--notify", "desk@agency.example",
-        "--template", "english=Dear {{name}}, hello.",
-    ).strip()  # fmt: skip
-    call(gateway_variables, "key", "add", campaign, str(public))
-    return campaign
-
-
-@pytest.fixture
-def start_node(
-    provisioned: str, gateway_variables: dict[str, str], ed25519_key: object, tmp_path: Path
-) -> Iterator[Callable[..., Node]]:
-    """Starts nodes, ready unless told, with more variables or another command; ends them all."""
-    nodes: list[Node] = []
-
-    def start(*arguments: str, wait: bool = True, pass_fds: tuple[int, ...] = (), **variables: str) -> Node:
-        log = tmp_path / f"node{len(nodes)}.log"
-        environment = {**os.environ, **gateway_variables, **variables}
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "gateway", *(arguments or ("run",))],
-                env=environment, cwd=ROOT, stdin=subprocess.DEVNULL, stderr=output, stdout=output, pass_fds=pass_fds,
-            )  # fmt: skip
-        node = Node(process, log, provisioned, ed25519_key.private_file)
-        nodes.append(node)
-        if wait:
-            node.wait_ready()
-        return node
-
-    yield start
-    for node in nodes:
-        children = psutil.Process(node.process.pid).children() if node.process.poll() is None else []
-        node.process.kill()
-        node.process.wait(10)
-        psutil.wait_procs(children, timeout=40)
-
-
-@pytest.fixture
-def good_file(tmp_path: Path) -> Path:
-    path = tmp_path / "good.csv"
-    path.write_text(GOOD)
-    return path
 
 
 def test_an_upload_through_the_whole_tree_ends_in_one_email_and_sigterm_leaves_nothing(
@@ -213,7 +82,7 @@ def test_ctrl_c_in_the_terminal_drains(start_node: Callable[..., Node]) -> None:
 
 def test_a_stop_during_the_start_is_obeyed(start_node: Callable[..., Node]) -> None:
     node = start_node(wait=False)
-    wait_until(lambda: bool(psutil.Process(node.process.pid).children()), "a child")
+    wait_until(lambda: bool(node.children("worker")), "a child")
     node.process.terminate()
     assert node.process.wait(40) == 0
     assert not node.events("node_ready")
@@ -256,7 +125,9 @@ def test_a_reload_with_a_wrong_setting_changes_nothing(
     assert node.upload(good_file) == 0
 
 
-def test_readiness_names_what_is_away(start_node: Callable[..., Node], mailbox: Mailbox, state: Path) -> None:
+def test_readiness_names_what_is_away(
+    start_node: Callable[..., Node], mailbox: Mailbox, state: Path, s3: S3Server, bucket: str
+) -> None:
     node = start_node()
     mailbox.become(MailboxMode.AWAY)
     wait_until(lambda: node.away() == (200, ["smtp"]), "smtp away: still ready")
@@ -267,7 +138,13 @@ def test_readiness_names_what_is_away(start_node: Callable[..., Node], mailbox: 
     (state / "host-keys").rename(state / "elsewhere")
     wait_until(lambda: node.away() == (503, ["hostkeys"]), "hostkeys away")
     (state / "elsewhere").rename(state / "host-keys")
+    wait_until(lambda: node.away() == (200, []), "hostkeys back")
+    present = s3.folder / "buckets" / bucket
+    present.rename(present.with_name(f"{bucket}-away"))
+    wait_until(lambda: node.away() == (503, ["s3"]), "bucket away")
+    present.with_name(f"{bucket}-away").rename(present)
     wait_until(lambda: node.away() == (200, []), "all back")
+    assert 'sftp_gateway_dependency_up{dependency="s3"} 1.0' in node.get("/metrics")[1]
 
 
 def test_the_parts_run_alone(start_node: Callable[..., Node], mailbox: Mailbox, good_file: Path) -> None:
@@ -308,7 +185,7 @@ def test_a_taken_port_is_named(start_node: Callable[..., Node], gateway_variable
 
 
 async def test_no_node_starts_on_a_schema_that_is_not_its_own(
-    gateway_variables: dict[str, str], settings: object
+    gateway_variables: dict[str, str], settings: Settings
 ) -> None:
     connection = await connect(settings.database)
     await connection.execute("delete from schema_migrations")

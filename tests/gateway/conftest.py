@@ -1,0 +1,97 @@
+"""Provisioned gateways: a campaign with a key, host keys made once per run, nodes that end with their test."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from config.database import connect
+from config.settings import Settings
+from keys.audit import Actor
+from keys.campaigns import create_campaign
+from keys.host_key_changes import generate_host_keys
+from keys.host_keys import HostKeyType, generate_host_key
+from keys.key_armour import parse_public_keys
+from keys.ssh_keys import add_keys
+from keys.templates import Language, Template
+from tests.conftest import KeyPair, run_apart
+from tests.gateway.nodes import ROOT, Node
+
+
+@pytest.fixture(scope="session")
+def host_keys_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Host keys of all types, made once: RSA takes a while."""
+    folder = tmp_path_factory.mktemp("host-keys")
+    folder.chmod(0o700)
+    for kind in HostKeyType:
+        generate_host_key(folder, kind, is_current=True)
+    return folder
+
+
+@pytest.fixture
+def provisioned(settings: Settings, ed25519_key: KeyPair, host_keys_once: Path) -> str:
+    """A campaign with a key, and host keys; the campaignId."""
+    shutil.copytree(host_keys_once, settings.sftp.host_key_dir)
+    return run_apart(provision(settings, ed25519_key.public_line))
+
+
+async def provision(settings: Settings, public_line: str) -> str:
+    """The campaign "Test", which says "Dear {{name}}, hello." in English."""
+    connection = await connect(settings.database)
+    try:
+        async with connection.transaction():
+            await generate_host_keys(connection, settings.sftp.host_key_dir, actor=Actor("test"))
+            campaign_id = await create_campaign(
+                connection,
+                name="Test",
+                template=Template("Agency", {Language.ENGLISH: "Dear {{name}}, hello."}),
+                notify_email="desk@agency.example",
+                actor=Actor("test"),
+            )
+            keys = parse_public_keys(public_line.encode())
+            await add_keys(connection, campaign_id, keys, label="test", actor=Actor("test"))
+    finally:
+        await connection.close()
+    return campaign_id
+
+
+@pytest.fixture
+def start_node(
+    provisioned: str, gateway_variables: dict[str, str], ed25519_key: KeyPair, tmp_path: Path
+) -> Iterator[Callable[..., Node]]:
+    """Starts nodes, ready unless told, with more variables or another command; ends them all."""
+    nodes: list[Node] = []
+
+    def start(*arguments: str, wait: bool = True, pass_fds: tuple[int, ...] = (), **variables: str) -> Node:
+        log = tmp_path / f"node{len(nodes)}.log"
+        environment = {**os.environ, **gateway_variables, **variables}
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "gateway", *(arguments or ("run",))],
+                env=environment, cwd=ROOT, stdin=subprocess.DEVNULL, stderr=output, stdout=output, pass_fds=pass_fds,
+            )  # fmt: skip
+        node = Node(process, log, provisioned, ed25519_key.private_file)
+        nodes.append(node)
+        if wait:
+            node.wait_ready()
+        return node
+
+    yield start
+    for node in nodes:
+        children = psutil.Process(node.process.pid).children() if node.process.poll() is None else []
+        node.process.kill()
+        node.process.wait(10)
+        psutil.wait_procs(children, timeout=40)
+
+
+@pytest.fixture
+def good_file(tmp_path: Path) -> Path:
+    """Two good rows for the campaign "Test"."""
+    path = tmp_path / "good.csv"
+    path.write_text("recipient,language,name\n6599999999,english,Emily\n6599999998,english,James\n")
+    return path

@@ -1,0 +1,159 @@
+"""The units are sound, hardened, and what they rely on works: sockets, READY, RELOADING, WATCHDOG, credentials."""
+
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from gateway.embedded.mailbox import Mailbox
+from gateway.embedded.server_process import free_port
+from tests.gateway.nodes import ROOT, Node, call, wait_until
+
+UNITS = ROOT / "systemd"
+SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
+INSTALLED = "/opt/sftp-gateway/bin/sftp-gateway"
+
+needs_analyze = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze isn't installed"
+)
+needs_activate = pytest.mark.skipif(
+    shutil.which("systemd-socket-activate") is None, reason="systemd-socket-activate isn't installed"
+)
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """The units with the path of a program that is there, as after an installation."""
+    program = tmp_path / "sftp-gateway"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    folder = tmp_path / "units"
+    folder.mkdir()
+    for unit in UNITS.glob("*.*"):
+        if unit.suffix in (".service", ".socket", ".target"):
+            (folder / unit.name).write_text(unit.read_text().replace(INSTALLED, str(program)))
+    return folder
+
+
+@needs_analyze
+def test_the_units_are_verified_clean(installed: Path) -> None:
+    units = [str(path) for path in installed.iterdir() if "@" not in path.name]
+    units.append(str(installed / "sftp-gateway-worker@9465.service"))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, timeout=60,
+        env={"SYSTEMD_UNIT_PATH": f"{installed}:", "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    ours = [line for line in done.stderr.splitlines() if "sftp-gateway" in line]
+    assert ours == []
+    assert done.returncode == 0, done.stderr
+
+
+@needs_analyze
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_is_hardened_to_1_5_at_most(service: str) -> None:
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=15", "--no-pager", UNITS / service],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)
+    assert found is not None, done.stderr
+    assert float(found[1]) <= 1.5
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_says_why_at_each_line_left_off_and_dumps_no_core(service: str) -> None:
+    text = (UNITS / service).read_text()
+    assert "LimitCORE=0" in text
+    assert all(re.search(r", as \w", line) for line in text.splitlines() if line.startswith("# Left off:"))
+    assert INSTALLED in text
+
+
+@contextmanager
+def notified(path: Path) -> Iterator[Callable[[str, float], str]]:
+    """A NOTIFY_SOCKET at `path`; call it to wait for a message with this word, within so many seconds."""
+    seen: list[str] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(path))
+
+        def wait_for(word: str, timeout: float) -> str:
+            deadline = time.monotonic() + timeout
+            while True:
+                receiver.settimeout(max(deadline - time.monotonic(), 0.01))
+                try:
+                    seen.append(receiver.recv(4096).decode())
+                except TimeoutError:
+                    raise AssertionError(f"no {word} within {timeout} s, but {seen}") from None
+                if word in seen[-1]:
+                    return seen[-1]
+
+        yield wait_for
+
+
+def test_systemd_is_told_ready_alive_reloading_and_stopping(
+    start_node: Callable[..., Node], short_folder: Path
+) -> None:
+    path = short_folder / "notify"
+    with notified(path) as wait_for:
+        node = start_node(wait=False, NOTIFY_SOCKET=str(path), WATCHDOG_USEC="600000")
+        assert "STATUS=ready" in wait_for("READY=1", 60)
+        for _ in range(3):
+            wait_for("WATCHDOG=1", 5)
+        node.process.send_signal(1)
+        assert "MONOTONIC_USEC=" in wait_for("RELOADING=1", 10)
+        wait_for("READY=1", 60)
+        node.process.terminate()
+        wait_for("STOPPING=1", 10)
+        wait_for("WATCHDOG=1", 10)
+        assert node.process.wait(60) == 0
+
+
+@needs_activate
+def test_a_passed_socket_is_served_and_survives_a_restart(
+    start_node: Callable[..., Node], gateway_variables: dict[str, str], provisioned: str, good_file: Path,
+    mailbox: Mailbox, ed25519_key: object, tmp_path: Path,
+) -> None:  # fmt: skip
+    port = free_port()
+    log = tmp_path / "activated.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["systemd-socket-activate", "-l", f"127.0.0.1:{port}",
+             *(f"--setenv={name}={value}" for name, value in gateway_variables.items()),
+             sys.executable, "-m", "gateway", "run"],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=ROOT,
+        )  # fmt: skip
+    node = Node(process, log, provisioned, ed25519_key.private_file, {"sftp_port": port})
+    try:
+        wait_until(lambda: b"Listening on" in log.read_bytes(), "listening")
+        # The first connection starts the gateway, and waits in the socket's queue until it is ready.
+        assert node.upload(good_file) == 0
+        mailbox.wait_for(1)
+        assert node.events("node_ready")[0]["sftp_port"] == port
+    finally:
+        family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        process.terminate()
+        process.wait(60)
+        psutil.wait_procs(family, timeout=40)
+    assert process.returncode == 0
+
+
+def test_secrets_come_from_credentials(
+    gateway_variables: dict[str, str], provisioned: str, tmp_path: Path
+) -> None:
+    # What LoadCredential=SFTP_GATEWAY:FOLDER makes of FOLDER/DATABASE__URL.
+    credentials = tmp_path / "credentials"
+    credentials.mkdir(mode=0o700)
+    name = "SFTP_GATEWAY_DATABASE__URL"
+    (credentials / name).write_text(gateway_variables.pop(name))
+    listed = call(
+        {**gateway_variables, "CREDENTIALS_DIRECTORY": str(credentials)}, "campaign", "list", "--json"
+    )
+    assert provisioned in listed
