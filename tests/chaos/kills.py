@@ -17,6 +17,16 @@ from tests.chaos.node import Node
 from tests.chaos.rig import Rig, until
 
 _PROGRESS_TIMEOUT: Final = 120.0
+# The steps in turn: by two and three, each in another process or at another time, so that deaths fall together too.
+_STEPS: Final = (
+    ("spool.closed", "verdict.begun"),
+    ("intake.object_stored", "verdict.fetched", "notification.fetched"),
+    ("intake.before_commit", "verdict.judged"),
+    ("intake.committed", "verdict.copied", "notification.sent"),
+    ("verdict.report_stored",),
+    ("verdict.committed", "notification.recorded"),
+)
+assert {point for together in _STEPS for point in together} == set(POINTS)
 
 
 @dataclass
@@ -103,13 +113,15 @@ async def run_kills(
         return int(decided)
 
     async def kill() -> None:
-        points = itertools.cycle(POINTS)
+        steps = itertools.cycle(_STEPS)
+        first_round = len(_STEPS)
         try:
-            while killer.kills.total() < kills:
+            while (left := kills - killer.kills.total()) > 0:
                 before = await progress()
                 # The first round goes through all the steps.
-                if killer.kills.total() < len(POINTS) or chance.random() < share_of_steps:
-                    await killer.kill_at(next(points))
+                if first_round > 0 or chance.random() < share_of_steps:
+                    first_round -= 1
+                    await asyncio.gather(*(killer.kill_at(point) for point in next(steps)[:left]))
                 else:
                     await killer.kill_something()
 

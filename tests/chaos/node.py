@@ -4,6 +4,7 @@ import asyncio
 import os
 import resource
 import signal
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -111,6 +112,20 @@ class Node:
         status = await asyncio.to_thread(process._process.wait, timeout)
         self._process = None
         return status
+
+    async def command_line(self, *arguments: str) -> str:
+        """`sftp-gateway …` with this node's settings, as ops types it; what it prints. Raises CalledProcessError."""
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-P", "-m", "gateway", *arguments],
+            env=python_environment(self._environment),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        return done.stdout
 
     async def stop(self, timeout: float = 45) -> int:
         """SIGTERM, and wait for the end. Its exit status."""

@@ -19,9 +19,9 @@ class ProxyMode(Enum):
     AWAY = auto()  # refuses connections
     BUSY = auto()  # HTTP 503 SlowDown to each request
     FORBIDDING = auto()  # HTTP 403 AccessDenied to each request
-    SLOW = auto()  # passes requests on at SLOW bytes a second
+    SLOW = auto()  # passes requests and answers on at SLOW bytes a second
     CUTTING_REQUESTS = auto()  # cuts the connection when half of a request has passed
-    CUTTING_ANSWERS = auto()  # cuts it when the request has passed and its answer begins
+    CUTTING_ANSWERS = auto()  # cuts it when the request and half of its answer have passed
     HANGING = auto()  # takes everything, says nothing
 
 
@@ -104,9 +104,8 @@ class Proxy:
             onward_reader, onward = await asyncio.open_connection("127.0.0.1", self._target)
             try:
                 async with asyncio.TaskGroup() as both:
-                    answers = both.create_task(_pass(onward_reader, writer))
-                    requests = both.create_task(_pass_requests(reader, onward, mode, answers))
-                    del requests
+                    answers = both.create_task(_pass_answers(onward_reader, writer, mode))
+                    both.create_task(_pass_requests(reader, onward, mode, answers))
             except* OSError:
                 pass
             finally:
@@ -146,14 +145,33 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.write_eof()
 
 
+async def _pass_answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, mode: ProxyMode) -> None:
+    match mode:
+        case ProxyMode.CUTTING_ANSWERS:
+            while (head := await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100"):
+                writer.write(head)
+            # An answer without a body loses half of its head.
+            half = await reader.readexactly(_length(head) // 2)
+            writer.write(head + half if half else head[: len(head) // 2])
+            await writer.drain()
+            writer.close()
+        case ProxyMode.SLOW:
+            await _pass_slowly(reader, writer)
+        case _:
+            await _pass(reader, writer)
+
+
+async def _pass_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while chunk := await reader.read(SLOW // 20):
+        await asyncio.sleep(len(chunk) / SLOW)
+        writer.write(chunk)
+        await writer.drain()
+
+
 async def _pass_requests(
     reader: asyncio.StreamReader, onward: asyncio.StreamWriter, mode: ProxyMode, answers: "asyncio.Task[None]"
 ) -> None:
     match mode:
-        case ProxyMode.CUTTING_ANSWERS:
-            answers.cancel()
-            await _pass_whole_request(reader, onward)
-            return
         case ProxyMode.CUTTING_REQUESTS:
             head = await reader.readuntil(b"\r\n\r\n")
             if _length(head) == 0:
@@ -166,28 +184,10 @@ async def _pass_requests(
             answers.cancel()
             return
         case ProxyMode.SLOW:
-            while chunk := await reader.read(SLOW // 20):
-                onward.write(chunk)
-                await onward.drain()
-                await asyncio.sleep(len(chunk) / SLOW)
+            await _pass_slowly(reader, onward)
         case _:
             await _pass(reader, onward)
     answers.cancel()
-
-
-async def _pass_whole_request(reader: asyncio.StreamReader, onward: asyncio.StreamWriter) -> None:
-    """Let the service have one request to its end: it acts on it, and nobody hears of it."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    # Without the 100-continue that we can't pass back, the client's body comes after a second.
-    onward.write(head)
-    left = _length(head)
-    while left:
-        chunk = await reader.read(min(left, _CHUNK))
-        if not chunk:
-            break
-        onward.write(chunk)
-        left -= len(chunk)
-    await onward.drain()
 
 
 @contextlib.asynccontextmanager

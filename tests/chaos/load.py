@@ -1,0 +1,137 @@
+"""Two nodes under load: 400 uploads of 8 clients, restarts and reloads in the middle, one node and then the other."""
+
+import asyncio
+import itertools
+import random
+import signal
+import time
+from collections.abc import Sequence
+
+from tests.chaos.clients import Clients
+from tests.chaos.files import UploadFile, any_file, make_file
+from tests.chaos.invariants import Findings, inspect, quiet
+from tests.chaos.node import Node
+from tests.chaos.rig import Rig, until
+
+
+async def crowd(
+    rig: Rig, nodes: Sequence[Node], *, uploads: int, clients: int = 8, seed: int = 5
+) -> tuple[Findings, float]:
+    """So many uploads by so many clients on these nodes, with nothing going wrong: exactly as many outcomes and e-mails."""
+    sending = Clients(rig)
+    chance = random.Random(seed)
+    files = iter([any_file(chance, largest=2000) for _ in range(uploads)])
+    began = time.monotonic()
+
+    async def send(number: int) -> None:
+        for file in files:
+            campaign = rig.campaigns[number % len(rig.campaigns)]
+            assert await sending.night_job(campaign, file, [nodes[number % len(nodes)]], tries=1)
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(clients):
+            tasks.create_task(send(number))
+    await quiet(rig)
+    took = time.monotonic() - began
+    found = await inspect(rig, sending.ledger)
+    good = found.outcomes["accepted"]
+    counts = (found.uploads, found.outcomes.total(), found.message_ids, found.e_mails, found.batches)
+    if counts != (uploads, uploads, uploads, uploads, good):
+        found.wrong.append(f"uploads, outcomes, Message-IDs, e-mails, batches: {counts} of {uploads} sent")
+    return found, took
+
+
+async def stop_finishes_uploads(rig: Rig, clients: Clients, node: Node, other: Node) -> str:
+    """SIGTERM in the middle of an upload: it is finished and acknowledged, the node ends with 0, its outcome comes."""
+    file = make_file(20_000)
+    sending = asyncio.create_task(clients.put(rig.campaigns[0], file, node, "-l", "2400"))
+
+    async def receiving() -> bool:
+        return any(path.stat().st_size > 100_000 for path in node.spool.glob("*/*.bytes"))
+
+    await until(receiving, "an upload in the middle", 60)
+    began = time.monotonic()
+    node.tell(signal.SIGTERM)
+    attempt = await sending
+    assert attempt.acknowledged, attempt.words
+    status = await node.ended(45)
+    took = time.monotonic() - began
+    assert status == 0, f"the node ended with {status}"
+    assert took < 30, f"the stop took {took:.0f} s"
+    refused = await clients.put(rig.campaigns[0], make_file(3), node)
+    assert not refused.acknowledged
+    # Nobody is the leader: the other node decides what this one took in.
+    assert other.is_running
+    await until(lambda: _decided(rig, file), "its outcome", 60)
+    await node.start()
+    return f"finished and acknowledged; the node ended after {took:.1f} s"
+
+
+async def _decided(rig: Rig, file: UploadFile) -> bool:
+    return await rig.fetch_value(
+        "select count(*) = 1 from uploads where file_name = $1 and finished_at is not null", file.name
+    )
+
+
+async def restarts_under_load(
+    rig: Rig, clients: Clients, nodes: Sequence[Node], *, reloads: int, restarts: int
+) -> str:
+    """Reloads are not seen by any client; a restart is seen only by who comes while nothing listens. Nothing is lost."""
+    enough = asyncio.Event()
+    sent: list[int] = []
+
+    async def send(number: int) -> None:
+        campaign = rig.campaigns[number % len(rig.campaigns)]
+        while not enough.is_set():
+            attempt = await clients.put(campaign, make_file(15), nodes[number % len(nodes)])
+            sent.append(attempt.status)
+            if not attempt.acknowledged:
+                # Nothing listens while a node restarts.
+                await asyncio.sleep(0.5)
+
+    async def reload() -> None:
+        try:
+            for node in itertools.islice(itertools.cycle(nodes), reloads):
+                since = node.log.stat().st_size
+                node.tell(signal.SIGHUP)
+                await until(lambda node=node, since=since: _reloaded(node, since), "the reload", 90)
+            assert not any(sent), f"a reload was seen: {sum(map(bool, sent))} of {len(sent)} uploads failed"
+            for node in itertools.islice(itertools.cycle(nodes), restarts):
+                assert await node.stop() == 0
+                await node.start()
+        finally:
+            enough.set()
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(reload())
+        for number in range(4):
+            tasks.create_task(send(number))
+    refused = sum(map(bool, sent))
+    return f"{reloads} reloads, {restarts} restarts, {len(sent)} uploads: {refused} refused while a node was down"
+
+
+async def _reloaded(node: Node, since: int) -> bool:
+    with node.log.open("rb") as log:
+        log.seek(since)
+        text = log.read()
+    assert b'"reload_refused"' not in text
+    return b'"node_reloaded"' in text
+
+
+async def one_node_then_the_other(rig: Rig, clients: Clients, nodes: Sequence[Node]) -> str:
+    """Each node in turn is cut off for good with work in its hands; the other takes it over and goes on."""
+    first, second = nodes
+    for gone, left in ((first, second), (second, first)):
+        files = [make_file(200) for _ in range(6)]
+        for file in files:
+            assert (await clients.put(rig.campaigns[0], file, gone)).acknowledged
+        await gone.kill()
+        files.append(make_file(20))
+        assert (await clients.put(rig.campaigns[1], files[-1], left)).acknowledged
+
+        async def all_decided(files: list[UploadFile] = files) -> bool:
+            return all([await _decided(rig, file) for file in files])
+
+        await until(all_decided, "the outcomes of what the dead node had", 90)
+        await gone.start()
+    return "each took over what the other had"

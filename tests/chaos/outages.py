@@ -1,0 +1,409 @@
+"""Each service away, slow, refusing, cutting or full, in turn: the gateway recovers by itself, and says why it refused."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gateway.embedded.mailbox import MailboxMode
+from tests.chaos.clients import Attempt, Clients
+from tests.chaos.files import UploadFile, make_file
+from tests.chaos.node import Node
+from tests.chaos.proxy import Proxy, ProxyMode, open_proxy
+from tests.chaos.rig import Rig, until
+
+NOT_STORED: Final = "the upload could not be stored and was not accepted"
+SPOOL_FULL: Final = "the service cannot take more uploads at the moment: try again later"
+QUOTA: Final = "unfinished uploads take all the space of this campaign"
+# kbit/s at which a client sends that is to be met in the middle of its upload: 600 KB take 3 s.
+_UNHURRIED: Final = ("-l", "1600")
+_PATIENCE: Final = 90.0
+
+
+@dataclass
+class World:
+    """A front and a worker as separate nodes, so that each can have its own trouble with S3."""
+
+    rig: Rig
+    clients: Clients
+    front: Node
+    worker: Node
+    worker_proxy: Proxy
+
+    @property
+    def campaign(self) -> str:
+        return self.rig.campaigns[0]
+
+    async def put(self, file: UploadFile, *options: str) -> Attempt:
+        """Upload by the real client."""
+        return await self.clients.put(self.campaign, file, self.front, *options)
+
+    async def until_logged(self, node: Node, event: str, since: int) -> None:
+        """Wait until the node has logged that event after its log was `since` bytes long."""
+
+        async def logged() -> bool:
+            with node.log.open("rb") as log:
+                log.seek(since)
+                return f'"{event}"'.encode() in log.read()
+
+        await until(logged, f"{node.name} logs {event}", _PATIENCE)
+
+    async def until_decided(self, *files: UploadFile) -> float:
+        """Wait until these have their outcome; the seconds that took."""
+        names = [file.name for file in files]
+
+        async def decided() -> bool:
+            return await self.rig.fetch_value(
+                "select count(*) = $2 from uploads where file_name = any($1) and finished_at is not null",
+                names,
+                len(names),
+            )
+
+        return await until(decided, "the outcomes of these uploads", _PATIENCE)
+
+    async def attempts_of(self, file: UploadFile) -> int:
+        """How often its verdict was begun."""
+        return (
+            await self.rig.fetch_value("select max(attempts) from uploads where file_name = $1", file.name)
+            or 0
+        )
+
+    async def until_receiving(self, *, more_than: int = 100_000) -> None:
+        """Wait until the front's spool holds so much of an upload."""
+
+        async def receiving() -> bool:
+            return any(_size(path) > more_than for path in self.front.spool.glob("*/*.bytes"))
+
+        await until(receiving, "an upload in the middle", _PATIENCE)
+
+
+def _size(path: Path) -> int:
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0
+
+
+@contextlib.asynccontextmanager
+async def open_world(rig: Rig, **front_changes: str) -> AsyncIterator[World]:
+    """A front and a worker, ready."""
+    async with open_proxy(rig.s3.port) as worker_proxy:
+        front = await rig.add_node("sftpd", start=False, **front_changes)
+        worker = await rig.add_node("worker", start=False, s3__endpoint_url=worker_proxy.endpoint_url)
+        await asyncio.gather(front.start(), worker.start())
+        yield World(rig, Clients(rig), front, worker, worker_proxy)
+
+
+def _length_of(node: Node) -> int:
+    return node.log.stat().st_size
+
+
+def _expect(attempt: Attempt, words: str) -> None:
+    assert not attempt.acknowledged, f"{attempt.file.name} was acknowledged"
+    assert words in attempt.words, f"the client was told {attempt.words!r}, not {words!r}"
+
+
+async def _expect_nothing_taken(world: World, file: UploadFile) -> None:
+    taken = await world.rig.fetch_value("select count(*) from uploads where file_name = $1", file.name)
+    assert taken == 0, f"{file.name} was refused and taken all the same"
+
+
+# PostgreSQL
+
+
+async def database_restarts_under_load(world: World) -> str:
+    """Restarts while night jobs send: no process ends, no upload is lost."""
+    before = world.front.parts("front"), world.worker.parts("worker")
+    enough = asyncio.Event()
+
+    async def send() -> None:
+        while not enough.is_set():
+            await world.clients.night_job(world.campaign, make_file(20), [world.front], tries=5)
+
+    async def restart() -> None:
+        try:
+            for _ in range(3):
+                known = await world.rig.fetch_value("select count(*) from uploads")
+
+                async def more(known: int = known) -> bool:
+                    return await world.rig.fetch_value("select count(*) from uploads") > known
+
+                await until(more, "uploads before the restart", _PATIENCE)
+                await asyncio.to_thread(world.rig.postgres.restart)
+        finally:
+            enough.set()
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(restart())
+        tasks.create_task(send())
+        tasks.create_task(send())
+    last = make_file(5)
+    assert await world.clients.night_job(world.campaign, last, [world.front], tries=5)
+    await world.until_decided(last)
+    assert (world.front.parts("front"), world.worker.parts("worker")) == before, "a process ended"
+    return "3 restarts under load; no process ended"
+
+
+async def database_is_away_for_a_moment(world: World) -> str:
+    """PostgreSQL goes in the middle of an upload and comes back within the 10 s of its CLOSE: the answer is OK."""
+    file = make_file(10_000)
+    sending = asyncio.create_task(world.put(file, *_UNHURRIED))
+    await world.until_receiving()
+    since = _length_of(world.front)
+    await asyncio.to_thread(world.rig.postgres.stop)
+    try:
+        await world.until_logged(world.front, "intake_step_repeated", since)
+    finally:
+        await asyncio.to_thread(world.rig.postgres.start)
+    attempt = await sending
+    assert attempt.acknowledged, attempt.words
+    await world.until_decided(file)
+    return "CLOSE waited for it and answered OK"
+
+
+async def database_is_away(world: World, seconds: float = 20) -> str:
+    """PostgreSQL goes in the middle of an upload, for longer than a CLOSE waits: a clear error, then the retry passes."""
+    file = make_file(10_000)
+    sending = asyncio.create_task(world.put(file, *_UNHURRIED))
+    await world.until_receiving()
+    await asyncio.to_thread(world.rig.postgres.stop)
+    began = time.monotonic()
+    try:
+        attempt = await sending
+        _expect(attempt, NOT_STORED)
+        newcomer = await world.put(make_file(3))
+        assert not newcomer.acknowledged
+        await asyncio.sleep(max(0.0, seconds - (time.monotonic() - began)))
+    finally:
+        await asyncio.to_thread(world.rig.postgres.start)
+    away = time.monotonic() - began
+    await _expect_nothing_taken(world, file)
+    assert await world.clients.night_job(world.campaign, file, [world.front], tries=5)
+    took = await world.until_decided(file)
+    return f"away {away:.0f} s; clear error, the retry was decided within {took:.1f} s"
+
+
+# S3
+
+REFUSING: Final = (
+    ProxyMode.BUSY,
+    ProxyMode.FORBIDDING,
+    ProxyMode.AWAY,
+    ProxyMode.HANGING,
+    ProxyMode.SLOW,
+    ProxyMode.CUTTING_REQUESTS,
+    ProxyMode.CUTTING_ANSWERS,
+)
+
+
+async def bucket_fails_at_intake(world: World, modes: Sequence[ProxyMode] = REFUSING) -> str:
+    """While the bucket can't take it, CLOSE fails with the clear error and nothing is taken; then the same file passes."""
+    for mode in modes:
+        # At the slow service's speed this takes 50 s.
+        file = make_file(10_000)
+        await world.rig.proxy.become(mode)
+        _expect(await world.put(file), NOT_STORED)
+        await _expect_nothing_taken(world, file)
+        await world.rig.proxy.become(ProxyMode.PASSING)
+        attempt = await world.put(file)
+        assert attempt.acknowledged, (mode, attempt.words)
+        await world.until_decided(file)
+    return f"{len(modes)} ways to fail: clear error each time, then accepted"
+
+
+async def bucket_cuts_once_at_intake(world: World) -> str:
+    """A connection cut half-way is tried again within the CLOSE, and the client never knows."""
+    for mode in (ProxyMode.CUTTING_REQUESTS, ProxyMode.CUTTING_ANSWERS, ProxyMode.BUSY):
+        before = world.rig.proxy.troubles
+        await world.rig.proxy.become(mode, connections=1)
+        file = make_file(3000)
+        attempt = await world.put(file)
+        await world.rig.proxy.become(ProxyMode.PASSING)
+        assert attempt.acknowledged, (mode, attempt.words)
+        assert world.rig.proxy.troubles == before + 1
+        await world.until_decided(file)
+    return "3 cuts, each made good within the CLOSE"
+
+
+async def bucket_fails_at_verdict(world: World, modes: Sequence[ProxyMode] = REFUSING) -> str:
+    """While the worker's bucket fails, verdicts and reports wait; then they are there, once."""
+    for mode in modes:
+        await world.worker_proxy.become(mode)
+        # Large enough that the slow service doesn't deliver them at once.
+        good, bad = make_file(2000), make_file(2000, bad_rows=1)
+        for file in (good, bad):
+            assert (await world.put(file)).acknowledged
+        begun = 1 if mode in {ProxyMode.HANGING, ProxyMode.SLOW} else 2
+
+        async def tried(file: UploadFile = bad, begun: int = begun) -> bool:
+            return await world.attempts_of(file) >= begun
+
+        await until(tried, f"{begun} verdicts begun while the bucket is {mode.name}", _PATIENCE)
+        await world.worker_proxy.become(ProxyMode.PASSING)
+        await world.until_decided(good, bad)
+    return f"{len(modes)} ways to fail: decided once when it was back"
+
+
+async def bucket_fails_for_good(rig: Rig, clients: Clients) -> str:
+    """The bucket fails for longer than verdicts are tried: `failed`, with a support ID; `upload retry` gives another outcome."""
+    async with open_proxy(rig.s3.port) as proxy:
+        await proxy.become(ProxyMode.FORBIDDING)
+        front = rig.fronts[0]
+        worker = await rig.add_node("worker", s3__endpoint_url=proxy.endpoint_url, worker__retry_for="2")
+        file = make_file(5)
+        assert (await clients.put(rig.campaigns[0], file, front)).acknowledged
+
+        async def told(outcome: int, status: str) -> bool:
+            return await rig.fetch_value(
+                "select count(*) = 1 from uploads where file_name = $1 and outcome = $2 and status = $3 "
+                "and notified_at is not null",
+                *(file.name, outcome, status),
+            )
+
+        await until(lambda: told(1, "failed"), "the failure and its e-mail", _PATIENCE)
+        row = (await rig.fetch("select id, support_id from uploads where file_name = $1", file.name))[0]
+        await proxy.become(ProxyMode.PASSING)
+        await worker.command_line("upload", "retry", row["id"])
+        await until(lambda: told(2, "accepted"), "the second outcome and its e-mail", _PATIENCE)
+        await worker.stop()
+    mails = [
+        message
+        for message in await asyncio.to_thread(rig.mailbox.messages)
+        if message["X-Upload-Id"] == row["id"]
+    ]
+    first, second = (str(message["Message-ID"]).partition("@")[0] for message in mails)
+    assert (first, second) == (f"<{row['id']}.1", f"<{row['id']}.2")
+    assert f"support ID:{row['support_id'] or ''}" in mails[0].get_content()
+    return "failed with a support ID, then accepted by `upload retry`: two outcomes, two Message-IDs"
+
+
+# SMTP
+
+
+async def mail_server_fails_for_now(world: World, mode: MailboxMode, seconds: float = 0) -> str:
+    """While the mail server takes nothing, outcomes are there in time and e-mails wait; then each arrives."""
+    file = make_file(5)
+    since = _length_of(world.worker)
+    world.rig.mailbox.become(mode)
+    began = time.monotonic()
+    try:
+        assert (await world.put(file)).acknowledged
+        decided_after = await world.until_decided(file)
+        await world.until_logged(world.worker, "notification_delayed", since)
+        await asyncio.sleep(max(0.0, seconds - (time.monotonic() - began)))
+    finally:
+        world.rig.mailbox.become(MailboxMode.ACCEPTING)
+    took = await until(lambda: _told(world, file), "the e-mail", 120)
+    return f"outcome within {decided_after:.1f} s; e-mail {took:.0f} s after its return"
+
+
+async def _told(world: World, file: UploadFile) -> bool:
+    return bool(
+        await world.rig.fetch_value(
+            "select notified_at is not null from uploads where file_name = $1", file.name
+        )
+    )
+
+
+async def mail_server_refuses_for_good(world: World) -> str:
+    """Recorded on the upload, and not tried again; the outcome stands."""
+    file = make_file(5)
+    world.rig.mailbox.become(MailboxMode.REFUSING_FOR_GOOD)
+    try:
+        assert (await world.put(file)).acknowledged
+
+        async def recorded() -> bool:
+            return bool(
+                await world.rig.fetch_value(
+                    "select notification_refused_at is not null and status = 'accepted' from uploads "
+                    "where file_name = $1",
+                    file.name,
+                )
+            )
+
+        await until(recorded, "the refusal on the upload", _PATIENCE)
+    finally:
+        world.rig.mailbox.become(MailboxMode.ACCEPTING)
+    return "recorded on the upload"
+
+
+# The spool
+
+
+async def spool_is_full(world: World) -> str:
+    """A limit of the process: the large upload fails with the clear error, small ones pass; then it passes too."""
+    large = make_file(40_000)
+    world.front.limit_file_size(1_000_000)
+    try:
+        _expect(await world.put(large), SPOOL_FULL)
+        assert (await world.put(make_file(10))).acknowledged
+    finally:
+        world.front.limit_file_size(None)
+    attempt = await world.put(large)
+    assert attempt.acknowledged, attempt.words
+    await world.until_decided(large)
+    return "clear error at 1 MB, small uploads passed, then the large one"
+
+
+async def campaign_is_at_its_quota(rig: Rig, clients: Clients) -> str:
+    """The campaign's share of the spool is used up: the clear error; its small uploads and other campaigns' pass."""
+    node = await rig.add_node("sftpd", sftp__max_spool_bytes_per_campaign="1000000")
+    attempt = await clients.put(rig.campaigns[0], make_file(40_000), node)
+    _expect(attempt, QUOTA)
+    for campaign in rig.campaigns[:2]:
+        assert (await clients.put(campaign, make_file(10), node)).acknowledged
+    return "clear error at 1 MB, small uploads passed"
+
+
+Scenario = Callable[[World], Awaitable[str]]
+
+
+async def run_outages(
+    world: World, scenarios: Sequence[tuple[str, Scenario]]
+) -> dict[str, tuple[float, str]]:
+    """Each in turn: the seconds it took and what it found. Raises at the first that fails, naming it."""
+    results = {}
+    for name, scenario in scenarios:
+        began = time.monotonic()
+        try:
+            words = await scenario(world)
+        except BaseException as error:
+            error.add_note(f"in the outage: {name}")
+            raise
+        results[name] = time.monotonic() - began, words
+    return results
+
+
+def all_outages() -> list[tuple[str, Scenario]]:
+    """The long form."""
+
+    def mail(mode: MailboxMode, seconds: float = 0) -> Scenario:
+        return lambda world: mail_server_fails_for_now(world, mode, seconds)
+
+    return [
+        ("PostgreSQL restarted under load", database_restarts_under_load),
+        ("PostgreSQL away for a moment", database_is_away_for_a_moment),
+        ("PostgreSQL away", database_is_away),
+        ("S3 failing at CLOSE", bucket_fails_at_intake),
+        ("S3 cutting once at CLOSE", bucket_cuts_once_at_intake),
+        ("S3 failing at the verdict", bucket_fails_at_verdict),
+        ("SMTP 4xx", mail(MailboxMode.REFUSING_FOR_NOW)),
+        ("SMTP 5xx", mail_server_refuses_for_good),
+        ("SMTP hanging", mail(MailboxMode.HANGING)),
+        ("SMTP cutting after DATA", mail_server_cuts),
+        ("SMTP away for a minute", mail(MailboxMode.AWAY, 60)),
+        ("spool full", spool_is_full),
+    ]
+
+
+async def mail_server_cuts(world: World) -> str:
+    """The server keeps the e-mail and cuts before it says so: it is sent again, with the same Message-ID."""
+    before = len(world.rig.mailbox.messages())
+    words = await mail_server_fails_for_now(world, MailboxMode.CUTTING)
+    arrived = world.rig.mailbox.messages()[before:]
+    ids = {str(message["Message-ID"]) for message in arrived}
+    assert len(arrived) >= 2, "it was not sent again"
+    assert len(ids) == 1, ids
+    return f"{len(arrived)} deliveries, one Message-ID; {words}"
