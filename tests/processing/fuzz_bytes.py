@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory, TemporaryFile
 import psutil
 
 from config.environment import Environment
+from keys.templates import Language, Template
 from processing.verdict import Rules, decide
 from tests.processing.builders import FOOTERS, GOOD_ROW, GUIDE_TEMPLATE, HEADER, generated_csv
 from tests.processing.reference import reference_verdict
@@ -30,6 +31,11 @@ BOUND_WELL_FORMED = 250 * MEGABYTE
 BOUND_WORST_CASE = 600 * MEGABYTE
 LONGEST = 15.0
 RULES = Rules(template=GUIDE_TEMPLATE, environment=Environment.PRODUCTION, footers=FOOTERS)
+SHORTEST_HEADER = b"recipient,language\n"
+SHORTEST_RULES = Rules(
+    template=Template(header="Open Government Products", bodies={Language.ENGLISH: "The same to all"}),
+    environment=Environment.PRODUCTION,
+)
 SEEDS = (
     f"{HEADER}\n{GOOD_ROW}\n".encode(),
     f'{HEADER}\r\n6591234567,chinese,"陈, ""大文""","a\r\nb"\r\n{GOOD_ROW}\r\n'.encode(),
@@ -84,9 +90,8 @@ def fuzz(runs: int, seed: int) -> None:
 
 
 def filled(unit: bytes, *, before: bytes = f"{HEADER}\n".encode(), after: bytes = b"") -> bytes:
-    """`unit` repeated between `before` and `after`, up to the largest size allowed."""
-    room = SIZE - len(before) - len(after)
-    return before + (unit * (room // len(unit) + 1))[:room] + after
+    """`unit` repeated between `before` and `after`, as often as the largest size allows."""
+    return before + unit * ((SIZE - len(before) - len(after)) // len(unit)) + after
 
 
 def whole_rows(rows: bytes) -> bytes:
@@ -102,7 +107,8 @@ WELL_FORMED: dict[str, Callable[[], bytes]] = {
     "Chinese and Tamil": lambda: whole_rows(generated_csv(20_000, languages=("chinese", "english"))),
     "foreign": lambda: whole_rows(generated_csv(20_000, foreign=0.1)),
     "2 % bad": lambda: whole_rows(generated_csv(20_000, bad=0.02)),
-    "shortest rows": lambda: filled(b"6591234567,english,a,b\n")[: SIZE // 23 * 23],
+    "short rows": lambda: filled(b"6591234567,english,a,b\n"),
+    "shortest rows": lambda: filled(b"6591234567,english\n", before=SHORTEST_HEADER),
 }
 WORST_CASE: dict[str, Callable[[], bytes]] = {
     "every row bad": lambda: whole_rows(generated_csv(20_000, bad=1.0)),
@@ -123,8 +129,8 @@ WORST_CASE: dict[str, Callable[[], bytes]] = {
     "lines of a letter": lambda: filled(b"x\n"),
     "a million columns": lambda: filled(b"name,", before=b"recipient,language,recipient_name,topic,"),
     "a row of a million fields": lambda: filled(b"x,"),
-    "one malformed quote": lambda: whole_rows(
-        f'{HEADER}\n"Amy"x,a,b,c\n'.encode() + generated_csv(200_000).partition(b"\n")[2]
+    "one malformed quote": lambda: filled(
+        f"{GOOD_ROW}\n".encode(), before=f'{HEADER}\n6591234567,english,"Amy"x,tax\n'.encode()
     ),
     "a malformed quote in every row": lambda: filled(b'6591234567,english,"Amy"x,tax\n'),
     "a quote never closed": lambda: filled(
@@ -145,11 +151,15 @@ SHAPES = WELL_FORMED | WORST_CASE
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What judging one shape took: bytes of memory added to an idle process at the peak, and seconds."""
+    """What judging one shape took: bytes of memory added to an idle process at the peak, seconds, seconds of processors.
+
+    On a machine with other work to do the seconds tell more about that; those of processors are then the upper bound.
+    """
 
     name: str
     added: int
     seconds: float
+    processor_seconds: float
     answer: str
 
     @property
@@ -158,7 +168,7 @@ class Measured:
 
     @property
     def is_within(self) -> bool:
-        return self.added <= self.bound and self.seconds <= LONGEST
+        return self.added <= self.bound and min(self.seconds, self.processor_seconds) <= LONGEST
 
 
 def measure(name: str) -> Measured:
@@ -173,18 +183,19 @@ def measure(name: str) -> Measured:
             child.stdout.readline()  # it is idle now: all is imported, and one verdict made
             process = psutil.Process(child.pid)
             idle = peak = process.memory_info().rss
-            started = time.perf_counter()
+            spent, started = sum(process.cpu_times()[:2]), time.perf_counter()
             child.stdin.write("go\n")
             child.stdin.flush()
             while not select.select([child.stdout], [], [], 0.002)[0]:
                 peak = max(peak, process.memory_info().rss)
             seconds = time.perf_counter() - started
+            spent = sum(process.cpu_times()[:2]) - spent
             answer = child.stdout.readline().strip()
             peak = max(peak, process.memory_info().rss)
             child.stdin.close()
         if child.returncode != 0:
             raise AssertionError(f"the verdict on {name!r} ended with exit status {child.returncode}")
-    return Measured(name, peak - idle, seconds, answer)
+    return Measured(name, peak - idle, seconds, spent, answer)
 
 
 def judge(path: Path) -> None:
@@ -220,9 +231,11 @@ def main() -> int:
     for name in options.shapes:
         measured = measure(name)
         beyond += not measured.is_within
+        spent = f"{measured.seconds:6.2f} s, of processors {measured.processor_seconds:6.2f} s"
+        memory = f"{measured.added / MEGABYTE:6.0f} MB of {measured.bound / MEGABYTE:.0f}"
         print(
-            f"{name:32} {measured.added / MEGABYTE:6.0f} MB of {measured.bound / MEGABYTE:.0f} {measured.seconds:6.2f} s"
-            f"  {measured.answer}{'' if measured.is_within else '  BEYOND THE BOUND'}",
+            f"{name:32} {memory} {spent}  {measured.answer}",
+            "" if measured.is_within else "BEYOND",
             flush=True,
         )
     return 1 if beyond else 0
