@@ -104,8 +104,9 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str | None]], *,
         note(empty)
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for place, column in enumerate(columns):
+        # The first column is what people copy: it stays on one line while others can give way.
+        table.add_column(column, overflow="fold", no_wrap=place == 0)
     for row in rows:
         cells = [printable(cell) if cell else "-" for cell in row]
         table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in cells))

@@ -131,8 +131,6 @@ def _judge_line(line: str, number: int) -> PublicKey | KeyRefusal:
         bits = _bits_of(algorithm, fields)
     except (binascii.Error, asyncssh.KeyImportError, ValueError, OverflowError, IndexError):
         return broken
-    if fields[0] != algorithm.encode():
-        return broken
     if algorithm == "ssh-rsa" and not RSA_LEAST_BITS <= bits <= RSA_MOST_BITS:
         few = bits < RSA_LEAST_BITS
         return refuse(

@@ -125,6 +125,10 @@ def _powershell(content: bytes) -> bytes:
     return b"\xff\xfe" + content.decode().encode("utf-16-le")
 
 
+def _markless(content: bytes) -> bytes:
+    return content.decode().encode("utf-16-le")
+
+
 def _bare(content: bytes) -> bytes:
     return b"\n".join(line for line in content.splitlines() if b"-----" not in line)
 
@@ -137,7 +141,7 @@ def _one_line(content: bytes) -> bytes:
     return content.replace(b"\n", b" ")
 
 
-@pytest.mark.parametrize("disguise", [_windows, _powershell, _bare, _quoted, _one_line])
+@pytest.mark.parametrize("disguise", [_windows, _powershell, _markless, _bare, _quoted, _one_line])
 @pytest.mark.parametrize("kind", PRIVATE)
 def test_a_private_key_is_known_in_any_dress(
     private_key: Callable[[str], bytes], kind: str, disguise: Callable[[bytes], bytes]
