@@ -122,6 +122,11 @@ class GuardedConnection(asyncssh.SSHServerConnection):
         self._pacer.charge(COSTLY_KEY_EXCHANGES.get(algorithm, 1) - 1)
         super().send_newkeys(k, h)
 
+    @property
+    def progress(self) -> int:
+        """How far it has come on its way to a login: 0 nothing said, 1 key exchange begun, 2 a login asked for."""
+        return min(self.key_exchanges, 1) + self.asked_for_login
+
     async def reload_config(self) -> None:
         """Read nothing: asyncssh would build all options anew at each user name, from no configuration file."""
 

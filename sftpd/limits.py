@@ -29,6 +29,11 @@ class Counted(Protocol):
         """Where it comes from."""
         ...
 
+    @property
+    def standing(self) -> int:
+        """Of two that might have to make room, the one with the lower standing goes."""
+        ...
+
     def drop(self) -> None:
         """End it: it has to make room."""
         ...
@@ -102,7 +107,8 @@ class Limits:
     def enter(self, visitor: Counted) -> Counted | None:
         """Count a newcomer that `excess_for` let in. Returns whom to drop for it, never the newcomer itself.
 
-        Beyond the unauthenticated limit that is the oldest of the block that has most; among equals, the oldest of all.
+        Beyond the unauthenticated limit that is the oldest of the block that has most; among equals, that of the lowest
+        standing, and then the oldest of all.
         """
         block = visitor.block
         self._total += 1
@@ -115,7 +121,7 @@ class Limits:
         oldest_of_each = (
             (len(waiting), *next(iter(waiting.values()))) for waiting in self._unauthenticated.values()
         )
-        _, _, dropped = max(oldest_of_each, key=lambda entry: (entry[0], -entry[1]))
+        _, _, dropped = max(oldest_of_each, key=lambda entry: (entry[0], -entry[2].standing, -entry[1]))
         self._forget_unauthenticated(dropped)
         return dropped
 

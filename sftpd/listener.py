@@ -150,7 +150,7 @@ class Listener:
 
     def _admit(self, accepted: socket.socket, address: Address, early_bytes: bytes) -> None:
         door = self._door
-        visit = Visit(address)
+        visit = Visit(address, is_known=door.shutouts.is_known(address))
         if door.stopping:
             reason: str | None = "stopping"
         elif door.shutouts.is_shut_out(address, door.now()):

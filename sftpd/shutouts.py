@@ -6,10 +6,12 @@ What counts as a failure is decided by the caller: a connection that asked for a
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from config.sections import SFTPSettings, networks
 from sftpd.addresses import Address, Block, Network, block_of, is_listed
+
+_T = TypeVar("_T")
 
 # How many addresses are remembered, of each kind. A botnet of millions costs some 30 MB, and the longest forgotten go first.
 CAPACITY: Final = 50_000
@@ -44,6 +46,8 @@ class Shutouts:
         # Both in the order of the last change, so that the first ones are the oldest.
         self._failures: OrderedDict[Block, deque[float]] = OrderedDict()
         self._until: OrderedDict[Block, float] = OrderedDict()
+        # Where logins came from lately, the newest last.
+        self._known: OrderedDict[Block, None] = OrderedDict()
 
     @property
     def shut_out(self) -> int:
@@ -79,7 +83,15 @@ class Shutouts:
 
     def record_success(self, address: Address) -> None:
         """Forget the failures of an address: somebody there has a key."""
-        self._failures.pop(block_of(address), None)
+        block = block_of(address)
+        self._failures.pop(block, None)
+        self._known.pop(block, None)
+        self._known[block] = None
+        _keep_newest(self._known, self._capacity)
+
+    def is_known(self, address: Address) -> bool:
+        """Whether a login came from this address lately: when there is no room, others go first."""
+        return block_of(address) in self._known
 
     def forget_old(self, now: float) -> None:
         """Free what no longer matters. Cheap: both tables are in order of time."""
@@ -89,8 +101,6 @@ class Shutouts:
             self._failures.popitem(last=False)
 
 
-def _keep_newest(
-    table: "OrderedDict[Block, float] | OrderedDict[Block, deque[float]]", capacity: int
-) -> None:
+def _keep_newest(table: "OrderedDict[Block, _T]", capacity: int) -> None:
     while len(table) > capacity:
         table.popitem(last=False)

@@ -23,6 +23,8 @@ class Visit:
     connection: GuardedConnection | None = None
     # Set at a login.
     session: Session | None = None
+    # Somebody logged in from there lately.
+    is_known: bool = False
     # We ended it, for want of room or at a stop: no fault of the client's.
     dropped: bool = False
 
@@ -30,6 +32,11 @@ class Visit:
     def block(self) -> Block:
         """What limits count it under."""
         return block_of(self.address)
+
+    @property
+    def standing(self) -> int:
+        """How far it has come; an address with a login lately comes before all that have none."""
+        return (10 if self.is_known else 0) + (self.connection.progress if self.connection else 0)
 
     def drop(self) -> None:
         """End it at once, without a word: it was not logged in."""

@@ -14,6 +14,7 @@ class Visitor:
 
     address: str
     number: int = 0
+    standing: int = 0
 
     @property
     def block(self) -> Block:
@@ -92,6 +93,15 @@ def test_among_addresses_with_one_each_the_oldest_is_dropped_and_never_the_newco
     assert limits.enter(oldest) is None
     assert limits.enter(newer) is None
     assert limits.enter(newcomer) is oldest
+
+
+def test_among_addresses_with_one_each_whoever_has_come_less_far_is_dropped() -> None:
+    limits = limits_of(unauthenticated=3)
+    customer = Visitor("10.0.0.1", standing=2)
+    silent = Visitor("10.0.0.2")
+    for visitor in (customer, silent, Visitor("10.0.0.3", standing=1)):
+        limits.enter(visitor)
+    assert limits.enter(Visitor("10.0.0.4", standing=1)) is silent
 
 
 def test_the_oldest_counts_by_its_own_arrival_not_by_its_address() -> None:

@@ -73,6 +73,18 @@ def test_a_success_clears_the_count() -> None:
     assert not shutouts.is_shut_out(ATTACKER, 30)
 
 
+def test_where_a_login_came_from_is_known_for_as_long_as_there_is_room() -> None:
+    shutouts = shutouts_of(capacity=2)
+    for text in ("192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.3"):
+        shutouts.record_success(parse_address(text))
+    assert [shutouts.is_known(parse_address(f"192.0.2.{last}")) for last in (1, 2, 3, 4)] == [
+        True,
+        False,
+        True,
+        False,
+    ]
+
+
 def test_a_trusted_address_is_never_shut_out() -> None:
     shutouts = shutouts_of(trusted=("192.0.2.0/24", "2001:db8::/32"))
     for address in (ATTACKER, parse_address("2001:db8:5::1")):
