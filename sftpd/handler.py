@@ -24,7 +24,6 @@ from asyncssh.constants import (
     FXP_STATUS,
     FXP_UNBLOCK,
 )
-from asyncssh.misc import BreakReceived, SignalReceived, SoftEOFReceived, TerminalSizeChanged
 from asyncssh.packet import PacketDecodeError, SSHPacket, String, UInt32
 from asyncssh.sftp import (
     MAX_SFTP_PACKET_LEN,
@@ -48,9 +47,6 @@ from sftpd.refusals import (
 )
 
 SFTP_VERSION: Final = 3
-
-# Signals and the like that a client may send on the channel: they end it, as they would end a program.
-_CHANNEL_EVENTS: Final = (BreakReceived, SignalReceived, SoftEOFReceived, TerminalSizeChanged)
 
 _log = get_logger("sftpd")
 
@@ -78,7 +74,7 @@ class PacketHandler(SFTPServerHandler):
         """Serve until the client leaves. Never raises: an exception here would end the client's other channels too."""
         try:
             await super().run()
-        except (EOFError, *_CHANNEL_EVENTS):
+        except EOFError:
             await self._cleanup(None)
         except Exception as error:  # noqa: BLE001 - the border to asyncssh, which would end the connection
             _log.exception("internal_error", connection_id=self._box.session.connection_id, where="run")
@@ -265,6 +261,9 @@ class UploadChannel(SSHServerStreamSession[bytes]):
     def subsystem_requested(self, subsystem: str) -> bool:
         """Only SFTP is a subsystem here."""
         return subsystem == "sftp"
+
+    def exception_received(self, exc: Exception) -> None:
+        """Ignore signals, breaks and window sizes: asyncssh would lose the packet that it is reading."""
 
     def session_started(self) -> None:
         """Begin to serve the channel, now that it is known what the client wants of it."""

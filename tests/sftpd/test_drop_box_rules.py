@@ -390,6 +390,26 @@ async def test_an_upload_being_stored_is_in_progress(box: Box, client: SFTPClien
     assert box.intake.names == ["x.csv"]
 
 
+async def test_a_signal_on_the_channel_changes_nothing(box: Box) -> None:
+    connection = await box.connect()
+    sftp = await connection.start_sftp_client()
+    client = sftp._handler
+    handle = await client.open(b"x.csv", ANEW, NOTHING)
+    client._writer.channel.send_signal("INT")
+    client._writer.channel.change_terminal_size(80, 24)
+    await client.write(handle, 0, SMALL)
+    await client.close(handle)
+    assert box.intake.stored == [("x.csv", SMALL)]
+
+
+async def test_a_rename_onto_an_earlier_upload_is_a_new_upload(box: Box, client: SFTPClientHandler) -> None:
+    await put(client, b"x.csv", SMALL)
+    for rename in (lambda: client.rename(b".x", b"x.csv", 0), lambda: client.posix_rename(b".x", b"x.csv")):
+        await put(client, b".x", SMALL + b"\n")
+        await rename()
+    assert box.intake.names == ["x.csv"] * 3
+
+
 async def test_harmless_requests_succeed(box: Box, client: SFTPClientHandler) -> None:
     handle = await client.open(b"x.csv", ANEW, NOTHING)
     await client.write(handle, 0, SMALL)
