@@ -69,7 +69,7 @@ class Node:
         status, body = self.get("/readyz")
         return status, json.loads(body)["away"]
 
-    def sftp(self, batch: str) -> subprocess.Popen[str]:
+    def sftp(self) -> subprocess.Popen[str]:
         return subprocess.Popen(
             ["sftp", "-F", "none", "-b", "-", "-P", str(self.ports["sftp_port"]), "-i", self.key,
              "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", f"{self.campaign}@127.0.0.1"],
@@ -77,7 +77,7 @@ class Node:
         )  # fmt: skip
 
     def upload(self, path: Path) -> int:
-        with self.sftp("") as client:
+        with self.sftp() as client:
             client.communicate(f"put {path}\n", timeout=60)
             return client.returncode
 

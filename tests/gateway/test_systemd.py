@@ -1,5 +1,7 @@
 """The units are sound, hardened, and what they rely on works: sockets, READY, RELOADING, WATCHDOG, credentials."""
 
+import asyncio
+import os
 import re
 import shutil
 import socket
@@ -7,14 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import asyncssh
 import psutil
 import pytest
 
 from gateway.embedded.mailbox import Mailbox
 from gateway.embedded.server_process import free_port
+from tests.conftest import KeyPair
 from tests.gateway.nodes import ROOT, Node, call, wait_until
 
 UNITS = ROOT / "systemd"
@@ -117,9 +121,9 @@ def test_systemd_is_told_ready_alive_reloading_and_stopping(
 
 
 @needs_activate
-def test_a_passed_socket_is_served_and_survives_a_restart(
+def test_a_socket_that_systemd_opened_is_served(
     start_node: Callable[..., Node], gateway_variables: dict[str, str], provisioned: str, good_file: Path,
-    mailbox: Mailbox, ed25519_key: object, tmp_path: Path,
+    mailbox: Mailbox, ed25519_key: KeyPair, tmp_path: Path,
 ) -> None:  # fmt: skip
     port = free_port()
     log = tmp_path / "activated.log"
@@ -157,3 +161,56 @@ def test_secrets_come_from_credentials(
         {**gateway_variables, "CREDENTIALS_DIRECTORY": str(credentials)}, "campaign", "list", "--json"
     )
     assert provisioned in listed
+
+
+async def test_a_restart_on_the_same_socket_loses_no_upload(
+    gateway_variables: dict[str, str], provisioned: str, mailbox: Mailbox, ed25519_key: KeyPair, tmp_path: Path,
+    good_file: Path,
+) -> None:  # fmt: skip
+    """As `systemctl restart` does with a socket unit: the old one drains, the new one takes who waits."""
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listening, ExitStack() as stack:
+        port = listening.getsockname()[1]
+
+        def start(number: int) -> Node:
+            log = tmp_path / f"restart{number}.log"
+            # systemd's own way: the socket is descriptor 3, and the process is named by its number.
+            passing = (
+                "import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()));"
+                "os.execv(sys.executable, [sys.executable, '-m', 'gateway', 'run'])"
+            )
+            with log.open("wb") as output:
+                process = subprocess.Popen(
+                    [sys.executable, "-c", passing, str(listening.fileno())],
+                    env={**os.environ, **gateway_variables}, cwd=ROOT, stdin=subprocess.DEVNULL,
+                    stdout=output, stderr=output, pass_fds=(listening.fileno(),),
+                )  # fmt: skip
+            stack.callback(process.wait, 60)
+            stack.callback(process.terminate)
+            return Node(process, log, provisioned, ed25519_key.private_file, {"sftp_port": port})
+
+        old = start(1)
+        await asyncio.to_thread(old.wait_ready)
+        connecting = asyncssh.connect(
+            "127.0.0.1",
+            port,
+            username=provisioned,
+            client_keys=[ed25519_key.private_file],
+            known_hosts=None,
+            config=None,
+        )
+        async with (
+            connecting as connection,
+            connection.start_sftp_client() as client,
+            client.open("begun.csv", "wb") as begun,
+        ):
+            await begun.write(b"recipient,language,name\n6599999999,english,Emily\n")
+            old.process.terminate()
+            await asyncio.to_thread(wait_until, lambda: bool(old.events("front_draining")), "draining")
+            new = start(2)
+            # Whoever comes while neither is there waits in the socket's queue.
+            assert await asyncio.to_thread(new.upload, good_file) == 0
+            assert old.process.poll() is None
+            await begun.write(b"6599999998,english,James\n")
+        assert await asyncio.to_thread(old.process.wait, 60) == 0
+        subjects = {mail["Subject"].split(" (")[0] for mail in await mailbox.arrival(2)}
+        assert subjects == {"SFTP upload accepted: begun.csv", "SFTP upload accepted: good.csv"}

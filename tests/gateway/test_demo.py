@@ -1,0 +1,131 @@
+"""The demo ends as told, cleans up after itself whenever it is interrupted, and says what it misses."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.gateway.nodes import ROOT, call, wait_until
+
+
+def start_demo(tmp_path: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    with (tmp_path / "demo.txt").open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "gateway", "demo", *arguments],
+            env={**os.environ, "TMPDIR": str(tmp_path), "SFTP_GATEWAY_ENVIRONMENT": "production"},
+            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+
+def family_of(demo: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    return psutil.Process(demo.pid).children(recursive=True)
+
+
+def assert_nothing_left(family: list[psutil.Process], tmp_path: Path) -> None:
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert alive == []
+    assert [path.name for path in tmp_path.iterdir()] == ["demo.txt"]
+
+
+@pytest.fixture
+def short_tmp_path(short_folder: Path) -> Path:
+    """A socket's path has 107 bytes at most, and pytest's own folders have long names."""
+    folder = short_folder / f"d{time.monotonic_ns()}"
+    folder.mkdir()
+    return folder
+
+
+def test_demo_shows_both_outcomes_then_serves_until_ctrl_c(short_tmp_path: Path) -> None:
+    demo = start_demo(short_tmp_path, "--port", "0")
+    shown = short_tmp_path / "demo.txt"
+    try:
+        wait_until(
+            lambda: "Serving until Ctrl-C" in shown.read_text() or demo.poll() is not None, "serving", 100
+        )
+        assert demo.poll() is None, shown.read_text()
+        family = family_of(demo)
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(60) == 0
+    finally:
+        demo.kill()
+        demo.wait()
+    assert_nothing_left(family, short_tmp_path)
+    text = shown.read_text()
+    assert re.search(r'^\{"isValid":true,"batchId":"batch_[0-9a-f-]+"\}$', text, re.MULTILINE)
+    assert re.search(
+        r'^\{"isValid":false,"reportURL":"http://.*"numRows":4,"numErrors":6,', text, re.MULTILINE
+    )
+    assert "remove the +" in text
+    assert re.search(r"upload_[0-9a-f-]+ .*accepted .*3 messages", text)
+    assert re.search(r"upload_[0-9a-f-]+ .*rejected .*6 errors in 4 rows", text)
+    assert re.search(r"^\$ echo put reminders.csv \| sftp ", text, re.MULTILINE)
+
+
+def test_demo_with_exit_ends_with_0(short_tmp_path: Path) -> None:
+    demo = start_demo(short_tmp_path, "--exit", "--port", "0")
+    try:
+        assert demo.wait(110) == 0, (short_tmp_path / "demo.txt").read_text()
+    finally:
+        demo.kill()
+        demo.wait()
+    assert_nothing_left([], short_tmp_path)
+
+
+@pytest.mark.parametrize("children", [1, 3, 8])
+def test_ctrl_c_in_the_middle_leaves_nothing(short_tmp_path: Path, children: int) -> None:
+    demo = start_demo(short_tmp_path, "--port", "0")
+    try:
+        wait_until(lambda: len(family_of(demo)) >= children, f"{children} children", 100)
+        family = family_of(demo)
+        demo.send_signal(signal.SIGINT)
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(60) in (0, 130)
+    finally:
+        demo.kill()
+        demo.wait()
+    assert "Traceback" not in (short_tmp_path / "demo.txt").read_text()
+    assert_nothing_left(family, short_tmp_path)
+
+
+def test_a_missing_client_is_named(tmp_path: Path) -> None:
+    errors = call({"PATH": str(tmp_path)}, "demo", "--exit", status=3)
+    assert "openssh-client" in errors
+    assert len(errors.splitlines()) == 1
+
+
+def test_a_taken_port_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        errors = call({}, "demo", "--exit", "--port", str(taken.getsockname()[1]), status=2)
+    assert "taken by another program" in errors
+    assert len(errors.splitlines()) == 1
+
+
+def test_devstack_prints_settings_that_a_shell_takes(short_tmp_path: Path) -> None:
+    shown = short_tmp_path / "settings.sh"
+    with shown.open("wb") as output:
+        stack = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "devstack"], env={**os.environ, "TMPDIR": str(short_tmp_path)},
+            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+    try:
+        wait_until(lambda: "SPOOL_DIR" in shown.read_text(), "the settings", 60)
+        line = f". {shown} && {sys.executable} -m gateway migrate --json && {sys.executable} -m gateway hostkey generate"
+        subprocess.run(
+            ["sh", "-ec", line + f" && {sys.executable} -m gateway check"], cwd=ROOT, check=True, timeout=90
+        )
+        family = family_of(stack)
+        stack.terminate()
+        assert stack.wait(60) == 0
+    finally:
+        stack.kill()
+        stack.wait()
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert alive == []
+    assert [path.name for path in short_tmp_path.iterdir()] == ["settings.sh"]
