@@ -82,11 +82,13 @@ class Checks:
         return CheckedRows(rows, languages, measures, faults.sorted(), has_avoidable, has_unicode)
 
     def _tell_row_faults(self, rows: Rows, faults: FaultList) -> None:
-        for code in dict.fromkeys(fault.code for fault in rows.faults):
-            those = [fault for fault in rows.faults if fault.code is code]
-            facts: dict[str, str | pl.Series] = {"expected": f"{self.fields:,}"}
-            facts["count"] = numbers_column([fault.fields for fault in those])
-            faults.add(code, np.array([fault.number for fault in those], np.int64), facts)
+        for code, numbers in rows.faults.numbers.items():
+            counts = np.array(rows.faults.fields[code], np.int64)
+            facts: dict[str, str | pl.Series] = {
+                "count": numbers_column(counts),
+                "expected": f"{self.fields:,}",
+            }
+            faults.add(code, np.array(numbers, np.int64), facts)
 
     def _check_recipients(self, rows: Rows, faults: FaultList) -> None:
         series = rows.cells[RECIPIENT]
@@ -167,8 +169,8 @@ class Checks:
         over = np.flatnonzero(lengths > BODY_LIMIT)
         if len(over):
             facts: dict[str, str | pl.Series] = {
-                "count": numbers_column(lengths[over].tolist()),
-                "excess": numbers_column((lengths[over] - BODY_LIMIT).tolist()),
+                "count": numbers_column(lengths[over]),
+                "excess": numbers_column(lengths[over] - BODY_LIMIT),
                 "limit": f"{BODY_LIMIT:,}",
             }
             faults.add(FindingCode.MESSAGE_TOO_LONG, rows.numbers[over], facts)

@@ -5,8 +5,9 @@ quotation marks is marked by `quotes`, so that whoever cuts it need not know of 
 structure: they lose blank lines, CR-only files, or the difference between an empty field and a missing one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from typing import BinaryIO, Final
 
 import numpy as np
@@ -14,11 +15,11 @@ import numpy.typing as npt
 
 from processing.columns.quotes import Marked, mark_fields
 
-PIECE_BYTES: Final = 4 * 1024 * 1024
+PIECE_BYTES: Final = 2 * 1024 * 1024
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 # The number of fields of each record of a piece; one number where all have the same.
-Widths = int | npt.NDArray[np.int64]
+Widths = int | npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,10 @@ class Piece:
     def width_of(self, place: int) -> int:
         """Fields of one record."""
         return self.widths if isinstance(self.widths, int) else int(self.widths[place])
+
+    def each_width(self) -> Iterable[int]:
+        """Fields of each record."""
+        return repeat(self.widths, self.count) if isinstance(self.widths, int) else self.widths.tolist()
 
     def records(self) -> Iterator[bytes]:
         """The records one by one, without their ends, not all at once in memory."""
@@ -138,4 +143,4 @@ def _count_fields(text: bytes, separator: bytes, end: bytes) -> tuple[int, Width
             return count, width
     commas = np.flatnonzero(codes == separator[0])
     before = np.searchsorted(commas, np.flatnonzero(codes == end[0]))
-    return count, np.diff(before, prepend=0) + 1
+    return count, np.diff(before, prepend=0).astype(np.int32) + 1

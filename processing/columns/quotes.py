@@ -9,6 +9,7 @@ read one by one; one record alone, byte by byte, where it is so long that arrays
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -23,8 +24,26 @@ CR: Final = 0x0D
 # Marks must not occur in the bytes: the first three of these that don't. The separators of ASCII come first.
 _CANDIDATES: Final = bytes([0x1F, 0x1E, 0x1D, 0x1C, *range(0x01, 0x09), *range(0x0E, 0x1C), 0x7F])
 
+_QUOTED: Final = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"')
+# The rest of a field, and the fields after it that don't begin with a mark: marks in them are literal.
+_UNQUOTED_FIELDS: Final = re.compile(rb'[^,\r\n]*+(?:,(?!")[^,\r\n]*+)*+')
+# Arrays that are thrown away at once are of this size.
+_BLOCK: Final = 512 * 1024
+
 _Codes = npt.NDArray[np.uint8]
 _Flags = npt.NDArray[np.bool_]
+
+
+def _table(characters: bytes) -> _Flags:
+    """For each byte, whether it is one of these."""
+    table = np.zeros(256, np.bool_)
+    table[list(characters)] = True
+    return table
+
+
+_BEFORE_FIELD: Final = _table(b",\r\n")
+# What may stand before an opening mark or after a closing one: another mark is the other half of a doubled one.
+_BOUNDS: Final = _table(b",\r\n" + b'"')
 
 
 def unquote(field: bytes) -> bytes:
@@ -63,18 +82,20 @@ class _Read(NamedTuple):
 def mark_fields(data: bytes, *, at_end: bool, alone: bool) -> tuple[Marked | None, int]:
     """Marks the whole records that `data` begins with, and says how many of its bytes they are; none, 0.
 
-    Where `at_end`, the last record is whole wherever it stops. `alone`: `data` is longer than arrays may be, so that a
-    record with wrong marks is read alone.
+    Where `at_end`, the last record is whole wherever it stops. `alone`: `data` is longer than arrays of numbers may be,
+    so that a record with wrong marks is read alone.
     """
     data, marks = _choose_marks(data)
     codes = np.frombuffer(data, np.uint8)
-    inside = (np.cumsum(codes == QUOTE, dtype=np.uint8) & 1).view(np.bool_)
+    parity = np.cumsum(codes == QUOTE, dtype=np.uint8)
+    parity &= 1
+    inside = parity.view(np.bool_)
     if not _is_wrong(codes, inside):
         return _mark_by_parity(data, codes, inside, marks, at_end=at_end)
-    del inside
     if alone:
+        del parity, inside
         return _mark_one(data, marks, at_end=at_end)
-    return _mark_by_line(data, codes, marks, at_end=at_end)
+    return _mark_by_line(data, codes, parity, marks, at_end=at_end)
 
 
 def _choose_marks(data: bytes) -> tuple[bytes, _Marks]:
@@ -89,50 +110,64 @@ def _choose_marks(data: bytes) -> tuple[bytes, _Marks]:
     return data, _Marks(*free)
 
 
+def _blocks(codes: _Codes) -> Iterator[slice]:
+    for begin in range(0, len(codes), _BLOCK):
+        yield slice(begin, min(begin + _BLOCK, len(codes)))
+
+
 def _is_wrong(codes: _Codes, inside: _Flags) -> bool:
     """Whether parity misleads: an opening mark that doesn't begin a field, or a closing one that doesn't end it.
 
     `inside` holds from an opening mark up to before the closing one. The first wrong mark is found for certain, as up
     to it parity was right.
     """
+    for part in _blocks(codes):
+        # One byte more on either side, where there is one.
+        around = slice(max(part.start - 1, 0), part.stop + 1)
+        if _wrong_marks(codes[around], inside[around]).any():
+            return True
+    return False
+
+
+def _wrong_marks(codes: _Codes, inside: _Flags) -> _Flags:
+    """The marks that open beside no bound before them, or close beside none after them; never the outermost bytes."""
     quotes = codes == QUOTE
-    bounds = quotes | (codes == COMMA) | (codes == LF) | (codes == CR)
-    opening = quotes & inside
-    if (opening[1:] & ~bounds[:-1]).any():
-        return True
-    closing = quotes & ~inside
-    return bool((closing[:-1] & ~bounds[1:]).any())
+    bounds = _BOUNDS[codes]
+    wrong = np.zeros(len(codes), np.bool_)
+    wrong[1:] = quotes[1:] & inside[1:] & ~bounds[:-1]
+    wrong[:-1] |= quotes[:-1] & ~inside[:-1] & ~bounds[1:]
+    return wrong
 
 
 def _mark_by_parity(
     data: bytes, codes: _Codes, inside: _Flags, marks: _Marks, *, at_end: bool
 ) -> tuple[Marked | None, int]:
-    outside = ~inside
-    ends = (codes == LF) & outside
-    out = codes.copy()
-    out[(codes == COMMA) & outside] = marks.separator
-    if b"\r" in data:
-        returns = (codes == CR) & outside
-        pairs = returns.copy()
-        pairs[:-1] &= codes[1:] == LF
-        pairs[-1] = False
-        out[pairs] = marks.drop
-        lone = returns & ~pairs
-        if not at_end:
-            lone[-1] = False  # it may be half of a CRLF
-        ends |= lone
-    out[ends] = marks.end
-    used = len(data) if at_end else _last(ends) + 1
+    out = bytearray(data)
+    _mark_outside(codes, inside, out, marks, at_end=at_end)
+    used = len(data) if at_end else out.rfind(marks.end) + 1
     if not used:
         return None, 0
     unclosed = at_end and bool(inside[-1])
-    return _finish(out[:used].tobytes(), marks, (), unclosed=unclosed), used
+    del out[used:]
+    return _finish(bytes(out), marks, (), unclosed=unclosed), used
 
 
-def _last(flags: _Flags) -> int:
-    """The last place that is set, or -1."""
-    place = int(np.argmax(flags[::-1]))
-    return len(flags) - 1 - place if flags[len(flags) - 1 - place] else -1
+def _mark_outside(codes: _Codes, inside: _Flags, out: bytearray, marks: _Marks, *, at_end: bool) -> None:
+    """Marks commas and line ends where `inside` isn't set."""
+    target = np.frombuffer(out, np.uint8)
+    has_returns = CR in out
+    for part in _blocks(codes):
+        block, outside, view = codes[part], ~inside[part], target[part]
+        view[(block == COMMA) & outside] = marks.separator
+        view[(block == LF) & outside] = marks.end
+        if has_returns:
+            returns = (block == CR) & outside
+            following = codes[part.start + 1 : part.stop + 1] == LF
+            pairs = returns[: len(following)] & following
+            view[returns] = marks.end
+            view[: len(pairs)][pairs] = marks.drop
+    if not at_end and codes[-1] == CR:
+        target[-1] = CR  # it may be half of a CRLF
 
 
 def _finish(text: bytes, marks: _Marks, begins: tuple[int, ...], *, unclosed: bool) -> Marked:
@@ -163,21 +198,29 @@ def _mark_one(data: bytes, marks: _Marks, *, at_end: bool) -> tuple[Marked | Non
     return _finish(text, marks, (0,) if read.malformed else (), unclosed=not read.is_closed), used
 
 
-def _mark_by_line(data: bytes, codes: _Codes, marks: _Marks, *, at_end: bool) -> tuple[Marked | None, int]:
-    """A line with an even number of right marks is a record; any other is read on its own, over as many as it takes."""
-    stops = _line_stops(codes, at_end=at_end)
-    begins = np.concatenate(([0], stops + 1))
-    quotes = codes == QUOTE
-    parity = np.cumsum(quotes, dtype=np.uint8) & 1
-    before = np.concatenate(([0], parity[stops])).astype(np.uint8)
+def _mark_by_line(
+    data: bytes, codes: _Codes, parity: _Codes, marks: _Marks, *, at_end: bool
+) -> tuple[Marked | None, int]:
+    """A line with an even number of right marks is a record, and so is one without a field that begins with a mark.
+
+    Any other is read on its own, over as many lines as it takes. `parity` is that of the marks so far, over all lines.
+    """
+    begins = np.concatenate(([0], _line_stops(codes, at_end=at_end) + 1))
     lengths = np.diff(begins, append=len(codes))
+    before = np.concatenate(([0], parity[begins[1:] - 1])).astype(np.uint8)
     inside = (parity ^ np.repeat(before, lengths)).view(np.bool_)
+    quotes = codes == QUOTE
+    quotes[1:] &= _BEFORE_FIELD[codes[:-1]]
+    has_quoted_field = np.zeros(len(begins), np.bool_)
+    has_quoted_field[np.searchsorted(begins, np.flatnonzero(quotes), side="right") - 1] = True
+    inside &= np.repeat(has_quoted_field, lengths)
+    odd = _odd_lines(codes, inside, begins)
     out = bytearray(data)
     view = memoryview(out)
     used = len(data) if at_end else int(begins[-1])
     reached, unclosed = 0, False
     malformed: list[int] = []
-    for begin in _odd_lines(codes, quotes, inside, begins).tolist():
+    for begin in begins[odd & has_quoted_field].tolist():
         if begin < reached or begin >= used:
             continue
         read = _read_record(data, begin, view, marks, at_end=at_end)
@@ -191,7 +234,7 @@ def _mark_by_line(data: bytes, codes: _Codes, marks: _Marks, *, at_end: bool) ->
         inside[begin:reached] = True  # marked already
     if not used:
         return None, 0
-    _mark_outside(codes, inside, np.frombuffer(out, np.uint8), stops, marks)
+    _mark_outside(codes, inside, out, marks, at_end=at_end)
     return _finish(bytes(view[:used]), marks, tuple(malformed), unclosed=unclosed), used
 
 
@@ -207,62 +250,39 @@ def _line_stops(codes: _Codes, *, at_end: bool) -> npt.NDArray[np.int64]:
     return np.flatnonzero(stops)
 
 
-def _odd_lines(
-    codes: _Codes, quotes: _Flags, inside: _Flags, begins: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """Where the lines begin that have an odd number of quotation marks, or one that doesn't stand at a field's bounds."""
-    bounds = quotes | (codes == COMMA) | (codes == LF) | (codes == CR)
-    wrong = quotes & inside
-    wrong[1:] &= ~bounds[:-1]
-    wrong[:1] = False
-    closing = quotes & ~inside
-    closing[:-1] &= ~bounds[1:]
-    closing[-1:] = False
-    wrong |= closing
+def _odd_lines(codes: _Codes, inside: _Flags, begins: npt.NDArray[np.int64]) -> _Flags:
+    """The lines that have an odd number of quotation marks, or one that doesn't stand at a field's bounds."""
+    odd = np.zeros(len(begins), np.bool_)
     # The byte before the next line begins is this line's end: inside there, where the number is odd.
     last = np.append(begins[1:], len(codes)) - 1
-    odd = np.flatnonzero((last >= begins) & inside[last])
-    lines = np.searchsorted(begins, np.flatnonzero(wrong), side="right") - 1
-    return begins[np.union1d(odd, lines)]
-
-
-def _mark_outside(
-    codes: _Codes, inside: _Flags, out: _Codes, stops: npt.NDArray[np.int64], marks: _Marks
-) -> None:
-    out[(codes == COMMA) & ~inside] = marks.separator
-    stops = stops[~inside[stops]]
-    out[stops] = marks.end
-    pairs = stops[(codes[stops] == LF) & (stops > 0)] - 1
-    out[pairs[codes[pairs] == CR]] = marks.drop
-
-
-_QUOTED: Final = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"')
-_UP_TO_QUOTE_OR_END: Final = re.compile(rb'[^"\r\n]*+')
+    odd[last >= begins] = inside[last[last >= begins]]
+    wrong = np.flatnonzero(_wrong_marks(codes, inside))
+    odd[np.searchsorted(begins, wrong, side="right") - 1] = True
+    return odd
 
 
 def _read_record(data: bytes, begin: int, out: memoryview, marks: _Marks, *, at_end: bool) -> _Read | None:
     """Reads the record at `begin` as Python's csv module does, marking its fields in `out`; None if it isn't whole."""
     separator = bytes([marks.separator])
-    place, malformed, at_field = begin, False, True
+    place, malformed = begin, False
     while True:
-        if at_field and data.startswith(b'"', place):
+        if data.startswith(b'"', place):
             quoted = _QUOTED.match(data, place)
             if quoted is None:
                 return _Read(len(data), malformed=True, is_closed=False) if at_end else None
             place = quoted.end()
             malformed |= place < len(data) and data[place] not in b",\r\n"
-        plain = _UP_TO_QUOTE_OR_END.match(data, place)
+        plain = _UNQUOTED_FIELDS.match(data, place)
         stop = plain.end() if plain else place
-        if b"," in data[place:stop]:
+        if stop > place:
             out[place:stop] = data[place:stop].replace(b",", separator)
-        at_field = stop > place and data[stop - 1] == COMMA
         if stop == len(data):
             return _Read(stop, malformed, is_closed=True) if at_end else None
-        if data[stop] != QUOTE:
+        if data[stop] != COMMA:
             half = data[stop] == CR and stop + 1 == len(data) and not at_end
             return None if half else _Read(stop, malformed, is_closed=True)
-        # A mark that doesn't begin a field is a character like any other.
-        place = stop if at_field else stop + 1
+        out[stop] = marks.separator
+        place = stop + 1
 
 
 def _mark_end(data: bytes, out: memoryview, stop: int, marks: _Marks) -> int:

@@ -1,9 +1,11 @@
 """Texts of findings in columns: the same words as `rules.texts` gives one by one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from string import Formatter
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from processing.rules.codes import FindingCode
@@ -45,6 +47,7 @@ def _replace_some(plain: pl.Series, series: pl.Series, unprintable: pl.Series) -
     return plain.clone().scatter(rows, shown)
 
 
-def numbers_column(numbers: Sequence[int]) -> pl.Series:
+def numbers_column(numbers: npt.NDArray[np.int64]) -> pl.Series:
     """Numbers with commas at the thousands."""
-    return pl.Series([f"{number:,}" for number in numbers], dtype=pl.String)
+    distinct, places = np.unique(numbers, return_inverse=True)
+    return pl.Series([f"{number:,}" for number in distinct.tolist()], dtype=pl.String).gather(places)

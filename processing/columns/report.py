@@ -67,9 +67,8 @@ def _write(piece: Piece, form: ReportForm, told: dict[int, str]) -> bytes:
     separator = piece.separator
     ignored = sorted(form.header.ignored, reverse=True)
     tails = _Tails(form.width)
-    widths = [piece.widths] * piece.count if isinstance(piece.widths, int) else piece.widths.tolist()
     parts: list[bytes] = []
-    for place, (record, width) in enumerate(zip(piece.records(), widths, strict=True)):
+    for place, (record, width) in enumerate(zip(piece.lines(), piece.each_width(), strict=True)):
         text, fields = record, width
         if ignored:
             text, fields = _without_ignored(record, separator, ignored)

@@ -5,8 +5,7 @@ fields. Records unlike the others are looked at one by one.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +18,20 @@ from processing.rules.code_points import WHITE_SPACE
 from processing.rules.codes import FindingCode
 
 
-class RowFault(NamedTuple):
-    """A row whose cells can't be told apart: its number, and how many fields it has, an old report's not counted."""
+@dataclass(slots=True)
+class RowFaults:
+    """Rows whose cells can't be told apart: by code their numbers, and how many fields each has.
 
-    number: int
-    code: FindingCode
-    fields: int
+    The fields under an old report's column aren't counted.
+    """
+
+    numbers: dict[FindingCode, list[int]] = field(default_factory=dict)
+    fields: dict[FindingCode, list[int]] = field(default_factory=dict)
+
+    def add(self, code: FindingCode, number: int, fields: int) -> None:
+        """Adds one row."""
+        self.numbers.setdefault(code, []).append(number)
+        self.fields.setdefault(code, []).append(fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +44,13 @@ class Rows:
 
     numbers: npt.NDArray[np.int64]
     cells: Mapping[str, pl.Series]
-    faults: list[RowFault]
+    faults: RowFaults
     is_plain: bool
 
 
 def read_rows(piece: Piece, header: Header, after: int) -> Rows:
     """The rows of a piece with a number above `after`, which is the header's."""
-    text, first, places, faults = piece.text, piece.first, None, list[RowFault]()
+    text, first, places, faults = piece.text, piece.first, None, RowFaults()
     bad = _undecodable(piece)
     if bad or piece.malformed or not piece.has_width(header.width):
         text, places, faults = _regular(piece, header, after, bad)
@@ -90,36 +97,37 @@ def _is_utf8(record: bytes) -> bool:
 
 def _regular(
     piece: Piece, header: Header, after: int, bad: Collection[int]
-) -> tuple[bytes, list[int], list[RowFault]]:
+) -> tuple[bytes, list[int], RowFaults]:
     """The text of the records that have their fields, each with as many as the header; their numbers; the others' faults."""
     malformed = frozenset(piece.malformed)
     kept: list[bytes] = []
-    places: list[int] = []
-    faults: list[RowFault] = []
-    widths = [piece.widths] * piece.count if isinstance(piece.widths, int) else piece.widths.tolist()
-    for place, (record, width) in enumerate(zip(piece.records(), widths, strict=True)):
-        number = piece.first + place
-        if number <= after:
+    numbers: list[int] = []
+    faults = RowFaults()
+    for number, (record, width) in enumerate(
+        zip(piece.lines(), piece.each_width(), strict=True), piece.first
+    ):
+        if number <= after or not record:
             continue
+        place = number - piece.first
+        if width == header.width and place not in malformed and place not in bad:
+            kept.append(record)
+            numbers.append(number)
+            continue
+        checked = check_record(record, width, header, piece.separator)
         own = width - sum(at < width for at in header.ignored)
         if place in malformed:
-            faults.append(RowFault(number, FindingCode.ROW_QUOTE_INVALID, own))
-        elif width == header.width and place not in bad:
-            kept.append(record)
-            places.append(number)
-        elif record:
-            checked = check_record(record, width, header, piece.separator)
-            if checked is None:
-                continue
-            if place in bad:
-                faults.append(RowFault(number, FindingCode.ENCODING_INVALID, own))
-            elif isinstance(checked, FindingCode):
-                faults.append(RowFault(number, checked, own))
-            else:
-                kept.append(piece.separator.join(checked))
-                places.append(number)
+            faults.add(FindingCode.ROW_QUOTE_INVALID, number, own)
+        elif checked is None:
+            continue
+        elif place in bad:
+            faults.add(FindingCode.ENCODING_INVALID, number, own)
+        elif isinstance(checked, FindingCode):
+            faults.add(checked, number, own)
+        else:
+            kept.append(piece.separator.join(checked))
+            numbers.append(number)
     kept.append(b"")
-    return piece.end.join(kept), places, faults
+    return piece.end.join(kept), numbers, faults
 
 
 def _cut(piece: Piece, text: bytes, header: Header, count: int) -> dict[int, pl.Series]:
@@ -165,15 +173,13 @@ def _without_blank(rows: Rows, header: Header, unnamed: list[pl.Series]) -> Rows
     away = blank | beyond
     if not away.any():
         return rows
-    width = header.width - len(header.ignored)
-    faults = [
-        RowFault(number, FindingCode.ROW_TOO_MANY_FIELDS, width) for number in rows.numbers[beyond].tolist()
-    ]
+    for number in rows.numbers[beyond].tolist():
+        rows.faults.add(FindingCode.ROW_TOO_MANY_FIELDS, number, header.width - len(header.ignored))
     keep = pl.Series(~away)
     return Rows(
         rows.numbers[~away],
         {name: series.filter(keep) for name, series in rows.cells.items()},
-        rows.faults + faults,
+        rows.faults,
         rows.is_plain,
     )
 
