@@ -1,5 +1,7 @@
 """What the drop box takes, shows and refuses, request by request (2-gateway.md §1)."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from asyncssh.constants import (
     FXF_TRUNC,
     FXF_WRITE,
 )
-from asyncssh.packet import String, UInt32, UInt64
+from asyncssh.packet import Byte, String, UInt32, UInt64
 from asyncssh.sftp import SFTPClientHandler
 
 from processing.rules.codes import FindingCode
@@ -388,6 +390,30 @@ async def test_an_upload_being_stored_is_in_progress(box: Box, client: SFTPClien
     box.intake.may_store.set()
     await box.wait_cut()
     assert box.intake.names == ["x.csv"]
+
+
+async def test_a_crowd_of_tiny_requests_leaves_others_their_turn(box: Box) -> None:
+    """They arrive at once, so that serving them never waits: the handler itself must pause."""
+    requests = [
+        Byte(1) + UInt32(3),
+        Byte(3) + UInt32(0) + String("x.csv") + UInt32(ANEW) + UInt32(0),
+        *(
+            Byte(6) + UInt32(offset) + String(b"\0\0\0\0") + UInt64(offset) + String(b"6")
+            for offset in range(10_000)
+        ),
+        Byte(4) + UInt32(0) + String(b"\0\0\0\0"),
+    ]
+    connection = await box.connect()
+    writer, _, _ = await connection.open_session(subsystem="sftp", encoding=None)
+    writer.write(b"".join(UInt32(len(request)) + request for request in requests))
+    longest = 0.0
+    while not box.intake.stored:
+        # Time of this process alone, whatever else the machine does.
+        began = time.process_time()
+        await asyncio.sleep(0)
+        longest = max(longest, time.process_time() - began)
+    assert box.intake.stored == [("x.csv", b"6" * 10_000)]
+    assert longest < 0.15
 
 
 async def test_a_signal_on_the_channel_changes_nothing(box: Box) -> None:
