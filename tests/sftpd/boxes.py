@@ -9,6 +9,7 @@ from pathlib import Path
 
 import asyncssh
 import pytest
+from asyncssh.constants import FXF_CREAT, FXF_TRUNC, FXF_WRITE
 from asyncssh.sftp import SFTPClientHandler
 
 from config.sections import SFTPSettings
@@ -197,3 +198,28 @@ async def refused(code: int, text: str) -> AsyncIterator[None]:
         yield
     assert caught.value.code == code, caught.value.reason
     assert text in caught.value.reason
+
+
+ANEW = FXF_WRITE | FXF_CREAT | FXF_TRUNC
+NOTHING = asyncssh.SFTPAttrs()
+SMALL = csv_of(1_000)
+
+
+async def put(client: SFTPClientHandler, path: bytes, content: bytes) -> None:
+    """Upload as most clients do: anew, in blocks of 32 KB."""
+    handle = await client.open(path, ANEW, NOTHING)
+    await write_blocks(client, handle, content, 32_768)
+    await client.close(handle)
+
+
+async def listed(client: SFTPClientHandler) -> list[tuple[bytes, int]]:
+    """What the drop box shows: names and sizes."""
+    folder = await client.opendir(b"/")
+    names: list[tuple[bytes, int]] = []
+    try:
+        while True:
+            found, _ = await client.readdir(folder)
+            names += [(name.filename, name.attrs.size) for name in found]
+    except asyncssh.SFTPEOFError:
+        await client.close(folder)
+        return names
