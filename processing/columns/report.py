@@ -52,10 +52,7 @@ def write_clean_piece(piece: Piece, form: ReportForm, file_reason: str | None = 
     """The part of a piece without reasons. `file_reason` is told in the header row, wherever that is."""
     cell = f"{FILE_REASON_PREFIX}{file_reason}" if file_reason else REASON_COLUMN
     told = _header_cell(piece, form, cell.replace('"', '""'))
-    if told or form.header.ignored or not piece.has_width(form.width) or piece.unclosed:
-        return _write(piece, form, told)
-    text = piece.text.replace(piece.end, b',""' + form.line_end)
-    return _as_utf8(text.replace(piece.separator, b",") if piece.is_quoted else text)
+    return _write(piece, form, told)
 
 
 def _header_cell(piece: Piece, form: ReportForm, cell: str) -> dict[int, str]:
@@ -64,19 +61,44 @@ def _header_cell(piece: Piece, form: ReportForm, cell: str) -> dict[int, str]:
 
 
 def _write(piece: Piece, form: ReportForm, told: dict[int, str]) -> bytes:
+    is_even = piece.has_width(form.width) and not form.header.ignored and not piece.unclosed
+    write = _write_between if is_even and len(told) < piece.count // 4 else _write_each
+    whole = write(piece, form, told)
+    return _as_utf8(whole.replace(piece.separator, b",") if piece.is_quoted else whole)
+
+
+def _write_between(piece: Piece, form: ReportForm, told: dict[int, str]) -> bytes:
+    """Where few records have reasons, the text between them is written at once."""
+    empty = b',""' + form.line_end
+    ends = np.flatnonzero(np.frombuffer(piece.text, np.uint8) == piece.end[0])
+    places = sorted(told)
+    parts: list[bytes] = []
+    begin = 0
+    for place, stop in zip(places, ends[places].tolist(), strict=True):
+        parts += (
+            piece.text[begin:stop].replace(piece.end, empty),
+            b',"',
+            told[place].encode(),
+            b'"',
+            form.line_end,
+        )
+        begin = stop + 1
+    parts.append(piece.text[begin:].replace(piece.end, empty))
+    return b"".join(parts)
+
+
+def _write_each(piece: Piece, form: ReportForm, told: dict[int, str]) -> bytes:
     separator = piece.separator
     ignored = sorted(form.header.ignored, reverse=True)
     tails = _Tails(form.width)
+    after = b'"' + form.line_end
     parts: list[bytes] = []
     for place, (record, width) in enumerate(zip(piece.lines(), piece.each_width(), strict=True)):
-        text, fields = record, width
-        if ignored:
-            text, fields = _without_ignored(record, separator, ignored)
-        parts += text, tails[fields], told[place].encode() if place in told else b"", b'"', form.line_end
+        text, fields = _without_ignored(record, separator, ignored) if ignored else (record, width)
+        parts += text, tails[fields], told.get(place, "").encode(), after
     if piece.unclosed:
-        parts[-5] += b'"'
-    whole = b"".join(parts)
-    return _as_utf8(whole.replace(separator, b",") if piece.is_quoted else whole)
+        parts[-4] += b'"'
+    return b"".join(parts)
 
 
 class _Tails(dict[int, bytes]):

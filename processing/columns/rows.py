@@ -6,6 +6,7 @@ fields. Records unlike the others are looked at one by one.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,9 @@ from processing.columns.pieces import Piece
 from processing.columns.records import check_record
 from processing.rules.code_points import WHITE_SPACE
 from processing.rules.codes import FindingCode
+
+# What a field without quotation marks begins with if it isn't empty, and certainly not of white space.
+_FILLED: Final = frozenset(range(ord("-"), 0x7F))
 
 
 @dataclass(slots=True)
@@ -100,6 +104,8 @@ def _regular(
 ) -> tuple[bytes, list[int], RowFaults]:
     """The text of the records that have their fields, each with as many as the header; their numbers; the others' faults."""
     malformed = frozenset(piece.malformed)
+    # Of most short rows one byte tells that they aren't blank.
+    fewest = 0 if 0 in header.ignored else len(header.kept)
     kept: list[bytes] = []
     numbers: list[int] = []
     faults = RowFaults()
@@ -113,8 +119,12 @@ def _regular(
             kept.append(record)
             numbers.append(number)
             continue
-        checked = check_record(record, width, header, piece.separator)
-        own = width - sum(at < width for at in header.ignored)
+        own = width - sum(at < width for at in header.ignored) if header.ignored else width
+        checked = (
+            FindingCode.ROW_TOO_FEW_FIELDS
+            if own < fewest and record[0] in _FILLED
+            else check_record(record, width, header, piece.separator)
+        )
         if place in malformed:
             faults.add(FindingCode.ROW_QUOTE_INVALID, number, own)
         elif checked is None:
