@@ -103,7 +103,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str | None]], *,
     if not rows:
         note(empty)
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for place, column in enumerate(columns):
         # The first column is what people copy: it stays on one line while others can give way.
         table.add_column(column, overflow="fold", no_wrap=place == 0)
@@ -123,3 +123,8 @@ def print_facts(facts: Sequence[tuple[str, str | None]]) -> None:
         if value is not None:
             table.add_row(Text(name, style="bold"), Text(printable(value), style=STYLES.get(value, "")))
     _console().print(table)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 message`, `1,000 messages`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -11,7 +11,7 @@ from gateway.commands.options import JSON
 from gateway.commands.upload_facts import show_upload, timeline_document, upload_document
 from gateway.errors import CallMisused, CallRefused
 from gateway.invocation import current_actor, invocation_of, run
-from gateway.output import for_people, note, print_json, print_line, print_table
+from gateway.output import counted, for_people, note, print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -105,12 +105,15 @@ def list_all(
 
 def _in_short(upload: "Upload") -> str:
     if upload.total_messages is not None and upload.batch_id is not None:
-        return f"{upload.total_messages:,} messages{' (sent before)' if upload.duplicate_of else ''}"
+        made_before = " (made before)" if upload.duplicate_of else ""
+        return counted(upload.total_messages, "message") + made_before
     if upload.support_id is not None:
         return upload.support_id
     if upload.error_reason is not None:
         return upload.error_reason
-    return f"{upload.num_errors:,} errors in {upload.num_rows:,} rows" if upload.num_rows else ""
+    if upload.num_errors and upload.num_rows:
+        return f"{counted(upload.num_errors, 'error')} in {counted(upload.num_rows, 'row')}"
+    return ""
 
 
 def _parse_status(text: str) -> "UploadStatus":

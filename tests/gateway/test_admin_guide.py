@@ -62,6 +62,7 @@ def variables(gateway_variables: dict[str, str], empty_database_url: str, tmp_pa
     }
 
 
+@pytest.mark.timeout(300)
 def test_the_transcript_leads_to_an_accepted_file(
     variables: dict[str, str], tmp_path: Path, mailbox: Mailbox
 ) -> None:
@@ -71,21 +72,24 @@ def test_the_transcript_leads_to_an_accepted_file(
     assert len(steps) >= 12
 
     # One shell for all, as an admin has; each command's output ends with a line of ours.
-    shell = subprocess.Popen(
+    with subprocess.Popen(
         ["bash", "--noprofile", "--norc"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         cwd=tmp_path, env=variables, start_new_session=True,
-    )  # fmt: skip
-    assert shell.stdin is not None
-    assert shell.stdout is not None
-    try:
-        for step in steps:
-            shell.stdin.write(f"{step.command}\necho '%%end%%'\n")
-            shell.stdin.flush()
-            printed = "".join(iter(shell.stdout.readline, "%%end%%\n"))
-            assert re.fullmatch(step.pattern(), squeezed(printed), re.DOTALL), f"$ {step.command}\n{printed}"
-        (mail,) = mailbox.wait_for(1)
-        assert mail.get_content().startswith('{"isValid":true,"batchId":"batch_')
-    finally:
-        os.killpg(shell.pid, signal.SIGTERM)
-        shell.wait(60)
+    ) as shell:  # fmt: skip
+        assert shell.stdin is not None
+        assert shell.stdout is not None
+        try:
+            for step in steps:
+                shell.stdin.write(f"{step.command}\necho '%%end%%'\n")
+                shell.stdin.flush()
+                printed = "".join(iter(shell.stdout.readline, "%%end%%\n"))
+                assert re.fullmatch(step.pattern(), squeezed(printed), re.DOTALL), (
+                    f"$ {step.command}\n{printed}"
+                )
+            (mail,) = mailbox.wait_for(1)
+            assert mail.get_content().startswith('{"isValid":true,"batchId":"batch_')
+        finally:
+            os.killpg(shell.pid, signal.SIGTERM)
+            # Until the gateway has drained and gone too.
+            shell.stdout.read()
