@@ -101,7 +101,6 @@ def _apply(door: Door, campaign_id: str, access: Access | None) -> None:
         refusal = _judge_visit(visit, access)
         if refusal is not None:
             visit.revoke()
-            metrics.SESSIONS_ENDED.labels("revoked").inc()
             logger.info(
                 "session_revoked", connection=visit.connection_id, campaign=campaign_id, reason=refusal.value
             )

@@ -1,6 +1,6 @@
 """asyncssh's server connection, held to the limits it lacks before a login, and to words of our own.
 
-It overrides four methods of `asyncssh.SSHServerConnection`; a test drives each, and fails when asyncssh changes.
+What it overrides of `asyncssh.SSHServerConnection` is driven by a test each, which fails when asyncssh changes.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from typing import Final
 
 import asyncssh
-from asyncssh.packet import SSHPacket
+from asyncssh.packet import SSHPacket, SSHPacketLogger
 
 from sftpd.addresses import Block
 from sftpd.algorithms import COSTLY_KEY_EXCHANGES
@@ -19,6 +19,8 @@ _MSG_USERAUTH_REQUEST: Final = 50  # RFC 4252 §6
 
 # A login needs some 8 KB. What sends more before it is logged in wants our processor, not a login.
 _BYTES_BEFORE_LOGIN: Final = 256 * 1024
+# Answers that wait for a client to read them. The busiest client has 64 requests of a hundred bytes in flight.
+_BYTES_UNREAD: Final = 4 * 1024 * 1024
 # Each key costs a client two requests, a probe and a signature; then there is `none`, and a password tried in vain.
 _REQUESTS_PER_KEY: Final = 2
 _OTHER_REQUESTS: Final = 8
@@ -115,6 +117,12 @@ class GuardedConnection(asyncssh.SSHServerConnection):
         result = super().process_packet(pkttype, pktid, packet)
         if isinstance(result, Awaitable):
             await result
+
+    def send_packet(self, pkttype: int, *args: bytes, handler: SSHPacketLogger | None = None) -> None:
+        """Send a packet. A client that reads none of its answers is cut: asyncssh would keep them all in memory."""
+        super().send_packet(pkttype, *args, handler=handler)
+        if self._transport is not None and self._transport.get_write_buffer_size() > _BYTES_UNREAD:
+            self.abort()
 
     def send_newkeys(self, k: bytes, h: bytes) -> None:
         """Finish a key exchange; a costly one is charged now that its algorithm is known."""

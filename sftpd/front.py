@@ -1,11 +1,13 @@
 """The composition of one front process: a list read downward, listening last; a stop is the same list upward."""
 
 import asyncio
+import resource
 import socket
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from config.database import Pool, database_troubles
+from config.errors import ConfigurationError
 from config.logs import get_logger
 from config.settings import Settings
 from keys.host_keys import check_host_keys, load_host_keys
@@ -49,7 +51,14 @@ async def serve_front(
         async with pool.acquire() as connection:
             await check_host_keys(connection, host_keys)
     spool = Spool(settings.sftp)
-    spool.prepare()
+    try:
+        await asyncio.to_thread(spool.prepare)
+    except OSError as error:
+        message = (
+            f"the spool folder {settings.sftp.spool_dir} can't be used: {error.strerror}; see sftp.spool_dir"
+        )
+        raise ConfigurationError(message) from None
+    _allow_open_files()
     door = open_door(settings.sftp, pool, spool, intake)
     async with asyncio.TaskGroup() as tasks:
         background = [
@@ -73,6 +82,12 @@ async def serve_front(
     logger.info("front_stopped")
 
 
+def _allow_open_files() -> None:
+    """Raise this process's own limit of open files to what the system lets it have: every connection is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 async def drain(door: Door) -> None:
     """Let uploads in progress finish within `drain_timeout` seconds; everything else ends at once."""
     door.stopping = True
@@ -89,13 +104,12 @@ async def drain(door: Door) -> None:
                 and not session.active_uploads
                 and now - session.touched_at >= _JUST_SERVED
             ):
-                visit.end(RESTARTING)
+                visit.end("stopping", RESTARTING)
         await asyncio.sleep(0.05)
     cut = 0
     for visit in door.roster:
-        visit.end(RESTARTING)
+        visit.end("stopping", RESTARTING)
         cut += 1
-    metrics.SESSIONS_ENDED.labels("stopping").inc(cut)
     logger.info("front_drained", cut=cut)
     # The connections' own ends are callbacks of the next rounds of the loop.
     await asyncio.sleep(0.05)
@@ -120,6 +134,4 @@ def end_idle_sessions(door: Door) -> None:
     for visit in door.roster:
         session = visit.session
         if session is not None and now - session.touched_at >= door.settings.idle_timeout:
-            metrics.SESSIONS_ENDED.labels("idle").inc()
-            logger.info("session_idle", connection=visit.connection_id, campaign=session.campaign_id)
-            visit.end(IDLE)
+            visit.end("idle", IDLE)

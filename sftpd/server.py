@@ -165,11 +165,13 @@ class DoorServer(asyncssh.SSHServer):
             self._door.limits.log_out(session.campaign_id)
             metrics.CONNECTIONS.labels("logged_in").inc()
             seconds = round(time.monotonic() - visit.began, 3)
-            self._log(session).info("connection_ended", seconds=seconds, fingerprint=session.fingerprint)
+            reason = visit.ended_because or "client"
+            self._log(session).info(
+                "connection_ended", seconds=seconds, ended_by=reason, fingerprint=session.fingerprint
+            )
+            details: dict[str, object] = {"seconds": seconds, "ended_by": reason}
             self._door.trail.note(
-                LoginEvent(
-                    AuditEvent.SESSION_ENDED, session.campaign_id, session.sender.actor, {"seconds": seconds}
-                )
+                LoginEvent(AuditEvent.SESSION_ENDED, session.campaign_id, session.sender.actor, details)
             )
         elif self._connection is not None and self._connection.asked_for_login:
             # asyncssh ends the connection of a name with control characters before it tells us the name.

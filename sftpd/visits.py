@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import asyncssh
 
 from config.identifiers import new_identifier
+from sftpd import metrics
 from sftpd.addresses import Address, Block, block_of
 from sftpd.connection import GuardedConnection
 from sftpd.session import Session
@@ -27,6 +28,8 @@ class Visit:
     is_known: bool = False
     # We ended it, for want of room or at a stop: no fault of the client's.
     dropped: bool = False
+    # Why we ended a login: revoked, idle, stopping. None: the client left, or was lost.
+    ended_because: str | None = None
 
     @property
     def block(self) -> Block:
@@ -44,16 +47,18 @@ class Visit:
         if self.connection is not None:
             self.connection.abort()
 
-    def end(self, text: str, code: int = asyncssh.DISC_BY_APPLICATION) -> None:
-        """End it with a line that the client shows its user."""
-        if self.connection is not None:
-            self.connection.end(code, text)
+    def end(self, reason: str, text: str) -> None:
+        """End a login, with a line that the client shows its user. `reason` is for logs, metrics and the trail."""
+        if self.connection is not None and self.ended_because is None:
+            self.ended_because = reason
+            metrics.SESSIONS_ENDED.labels(reason).inc()
+            self.connection.end(asyncssh.DISC_BY_APPLICATION, text)
 
     def revoke(self) -> None:
         """Take the access away: nothing that has arrived already is served any more, and what is unfinished is dropped."""
         if self.session is not None:
             self.session.revoke()
-        self.end("access to this campaign was withdrawn")
+        self.end("revoked", "access to this campaign was withdrawn")
 
 
 class Roster:
