@@ -101,6 +101,9 @@ def run_command_line(arguments: Sequence[str]) -> int:
 def _tell(error: Exception, *, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
+    while isinstance(error, ExceptionGroup):
+        # Of tasks that ended together the first says enough; --debug shows all.
+        error = error.exceptions[0]
     if isinstance(error, typer.Abort):
         fail("stopped: nothing was done")
         return ExitStatus.REFUSED

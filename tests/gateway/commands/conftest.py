@@ -32,6 +32,13 @@ class Answer:
         return json.loads(self.out)
 
 
+class Keyboard(io.TextIOWrapper):
+    """Standard input with a person before it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 Call = Callable[..., Answer]
 
 
@@ -39,8 +46,9 @@ Call = Callable[..., Answer]
 def call(capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Call:
     """`call("key", "check", "-", stdin=b"…")`, without any settings."""
 
-    def run(*words: object, stdin: bytes = b"") -> Answer:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
+    def run(*words: object, stdin: bytes = b"", keyboard: bool = False) -> Answer:
+        stream = Keyboard if keyboard else io.TextIOWrapper
+        monkeypatch.setattr(sys, "stdin", stream(io.BytesIO(stdin), encoding="utf-8"))
         capsysbinary.readouterr()
         status = run_command_line([str(word) for word in words])
         out, err = capsysbinary.readouterr()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import typer.main
 
-from gateway.cli import build_app, run_command_line
+from gateway.cli import build_app
 from gateway.errors import exit_status_of
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def test_shells_complete_commands(shell: str) -> None:
     assert "campaign" in told.stdout
 
 
-def test_ctrl_c_is_no_error(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SFTP_GATEWAY_ENVIRONMENT", "test")
-    assert run_command_line(["--version"]) == 0
-    assert capsys.readouterr().out.startswith("sftp-gateway ")
+def test_the_version_is_told(call: "Call") -> None:
+    answer = call("--version")
+    assert (answer.status, answer.err) == (0, "")
+    assert answer.out.startswith("sftp-gateway ")
