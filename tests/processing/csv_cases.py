@@ -1,11 +1,10 @@
 """The table of CSV verdicts (4-sms-content.md §6) and the codes of 2-gateway.md §3, as files and what is found in them."""
 
-from dataclasses import dataclass
-
-from processing.verdict import Rules
+from dataclasses import dataclass, replace
 
 from config.environment import Environment
 from processing.rules.codes import FindingCode as Code
+from processing.verdict import Rules
 from tests.processing.builders import (
     FOOTERS,
     GOOD_ROW,
@@ -49,10 +48,17 @@ def cells(
     return quoted_csv([HEADER.split(","), [recipient, language, name, topic]])
 
 
+def at_most(first_size_refused: int = 10**6, *, records: int = 1000) -> Rules:
+    """The rules with other limits: the real ones are too large for a table."""
+    return replace(RULES, max_bytes=first_size_refused, max_records=records)
+
+
 TWO = (HEADER, GOOD_ROW, "6599999998,chinese,James Tan,passport application #67890A")
 BAD = "+6591234567,english,Amy,tax"
 
 ACCEPTED = [
+    accepted("as many bytes as are allowed", guide_csv(GOOD_ROW), at_most(len(guide_csv(GOOD_ROW)) + 1)),
+    accepted("as many records as are allowed", guide_csv(GOOD_ROW, "", GOOD_ROW), at_most(records=4)),
     accepted("the guide's example", csv_bytes(*TWO)),
     accepted("LF", csv_bytes(*TWO, end="\n")),
     accepted("CRLF", csv_bytes(*TWO, end="\r\n")),
@@ -124,6 +130,24 @@ ACCEPTED = [
 ]
 
 OF_THE_FILE = [
+    refused("as many bytes as are too many", guide_csv(GOOD_ROW), Code.FILE_TOO_LARGE, rules=at_most(len(guide_csv(GOOD_ROW)))),
+    refused("too large wins over empty", b"\n" * 100, Code.FILE_TOO_LARGE, rules=at_most(len(guide_csv(GOOD_ROW)))),
+    refused(
+        "too many records",
+        guide_csv(GOOD_ROW, GOOD_ROW, GOOD_ROW),
+        Code.TOO_MANY_ROWS,
+        rules=at_most(records=3),
+    ),
+    refused(
+        "blank records are records", guide_csv(GOOD_ROW, "", ""), Code.TOO_MANY_ROWS, rules=at_most(records=3)
+    ),
+    refused("many records, no rows", guide_csv("", "", ""), Code.TOO_MANY_ROWS, rules=at_most(records=3)),
+    refused(
+        "faults of the header first",
+        csv_bytes(HEADER + ",age", "", "", ""),
+        Code.HEADER_UNKNOWN_COLUMN,
+        rules=at_most(records=3),
+    ),
     refused("UTF-16 with BOM", csv_bytes(*TWO).decode().encode("utf-16"), Code.ENCODING_INVALID),
     refused(
         "UTF-16 big endian", b"\xfe\xff" + csv_bytes(*TWO).decode().encode("utf-16-be"), Code.ENCODING_INVALID
@@ -211,6 +235,10 @@ OF_THE_FILE = [
 ]
 
 OF_A_ROW = [
+    faulty("16 digits of no country", cells("9991234567890123"), (2, "recipient", Code.RECIPIENT_TOO_LONG)),
+    faulty(
+        "15 digits of no country", cells("999123456789012"), (2, "recipient", Code.RECIPIENT_UNKNOWN_COUNTRY)
+    ),
     faulty(
         "Windows-1252",
         guide_csv(GOOD_ROW) + b"6591234567,english,Ren\xe9,tax\n",

@@ -15,8 +15,6 @@ from processing.rules.codes import FindingCode as Code
 from tests.processing import reference_rules as cells
 from tests.processing.reference_records import Record, decode, split_records
 
-MOST_RECORDS = 1_700_000  # blank ones and the header counted
-MOST_ROWS_IN_TEST = 20
 MOST_COLUMNS = 200
 # UTF-16, ZIP (a spreadsheet), OLE (an old one), gzip, PDF.
 BINARY = (b"\xff\xfe", b"\xfe\xff", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\x1f\x8b", b"%PDF-")
@@ -44,6 +42,12 @@ class ReferenceRules(Protocol):
     def footers(self) -> Mapping[Language, str]: ...
     @property
     def unsupported(self) -> UnsupportedSwitches: ...
+    @property
+    def max_rows_test(self) -> int: ...
+    @property
+    def max_records(self) -> int: ...
+    @property
+    def max_bytes(self) -> int: ...
 
 
 @dataclass(slots=True)
@@ -115,6 +119,8 @@ def _is_old_reason(name: str) -> bool:
 def _check_file(data: bytes, header: Record | None, rules: ReferenceRules) -> list[Code]:
     """Faults that stop the row checks, up to those of the header."""
     wanted = {"recipient", "language", *rules.template.parameters}
+    if len(data) >= rules.max_bytes:
+        return [Code.FILE_TOO_LARGE]
     if data.startswith(BINARY):
         return [Code.ENCODING_INVALID]
     if header is None:
@@ -160,7 +166,9 @@ def _check_names(names: list[str], wanted: set[str]) -> list[Code]:
 
 
 def _check_amount(records: int, rows: int, rules: ReferenceRules) -> list[Code]:
-    if records > MOST_RECORDS or (rules.environment is Environment.TEST and rows > MOST_ROWS_IN_TEST):
+    """`records` counts the header and blank ones, `rows` neither."""
+    most_rows = rules.max_rows_test if rules.environment is Environment.TEST else rows
+    if records > rules.max_records or rows > most_rows:
         return [Code.TOO_MANY_ROWS]
     return [] if rows else [Code.NO_ROWS]
 

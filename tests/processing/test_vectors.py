@@ -85,6 +85,30 @@ def test_the_segment_vectors_as_values_of_one_column() -> None:
     assert_agree(data, decided, reference_verdict(data, rules))
 
 
+@pytest.mark.parametrize("environment", list(Environment))
+@pytest.mark.parametrize("language", ["english", "chinese", "tamil"])
+def test_bodies_of_every_length_have_their_segments(environment: Environment, language: str) -> None:
+    rules = Rules(template=ONE_VALUE, environment=environment, footers=FOOTERS, max_rows_test=1000)
+    rows = [["6591234567", language, "x" * length] for length in range(1, 1001)]
+    data = quoted_csv([["recipient", "language", "text"], *rows])
+    decided = run_decide(data, rules)
+    assert decided.verdict.valid
+    assert_agree(data, decided, reference_verdict(data, rules))
+
+
+def test_a_body_is_packed_with_its_frame() -> None:
+    """§2: header + 76 units with the English footer; the test environment puts 52 more before it."""
+    overhead = len(ONE_VALUE.header) + 76
+    for environment, more in ((Environment.PRODUCTION, 0), (Environment.TEST, 52)):
+        rules = Rules(template=ONE_VALUE, environment=environment, footers=FOOTERS)
+        fits = 160 - overhead - more
+        rows = [
+            ["6591234567", "english", "x" * length] for length in (fits, fits + 1, fits + 146, fits + 147)
+        ]
+        decided = run_decide(quoted_csv([["recipient", "language", "text"], *rows]), rules)
+        assert [segments for *_, segments, _ in decided.messages] == [1, 2, 2, 3]
+
+
 def unsupported_findings(characters: list[str], language: str, switches: UnsupportedRule) -> set[str]:
     """Those of `characters` that are refused inside a value; the reference must refuse the same."""
     rules = Rules(
