@@ -120,7 +120,7 @@ class Checks:
         hints = {}
         for text in texts.unique(maintain_order=True).head(_SUGGESTIONS):
             nearest = suggest_language(text, self.template.bodies)
-            hints[text] = f": did you mean {nearest}?" if nearest else ""
+            hints[text] = f" (did you mean {nearest}?)" if nearest else ""
         return _look_up(texts, hints)
 
     def _check_values(

@@ -51,7 +51,7 @@ REASONS: Final[Mapping[FindingCode, Reason]] = MappingProxyType(
             "Save the spreadsheet as CSV UTF-8, and upload it under a name that ends in .csv.",
         ),
         FindingCode.UPLOAD_INTERRUPTED: Reason(
-            "the upload seems to have been cut off after {received} bytes: upload the file again, or resume it; a file "
+            "the upload seems to have been cut off after {received} bytes: upload the file again, or resume it. A file "
             "that really is whole passes with one empty line added at its end, or when it is released by Postman's support",
             "What arrived looks like the beginning of a longer file.",
             "Upload the file again, or resume it. A file that really is whole passes with one empty line added at its "
