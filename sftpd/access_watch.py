@@ -86,6 +86,8 @@ async def judge_live_sessions(door: Door) -> None:
             desk.wanted.clear()
             continue
         campaign_id = desk.changed.pop()
+        if not door.roster.of_campaign(campaign_id) and not door.spool.partials(campaign_id):
+            continue
         try:
             access = await desk.fetch(campaign_id)
         except ConfigError:
@@ -93,7 +95,10 @@ async def judge_live_sessions(door: Door) -> None:
             desk.changed.add(campaign_id)
             await asyncio.sleep(_RECONNECT_FIRST)
             continue
-        _apply(door, campaign_id, access)
+        try:
+            _apply(door, campaign_id, access)
+        except Exception:  # one campaign's trouble must not keep the others' sessions alive
+            logger.exception("access_unapplied", campaign=campaign_id)
 
 
 def _apply(door: Door, campaign_id: str, access: Access | None) -> None:

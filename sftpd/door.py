@@ -5,7 +5,10 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
+import asyncpg
+
 from config.database import Pool, database_troubles
+from config.errors import ServiceUnreachable
 from config.logs import get_logger
 from config.sections import SFTPSettings
 from keys.access import Access, fetch_access
@@ -47,10 +50,14 @@ class AccessDesk:
         self.wanted.set()
 
     async def fetch(self, campaign_id: str) -> Access | None:
-        """The campaign's access now. Raises ServiceUnreachable, or ConfigurationError when the database refuses us."""
-        with database_troubles():
-            async with asyncio.timeout(self._timeout), self._turns, self._pool.acquire() as connection:
-                return await fetch_access(connection, campaign_id)
+        """The campaign's access now. Raises ConfigError, whatever keeps the database from an answer."""
+        try:
+            with database_troubles():
+                async with asyncio.timeout(self._timeout), self._turns, self._pool.acquire() as connection:
+                    return await fetch_access(connection, campaign_id)
+        except asyncpg.PostgresError as error:
+            message = f"the database can't answer ({type(error).__name__}): see `sftp-gateway check`"
+            raise ServiceUnreachable(message) from None
 
 
 @dataclass(slots=True)

@@ -182,13 +182,20 @@ class Listener:
                 early_bytes=early_bytes,
             )
 
+        transport: asyncio.BaseTransport | None = None
         try:
-            await loop.connect_accepted_socket(make_connection, accepted)
+            transport, _ = await loop.connect_accepted_socket(make_connection, accepted)
         except OSError:
-            # Gone already. Once the protocol has begun, its own end settles the count.
+            # Gone already.
             accepted.close()
-            if visit.connection is None:
-                self._door.limits.leave(visit)
+        except Exception:  # one connection's trouble must not end all others
+            logger.exception("connection_failed", connection=visit.connection_id)
+            accepted.close()
+        if visit.connection is None:
+            # The protocol has not begun, so its end won't settle the count.
+            self._door.limits.leave(visit)
+            if transport is not None:
+                transport.close()
 
     def _count_refusal(self, reason: str, address: Address, **facts: object) -> None:
         metrics.CONNECTIONS_REFUSED.labels(reason).inc()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 import asyncssh
 import pytest
+from asyncssh.packet import UInt32
 from structlog.testing import capture_logs
 
 from config.database import Pool
@@ -219,3 +220,20 @@ async def test_reaching_a_limit_is_logged_a_few_times_and_then_counted(started: 
                 writer.close()
                 await writer.wait_closed()
         assert 1 <= sum(line["event"] == "connection_refused" for line in logs) <= 10
+
+
+async def test_one_big_write_over_a_slow_line_is_not_idle(
+    started: Started, campaign: str, ed25519_key: KeyPair
+) -> None:
+    async with started(idle_timeout=0.8) as front:
+        connection = await front.connect(campaign, ed25519_key)
+        channel, _ = await connection.create_session(
+            asyncssh.SSHClientSession, subsystem="sftp", encoding=None
+        )
+        channel.write(UInt32(5) + b"\x01" + UInt32(3))
+        # A packet that is never whole while we look: no request, but a sign of life.
+        channel.write(UInt32(200_000) + b"\x06")
+        for _ in range(10):
+            channel.write(b"x")
+            await asyncio.sleep(0.2)
+        assert not connection.is_closed()
