@@ -63,5 +63,6 @@ async def test_a_clean_up_is_not_a_close(tmp_path: Path) -> None:
         await sftp.wait_closed()
         await box.wait_cut()
         assert box.intake.stored == []
+        assert box.sessions[0].open_handles == 0
         again = await box.client()
         assert (await again.stat(b"x.csv", 0)).size == 5_000

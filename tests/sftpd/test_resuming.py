@@ -169,3 +169,14 @@ async def test_a_rename_that_cannot_be_stored_may_be_tried_again(box: Box, clien
     await client.rename(b"x.csv.tmp", b"x.csv", 0)
     assert box.intake.stored == [("x.csv", SMALL)]
     assert box.files == []
+
+
+async def test_a_whole_upload_makes_its_partial_obsolete(box: Box, client: SFTPClientHandler) -> None:
+    whole = await client.open(b"x.csv", ANEW, NOTHING)
+    other = await client.open(b"x.csv", ANEW, NOTHING)
+    await client.write(other, 0, csv_of(16_384))
+    async with refused(FX_FAILURE, "interrupted"):
+        await client.close(other)
+    await client.write(whole, 0, SMALL)
+    await client.close(whole)
+    assert (await listed(client), box.files) == ([(b"x.csv", len(SMALL))], [])
