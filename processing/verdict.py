@@ -18,7 +18,7 @@ from processing.columns.copytext import MessageForm
 from processing.columns.faults import Faults
 from processing.columns.findings import Finding
 from processing.columns.header import LANGUAGE, RECIPIENT, Header
-from processing.columns.pieces import Piece
+from processing.columns.pieces import PIECE_BYTES, Piece
 from processing.columns.report import BEGINNING, ReportForm, report_form, write_clean_piece, write_piece
 from processing.columns.rows import read_rows
 from processing.columns.scan import Limits, Scan, scan_upload
@@ -130,16 +130,17 @@ def decide(
     messages: BinaryIO | None,
     report: BinaryIO | None,
     findings: Callable[[Finding], None] | None = None,
+    piece_bytes: int = PIECE_BYTES,
 ) -> Verdict:
     """Checks an upload, all of it. `source` is seekable and read from its start.
 
     `messages` receives PostgreSQL COPY text lines of the columns in `copytext.COLUMNS`, with meaning only if the upload is
     valid. `report` receives the report's bytes if it isn't, unless no rows could be read. `findings` is called with
-    each finding in the order of rows.
+    each finding in the order of rows. The verdict doesn't depend on `piece_bytes`, what is checked at a time; memory does.
     """
     expected = (RECIPIENT, LANGUAGE, *rules.template.parameters)
     max_rows = rules.max_rows_test if rules.environment is Environment.TEST else None
-    scan = scan_upload(source, expected, Limits(rules.max_bytes, rules.max_records, max_rows))
+    scan = scan_upload(source, expected, Limits(rules.max_bytes, rules.max_records, max_rows), piece_bytes)
     if scan.findings or scan.header is None:
         return _refuse_file(scan, report, findings)
     return _decide_rows(scan, scan.header, rules, batch_id, messages, report, findings)

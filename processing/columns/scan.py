@@ -6,7 +6,7 @@ from typing import BinaryIO, Final
 
 from processing.columns.findings import Finding
 from processing.columns.header import Header, read_header
-from processing.columns.pieces import Piece, read_pieces
+from processing.columns.pieces import PIECE_BYTES, Piece, read_pieces
 from processing.columns.records import check_record, is_blank
 from processing.columns.sniff import is_binary
 from processing.rules.codes import FindingCode
@@ -40,7 +40,9 @@ class Scan:
     line_end: bytes = b"\r\n"
 
 
-def scan_upload(source: BinaryIO, expected: Sequence[str], limits: Limits) -> Scan:
+def scan_upload(
+    source: BinaryIO, expected: Sequence[str], limits: Limits, piece_bytes: int = PIECE_BYTES
+) -> Scan:
     """Cuts the whole upload into pieces, unless it can't be one. `expected` are the columns that must be there."""
     scan = Scan()
     if source.seek(0, 2) >= limits.max_bytes:
@@ -53,7 +55,7 @@ def scan_upload(source: BinaryIO, expected: Sequence[str], limits: Limits) -> Sc
         return scan
     scan.line_end = _line_end(beginning)
     source.seek(0)
-    for piece in read_pieces(source):
+    for piece in read_pieces(source, piece_bytes):
         _take(scan, piece, expected)
         if any(finding.code is FindingCode.ENCODING_INVALID for finding in scan.findings):
             return scan

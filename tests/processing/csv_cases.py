@@ -130,8 +130,15 @@ ACCEPTED = [
 ]
 
 OF_THE_FILE = [
-    refused("as many bytes as are too many", guide_csv(GOOD_ROW), Code.FILE_TOO_LARGE, rules=at_most(len(guide_csv(GOOD_ROW)))),
-    refused("too large wins over empty", b"\n" * 100, Code.FILE_TOO_LARGE, rules=at_most(len(guide_csv(GOOD_ROW)))),
+    refused(
+        "as many bytes as are too many",
+        guide_csv(GOOD_ROW),
+        Code.FILE_TOO_LARGE,
+        rules=at_most(len(guide_csv(GOOD_ROW))),
+    ),
+    refused(
+        "too large wins over empty", b"\n" * 100, Code.FILE_TOO_LARGE, rules=at_most(len(guide_csv(GOOD_ROW)))
+    ),
     refused(
         "too many records",
         guide_csv(GOOD_ROW, GOOD_ROW, GOOD_ROW),

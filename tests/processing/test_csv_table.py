@@ -26,6 +26,13 @@ def test_the_verdict_of_the_table(case: Case) -> None:
     assert_agree(case.data, decided, expected)
 
 
+@pytest.mark.parametrize("case", [case for case in CASES if len(case.data) < 5000], ids=lambda case: case.id)
+def test_the_verdict_of_the_table_with_pieces_of_a_few_bytes(case: Case) -> None:
+    whole = run_decide(case.data, case.rules)
+    for piece_bytes in (1, 3, 16):
+        assert run_decide(case.data, case.rules, piece_bytes=piece_bytes) == whole
+
+
 def test_every_code_that_bytes_alone_can_earn_has_a_case() -> None:
     by_the_front = {Code.FILE_NOT_CSV, Code.UPLOAD_INTERRUPTED}
     by_the_tables = {Code(vector["reason_code"]) for vector in PHONES if not vector["valid"]}

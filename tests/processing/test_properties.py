@@ -52,6 +52,14 @@ def test_gateway_and_reference_agree_on_every_message(upload: Upload) -> None:
     assert_agree(upload.data, run_decide(upload.data, upload.rules), expected)
 
 
+@given(st.one_of(uploads(), valid_uploads()), st.sampled_from((1, 2, 3, 5, 8, 13, 21, 40, 100)))
+@examples(100)
+def test_the_verdict_is_the_same_wherever_a_piece_ends(upload: Upload, piece_bytes: int) -> None:
+    whole = run_decide(upload.data, upload.rules)
+    pieces = run_decide(upload.data, upload.rules, piece_bytes=piece_bytes)
+    assert pieces == whole
+
+
 @given(uploads())
 @examples(60)
 def test_a_report_minus_its_last_column_gives_back_the_sender_s_fields(upload: Upload) -> None:

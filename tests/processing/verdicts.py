@@ -5,8 +5,8 @@ import json
 import re
 from dataclasses import dataclass
 
+from processing.columns.pieces import PIECE_BYTES
 from processing.verdict import Rules, Verdict, decide
-
 from tests.processing.reference import ReferenceFinding, ReferenceMessage, ReferenceVerdict
 
 BATCH = "batch_00000000-0000-4000-8000-000000000000"
@@ -24,7 +24,7 @@ class Decided:
     report: bytes
 
 
-def run_decide(data: bytes, rules: Rules) -> Decided:
+def run_decide(data: bytes, rules: Rules, *, piece_bytes: int = PIECE_BYTES) -> Decided:
     findings: list[ReferenceFinding] = []
     messages, report = io.BytesIO(), io.BytesIO()
     verdict = decide(
@@ -35,6 +35,7 @@ def run_decide(data: bytes, rules: Rules) -> Decided:
         messages=messages,
         report=report,
         findings=lambda finding: findings.append((finding.row, finding.column, finding.code)),
+        piece_bytes=piece_bytes,
     )
     rows = parse_copy(messages.getvalue()) if verdict.valid else []
     return Decided(verdict, findings, rows, report.getvalue())
