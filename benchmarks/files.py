@@ -30,7 +30,7 @@ _CHINESE: Final = ("陈美玲", "林志明", "黄淑芬")
 _TAMIL: Final = ("முத்து", "கவிதா", "செல்வி")
 _FOREIGN: Final = ("6012", "6281", "9198", "4479", "1415", "8613", "6011", "6141", "8190", "3361")
 _FOREIGN_DIGITS: Final = {
-    "6012": 7, "6281": 8, "9198": 8, "4479": 8, "1415": 7, "8613": 9, "6011": 7, "6141": 7, "8190": 8, "3361": 7,
+    "6012": 7, "6281": 8, "9198": 8, "4479": 8, "1415": 7, "8613": 9, "6011": 8, "6141": 7, "8190": 8, "3361": 7,
 }  # fmt: skip
 
 
@@ -126,7 +126,7 @@ def chinese_and_tamil(rows: int = ROWS * 62 // 78, seed: int = 6) -> bytes:
 
 
 def foreign(rows: int = ROWS, seed: int = 7) -> bytes:
-    """One number in ten of another country. A few of them may not exist."""
+    """One number in ten of another country."""
     return _plain(_rows(_foreign_row, rows, 0, seed))
 
 
