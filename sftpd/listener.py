@@ -203,6 +203,8 @@ class Listener:
             "connection_refused",
             self._door.now(),
             kind=f"connection_refused {reason}",
+            # That a limit is reached is news once; how often is for the metrics.
+            most=1,
             reason=reason,
             source_address=str(address),
             **facts,

@@ -14,19 +14,20 @@ class _Window:
 
 
 class SampledLog:
-    """At most `most` lines of each kind in `window` seconds. The next window's first line tells how many were left out.
+    """A few lines of each kind in `window` seconds. The next window's first line tells how many were left out.
 
     Kinds are event names and reasons of ours, never anything that a client sent: their number is bounded.
     """
 
-    def __init__(self, logger: BoundLogger, *, most: int = 10, window: float = 60) -> None:
+    def __init__(self, logger: BoundLogger, *, window: float = 60) -> None:
         self._logger: Final = logger
-        self._most: Final = most
         self._window: Final = window
         self._windows: dict[str, _Window] = {}
 
-    def say(self, event: str, now: float, *, kind: str | None = None, **facts: object) -> bool:
-        """Log `event` with `facts`, unless enough of its kind was said. `now`: seconds of a monotonic clock."""
+    def say(
+        self, event: str, now: float, *, kind: str | None = None, most: int = 10, **facts: object
+    ) -> bool:
+        """Log `event` with `facts`, unless `most` of its kind were said. `now`: seconds of a monotonic clock."""
         kind = kind or event
         current = self._windows.get(kind)
         if current is None or now - current.began >= self._window:
@@ -34,7 +35,7 @@ class SampledLog:
             if left_out:
                 facts["left_out_before"] = left_out
             current = self._windows[kind] = _Window(now)
-        if current.said >= self._most:
+        if current.said >= most:
             current.unsaid += 1
             return False
         current.said += 1

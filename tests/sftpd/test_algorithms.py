@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 import asyncssh
@@ -64,14 +65,58 @@ async def test_the_rsa_host_key_never_signs_with_sha1(
         await front.connect(campaign, ed25519_key, server_host_key_algs=["ssh-rsa"])
 
 
+class SlowKeyExchange(asyncssh.SSHClient):
+    """A client that takes its time after the algorithms are agreed, and notes with which one the server then signs."""
+
+    def __init__(self, pause: float) -> None:
+        self.pause = pause
+        self.signed_with = b""
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        send, validate = conn.send_packet, conn.validate_server_host_key
+
+        def send_later(kind: int, *args: bytes, **options: object) -> None:
+            if kind == 30:  # SSH_MSG_KEX_ECDH_INIT
+                asyncio.get_running_loop().call_later(self.pause, partial(send, kind, *args, **options))
+            else:
+                send(kind, *args, **options)
+
+        def note_signature(key_data: bytes) -> asyncssh.SSHKey:
+            key = validate(key_data)
+            verify = key.verify
+
+            def noted(signed: bytes, signature: bytes) -> bool:
+                self.signed_with = signature[4 : 4 + signature[3]]
+                return verify(signed, signature)
+
+            key.verify = noted
+            return key
+
+        conn.send_packet, conn.validate_server_host_key = send_later, note_signature
+
+
 async def test_clients_at_once_get_the_host_signature_that_each_asked_for(
     front: Front, campaign: str, ed25519_key: KeyPair
 ) -> None:
-    # asyncssh alone sets the algorithm on the key pair that all connections share, and signs later.
-    wanted = ["rsa-sha2-256", "rsa-sha2-512"] * 4
+    # asyncssh alone sets the algorithm on the key pair that all connections share, and signs a round trip later.
+    clients = {
+        "rsa-sha2-256": SlowKeyExchange(0.6),
+        "rsa-sha2-512": SlowKeyExchange(0.3),
+    }
     await asyncio.gather(
-        *(front.connect(campaign, ed25519_key, server_host_key_algs=[algorithm]) for algorithm in wanted)
+        *(
+            front.connect(
+                *(campaign, ed25519_key),
+                server_host_key_algs=[algorithm],
+                kex_algs=["curve25519-sha256"],
+                client_factory=lambda client=client: client,
+            )
+            for algorithm, client in clients.items()
+        )
     )
+    assert {name: client.signed_with.decode() for name, client in clients.items()} == {
+        name: name for name in clients
+    }
 
 
 @pytest.mark.parametrize(

