@@ -80,7 +80,8 @@ def _parse_inheritance(arguments: Sequence[str] | None) -> Inheritance:
 
 def _end_with_parent(parent: int) -> None:
     """Let the kernel send SIGTERM when the parent dies, and leave at once if it has died already."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
     if os.getppid() != parent:
         sys.exit(ExitStatus.DONE)
 

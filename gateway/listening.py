@@ -52,7 +52,12 @@ def open_listening_sockets(settings: SFTPSettings) -> list[socket.socket]:
 
 
 def _listen(
-    family: socket.AddressFamily, kind: socket.SocketKind, protocol: int, address: tuple[Any, ...], *, dual: bool
+    family: socket.AddressFamily,
+    kind: socket.SocketKind,
+    protocol: int,
+    address: tuple[Any, ...],
+    *,
+    dual: bool,
 ) -> socket.socket:
     listening = socket.socket(family, kind, protocol)
     try:

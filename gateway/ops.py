@@ -5,6 +5,7 @@ import contextlib
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final, Protocol
 
@@ -50,10 +51,25 @@ class Node(Protocol):
 class OpsEndpoint:
     """The three pages."""
 
-    def __init__(self, node: Node, readiness: Readiness, pool: Pool) -> None:
+    def __init__(self, node: Node, port: int) -> None:
+        self.port = port
         self._node = node
-        self._readiness = readiness
-        self._pool = pool
+        self._readiness: Readiness
+        self._pool: Pool
+        self._opened = AsyncExitStack()
+
+    async def adopt(self, settings: Settings) -> None:
+        """Look at the dependencies with these settings from now on: at the start, and after a reload."""
+        async with AsyncExitStack() as opening:
+            readiness = opening.enter_context(contextlib.closing(Readiness(settings, self._node.parts)))
+            pool = await opening.enter_async_context(open_pool(settings.database, name="ops"))
+            former, self._opened = self._opened, opening.pop_all()
+            self._readiness, self._pool = readiness, pool
+        await former.aclose()
+
+    async def aclose(self) -> None:
+        """Close what was opened to look at the dependencies."""
+        await self._opened.aclose()
 
     def app(self) -> Starlette:
         """The pages as an ASGI application."""
@@ -133,20 +149,20 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serve_ops(settings: Settings, node: Node) -> AsyncIterator[int]:
-    """Serve the endpoint; gives its port. Raises ConfigurationError where the port is taken."""
-    readiness = Readiness(settings, node.parts)
-    with contextlib.closing(_listen(settings)) as listening, contextlib.closing(readiness):
-        async with open_pool(settings.database, name="ops") as pool:
+async def serve_ops(settings: Settings, node: Node) -> AsyncIterator[OpsEndpoint]:
+    """Serve the endpoint. Raises ConfigurationError where the port is taken."""
+    with contextlib.closing(_listen(settings)) as listening:
+        async with contextlib.aclosing(OpsEndpoint(node, listening.getsockname()[1])) as endpoint:
+            await endpoint.adopt(settings)
             config = uvicorn.Config(
-                OpsEndpoint(node, readiness, pool).app(),
+                endpoint.app(),
                 log_config=None, access_log=False, lifespan="off", server_header=False,
                 timeout_graceful_shutdown=2, timeout_keep_alive=5, limit_concurrency=64,
             )  # fmt: skip
             server = _Server(config)
             serving = asyncio.create_task(server.serve(sockets=[listening]), name="ops endpoint")
             try:
-                yield listening.getsockname()[1]
+                yield endpoint
             finally:
                 server.should_exit = True
                 await serving

@@ -21,7 +21,7 @@ from gateway.crew import CannotStart, Crew
 from gateway.exit_status import ExitStatus
 from gateway.listening import port_of
 from gateway.metrics_files import MetricsFiles
-from gateway.ops import serve_ops
+from gateway.ops import OpsEndpoint, serve_ops
 from gateway.parts import ALL_PARTS, Part, drain_seconds, process_count
 from gateway.service_manager import ServiceManager
 
@@ -53,6 +53,7 @@ class Supervisor:
         # Those that a reload starts, and those that it has replaced and that still drain.
         self._passing: list[Crew] = []
         self._leaving: list[asyncio.Task[None]] = []
+        self._ops: OpsEndpoint
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
 
@@ -73,7 +74,7 @@ class Supervisor:
         async with AsyncExitStack() as stack:
             stack.callback(self.metrics.remove)
             self._take_signals()
-            ops_port = await stack.enter_async_context(serve_ops(self._settings, self))
+            self._ops = await stack.enter_async_context(serve_ops(self._settings, self))
             await stack.enter_async_context(_watchdog(self._service_manager))
             stack.push_async_callback(self._end_all)
             try:
@@ -86,7 +87,7 @@ class Supervisor:
                 logger.error("node_not_ready", seconds=_START_TIMEOUT)  # noqa: TRY400 - nothing to trace
                 return ExitStatus.UNREACHABLE
             if not self._stop.is_set():
-                self._announce_ready(ops_port)
+                self._announce_ready(self._ops.port)
             while not self._stop.is_set():
                 await self._unless_stopped(self._reload.wait())
                 if self._reload.is_set():
@@ -99,7 +100,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ask_to_stop)
         # On a terminal SIGHUP is the terminal's end, and nobody is left to see the node.
-        on_hangup = self._ask_to_stop if sys.stdin.isatty() else self._reload.set
+        on_hangup = self._ask_to_stop if sys.stdin is not None and sys.stdin.isatty() else self._reload.set
         loop.add_signal_handler(signal.SIGHUP, on_hangup)
 
     def _ask_to_stop(self) -> None:
@@ -167,6 +168,7 @@ class Supervisor:
         except (CannotStart, TimeoutError) as error:
             logger.error("reload_refused", reason=type(error).__name__)  # noqa: TRY400 - it spoke on stderr
         else:
+            await self._ops.adopt(settings)
             self._settings = settings
             logger.info("node_reloaded")
         finally:

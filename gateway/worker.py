@@ -22,7 +22,9 @@ async def worker(
 ) -> None:
     """Decide uploads and send e-mails until `stop`, then finish what is begun. Raises ConfigError where it can't start."""
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(open_pool(settings.database, name="worker", command_timeout=60))
+        pool = await stack.enter_async_context(
+            open_pool(settings.database, name="worker", command_timeout=60)
+        )
         store = await stack.enter_async_context(open_store(settings.s3))
         mailer = SMTPMailer(settings.smtp)
         await run_worker(settings, pool, store, mailer, stop=stop, ready=ready)

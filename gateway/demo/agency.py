@@ -48,7 +48,7 @@ class Agency:
         (self.folder / name).write_text(content, encoding="utf-8")
         done = subprocess.run(
             ["sh", "-c", self.upload_line(name)],
-            cwd=self.folder, capture_output=True, text=True, timeout=60, check=False,
+            cwd=self.folder, capture_output=True, text=True, errors="replace", timeout=60, check=False,
         )  # fmt: skip
         if done.returncode != 0:
             words = done.stderr.strip().splitlines() or ["it said nothing"]

@@ -1,5 +1,6 @@
 """The demo as one sees it: what runs, what is sent and how, what comes of it, and what to type next."""
 
+import io
 import json
 import os
 import shlex
@@ -44,6 +45,9 @@ _OUTCOME_TIMEOUT: Final = 60.0
 def run_demo(*, exit_after: bool, port: int | None, folder: Path | None) -> None:
     """Show everything; then serve until Ctrl-C, unless `exit_after`. Raises EmbeddedError or CallMisused."""
     find_client()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that can't show Chinese is no reason to stop.
+        sys.stdout.reconfigure(errors="backslashreplace")
     end_as_ctrl_c()
     with ExitStack() as stack:
         show = Show(stack.enter_context(own_folder(folder, "demo")))

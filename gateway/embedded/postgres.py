@@ -107,7 +107,8 @@ class PostgreSQLServer:
         done = subprocess.run(
             [self._programs / "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1",
              "-d", self.socket_url(database), "-c", statement],
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, encoding="utf-8", errors="replace", timeout=60, check=False,
+            env={**os.environ, "PGCLIENTENCODING": "UTF8"},
         )  # fmt: skip
         if done.returncode != 0:
             raise EmbeddedError(f"the embedded PostgreSQL says: {done.stderr.strip()}")

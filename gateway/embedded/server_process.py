@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -54,7 +55,8 @@ class ServerProcess:
         self._end_signal = end_signal
 
         def die_with_parent() -> None:
-            _LIBC.prctl(_PR_SET_PDEATHSIG, int(end_signal))
+            if sys.platform == "linux":
+                _LIBC.prctl(_PR_SET_PDEATHSIG, int(end_signal))
 
         def spawn() -> subprocess.Popen[bytes]:
             with log.open("ab") as output:

@@ -28,7 +28,7 @@ def test_an_upload_through_the_whole_tree_ends_in_one_email_and_sigterm_leaves_n
     [mail] = mailbox.wait_for(1)
     assert mail.get_content().startswith('{"isValid":true,"batchId":"batch_')
     assert node.get("/healthz")[0] == 200
-    assert node.away() == (200, [])
+    wait_until(lambda: node.away() == (200, []), "ready")
     status, metrics = node.get("/metrics")
     assert status == 200
     assert "sftp_gateway_uploads_received_total 1.0" in metrics
@@ -107,14 +107,14 @@ def test_a_reload_replaces_every_process_and_refuses_nobody(
         return len(now) == 2 and not now & before
 
     wait_until(replaced, "the old processes have left", 60)
-    assert node.away() == (200, [])
+    wait_until(lambda: node.away() == (200, []), "ready")
 
 
-def test_a_reload_with_a_wrong_setting_changes_nothing(
-    start_node: Callable[..., Node], tmp_path: Path, good_file: Path
+def test_a_reload_reads_the_settings_again_and_wrong_ones_change_nothing(
+    start_node: Callable[..., Node], tmp_path: Path, good_file: Path, gateway_variables: dict[str, str]
 ) -> None:
     config = tmp_path / "gateway.toml"
-    config.write_text("[worker]\nprocesses = 1\n")
+    config.write_text(f"[smtp]\nport = {gateway_variables.pop('SFTP_GATEWAY_SMTP__PORT')}\n")
     node = start_node("run", "--config", str(config))
     before = {child.pid for part in ("front", "worker") for child in node.children(part)}
     config.write_text("[worker]\nprocesses = 'many'\n")
@@ -123,6 +123,11 @@ def test_a_reload_with_a_wrong_setting_changes_nothing(
     assert "worker.processes" in str(node.events("reload_refused")[0]["reason"])
     assert {child.pid for part in ("front", "worker") for child in node.children(part)} == before
     assert node.upload(good_file) == 0
+    wait_until(lambda: node.away() == (200, []), "ready")
+    config.write_text("[smtp]\nport = 9\n")
+    node.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: bool(node.events("node_reloaded")), "node_reloaded", 60)
+    wait_until(lambda: node.away() == (200, ["smtp"]), "the new settings are looked at")
 
 
 def test_readiness_names_what_is_away(
