@@ -19,6 +19,7 @@ from sftpd.door import Door, open_door
 from sftpd.listener import Listener
 from sftpd.spool import Spool
 from sftpd.sweep import sweep_regularly
+from sftpd.visits import Visit
 
 logger = get_logger("sftpd")
 
@@ -29,6 +30,9 @@ IDLE: Final = "this session was idle for too long"
 _ROUND: Final = 1.0
 # A session that was served within this many seconds may be about to send the next request of the same upload.
 _JUST_SERVED: Final = 1.0
+# Who is logging in when a stop comes may finish, and send: a reload is not to be seen. After this many seconds it is no
+# client, and does not hold up the stop any longer.
+_LOGIN_GRACE: Final = 5.0
 
 
 async def serve_front(
@@ -89,14 +93,14 @@ def _allow_open_files() -> None:
 
 
 async def drain(door: Door) -> None:
-    """Let uploads in progress finish within `drain_timeout` seconds; everything else ends at once."""
+    """Let uploads in progress, and logins, finish within `drain_timeout` seconds; everything else ends at once."""
     door.stopping = True
-    deadline = asyncio.get_running_loop().time() + door.settings.drain_timeout
+    began = asyncio.get_running_loop().time()
+    deadline = began + door.settings.drain_timeout
     logger.info("front_draining", sessions=door.limits.sessions)
-    for waiting in door.limits.waiting:
-        waiting.drop()
     while door.limits.connections and asyncio.get_running_loop().time() < deadline:
         now = door.now()
+        _drop_strangers(door, everyone=asyncio.get_running_loop().time() - began >= _LOGIN_GRACE)
         for visit in door.roster:
             session = visit.session
             if (
@@ -106,6 +110,7 @@ async def drain(door: Door) -> None:
             ):
                 visit.end("stopping", RESTARTING)
         await asyncio.sleep(0.05)
+    _drop_strangers(door, everyone=True)
     cut = 0
     for visit in door.roster:
         visit.end("stopping", RESTARTING)
@@ -113,6 +118,13 @@ async def drain(door: Door) -> None:
     logger.info("front_drained", cut=cut)
     # The connections' own ends are callbacks of the next rounds of the loop.
     await asyncio.sleep(0.05)
+
+
+def _drop_strangers(door: Door, *, everyone: bool) -> None:
+    """Drop who is not logged in: all of them, or those that aren't about to be."""
+    for waiting in door.limits.waiting:
+        if everyone or not (isinstance(waiting, Visit) and waiting.is_logging_in):
+            waiting.drop()
 
 
 async def _look_around(door: Door) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 import asyncssh
 
@@ -11,6 +12,9 @@ from sftpd import metrics
 from sftpd.addresses import Address, Block, block_of
 from sftpd.connection import GuardedConnection
 from sftpd.session import Session
+
+# Seconds within which a client that is to log in has said something.
+_JUST_COME: Final = 1.0
 
 
 @dataclass(slots=True, eq=False)
@@ -40,6 +44,12 @@ class Visit:
     def standing(self) -> int:
         """How far it has come; an address with a login lately comes before all that have none."""
         return (10 if self.is_known else 0) + (self.connection.progress if self.connection else 0)
+
+    @property
+    def is_logging_in(self) -> bool:
+        """Whether it is on its way to a login, or came so lately that it may be."""
+        progress = self.connection.progress if self.connection else 0
+        return progress > 0 or time.monotonic() - self.began < _JUST_COME
 
     def drop(self) -> None:
         """End it at once, without a word: it was not logged in."""
