@@ -50,6 +50,9 @@ format: setup ## Put every file into the house's form
 recipients: setup ## Compile libphonenumber's metadata into the table of recipients
 	$(BIN)/python -m processing.rules.compile_recipients
 
+docs: setup ## Write the pages of docs/ that come from the code
+	$(BIN)/python -m gateway.reference docs/
+
 lock: setup ## Resolve the dependencies anew and write their hashes
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/production.in -o requirements/production.txt
