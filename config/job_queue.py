@@ -9,23 +9,27 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, Final, NoReturn, cast
 
 import asyncpg
 from pgqueuer import Job, Queries, QueueManager, RetryRequested
 
-from config.database import UNREACHABLE, Connection, connect
+from config.database import UNREACHABLE, Connection, affected, connect
 from config.errors import ConfigError, ServiceUnreachable
 from config.logs import describe_exception, get_logger
 from config.sections import DatabaseSettings
+from config.sql import NamedQueries
 
 if TYPE_CHECKING:
     import structlog
 
+SQL: Final = NamedQueries("config", "job_queue.sql")
 logger = get_logger("config")
 
 # How long a lost connection is waited for before it is opened anew, in seconds: doubling, at most the last.
 _RECONNECT_FIRST, _RECONNECT_MOST = 0.2, 5.0
+# New jobs are announced; a dead worker's are not. This much is added to `heartbeat_timeout` before one is taken over.
+_POLL_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,15 @@ async def enqueue(
     )
 
 
+async def release_jobs_of_dead(connection: Connection) -> int:
+    """Let the jobs of processes that are gone be taken over now. Returns how many.
+
+    Only sooner: where a dead process's connection isn't seen to be closed, as when its machine died, `heartbeat_timeout`
+    decides. One that lost its connection and still runs is taken for dead too, which is safe, as for any job.
+    """
+    return affected(await connection.execute(SQL["release_jobs_of_dead"]))
+
+
 async def run_jobs(
     database: DatabaseSettings,
     kind: JobKind,
@@ -120,6 +133,7 @@ async def _run_connected(
 ) -> None:
     queue = QueueManager(Queries.from_asyncpg_connection(connection))
     log = logger.bind(entrypoint=kind.entrypoint)
+    await connection.execute(SQL["name_connection"], str(queue.queue_manager_id))
 
     @queue.entrypoint(kind.entrypoint)
     async def run(job: Job) -> None:
@@ -130,7 +144,7 @@ async def _run_connected(
     stopping = asyncio.create_task(_forward(stop, queue.shutdown))
     try:
         await queue.run(
-            dequeue_timeout=timedelta(seconds=5),
+            dequeue_timeout=timedelta(seconds=_POLL_SECONDS),
             batch_size=1,
             max_concurrent_tasks=max(2, kind.concurrency),
             heartbeat_timeout=timedelta(seconds=kind.heartbeat_timeout),

@@ -10,7 +10,7 @@ from typing import Final
 
 from config.database import Pool, database_troubles
 from config.errors import ConfigError
-from config.job_queue import Handler, JobKind, RunningJob, run_jobs
+from config.job_queue import Handler, JobKind, RunningJob, release_jobs_of_dead, run_jobs
 from config.logs import get_logger
 from config.settings import Settings
 from notifications.mailer import Mailer
@@ -99,6 +99,9 @@ async def _sum_up(pool: Pool, job: RunningJob) -> None:
 
 async def _sweep(pool: Pool) -> None:
     async with pool.acquire() as connection, connection.transaction():
+        released = await release_jobs_of_dead(connection)
+        if released:
+            logger.warning("jobs_released", count=released)
         for kind, count in (
             ("upload", await sweep_uploads(connection, _SWEPT_WHEN_OLDER)),
             ("notice", await sweep_notices(connection, _SWEPT_WHEN_OLDER)),

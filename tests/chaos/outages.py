@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gateway.embedded.errors import EmbeddedError
 from gateway.embedded.mailbox import MailboxMode
 from tests.chaos.clients import Attempt, Clients
 from tests.chaos.files import UploadFile, make_file
 from tests.chaos.node import Node
-from tests.chaos.proxy import Proxy, ProxyMode, open_proxy
-from tests.chaos.rig import Rig, until
+from tests.chaos.proxy import CommitCutter, Proxy, ProxyMode, open_commit_cutter, open_proxy
+from tests.chaos.rig import DATABASE, Rig, until
 
 NOT_STORED: Final = "the upload could not be stored and was not accepted"
 SPOOL_FULL: Final = "the service cannot take more uploads at the moment: try again later"
@@ -71,13 +72,9 @@ class World:
             or 0
         )
 
-    async def until_receiving(self, *, more_than: int = 100_000) -> None:
-        """Wait until the front's spool holds so much of an upload."""
-
-        async def receiving() -> bool:
-            return any(_size(path) > more_than for path in self.front.spool.glob("*/*.bytes"))
-
-        await until(receiving, "an upload in the middle", _PATIENCE)
+    async def until_receiving(self) -> None:
+        """Wait until the front is in the middle of an upload."""
+        await until(lambda: _receives(self.front), "an upload in the middle", _PATIENCE)
 
 
 def _size(path: Path) -> int:
@@ -183,6 +180,89 @@ async def database_is_away(world: World, seconds: float = 20) -> str:
     assert await world.clients.night_job(world.campaign, file, [world.front], tries=5)
     took = await world.until_decided(file)
     return f"away {away:.0f} s; clear error, the retry was decided within {took:.1f} s"
+
+
+async def database_crashes_under_load(world: World) -> str:
+    """SIGKILL of PostgreSQL, which recovers from its log: whatever was acknowledged is there."""
+    enough = asyncio.Event()
+
+    async def send() -> None:
+        while not enough.is_set():
+            await world.clients.night_job(world.campaign, make_file(20), [world.front], tries=5)
+
+    async def crash() -> None:
+        try:
+            for _ in range(3):
+                known = world.clients.ledger.acknowledged
+
+                async def more(known: int = known) -> bool:
+                    return world.clients.ledger.acknowledged > known + 2
+
+                await until(more, "acknowledged uploads before the crash", _PATIENCE)
+                await asyncio.to_thread(world.rig.postgres.kill)
+                await until(lambda: _starts(world.rig), "PostgreSQL again", 60)
+        finally:
+            enough.set()
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(crash())
+        tasks.create_task(send())
+        tasks.create_task(send())
+    return "3 crashes under load"
+
+
+async def _starts(rig: Rig) -> bool:
+    """Start PostgreSQL; not possible before the dead one's other processes have left."""
+    try:
+        await asyncio.to_thread(rig.postgres.start)
+    except EmbeddedError:
+        return False
+    return True
+
+
+async def commits_are_unclear(rig: Rig, clients: Clients) -> str:
+    """The answer to a COMMIT is lost: the front asks by the upload's id and says OK; the worker finds its own outcome."""
+    async with open_commit_cutter(rig.postgres.port) as cutter:
+        url = rig.postgres.tcp_url(DATABASE).replace(f":{rig.postgres.port}/", f":{cutter.port}/")
+        front = await rig.add_node("sftpd", database__url=url)
+        sent = []
+        for _ in range(5):
+            file = make_file(10_000)
+            sending = asyncio.create_task(clients.put(rig.campaigns[0], file, front, *_UNHURRIED))
+            await until(lambda: _receives(front), "an upload in the middle", _PATIENCE)
+            before, cutter.armed = cutter.cut, True
+            await until(lambda before=before: _cut(cutter, before), "a COMMIT cut", _PATIENCE)
+            cutter.armed = False
+            attempt = await sending
+            assert attempt.acknowledged, attempt.words
+            sent.append(file.name)
+        await front.stop()
+        worker = await rig.add_node("worker", database__url=url)
+        file = make_file(20)
+        cutter.armed = True
+        assert (await clients.put(rig.campaigns[0], file, rig.fronts[0])).acknowledged
+        before = cutter.cut
+        await until(lambda: _cut(cutter, before), "a COMMIT cut", _PATIENCE)
+        cutter.armed = False
+        names = [*sent, file.name]
+
+        async def told() -> bool:
+            return await rig.fetch_value(
+                "select count(*) = $2 from uploads where file_name = any($1) and notified_at is not null",
+                *(names, len(names)),
+            )
+
+        await until(told, "their outcomes and e-mails, one each", _PATIENCE)
+        await worker.stop()
+        return f"{cutter.cut} COMMITs without an answer: acknowledged and decided once"
+
+
+async def _cut(cutter: CommitCutter, before: int) -> bool:
+    return cutter.cut > before
+
+
+async def _receives(front: Node) -> bool:
+    return any(_size(path) > 100_000 for path in front.spool.glob("*/*.bytes"))
 
 
 # S3
@@ -384,6 +464,7 @@ def all_outages() -> list[tuple[str, Scenario]]:
 
     return [
         ("PostgreSQL restarted under load", database_restarts_under_load),
+        ("PostgreSQL crashing under load", database_crashes_under_load),
         ("PostgreSQL away for a moment", database_is_away_for_a_moment),
         ("PostgreSQL away", database_is_away),
         ("S3 failing at CLOSE", bucket_fails_at_intake),

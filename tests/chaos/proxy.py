@@ -190,6 +190,70 @@ async def _pass_requests(
     answers.cancel()
 
 
+class CommitCutter:
+    """A proxy in front of PostgreSQL that lets a COMMIT pass and then cuts: was it, or wasn't it? Counts in `cut`."""
+
+    def __init__(self, target_port: int) -> None:
+        self.port = 0
+        self.armed = False
+        self.cut = 0
+        self._target = target_port
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Listen."""
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        """Refuse and cut everybody."""
+        if self._server is not None:
+            self._server.close()
+        for task in list(self._connections):
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        onward_reader, onward = await asyncio.open_connection("127.0.0.1", self._target)
+        answers = asyncio.create_task(_pass(onward_reader, writer))
+        try:
+            while chunk := await reader.read(_CHUNK):
+                if self.armed and b"COMMIT;" in chunk:
+                    # Nothing comes back any more, and the server does what it was told.
+                    answers.cancel()
+                    onward.write(chunk)
+                    await onward.drain()
+                    # Its ReadyForQuery: the transaction is committed.
+                    await onward_reader.read(_CHUNK)
+                    self.cut += 1
+                    return
+                onward.write(chunk)
+                await onward.drain()
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            answers.cancel()
+            await asyncio.gather(answers, return_exceptions=True)
+            self._connections.discard(task)
+            writer.transport.abort()
+            onward.transport.abort()
+
+
+@contextlib.asynccontextmanager
+async def open_commit_cutter(target_port: int) -> AsyncIterator[CommitCutter]:
+    """A proxy to PostgreSQL at that port of loopback, closed at the end. It passes everything until it is armed."""
+    cutter = CommitCutter(target_port)
+    await cutter.open()
+    try:
+        yield cutter
+    finally:
+        await cutter.close()
+
+
 @contextlib.asynccontextmanager
 async def open_proxy(target_port: int) -> AsyncIterator[Proxy]:
     """A proxy that passes everything on to that port of loopback, closed at the end."""

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pydantic import SecretStr
 
 from config.database import Pool, open_pool
-from config.job_queue import Handler, JobKind, RunningJob, TryAgain, enqueue, run_jobs
+from config.job_queue import Handler, JobKind, RunningJob, TryAgain, enqueue, release_jobs_of_dead, run_jobs
 from config.sections import DatabaseSettings
 from config.settings import Settings
 from gateway.embedded.postgres import PostgreSQLServer
@@ -99,6 +99,37 @@ async def test_the_higher_priority_goes_first_then_the_older(pool: Pool, setting
     async with running(settings.database, recorder):
         order = [(await recorder.next()).subject_id for _ in range(4)]
     assert order == ["a", "d", "b", "c"]
+
+
+async def test_a_dead_process_s_job_is_taken_over_without_waiting_for_its_heartbeat(
+    pool: Pool, settings: Settings
+) -> None:
+    await put(pool, "left behind")
+    # As a process leaves it that was killed: picked, just now, by a queue whose connection is gone.
+    await pool.execute(
+        "update pgqueuer set status = 'picked', queue_manager_id = gen_random_uuid(), heartbeat = now()"
+    )
+    recorder = Recorder()
+    async with pool.acquire() as connection:
+        assert await release_jobs_of_dead(connection) == 1
+        assert await release_jobs_of_dead(connection) == 0
+    async with running(settings.database, recorder), asyncio.timeout(KIND.heartbeat_timeout - 1):
+        assert (await recorder.next()).subject_id == "left behind"
+
+
+async def test_a_living_process_keeps_its_jobs(pool: Pool, settings: Settings) -> None:
+    begun, finish = asyncio.Event(), asyncio.Event()
+
+    async def work(_job: RunningJob) -> None:
+        begun.set()
+        await finish.wait()
+
+    await put(pool, "under way")
+    async with running(settings.database, work):
+        await asyncio.wait_for(begun.wait(), 30)
+        async with pool.acquire() as connection:
+            assert await release_jobs_of_dead(connection) == 0
+        finish.set()
 
 
 async def test_a_restart_of_postgresql_stops_no_worker(own_postgres: PostgreSQLServer) -> None:

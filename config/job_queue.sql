@@ -1,0 +1,10 @@
+-- name: name_connection
+-- A queue's connection is named after it, so that others see whether it lives.
+select set_config('application_name', 'sftp-gateway queue ' || $1, false)
+
+-- name: release_jobs_of_dead
+-- A killed process's connections are closed at once: its jobs need not wait for their heartbeat to time out.
+update pgqueuer q set heartbeat = 'epoch'
+where q.status = 'picked' and q.queue_manager_id is not null and q.heartbeat <> 'epoch'
+  and not exists (
+      select from pg_stat_activity a where a.application_name = 'sftp-gateway queue ' || q.queue_manager_id)

@@ -1,0 +1,185 @@
+"""`make chaos`: the long form, about half an hour. Ends with a table of what was done and seen, and with status 1 where
+anything that must hold did not.
+
+    python -m tests.chaos [--only kills,outages,order,load,recovery] [--kills 200] [--seed 1] [--logs FOLDER]
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import sys
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.chaos import load, order, outages, recovery
+from tests.chaos.clients import Clients
+from tests.chaos.invariants import Findings, clean_spools, inspect, quiet
+from tests.chaos.kills import run_kills
+from tests.chaos.rig import Rig, open_rig
+
+
+@dataclass
+class Run:
+    """One call of the harness: what to do, and what it has seen."""
+
+    kills: int
+    seed: int
+    uploads: int
+    logs: Path | None
+    lines: list[tuple[str, str, float]] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def say(self, what: str, seen: str, seconds: float) -> None:
+        self.lines.append((what, seen, seconds))
+        print(f"  {what}: {seen} ({seconds:.0f} s)", flush=True)
+
+    async def step(self, what: str, work: Awaitable[str]) -> None:
+        """Do it and note it; a failure doesn't keep the others from being seen."""
+        began = time.monotonic()
+        try:
+            seen = await work
+        except Exception as error:  # noqa: BLE001 - noted, told, and the status says so
+            traceback.print_exc()
+            self.failed.append(f"{what}: {error}")
+            seen = "FAILED"
+        self.say(what, seen, time.monotonic() - began)
+
+
+def _summary(found: Findings) -> str:
+    found.check()
+    outcomes = ", ".join(f"{count} {status}" for status, count in sorted(found.outcomes.items()))
+    return (
+        f"{found.attempts} tries, {found.acknowledged} acknowledged, {found.uploads} uploads taken "
+        f"({found.unacknowledged_but_taken} whose answer was lost), outcomes {outcomes}; {found.batches} batches, "
+        f"{found.messages:,} messages, none twice; {found.message_ids} Message-IDs in {found.e_mails} e-mails; "
+        f"{found.retried_verdicts} verdicts begun more than once; {found.partials} partials left of cut uploads"
+    )
+
+
+async def kills(run: Run) -> None:
+    async with open_rig(campaigns=4, keep_logs=run.logs) as rig:
+        await rig.add_nodes(2)
+
+        async def work() -> str:
+            report = await run_kills(rig, run.kills, seed=run.seed)
+            kinds = ", ".join(f"{count} × {what}" for what, count in sorted(report.kills.items()))
+            return f"{report.total} kills ({kinds}); {_summary(report.findings)}"
+
+        await run.step("kills", work())
+
+
+async def outage(run: Run) -> None:
+    async with open_rig(keep_logs=run.logs) as rig, outages.open_world(rig) as world:
+        for name, scenario in outages.all_outages():
+            await run.step(name, scenario(world))
+        await run.step("COMMIT without an answer", outages.commits_are_unclear(rig, world.clients))
+        await run.step("campaign at its quota", outages.campaign_is_at_its_quota(rig, world.clients))
+        await run.step("after the outages", _at_last(rig, world.clients, mail=False))
+        await world.worker.stop()
+        await run.step("S3 failing for good", outages.bucket_fails_for_good(rig, world.clients))
+
+
+async def order_of_service(run: Run) -> None:
+    async with open_rig(keep_logs=run.logs) as rig:
+        front, clients = await rig.add_node("sftpd"), Clients(rig)
+        await run.step("fairness", order.crowd_lets_one_pass(rig, clients, front, files=100, rows=60_000))
+        await run.step("lost jobs", order.lost_jobs_are_found(rig, clients, front))
+        await run.step("cancelled job", order.cancelled_while_running(rig, clients, front))
+        await run.step("after them", _at_last(rig, clients))
+
+
+async def loads(run: Run) -> None:
+    async with open_rig(campaigns=4, keep_logs=run.logs) as rig:
+        nodes, clients = await rig.add_nodes(2), Clients(rig)
+
+        async def crowd() -> str:
+            found, took = await load.crowd(rig, nodes, uploads=run.uploads)
+            return f"{_summary(found)}; {run.uploads / took:.1f} uploads/s"
+
+        await run.step("two nodes, 8 clients", crowd())
+        await run.step("same bytes at once", order.same_bytes_at_once(rig, clients, nodes, times=12))
+        await run.step("SIGTERM during an upload", load.stop_finishes_uploads(rig, clients, *nodes))
+        await run.step(
+            "reloads, restarts", load.restarts_under_load(rig, clients, nodes, reloads=4, restarts=4)
+        )
+        await run.step("no leader", load.one_node_then_the_other(rig, clients, nodes))
+        await quiet(rig)
+        for node in nodes[1:]:
+            await node.stop()
+        front = await rig.add_node("sftpd")
+        await nodes[0].stop()
+        await run.step("stop without the time to finish", load.hard_stop_leaves_its_job(rig, clients, front))
+
+
+async def recoveries(run: Run) -> None:
+    async with open_rig(keep_logs=run.logs) as rig:
+        front, clients = await rig.add_node("sftpd"), Clients(rig)
+
+        async def plain() -> str:
+            return (
+                f"decided {await recovery.undisturbed(rig, clients, front):.1f} s after its acknowledgement"
+            )
+
+        async def killed(point: str) -> str:
+            of_death, of_restart = await recovery.worker_dies_in_large_file(rig, clients, front, point=point)
+            assert of_restart < 30, f"{of_restart:.1f} s after the restart"
+            return f"outcome {of_restart:.1f} s after the restart, {of_death:.1f} s after the death"
+
+        await run.step("29 MB, undisturbed", plain())
+        for point in ("verdict.begun", "verdict.fetched", "verdict.judged", "verdict.copied"):
+            await run.step(f"29 MB, worker killed at {point}", killed(point))
+        await run.step("after them", _at_last(rig, clients))
+
+
+async def _at_last(rig: Rig, clients: Clients, *, mail: bool = True) -> str:
+    await quiet(rig)
+    await clean_spools(rig)
+    return _summary(await inspect(rig, clients.ledger, mail=mail))
+
+
+CHAPTERS: dict[str, Callable[[Run], Awaitable[None]]] = {
+    "kills": kills,
+    "outages": outage,
+    "order": order_of_service,
+    "load": loads,
+    "recovery": recoveries,
+}
+
+
+async def _play(run: Run, chapters: list[str]) -> None:
+    for name in chapters:
+        print(f"{name}:", flush=True)
+        await CHAPTERS[name](run)
+
+
+def main() -> int:
+    """Run the chapters asked for. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--only", default=",".join(CHAPTERS), help="chapters, separated by commas")
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--uploads", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=random.randrange(10_000))
+    parser.add_argument("--logs", type=Path, help="a folder to keep the nodes' logs in")
+    given = parser.parse_args()
+    if given.logs:
+        given.logs.mkdir(parents=True, exist_ok=True)
+    run = Run(given.kills, given.seed, given.uploads, given.logs)
+    began = time.monotonic()
+    asyncio.run(_play(run, given.only.split(",")))
+    minutes = (time.monotonic() - began) / 60
+    print(f"\n{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, seed {run.seed}, {minutes:.0f} minutes\n")
+    print("| what | seen | seconds |\n|---|---|---|")
+    for what, seen, seconds in run.lines:
+        print(f"| {what} | {seen} | {seconds:.0f} |")
+    for line in run.failed:
+        print(f"\nFAILED {line}", file=sys.stderr)
+    return 1 if run.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
