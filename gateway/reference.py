@@ -66,9 +66,9 @@ _REASONS_INTRO: Final = f"""\
 # Reasons
 
 Why an upload was rejected, and what to do. Codes are stable; texts are for people and may be improved. The text stands in
-the report's column `Error Reason`, in the row concerned, several joined by `; `. Where the file as a whole is at
-fault it stands on the report's header row and in the e-mail, as `errorReason`, and no other row was checked. Row 1 is the first row of the file, the
-header row as a rule: what a spreadsheet shows.
+the report's column `Error Reason`, in the row concerned, several joined by `; `. Where the file as a whole is at fault, no
+row is checked, and the text stands in the e-mail as `errorReason` and, if rows could be read, on the report's header row.
+Row 1 is the first row of the file, the header row as a rule: what a spreadsheet shows.
 
 The examples are of a campaign in production with these texts:
 

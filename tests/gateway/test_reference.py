@@ -11,14 +11,14 @@ from processing.rules.codes import FindingCode
 from tests.gateway.nodes import ROOT
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", list(PAGES))
 def test_the_page_in_docs_is_what_the_code_says(name: str, tmp_path: Path) -> None:
     write_pages(tmp_path)
     written = (ROOT / "docs" / name).read_text(encoding="utf-8")
     assert written == (tmp_path / name).read_text(encoding="utf-8"), "run `make docs`"
 
 
-@pytest.mark.parametrize("name", setting_names())
+@pytest.mark.parametrize("name", list(setting_names()))
 def test_every_setting_has_one_row_and_a_description(name: str) -> None:
     (row,) = [line for line in PAGES["settings.md"]().splitlines() if f"| `{variable_of(name)}` |" in line]
     cells = [cell.strip() for cell in row.strip("|").split(" | ")]
