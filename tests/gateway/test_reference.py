@@ -1,5 +1,6 @@
 """The pages written by the code: they are what the code says now, and leave nothing out."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,11 @@ from processing.rules.codes import FindingCode
 from tests.gateway.nodes import ROOT
 
 
+@cache
+def lines_of(name: str) -> list[str]:
+    return PAGES[name]().splitlines()
+
+
 @pytest.mark.parametrize("name", list(PAGES))
 def test_the_page_in_docs_is_what_the_code_says(name: str, tmp_path: Path) -> None:
     write_pages(tmp_path)
@@ -20,7 +26,7 @@ def test_the_page_in_docs_is_what_the_code_says(name: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", list(setting_names()))
 def test_every_setting_has_one_row_and_a_description(name: str) -> None:
-    (row,) = [line for line in PAGES["settings.md"]().splitlines() if f"| `{variable_of(name)}` |" in line]
+    (row,) = [line for line in lines_of("settings.md") if f"| `{variable_of(name)}` |" in line]
     cells = [cell.strip() for cell in row.strip("|").split(" | ")]
     assert len(cells) == 4
     assert all(cells)
@@ -28,5 +34,5 @@ def test_every_setting_has_one_row_and_a_description(name: str) -> None:
 
 @pytest.mark.parametrize("code", FindingCode)
 def test_every_reason_has_a_row_with_the_rules_own_words(code: FindingCode) -> None:
-    (row,) = [line for line in PAGES["reasons.md"]().splitlines() if line.startswith(f"| `{code}` |")]
+    (row,) = [line for line in lines_of("reasons.md") if line.startswith(f"| `{code}` |")]
     assert row.endswith(f"| {example_of(code).text} |")
