@@ -163,11 +163,13 @@ async def install_host_keys(settings: Settings, pool: Pool, made: Path) -> None:
 
 
 @contextlib.asynccontextmanager
-async def running_front(settings: Settings, pool: Pool) -> AsyncIterator[Front]:
+async def running_front(
+    settings: Settings, pool: Pool, listening: socket.socket | None = None
+) -> AsyncIterator[Front]:
     """A front with a real intake, on a port of its own; stopped, and everything of it ended, at the end."""
     async with open_store(settings.s3) as store:
         intake = Intake(pool, store, settings.sftp)
-        with contextlib.closing(listening_socket()) as listening:
+        with contextlib.closing(listening or listening_socket()) as listening:
             stop, ready = asyncio.Event(), asyncio.Event()
             task = asyncio.create_task(serve_front(settings, [listening], pool, intake, stop, ready.set))
             begun = asyncio.create_task(ready.wait())

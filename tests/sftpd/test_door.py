@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import socket
 from collections.abc import AsyncIterator, Callable
 
 import asyncssh
@@ -13,7 +14,7 @@ from structlog.testing import capture_logs
 from config.database import Pool
 from config.settings import Settings
 from tests.conftest import KeyPair
-from tests.sftpd.fronts import GOOD_CSV, Front, change_sftp, eventually, running_front
+from tests.sftpd.fronts import GOOD_CSV, Front, add_campaign, change_sftp, eventually, running_front
 
 Started = Callable[..., contextlib.AbstractAsyncContextManager[Front]]
 
@@ -237,3 +238,16 @@ async def test_one_big_write_over_a_slow_line_is_not_idle(
             channel.write(b"x")
             await asyncio.sleep(0.2)
         assert not connection.is_closed()
+
+
+async def test_an_ipv4_client_of_a_dual_stack_socket_is_known_by_its_ipv4_address(
+    node: Settings, pool: Pool, ed25519_key: KeyPair
+) -> None:
+    allowed = await add_campaign(pool, ed25519_key, sources=["127.0.0.1/32"])
+    with contextlib.closing(
+        socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+    ) as listening:
+        async with running_front(node, pool, listening) as front:
+            await front.connect(allowed, ed25519_key)
+            with pytest.raises(asyncssh.PermissionDenied):
+                await front.connect(allowed, ed25519_key, source="127.0.0.2")
