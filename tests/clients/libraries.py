@@ -1,0 +1,169 @@
+"""Clients that are libraries, each in a small script as an agency would write it: paramiko, asyncssh, ssh2-sftp-client."""
+
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+import sys
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Final
+
+from tests.clients.driver import Client, Invocation, Place
+
+_HERE: Final = Path(__file__).parent
+_SSH2_VERSION: Final = "12.1.1"
+_INSTALLED_WITHIN: Final = 120.0
+
+
+def _arguments(place: Place, path: Path, name: str) -> tuple[str, ...]:
+    """What the three scripts take, before the flow's own."""
+    return (
+        place.host,
+        str(place.port),
+        place.campaign_id,
+        str(place.key),
+        str(place.known_hosts),
+        str(path),
+        name,
+    )
+
+
+class _Python(Client):
+    programs = (sys.executable,)
+    package: ClassVar[str]
+    script: ClassVar[str]
+    own_abort_by = "an exception"
+
+    def _find_version(self) -> str:
+        return importlib.metadata.version(self.package)
+
+    def upload(self, place: Place, path: Path, name: str) -> Invocation:
+        return self._run(place, path, name, "put")
+
+    def upload_renamed(self, place: Place, path: Path, name: str) -> Invocation:
+        return self._run(place, path, name, "rename")
+
+    def resume(self, place: Place, path: Path, name: str) -> Invocation:
+        return self._run(place, path, name, "resume")
+
+    def give_up(self, place: Place, path: Path, name: str, *, after: int, rate: int) -> Invocation:
+        return self._run(place, path, name, "fail", str(after))
+
+    def _run(self, place: Place, path: Path, name: str, *flow: str) -> Invocation:
+        return Invocation(
+            (sys.executable, "-P", str(_HERE / self.script), *_arguments(place, path, name), *flow)
+        )
+
+
+class Paramiko(_Python):
+    """paramiko's `SFTPClient`."""
+
+    name = "paramiko"
+    package = "paramiko"
+    script = "put_with_paramiko.py"
+    upload_by = "`put`"
+    temporary_by = "`put`, `posix_rename`"
+    resume_by = "`open('a')`"
+    notes = (
+        "`put` swallows what CLOSE answers and asks for the size instead: an interrupted or unstored upload raises "
+        "`size mismatch` or `No such file`"
+    )
+
+
+class AsyncSSH(_Python):
+    """asyncssh's `SFTPClient`."""
+
+    name = "asyncssh"
+    package = "asyncssh"
+    script = "put_with_asyncssh.py"
+    upload_by = "`put`"
+    temporary_by = "`put`, `posix_rename`"
+    resume_by = "`open(FXF_WRITE)`, `write` at the end"
+    notes = (
+        "Every refusal is an exception. `open('a')` sends every block with the offset 0, which begins anew: "
+        "resume with `FXF_WRITE`, as here"
+    )
+
+    def upload_slowly(self, place: Place, path: Path, name: str, rate: int) -> Invocation:
+        return self._run(place, path, name, "gently")
+
+
+class SSH2SFTPClient(Client):
+    """ssh2-sftp-client of npm, installed once into a cache outside this repository."""
+
+    name = "ssh2-sftp-client"
+    programs = ("node", "npm")
+    upload_by = "`put`, `fastPut`"
+    temporary_by = "`put`, `rename`"
+    resume_by = "`append`"
+    own_abort_by = "an error of the stream"
+    notes = "Every refusal rejects the promise"
+
+    @cached_property
+    def _modules(self) -> Path:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return cache / "sftp-gateway-clients" / f"ssh2-sftp-client-{_SSH2_VERSION}" / "node_modules"
+
+    def missing(self) -> str | None:
+        if absent := super().missing():
+            return absent
+        if (self._modules / "ssh2-sftp-client").exists():
+            return None
+        folder = self._modules.parent
+        fresh = folder.with_name(f"{folder.name}.{os.getpid()}")
+        fresh.mkdir(parents=True, exist_ok=True)
+        try:
+            subprocess.run(
+                [
+                    *(
+                        "npm",
+                        "install",
+                        "--prefix",
+                        str(fresh),
+                        "--no-audit",
+                        "--no-fund",
+                        "--ignore-scripts",
+                    ),
+                    f"ssh2-sftp-client@{_SSH2_VERSION}",
+                ],
+                check=True,
+                capture_output=True,
+                timeout=_INSTALLED_WITHIN,
+            )
+            fresh.rename(folder)
+        except (subprocess.SubprocessError, OSError) as error:
+            shutil.rmtree(fresh, ignore_errors=True)
+            return (
+                None
+                if self._modules.exists()
+                else f"npm could not install ssh2-sftp-client: {type(error).__name__}"
+            )
+        return None
+
+    def _find_version(self) -> str:
+        package = json.loads((self._modules / "ssh2-sftp-client" / "package.json").read_text())
+        return str(package["version"])
+
+    def upload(self, place: Place, path: Path, name: str) -> Invocation:
+        return self._run(place, path, name, "put")
+
+    def upload_in_parallel(self, place: Place, path: Path, name: str) -> Invocation:
+        """`fastPut`: 64 writes in flight, out of order."""
+        return self._run(place, path, name, "fast")
+
+    def upload_renamed(self, place: Place, path: Path, name: str) -> Invocation:
+        return self._run(place, path, name, "rename")
+
+    def resume(self, place: Place, path: Path, name: str) -> Invocation:
+        return self._run(place, path, name, "resume")
+
+    def give_up(self, place: Place, path: Path, name: str, *, after: int, rate: int) -> Invocation:
+        return self._run(place, path, name, "fail", str(after))
+
+    def _run(self, place: Place, path: Path, name: str, *flow: str) -> Invocation:
+        return Invocation(
+            ("node", str(_HERE / "put_with_ssh2.cjs"), *_arguments(place, path, name), *flow),
+            environment={"NODE_PATH": str(self._modules), "HOME": str(place.home)},
+        )

@@ -1,0 +1,214 @@
+"""Every client through every flow: what `docs/clients.md` says of it is what this found."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tests.chaos.files import UploadFile
+from tests.chaos.rig import until
+from tests.clients.driver import Abort, Client, Invocation, Place
+from tests.clients.files import sized_file
+from tests.clients.libraries import AsyncSSH, Paramiko, SSH2SFTPClient
+from tests.clients.openssh import OpenSSHSCP, OpenSSHSFTP
+from tests.clients.putty import PSCP, PSFTP
+from tests.clients.transfer_programs import LFTP, Curl, Rclone
+from tests.clients.world import World
+
+CLIENTS: Final[tuple[Client, ...]] = (
+    OpenSSHSFTP(),
+    OpenSSHSCP(),
+    LFTP(),
+    PSFTP(),
+    PSCP(),
+    Curl(),
+    Rclone(),
+    Paramiko(),
+    SSH2SFTPClient(),
+    AsyncSSH(),
+)
+# Bytes of an upload that is brought down, and bytes a second of the line meanwhile.
+_SIZE: Final = 1_500_000
+_BROKEN_SIZE: Final = 5_000_000
+_RATE: Final = 6_000_000
+# What a client that limits itself is told.
+_OWN_RATE: Final = 1_000_000
+_NOT_CSV: Final = "only .csv files are accepted"
+_ONLY_SFTP: Final = "this service only accepts SFTP uploads"
+
+
+@dataclass
+class Row:
+    """What a client did: a cell for each flow, as documented, and what went wrong."""
+
+    client: str
+    version: str
+    upload: str = "–"
+    temporary: str = "–"
+    resume: str = "–"
+    abort: str = "–"
+    refusal: str = "–"
+    notes: str = ""
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """The cells that must not change unnoticed: all but the version."""
+        return (self.client, self.upload, self.temporary, self.resume, self.abort, self.refusal, self.notes)
+
+
+async def try_client(world: World, client: Client, campaign_id: str, seed: int = 1) -> Row:
+    """Run every flow that the client has."""
+    trial = _Trial(world, client, campaign_id, random.Random(seed))
+    row = Row(client.name, client.version, notes=client.notes)
+    shown = "shown" if client.shows_refusals else "status only"
+    row.upload, row.temporary, row.resume, row.refusal, *aborts = await asyncio.gather(
+        trial.cell("upload", trial.upload, client.upload_by),
+        trial.cell("temp-name flow", trial.temporary, client.temporary_by),
+        trial.cell("resume", trial.resume, client.resume_by),
+        trial.cell("refusal", trial.refusal, shown),
+        *(trial.abort_cell(way) for way in client.aborts),
+    )
+    row.abort = ", ".join(aborts)
+    row.failures = trial.failures
+    return row
+
+
+class _Trial:
+    def __init__(self, world: World, client: Client, campaign_id: str, chance: random.Random) -> None:
+        self.failures: list[str] = []
+        # So many of this client at once.
+        self._turns = asyncio.Semaphore(3)
+        self._world = world
+        self._client = client
+        self._campaign_id = campaign_id
+        self._chance = chance
+
+    async def cell(self, what: str, flow: Callable[[], Awaitable[None]], by: str | None) -> str:
+        """`by` where the flow went well, "–" where the client has no such flow."""
+        if by is None:
+            return "–"
+        try:
+            async with self._turns:
+                await flow()
+        except (AssertionError, TimeoutError) as error:
+            self.failures.append(f"{self._client.name}, {what}: {error}")
+            return "fails"
+        return by
+
+    async def abort_cell(self, way: Abort) -> str:
+        """The way, as documented."""
+        by = (self._client.own_abort_by or "") if way is Abort.OWN else way.value
+        return await self.cell(f"abort {way}", lambda: self.abort(way), by)
+
+    async def upload(self) -> None:
+        """A small one, and one of many blocks; exit status 0, and one outcome."""
+        client, place = self._client, self._world.place(self._campaign_id)
+        flows = [client.upload, client.upload]
+        if isinstance(client, SSH2SFTPClient):
+            flows.append(client.upload_in_parallel)
+        for flow, size in zip(flows, (200, _SIZE, _SIZE), strict=False):
+            async with self._file(size) as file:
+                ended = await self._world.run(flow(place, self._world.path_of(file), file.name))
+                assert ended.status == 0, f"status {ended.status}: {ended.screen}"
+                await self._world.check_accepted_once(self._campaign_id, file)
+
+    async def temporary(self) -> None:
+        place = self._world.place(self._campaign_id)
+        async with self._file(_SIZE) as file:
+            ended = await self._world.run(
+                self._client.upload_renamed(place, self._world.path_of(file), file.name)
+            )
+            assert ended.status == 0, f"status {ended.status}: {ended.screen}"
+            await self._world.check_accepted_once(self._campaign_id, file)
+
+    async def resume(self) -> None:
+        """After a cut in the middle, the client goes on from there."""
+        async with self._file(_BROKEN_SIZE) as file:
+            path = self._world.path_of(file)
+            async with self._world.line(_RATE) as line:
+                place = self._world.place(self._campaign_id, line.port)
+                aborted = await self._world.abort(
+                    self._client,
+                    self._client.upload_slowly(place, path, file.name, _RATE),
+                    line,
+                    Abort.CUT,
+                    at=_BROKEN_SIZE // 3,
+                )
+            assert aborted.hit, aborted.ended.screen
+            kept = await self._until_kept(file)
+            assert 0 < kept < len(file.content), f"{kept} bytes kept"
+            async with self._world.line(None) as line:
+                place = self._world.place(self._campaign_id, line.port)
+                ended = await self._world.run(self._client.resume(place, path, file.name))
+                assert ended.status == 0, f"status {ended.status}: {ended.screen}"
+                rest = len(file.content) - kept
+                assert line.moved < rest * 1.05 + 50_000, f"{line.moved} bytes sent to resume after {kept}"
+            await self._world.check_accepted_once(self._campaign_id, file)
+
+    async def _until_kept(self, file: UploadFile) -> int:
+        """The bytes of its partial, once no handle is open on it."""
+        kept = [0]
+
+        async def closed() -> bool:
+            for path in (self._world.node.spool / self._campaign_id).glob("*.json"):
+                note = json.loads(path.read_text())
+                if note["name"] == file.name and note["state"] == "cut":
+                    kept[0] = path.with_suffix(".bytes").stat().st_size
+                    return True
+            return False
+
+        await until(closed, "the partial", 10)
+        return kept[0]
+
+    async def abort(self, way: Abort) -> None:
+        """Brought down in the middle: nothing comes of it; then a full upload is processed once."""
+        client, world = self._client, self._world
+        async with self._file(_BROKEN_SIZE) as file:
+            path = world.path_of(file)
+            at = self._chance.randint(_BROKEN_SIZE // 6, _BROKEN_SIZE // 3)
+            async with world.line(_RATE) as line:
+                place = world.place(self._campaign_id, line.port)
+                if way is Abort.OWN:
+                    invocation = client.give_up(place, path, file.name, after=at, rate=_OWN_RATE)
+                else:
+                    invocation = client.upload_slowly(place, path, file.name, _RATE)
+                aborted = await world.abort(client, invocation, line, way, at=at)
+            assert aborted.hit, f"finished before the abort: {aborted.ended}"
+            taken = await world.fetch_taken(self._campaign_id, file.name)
+            assert not taken, (
+                f"processed though aborted, whole: {taken[0][1] == file.sha256}; {aborted.ended}"
+            )
+            place = world.place(self._campaign_id)
+            ended = await world.run(client.upload(place, path, file.name))
+            assert ended.status == 0, f"afterwards, status {ended.status}: {ended.screen}"
+            await world.check_accepted_once(self._campaign_id, file)
+
+    async def refusal(self) -> None:
+        """A name that is refused: the status says so, and the screen why where the client shows it."""
+        async with self._file(200) as file:
+            await self._refused(self._client.upload, file, "refused.txt", _NOT_CSV)
+            if isinstance(self._client, OpenSSHSCP):
+                await self._refused(self._client.old_protocol, file, file.name, _ONLY_SFTP)
+
+    async def _refused(
+        self, flow: Callable[[Place, Path, str], Invocation], file: UploadFile, name: str, line: str
+    ) -> None:
+        ended = await self._world.run(
+            flow(self._world.place(self._campaign_id), self._world.path_of(file), name)
+        )
+        assert ended.status != 0, f"status 0 after a refusal: {ended.screen}"
+        shown = line in ended.screen
+        assert shown == self._client.shows_refusals, f"the screen after a refusal: {ended.screen}"
+
+    @asynccontextmanager
+    async def _file(self, size: int) -> AsyncIterator[UploadFile]:
+        file = sized_file(self._chance, size)
+        try:
+            yield file
+        finally:
+            await asyncio.to_thread(self._world.forget, file)

@@ -1,0 +1,76 @@
+"""OpenSSH's `sftp` and `scp`."""
+
+import math
+from pathlib import Path
+
+from tests.clients.driver import Client, Invocation, Place, told_by
+
+
+class OpenSSHSFTP(Client):
+    """`sftp -b -`, as a night job runs it."""
+
+    name = "OpenSSH sftp"
+    programs = ("sftp", "ssh")
+    upload_by = "`put`"
+    temporary_by = "`put`, `rename`"
+    resume_by = "`reput`"
+    notes = (
+        "With `-b` the status is 0 only when every line was acknowledged; without it, always 0. "
+        "Ctrl-C closes the file as if it were whole: the gateway refuses that CLOSE"
+    )
+
+    def _find_version(self) -> str:
+        return told_by("ssh", "-V").split(",")[0].split()[0].removeprefix("OpenSSH_")
+
+    def upload(self, place: Place, path: Path, name: str) -> Invocation:
+        return self.batch(place, f"put {path} {name}")
+
+    def upload_slowly(self, place: Place, path: Path, name: str, rate: int) -> Invocation:
+        return self.batch(place, f"put {path} {name}", rate=rate)
+
+    def upload_renamed(self, place: Place, path: Path, name: str) -> Invocation:
+        return self.batch(place, f"put {path} {name}.part", f"rename {name}.part {name}")
+
+    def carry_on(self, place: Place, path: Path, name: str, rate: int) -> Invocation:
+        """A batch that goes on to the rename whatever became of the put."""
+        return self.batch(place, f"-put {path} {name}.part", f"-rename {name}.part {name}", rate=rate)
+
+    def resume(self, place: Place, path: Path, name: str) -> Invocation:
+        return self.batch(place, f"reput {path} {name}")
+
+    def batch(self, place: Place, *lines: str, rate: int | None = None) -> Invocation:
+        """Any batch; `rate` is in bytes a second."""
+        limit = ("-l", str(math.ceil(rate * 8 / 1000))) if rate else ()
+        return Invocation(
+            ("sftp", "-b", "-", "-P", str(place.port), *limit, *place.ssh_options, place.account),
+            "".join(f"{line}\n" for line in lines).encode(),
+        )
+
+
+class OpenSSHSCP(Client):
+    """`scp` of release 9 and later, which speaks SFTP."""
+
+    name = "OpenSSH scp"
+    programs = ("scp", "ssh")
+    upload_by = "`scp`"
+    notes = (
+        "The status is that of the upload. The older protocol (`scp -O`, and releases before 9) is refused: "
+        '"this service only accepts SFTP uploads"'
+    )
+
+    def _find_version(self) -> str:
+        return told_by("ssh", "-V").split(",")[0].split()[0].removeprefix("OpenSSH_")
+
+    def upload(self, place: Place, path: Path, name: str) -> Invocation:
+        return self._copy(place, path, name)
+
+    def upload_slowly(self, place: Place, path: Path, name: str, rate: int) -> Invocation:
+        return self._copy(place, path, name, "-l", str(math.ceil(rate * 8 / 1000)))
+
+    def old_protocol(self, place: Place, path: Path, name: str) -> Invocation:
+        """`scp -O`, which runs `scp -t` on the server."""
+        return self._copy(place, path, name, "-O")
+
+    def _copy(self, place: Place, path: Path, name: str, *options: str) -> Invocation:
+        port = ("-P", str(place.port))
+        return Invocation(("scp", *options, *port, *place.ssh_options, str(path), f"{place.account}:{name}"))

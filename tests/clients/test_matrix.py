@@ -1,0 +1,39 @@
+"""Every real client that is installed, through every flow, against a whole gateway (issue 4, shows 1)."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.clients.driver import Client
+from tests.clients.matrix import CLIENTS, try_client
+from tests.clients.table import documented_rows, documented_verdicts
+from tests.clients.world import World, open_world
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """One gateway for all clients, a campaign for each."""
+    async with open_world(campaigns=len(CLIENTS), keep_logs=tmp_path_factory.mktemp("logs")) as opened:
+        yield opened
+
+
+def test_the_table_has_a_row_for_each_client_and_no_other() -> None:
+    assert list(documented_rows()) == [client.name for client in CLIENTS]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    ("number", "client"),
+    [
+        pytest.param(number, client, id=client.name, marks=pytest.mark.client(client.name))
+        for number, client in enumerate(CLIENTS)
+    ],
+)
+async def test_a_client_does_what_the_table_says(world: World, number: int, client: Client) -> None:
+    if absent := client.missing():
+        pytest.skip(absent)
+    row = await try_client(world, client, world.rig.campaigns[number])
+    assert row.failures == []
+    assert row.verdicts == documented_verdicts(client.name), "out of date: run `python -m tests.clients`"
