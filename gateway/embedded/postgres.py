@@ -73,7 +73,7 @@ class PostgreSQLServer:
         }
         arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         self._process = ServerProcess(
-            "PostgreSQL",
+            "embedded PostgreSQL",
             [self._programs / "postgres", "-D", self._cluster, "-k", self.folder, *arguments],
             log=self.folder / "postgresql.log",
             end_signal=signal.SIGINT,

@@ -43,7 +43,7 @@ class S3Server:
         """Run the server and wait until it speaks HTTP. Raises EmbeddedError."""
         (self.folder / "buckets").mkdir(parents=True, exist_ok=True)
         self._process = ServerProcess(
-            "S3 server",
+            "embedded S3 server",
             [
                 _find_rclone(), "serve", "s3", self.folder / "buckets",
                 "--addr", f"127.0.0.1:{self.port}", "--auth-key", f"{ACCESS_KEY_ID},{SECRET_ACCESS_KEY}",

@@ -76,7 +76,10 @@ class ServerProcess:
                     preexec_fn=die_with_parent,  # noqa: PLW1509
                 )
 
-        self._process = _SPAWNER.submit(spawn).result()
+        try:
+            self._process = _SPAWNER.submit(spawn).result()
+        except OSError as error:
+            raise EmbeddedError(f"the {name} can't be started: {error.strerror}") from None
 
     @property
     def pid(self) -> int:
@@ -87,10 +90,10 @@ class ServerProcess:
         deadline = time.monotonic() + timeout
         while not probe():
             if self._process.poll() is not None:
-                raise EmbeddedError(f"the embedded {self.name} did not start: {self._last_words()}")
+                raise EmbeddedError(f"the {self.name} did not start: {self._last_words()}")
             if time.monotonic() > deadline:
                 raise EmbeddedError(
-                    f"the embedded {self.name} did not answer within {timeout:.0f} s: {self._last_words()}"
+                    f"the {self.name} did not answer within {timeout:.0f} s: {self._last_words()}"
                 )
             time.sleep(_PAUSE)
 

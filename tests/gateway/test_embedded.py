@@ -87,8 +87,13 @@ def test_the_mailbox_fails_as_told_and_recovers(
 
 def test_a_server_that_cannot_start_says_why_and_leaves_nothing(tmp_path: Path) -> None:
     server = ServerProcess("thing", ["sh", "-c", "echo no space left; exit 1"], log=tmp_path / "log")
-    with pytest.raises(EmbeddedError, match="the embedded thing did not start: no space left"):
+    with pytest.raises(EmbeddedError, match="the thing did not start: no space left"):
         server.wait_until_ready(lambda: False)
+
+
+def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EmbeddedError, match="the thing can't be started: No such file"):
+        ServerProcess("thing", [tmp_path / "missing"], log=tmp_path / "log")
 
 
 def test_a_cluster_that_fails_in_use_is_removed(short_folder: Path) -> None:
