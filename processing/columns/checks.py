@@ -27,14 +27,14 @@ from processing.rules.values import (
     UNSUPPORTED,
     ValueColumn,
     check_values,
-    first_control_character,
 )
 
 # Different wrong languages of a piece for which the nearest is looked up; a column of names would take seconds.
 _SUGGESTIONS: Final = 500
 _ENGLISH: Final = LANGUAGES.index(Language.ENGLISH)
 
-_Numbers = npt.NDArray[np.int64]
+# Which of them `values` found, for the text.
+_CONTROL_CHARACTER: Final = r"([\p{Cc}--[\t\n\r]])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +184,8 @@ def _advice(replacement: str | None) -> str:
 
 
 def _control_code_points(series: pl.Series) -> pl.Series:
-    characters = [first_control_character(text) or "" for text in series]
-    return pl.Series([f"U+{ord(character):04X}" for character in characters], dtype=pl.String)
+    characters = series.str.extract(_CONTROL_CHARACTER, 1)
+    return _look_up(characters, {one: f"U+{ord(one):04X}" for one in characters.unique().drop_nulls()})
 
 
 def _look_up(texts: pl.Series, words: Mapping[str, str]) -> pl.Series:

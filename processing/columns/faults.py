@@ -69,9 +69,16 @@ class Faults:
         starts = np.flatnonzero(np.diff(self.rows, prepend=-1))
         if len(starts) == len(self.rows):
             return self.rows, self.texts
-        frame = pl.DataFrame({"row": self.rows, "text": self.texts})
-        joined = frame.group_by("row", maintain_order=True).agg(pl.col("text").str.join("; "))
-        return joined["row"].to_numpy(), joined["text"]
+        counts = np.diff(starts, append=len(self.rows))
+        reasons = self.texts.gather(starts)
+        told = 1
+        more = np.flatnonzero(counts > told)
+        while len(more):
+            longer = reasons.gather(more) + "; " + self.texts.gather(starts[more] + told)
+            reasons = longer if len(more) == len(reasons) else reasons.scatter(more, longer)
+            told += 1
+            more = more[counts[more] > told]
+        return self.rows[starts], reasons
 
     @property
     def row_count(self) -> int:

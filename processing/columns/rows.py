@@ -104,8 +104,7 @@ def _regular(
 ) -> tuple[bytes, list[int], RowFaults]:
     """The text of the records that have their fields, each with as many as the header; their numbers; the others' faults."""
     malformed = frozenset(piece.malformed)
-    # Of most short rows one byte tells that they aren't blank.
-    fewest = 0 if 0 in header.ignored else len(header.kept)
+    filled = frozenset[int]() if 0 in header.ignored else _FILLED
     kept: list[bytes] = []
     numbers: list[int] = []
     faults = RowFaults()
@@ -119,21 +118,23 @@ def _regular(
             kept.append(record)
             numbers.append(number)
             continue
+        # Of most records one byte tells that they aren't blank.
+        is_filled = record[0] in filled
         own = width - sum(at < width for at in header.ignored) if header.ignored else width
-        checked = (
-            FindingCode.ROW_TOO_FEW_FIELDS
-            if own < fewest and record[0] in _FILLED
-            else check_record(record, width, header, piece.separator)
-        )
+        checked: FindingCode | list[bytes] | None
         if place in malformed:
-            faults.add(FindingCode.ROW_QUOTE_INVALID, number, own)
-        elif checked is None:
-            continue
-        elif place in bad:
-            faults.add(FindingCode.ENCODING_INVALID, number, own)
-        elif isinstance(checked, FindingCode):
-            faults.add(checked, number, own)
+            checked = FindingCode.ROW_QUOTE_INVALID
+        elif is_filled and place in bad:
+            checked = FindingCode.ENCODING_INVALID
+        elif is_filled and own < len(header.kept):
+            checked = FindingCode.ROW_TOO_FEW_FIELDS
         else:
+            checked = check_record(record, width, header, piece.separator)
+            if checked is not None and place in bad:
+                checked = FindingCode.ENCODING_INVALID
+        if isinstance(checked, FindingCode):
+            faults.add(checked, number, own)
+        elif checked is not None:
             kept.append(piece.separator.join(checked))
             numbers.append(number)
     kept.append(b"")
