@@ -1,0 +1,117 @@
+"""What the hand-written pages claim: links lead somewhere, commands and settings exist, quoted lines are the code's own."""
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from config.settings import setting_names, variable_of
+from gateway.cli import build_app
+from gateway.embedded.mailbox import Mailbox
+from sftpd import front, listener, server
+from sftpd.channel import COMMANDS_REFUSED
+from sftpd.connection import _WORDS
+from sftpd.refusals import Refusal
+from tests.gateway.nodes import ROOT, Node
+
+GUIDES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
+WRITTEN_BY_HAND = [path for path in GUIDES if path.name not in ("settings.md", "reasons.md")]
+ids = pytest.mark.parametrize("path", WRITTEN_BY_HAND, ids=lambda path: path.stem)
+
+
+def code_of(path: Path) -> Iterator[str]:
+    """Every piece of code in a page: indented and fenced lines, and what stands between backticks."""
+    text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+    yield from re.findall(r"^(?:    |\$ )(.+)$", text, re.MULTILINE)
+    for block in re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        yield from block.splitlines()
+    yield from re.findall(r"`([^`\n]+)`", text)
+
+
+@pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
+def test_links_lead_to_files_that_exist(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (path.parent / target).exists(), target
+
+
+def calls_of(path: Path) -> Iterator[list[str]]:
+    """Each call of `sftp-gateway` in a page, as words; in tables the name of the program is left out."""
+    for code in code_of(path):
+        found = re.findall(r"(?:^|[ /(])sftp-gateway ([a-z].*)", code)
+        found += re.findall(r"^(?:campaign|key|hostkey|upload) [a-z].*", code)
+        yield from (re.split(r"[|;&)]| [#<>\\]", call)[0].split() for call in found)
+
+
+@ids
+def test_commands_and_their_options_exist(path: Path) -> None:
+    root: Any = typer.main.get_command(build_app())
+    for words in calls_of(path):
+        command, path_of_names = root, []
+        while words and (subcommands := getattr(command, "commands", None)):
+            name = words.pop(0)
+            assert name in subcommands, f"sftp-gateway {' '.join([*path_of_names, name])}"
+            command = subcommands[name]
+            path_of_names.append(name)
+        options = {option for parameter in [*root.params, *command.params] for option in parameter.opts}
+        for word in words:
+            if word.startswith("--"):
+                assert word.partition("=")[0] in options | {"--help"}, f"{path_of_names} {word}"
+
+
+@ids
+def test_settings_exist(path: Path) -> None:
+    names = set(setting_names())
+    sections = {name.partition(".")[0] for name in names if "." in name}
+    variables = {variable_of(name) for name in names} | {"SFTP_GATEWAY_CONFIG"}
+    for code in code_of(path):
+        for variable in re.findall(r"SFTP_GATEWAY_[A-Z0-9_]+\b", code):
+            assert variable in variables or f"{variable}…" in code, variable
+        if re.fullmatch(r"[a-z0-9]+\.[a-z0-9_]+", code) and code.partition(".")[0] in sections:
+            assert code in names or (ROOT / code.replace(".", "/")).with_suffix(".py").exists(), code
+
+
+def shown_refusals() -> Iterator[str]:
+    """Every line that the front may show to a client's user."""
+    waiting: list[type[Refusal]] = [Refusal]
+    while waiting:
+        kinds = waiting.pop().__subclasses__()
+        waiting += kinds
+        yield from (kind.text for kind in kinds if kind.shown and "text" in kind.__dict__)
+    yield from listener._TEXTS.values()
+    yield from (COMMANDS_REFUSED, front.RESTARTING, front.IDLE, server.UNAVAILABLE, server.TOO_MANY_SESSIONS)
+    yield from (text for text in _WORDS.values() if "agency guide" in text)
+
+
+@pytest.mark.parametrize("line", list(shown_refusals()))
+def test_the_agency_guide_says_what_to_do_about_each_line_shown(line: str) -> None:
+    guide = (ROOT / "docs" / "agency-guide.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.+?) \|", guide, re.MULTILINE)
+    # Figures, and advice that has some, stand behind the text of the class.
+    assert line in rows or any("…" in row and line.startswith(row.partition(" …")[0]) for row in rows)
+
+
+def test_the_agency_guide_s_script_sends_and_sends_again(
+    start_node: Callable[..., Node], good_file: Path, tmp_path: Path, mailbox: Mailbox
+) -> None:
+    guide = (ROOT / "docs" / "agency-guide.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"<!-- tried .*-->\n```sh\n(.*?)```", guide, re.DOTALL)
+    node = start_node()
+    options = "-P {} -F none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+    lost = script.replace("CAMPAIGN@SERVER", f"{options.format('$PORT')} {node.campaign}@127.0.0.1")
+    # The first try meets a closed port, as during an outage; the pause after it changes that.
+    lost = lost.replace(
+        'sleep "$pause"', f"PORT=$([ $pause = 0 ] && echo 1 || echo {node.ports['sftp_port']})"
+    )
+    (tmp_path / "send.sh").write_text(lost.replace("-i agency_key", f"-i {node.key}"))
+    done = subprocess.run(
+        ["sh", "send.sh", good_file], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Connection refused" in done.stderr
+    (mail,) = mailbox.wait_for(1)
+    assert mail.get_content().startswith('{"isValid":true')
