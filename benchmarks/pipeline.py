@@ -16,16 +16,17 @@ from pathlib import Path
 
 import asyncpg
 
-from benchmarks.files import clean_file
+from benchmarks.files import TEMPLATE, clean
 from config.database import Pool, open_pool
 from config.environment import Environment
 from config.identifiers import new_identifier
+from config.logs import configure_logs
 from config.schema import migrate
-from config.sections import MessageSettings
+from config.sections import LogSettings, MessageSettings
 from config.settings import Settings
 from gateway.embedded.stack import EmbeddedStack, embedded_stack
 from keys.audit import Actor
-from keys.templates import Language, Template
+from keys.templates import Template
 from processing.batches import MESSAGE_COLUMNS
 from processing.intake import FinishedSpool, Intake, Sender
 from processing.rule_settings import make_rules
@@ -101,13 +102,12 @@ async def close_to_verdict(
 
 async def measure(folder: Path) -> None:
     """Print the seconds of both, round by round in turn, and the ratio of their medians."""
-    data = clean_file()
-    template = Template("Clinic", {Language.ENGLISH: "Dear {{name}}, your {{topic}} is ready."})
+    data = clean()
     with embedded_stack(folder) as servers:
         settings = settings_of(servers)
         await migrate(settings.database)
         copy_text = io.BytesIO()
-        rules = make_rules(template, Environment.PRODUCTION, MessageSettings())
+        rules = make_rules(TEMPLATE, Environment.PRODUCTION, MessageSettings())
         verdict = decide(
             io.BytesIO(data),
             rules,
@@ -121,7 +121,7 @@ async def measure(folder: Path) -> None:
             pool = await stack.enter_async_context(open_pool(settings.database, name="bench"))
             store = await stack.enter_async_context(open_store(settings.s3))
             connection = await asyncpg.connect(settings.database.url.get_secret_value())
-            await make_campaign(pool, template)
+            await make_campaign(pool, TEMPLATE)
             worker = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "gateway", "worker", env=variables(servers)
             )
@@ -159,6 +159,7 @@ def variables(servers: EmbeddedStack) -> dict[str, str]:
 
 def main() -> None:
     """Run it in a folder of its own."""
+    configure_logs(LogSettings(level="warning"))
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         asyncio.run(measure(Path(folder)))
 

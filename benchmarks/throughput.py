@@ -1,0 +1,106 @@
+"""Uploads decided a second, e-mails sent included: one and two worker processes, files of 10 and of 10,000 rows."""
+
+import argparse
+import asyncio
+import tempfile
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from benchmarks.files import TEMPLATE, clean
+from config.database import open_pool
+from config.identifiers import new_identifier
+from config.logs import configure_logs
+from config.sections import DatabaseSettings, LogSettings, S3Settings, SFTPSettings
+from gateway.embedded.s3 import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
+from gateway.embedded.stack import BUCKET
+from keys.audit import Actor
+from keys.campaigns import create_campaign
+from processing.intake import FinishedSpool, Intake, Sender
+from processing.store import open_store
+from tests.chaos.rig import DATABASE, Rig, open_rig, until
+
+SMALL, LARGE = 200, 40
+
+
+async def measure(processes: int, rows: int, uploads: int) -> float:
+    """Uploads a second from the start of the work to the last e-mail; they all wait when the worker starts."""
+    async with open_rig(campaigns=1) as rig:
+        await _fill(rig, rows, uploads)
+        node = await rig.add_node("worker", start=False, worker__processes=str(processes))
+        await node.begin()
+
+        async def finished() -> bool:
+            return (
+                await rig.fetch_value("select count(*) from uploads where notified_at is not null") == uploads
+            )
+
+        await until(finished, "all uploads decided and told", 600)
+        seconds = await rig.fetch_value(
+            "select extract(epoch from max(notified_at) - min(deciding_since))::float from uploads"
+        )
+    rate = uploads / seconds
+    print(
+        f"  {processes} worker process{'es' * (processes > 1):<3} {rows:>6,} rows   {rate:7.1f} uploads/s",
+        flush=True,
+    )
+    return rate
+
+
+async def _fill(rig: Rig, rows: int, uploads: int) -> None:
+    """Have `uploads` different uploads of `rows` rows wait for a worker."""
+    async with AsyncExitStack() as stack:
+        database = DatabaseSettings(url=SecretStr(rig.postgres.socket_url(DATABASE)))
+        pool = await stack.enter_async_context(open_pool(database, name="bench"))
+        s3 = S3Settings(
+            endpoint_url=rig.s3.endpoint_url,
+            bucket=BUCKET,
+            region=REGION,
+            access_key_id=SecretStr(ACCESS_KEY_ID),
+            secret_access_key=SecretStr(SECRET_ACCESS_KEY),
+        )
+        store = await stack.enter_async_context(open_store(s3))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        async with pool.acquire() as connection, connection.transaction():
+            campaign = await create_campaign(
+                connection,
+                name="Bench",
+                template=TEMPLATE,
+                notify_email="bench@agency.example",
+                actor=Actor(),
+            )
+        intake = Intake(pool, store, SFTPSettings())
+        for number in range(uploads):
+            data = clean(rows=rows, seed=number)
+            path = folder / "upload.csv"
+            await asyncio.to_thread(path.write_bytes, data)
+            spool = FinishedSpool(
+                new_identifier("upload"),
+                Sender(campaign, Actor()),
+                f"{time.time_ns()}.csv",
+                path,
+                len(data),
+                None,
+            )
+            await intake.store(spool)
+
+
+async def _measure_all() -> None:
+    print("uploads decided and told a second")
+    for rows, uploads in ((10, SMALL), (10_000, LARGE)):
+        one = await measure(1, rows, uploads)
+        two = await measure(2, rows, uploads)
+        print(f"  two processes against one, {rows:,} rows: {two / one:.2f} x", flush=True)
+
+
+def main() -> None:
+    """Measure."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    configure_logs(LogSettings(level="warning"))
+    asyncio.run(_measure_all())
+
+
+if __name__ == "__main__":
+    main()
