@@ -1,7 +1,7 @@
 """`make chaos`: the long form, about half an hour. Ends with a table of what was done and seen, and with status 1 where
 anything that must hold did not.
 
-    python -m tests.chaos [--only kills,outages,order,load,recovery] [--kills 200] [--seed 1] [--logs FOLDER]
+    python -m tests.chaos [--only kills,aborts,outages,order,load,recovery] [--kills 200] [--seed 1] [--logs FOLDER]
 """
 
 import argparse
@@ -17,10 +17,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.chaos import load, order, outages, recovery
+from tests.chaos.aborts import run_aborts
 from tests.chaos.clients import Clients
 from tests.chaos.invariants import Findings, clean_spools, inspect, quiet
 from tests.chaos.kills import run_kills
 from tests.chaos.rig import Rig, open_rig
+from tests.clients.world import open_world
 
 
 @dataclass
@@ -28,6 +30,7 @@ class Run:
     """One call of the harness: what to do, and what it has seen."""
 
     kills: int
+    aborts: int
     seed: int
     uploads: int
     logs: Path | None
@@ -71,6 +74,18 @@ async def kills(run: Run) -> None:
             return f"{report.total} kills ({kinds}); {_summary(report.findings)}"
 
         await run.step("kills", work())
+
+
+async def aborted_uploads(run: Run) -> None:
+    # As many campaigns as keep each below its twenty e-mails of refusals an hour.
+    async with open_world(campaigns=max(3, run.aborts // 15), keep_logs=run.logs) as world:
+
+        async def work() -> str:
+            report = await run_aborts(world, run.aborts, seed=run.seed)
+            report.check()
+            return "; ".join(report.lines())
+
+        await run.step("aborts", work())
 
 
 async def outage(run: Run) -> None:
@@ -144,6 +159,7 @@ async def _at_last(rig: Rig, clients: Clients, *, mail: bool = True) -> str:
 
 CHAPTERS: dict[str, Callable[[Run], Awaitable[None]]] = {
     "kills": kills,
+    "aborts": aborted_uploads,
     "outages": outage,
     "order": order_of_service,
     "load": loads,
@@ -162,13 +178,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--only", default=",".join(CHAPTERS), help="chapters, separated by commas")
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--aborts", type=int, default=300)
     parser.add_argument("--uploads", type=int, default=400)
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
     parser.add_argument("--logs", type=Path, help="a folder to keep the nodes' logs in")
     given = parser.parse_args()
     if given.logs:
         given.logs.mkdir(parents=True, exist_ok=True)
-    run = Run(given.kills, given.seed, given.uploads, given.logs)
+    run = Run(given.kills, given.aborts, given.seed, given.uploads, given.logs)
     began = time.monotonic()
     asyncio.run(_play(run, given.only.split(",")))
     minutes = (time.monotonic() - began) / 60

@@ -1,0 +1,264 @@
+"""Uploads of real clients brought down at random points: nothing may come of them, and the same upload sent again is
+processed once (issue 4, shows 2)."""
+
+import asyncio
+import itertools
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tests.chaos.clients import Attempt, Ledger
+from tests.chaos.files import UploadFile
+from tests.chaos.invariants import Findings, clean_spools, inspect, quiet
+from tests.chaos.rig import until
+from tests.clients.driver import Abort, Client, Invocation, Place
+from tests.clients.files import sized_file
+from tests.clients.libraries import Paramiko
+from tests.clients.openssh import OpenSSHSFTP
+from tests.clients.transfer_programs import LFTP, Curl, Rclone
+from tests.clients.world import Aborted, World
+
+CLIENTS: Final[tuple[Client, ...]] = (OpenSSHSFTP(), Curl(), Paramiko(), LFTP(), Rclone())
+# Bytes of an upload, and how often each is taken.
+SIZES: Final = ((100_000, 5), (400_000, 5), (1_500_000, 5), (5_000_000, 4), (12_000_000, 2), (29_000_000, 1))
+SMALL: Final = SIZES[:4]
+# Seconds that a whole upload would take.
+_SHORTEST, _LONGEST = 0.7, 2.5
+# At a time: the machine must not be so slow that programs are still starting when they are brought down.
+_AT_ONCE: Final = 3
+_INTERRUPTED: Final = "upload_interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class SentFile(UploadFile):
+    """An upload without its bytes, which would fill the memory over hundreds."""
+
+    digest: str = ""
+
+    @property
+    def sha256(self) -> str:
+        return self.digest
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One upload and how it is to be brought down. `limited`: the client limits itself, not the line."""
+
+    client: Client
+    way: Abort
+    size: int
+    at: int
+    rate: int
+    renamed: bool
+    limited: bool
+    whole_group: bool
+
+    @property
+    def kind(self) -> str:
+        """The client and the way, as counted."""
+        way = (self.client.own_abort_by or "").replace("`", "") if self.way is Abort.OWN else self.way.value
+        return f"{self.client.name} {way}{' with a rename' if self.renamed else ''}"
+
+
+@dataclass
+class AbortReport:
+    """What was brought down, and what was found. `finished`: the client was quicker, and its upload acknowledged;
+    `answer_lost`: all of it had arrived, and only the answer didn't."""
+
+    aborted: Counter[str] = field(default_factory=Counter)
+    by_size: Counter[int] = field(default_factory=Counter)
+    finished: Counter[str] = field(default_factory=Counter)
+    answer_lost: Counter[str] = field(default_factory=Counter)
+    status_0: Counter[str] = field(default_factory=Counter)
+    refused_at_close: int = 0
+    seconds: float = 0
+    findings: Findings = field(default_factory=Findings)
+    wrong: list[str] = field(default_factory=list)
+
+    def check(self) -> None:
+        """Raises AssertionError with everything that is wrong."""
+        wrong = [*self.wrong, *self.findings.wrong]
+        assert not wrong, "\n".join([f"{len(wrong)} wrong:", *wrong[:30]])
+
+    def lines(self) -> list[str]:
+        """The totals, a line each."""
+        sizes = ", ".join(f"{count} of {size / 1e6:g} MB" for size, count in sorted(self.by_size.items()))
+        kinds = ", ".join(f"{count} × {kind}" for kind, count in sorted(self.aborted.items()))
+        return [
+            f"{self.aborted.total()} uploads aborted in the middle ({sizes}): {kinds}",
+            (
+                f"{self.refused_at_close} of them ended in a CLOSE that was refused, with its e-mail; "
+                f"{self.status_0.total()} in status 0 all the same ({_told(self.status_0)})"
+            ),
+            (
+                f"counted apart: {self.finished.total()} finished before the abort ({_told(self.finished)}), "
+                f"{self.answer_lost.total()} whole though the client never heard it ({_told(self.answer_lost)})"
+            ),
+            (
+                f"{self.findings.batches} batches, {self.findings.messages} messages, {self.findings.e_mails} e-mails; "
+                f"{len(self.wrong) + len(self.findings.wrong)} wrong"
+            ),
+        ]
+
+
+def _told(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} × {kind}" for kind, count in sorted(counts.items())) or "none"
+
+
+def plan(chance: random.Random, clients: Sequence[Client], sizes: Sequence[tuple[int, int]]) -> Plan:
+    """Any client, any way, any size, any point."""
+    client = chance.choice(clients)
+    way = chance.choice(client.aborts)
+    size = chance.choices([size for size, _ in sizes], [weight for _, weight in sizes])[0]
+    return Plan(
+        client,
+        way,
+        size,
+        at=round(size * chance.uniform(0.03, 0.9)) + 4_000,
+        rate=round(size / chance.uniform(_SHORTEST, _LONGEST)),
+        renamed=way is not Abort.OWN and chance.random() < 0.4,
+        limited=chance.random() < 0.5,
+        whole_group=way is Abort.INT or chance.random() < 0.5,
+    )
+
+
+class Aborter:
+    """Carries out plans, and keeps what must be looked at in the end."""
+
+    def __init__(self, world: World, report: AbortReport) -> None:
+        self._world = world
+        self._report = report
+        self._campaigns = itertools.cycle(world.rig.campaigns)
+        self._aborted: list[tuple[str, str]] = []
+        self.ledger = Ledger()
+
+    async def carry_out(self, plan: Plan, chance: random.Random) -> None:
+        """Bring one upload down, see that nothing came of it, and send it again."""
+        world, campaign_id = self._world, next(self._campaigns)
+        file = await asyncio.to_thread(sized_file, chance, plan.size)
+        path = world.path_of(file)
+        light = SentFile(file.name, b"", file.rows, digest=file.sha256)
+        try:
+            async with world.line(None if plan.limited else plan.rate) as line:
+                place = world.place(campaign_id, line.port)
+                began = time.monotonic()
+                aborted = await world.abort(
+                    plan.client,
+                    _invocation(plan, place, path, file.name),
+                    line,
+                    plan.way,
+                    at=plan.at,
+                    whole_group=plan.whole_group,
+                )
+            await self._until_let_go(campaign_id, file.name)
+            acknowledged = await self._classify(plan, aborted, campaign_id, light)
+            self._note(campaign_id, light, began, acknowledged=acknowledged)
+            await self._send_again(plan, world.place(campaign_id), path, light)
+        finally:
+            world.forget(file)
+
+    async def _until_let_go(self, campaign_id: str, name: str) -> None:
+        """Wait until the gateway has no handle open for it: it serves what is queued when a connection goes."""
+
+        async def let_go() -> bool:
+            open_handles = await asyncio.to_thread(_being_written, self._world.node.spool / campaign_id, name)
+            return not open_handles
+
+        await until(let_go, f"the gateway lets go of {name}", 30)
+
+    async def _classify(self, plan: Plan, aborted: Aborted, campaign_id: str, file: SentFile) -> bool:
+        """Count it. Whether the upload was acknowledged."""
+        report, status = self._report, aborted.ended.status
+        taken = await self._world.fetch_taken(campaign_id, file.name)
+        if not taken:
+            if not aborted.hit:
+                report.wrong.append(f"{plan}: nothing taken, and nothing brought it down: {aborted.ended}")
+            if status == 0:
+                report.status_0[plan.kind] += 1
+            report.aborted[plan.kind] += 1
+            report.by_size[plan.size] += 1
+            self._aborted.append((campaign_id, file.name))
+            return False
+        if [sha256 for _, sha256, _ in taken] != [file.sha256]:
+            report.wrong.append(f"{plan}: a part of {file.name} was taken for the whole: {aborted.ended}")
+        (report.answer_lost if status else report.finished)[plan.kind] += 1
+        return status == 0
+
+    async def _send_again(self, plan: Plan, place: Place, path: Path, file: SentFile) -> None:
+        flow = plan.client.upload_renamed if plan.renamed else plan.client.upload
+        began = time.monotonic()
+        ended = await self._world.run(flow(place, path, file.name))
+        if ended.status != 0:
+            self._report.wrong.append(f"{plan}: sent again, status {ended.status}: {ended.screen}")
+        self._note(place.campaign_id, file, began, acknowledged=ended.status == 0)
+
+    def _note(self, campaign_id: str, file: SentFile, began: float, *, acknowledged: bool) -> None:
+        status = 0 if acknowledged else 1
+        self.ledger.attempts.append(
+            Attempt(campaign_id, file, self._world.node, status, "", began, time.monotonic())
+        )
+
+    async def look_at_all(self) -> None:
+        """When all is quiet: every aborted upload has exactly one that was taken, and every invariant of kills holds."""
+        rig, report = self._world.rig, self._report
+        await quiet(rig, 300)
+        await clean_spools(rig)
+        for campaign_id, name in self._aborted:
+            if len(taken := await self._world.fetch_taken(campaign_id, name)) != 1:
+                report.wrong.append(f"{name}: aborted and sent again, taken {len(taken)} times")
+        report.refused_at_close = await rig.fetch_value(
+            "select count(*) from uploads where refusal_code = $1", _INTERRUPTED
+        )
+        report.findings = await inspect(rig, self.ledger, refusals=lambda code: code == _INTERRUPTED)
+
+
+def _invocation(plan: Plan, place: Place, path: Path, name: str) -> Invocation:
+    client = plan.client
+    if plan.way is Abort.OWN:
+        return client.give_up(place, path, name, after=plan.at, rate=plan.rate)
+    if plan.renamed:
+        if isinstance(client, OpenSSHSFTP):
+            return client.carry_on(place, path, name, plan.rate)
+        return client.upload_renamed(place, path, name)
+    return (
+        client.upload_slowly(place, path, name, plan.rate)
+        if plan.limited
+        else client.upload(place, path, name)
+    )
+
+
+def _being_written(folder: Path, name: str) -> bool:
+    """Whether a note tells of a handle that is open on that name, or on a temporary name of it."""
+    for path in folder.glob("*.json"):
+        try:
+            note = path.read_text()
+        except FileNotFoundError:
+            continue
+        if name in note and '"state":"writing"' in note:
+            return True
+    return False
+
+
+async def run_aborts(
+    world: World, count: int, *, seed: int, sizes: Sequence[tuple[int, int]] = SIZES
+) -> AbortReport:
+    """Go on until `count` uploads were brought down in the middle. Clients that are not installed are left out."""
+    began = time.monotonic()
+    clients = [client for client in CLIENTS if client.missing() is None]
+    chance, report = random.Random(seed), AbortReport()
+    aborter = Aborter(world, report)
+
+    async def go_on() -> None:
+        while report.aborted.total() < count and not report.wrong:
+            await aborter.carry_out(plan(chance, clients, sizes), chance)
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(min(_AT_ONCE, count)):
+            tasks.create_task(go_on())
+    await aborter.look_at_all()
+    report.seconds = time.monotonic() - began
+    return report

@@ -1,0 +1,17 @@
+"""The short form of `python -m tests.chaos --only aborts`: twenty real uploads brought down in the middle."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.aborts import SMALL, run_aborts
+from tests.clients.world import open_world
+
+
+@pytest.mark.timeout(240)
+async def test_nothing_comes_of_twenty_aborted_uploads_and_each_goes_when_sent_again(tmp_path: Path) -> None:
+    async with open_world(campaigns=3, keep_logs=tmp_path) as world:
+        report = await run_aborts(world, 20, seed=7, sizes=SMALL)
+    print(*report.lines(), sep="\n")
+    report.check()
+    assert report.aborted.total() >= 20
