@@ -46,13 +46,14 @@ async def upload_seconds(port: int, user: str, key: KeyPair, path: Path, names: 
             f"{user}@127.0.0.1",
         ]
         began = time.monotonic()
-        ended = await run(command, f"put {path} people-{number}.csv\n".encode())
+        ended = await run(command, f"put {path} people-{number}.csv\n".encode(), timeout=90)
         seconds.append(time.monotonic() - began)
         assert ended.status == 0, ended.stderr
     print([round(value, 2) for value in seconds])
     return sorted(seconds)[len(seconds) // 2]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("node")
 async def test_a_customer_gets_in_through_a_crowd(
     gateway_variables: dict[str, str], campaign: str, ed25519_key: KeyPair, tmp_path: Path, pool: Pool
@@ -60,10 +61,10 @@ async def test_a_customer_gets_in_through_a_crowd(
     path = tmp_path / "people.csv"
     path.write_bytes(ROWS)
     async with processes_on_one_port(gateway_variables, 1) as port:
-        undisturbed = await upload_seconds(port, campaign, ed25519_key, path, range(5))
+        undisturbed = await upload_seconds(port, campaign, ed25519_key, path, range(3))
         async with crowd(port, campaign):
-            disturbed = await upload_seconds(port, campaign, ed25519_key, path, range(10, 20))
+            disturbed = await upload_seconds(port, campaign, ed25519_key, path, range(10, 16))
     print(f"undisturbed {undisturbed:.2f} s, in the crowd {disturbed:.2f} s")
-    assert await pool.fetchval("select count(*) from uploads") == 15
+    assert await pool.fetchval("select count(*) from uploads") == 9
     # The bound proper, three times, is for `make bench`, which has the machine to itself.
     assert disturbed < 3 * undisturbed + 2
