@@ -130,7 +130,8 @@ def foreign(rows: int = ROWS, seed: int = 7) -> bytes:
     return _plain(_rows(_foreign_row, rows, 0, seed))
 
 
-GOOD_FILES: Final[dict[str, Callable[[], bytes]]] = {
+# Each takes `rows` too.
+GOOD_FILES: Final[dict[str, Callable[..., bytes]]] = {
     "clean": clean,
     "2 % bad": some_bad,
     "every row bad": all_bad,
