@@ -1,12 +1,14 @@
 """`run`, `sftpd`, `worker`: a node and its parts. `demo`, `devstack`: a first look. `migrate`: the schema."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gateway.commands.options import JSON
+from gateway.errors import CallMisused
 from gateway.invocation import invocation_of, run
 from gateway.output import note, print_json, print_line
 
@@ -100,13 +102,26 @@ def demo(
     folder: Folder = None,
 ) -> None:
     """See it work: everything embedded, a good and a bad file sent with the real sftp client, and what came of them."""
-    from gateway.demo.show import run_demo
+    with _embedded_servers():
+        from gateway.demo.show import run_demo
 
     run_demo(exit_after=exit_after, port=port, folder=folder)
 
 
 def devstack(folder: Folder = None) -> None:
     """Embedded PostgreSQL, S3 and mailbox until Ctrl-C; prints the settings that lead there as shell variables."""
-    from gateway.devstack import run_devstack
+    with _embedded_servers():
+        from gateway.devstack import run_devstack
 
     run_devstack(folder)
+
+
+@contextlib.contextmanager
+def _embedded_servers() -> Iterator[None]:
+    """Say what is missing where only what production needs is installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise CallMisused(
+            f"the embedded servers are not installed here ({error.name} is missing): use `make demo` or `make devstack`"
+        ) from None
