@@ -98,7 +98,7 @@ async def judge_live_sessions(door: Door) -> None:
         try:
             _apply(door, campaign_id, access)
         except Exception:  # one campaign's trouble must not keep the others' sessions alive
-            logger.exception("access_unapplied", campaign=campaign_id)
+            logger.exception("access_unapplied", campaign_id=campaign_id)
 
 
 def _apply(door: Door, campaign_id: str, access: Access | None) -> None:
@@ -107,7 +107,7 @@ def _apply(door: Door, campaign_id: str, access: Access | None) -> None:
         if refusal is not None:
             visit.revoke()
             logger.info(
-                "session_revoked", connection=visit.connection_id, campaign=campaign_id, reason=refusal.value
+                "session_revoked", connection_id=visit.connection_id, campaign_id=campaign_id, reason=refusal.value
             )
     # Unfinished uploads of whoever may not finish them; those open just now are dropped by their sessions' own ends.
     in_force = access.fingerprints if access else frozenset()

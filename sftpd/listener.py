@@ -189,7 +189,7 @@ class Listener:
             # Gone already.
             accepted.close()
         except Exception:  # one connection's trouble must not end all others
-            logger.exception("connection_failed", connection=visit.connection_id)
+            logger.exception("connection_failed", connection_id=visit.connection_id)
             accepted.close()
         if visit.connection is None:
             # The protocol has not begun, so its end won't settle the count.

@@ -186,7 +186,7 @@ class DoorServer(asyncssh.SSHServer):
                 kind=f"connection_ended {reason}",
                 outcome=outcome,
                 reason=reason,
-                connection=visit.connection_id,
+                connection_id=visit.connection_id,
                 source_address=str(visit.address),
             )
 
@@ -217,15 +217,15 @@ class DoorServer(asyncssh.SSHServer):
             error=type(exc).__name__ if exc else None,
             user_name=escape_user_name(user_name),
             keys_tried=len(self._keys_tried),
-            connection=visit.connection_id,
+            connection_id=visit.connection_id,
             source_address=str(visit.address),
             seconds=round(time.monotonic() - visit.began, 3),
         )
 
     def _log(self, session: Session) -> BoundLogger:
         bound: BoundLogger = logger.bind(
-            connection=session.connection_id,
-            campaign=session.campaign_id,
+            connection_id=session.connection_id,
+            campaign_id=session.campaign_id,
             source_address=session.source_address,
         )
         return bound
