@@ -115,3 +115,43 @@ def test_the_agency_guide_s_script_sends_and_sends_again(
     assert "Connection refused" in done.stderr
     (mail,) = mailbox.wait_for(1)
     assert mail.get_content().startswith('{"isValid":true')
+
+
+def test_the_runbook_has_every_alert_and_no_other() -> None:
+    alerts = re.findall(r"alert: (\w+)", (ROOT / "docs" / "ops" / "alerts.yml").read_text(encoding="utf-8"))
+    runbook = (ROOT / "docs" / "ops-runbook.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| (SFTPGateway\w+) \|", runbook, re.MULTILINE) == alerts
+
+
+SOURCES = [
+    path
+    for room in ("config", "gateway", "keys", "notifications", "processing", "sftpd", "systemd")
+    for path in (ROOT / room).rglob("*.*")
+    if path.suffix in (".py", ".sql", ".service")
+]
+
+
+@ids
+def test_names_of_events_tables_and_codes_stand_in_the_code(path: Path) -> None:
+    code = "\n".join(
+        source.read_text(encoding="utf-8") for source in SOURCES if source.name != "reference.py"
+    )
+    for name in re.findall(r"`([a-z]+(?:_[a-z]+)+)`", path.read_text(encoding="utf-8")):
+        # An agency's own file names and parameters aside.
+        if name not in {"agency_key", "recipient_name", "known_hosts", "synchronous_commit"}:
+            assert re.search(rf"\b{name}\b", code), name
+
+
+def test_the_modules_and_tables_of_the_architecture_exist() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for name in re.findall(
+        r"\b(?:(?:sftpd|processing|notifications|keys|config|gateway|tests)/)[\w/.]*\w/?", page
+    ):
+        assert (ROOT / name).exists(), name
+    modules = {path.name for path in SOURCES}
+    assert set(re.findall(r"\b[a-z_]+\.py\b", page)) <= modules | {"conftest.py", "reference.py"}
+    migrations = "\n".join(path.read_text() for path in (ROOT / "config" / "migrations").glob("*.sql"))
+    tables = set(re.findall(r"^create table (\w+)", migrations, re.MULTILINE))
+    listed = re.search(r"^## Tables\n(.*?)^## ", page, re.MULTILINE | re.DOTALL)
+    assert listed is not None
+    assert tables <= set(re.findall(r"`(\w+)`", listed[1]))
