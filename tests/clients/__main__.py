@@ -4,7 +4,7 @@ import asyncio
 import sys
 import time
 
-from tests.clients.matrix import CLIENTS, Row, try_client
+from tests.clients.matrix import CLIENTS, Row, try_client, try_unstored
 from tests.clients.table import write_rows
 from tests.clients.world import open_world
 
@@ -22,6 +22,15 @@ async def run_all(names: list[str]) -> list[Row]:
             rows.append(await try_client(world, client, campaign_id))
             print(f"{client.name} {client.version}: {time.monotonic() - began:.1f} s", file=sys.stderr)
             print(*rows[-1].failures, sep="\n", end="", file=sys.stderr)
+        installed = {
+            campaign_id: client
+            for client, campaign_id in zip(chosen, world.rig.campaigns, strict=True)
+            if client.missing() is None
+        }
+        unstored = await try_unstored(world, installed)
+        print(*unstored, sep="\n", file=sys.stderr)
+        for row in rows:
+            row.failures += [line for line in unstored if line.startswith(f"{row.client}:")]
     return rows
 
 

@@ -81,7 +81,9 @@ class Client(ABC):
     own_abort_by: ClassVar[str | None] = None
     # Whether the line that says why is on the user's screen after a refusal.
     shows_refusals: ClassVar[bool] = True
-    # What the exit status tells, and what it does not.
+    # Whether the exit status is above 0 when the gateway answers CLOSE or RENAME with an error.
+    heeds_close: ClassVar[bool] = True
+    # What else the user should know.
     notes: ClassVar[str] = ""
 
     def missing(self) -> str | None:

@@ -67,8 +67,8 @@ class Paramiko(_Python):
     temporary_by = "`put`, `posix_rename`"
     resume_by = "`open('a')`"
     notes = (
-        "`put` swallows what CLOSE answers and asks for the size instead: an interrupted or unstored upload raises "
-        "`size mismatch` or `No such file`"
+        "`put` swallows what CLOSE answers and asks for the size instead: an upload that was not stored raises "
+        "`no such file`; a whole one that is refused as interrupted raises nothing"
     )
 
 

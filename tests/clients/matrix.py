@@ -3,13 +3,15 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from config.sections import MEBIBYTE
 from tests.chaos.files import UploadFile
+from tests.chaos.proxy import ProxyMode
 from tests.chaos.rig import until
 from tests.clients.driver import Abort, Client, Invocation, Place
 from tests.clients.files import sized_file
@@ -38,6 +40,7 @@ _RATE: Final = 6_000_000
 # What a client that limits itself is told.
 _OWN_RATE: Final = 1_000_000
 _NOT_CSV: Final = "only .csv files are accepted"
+_TOO_LARGE: Final = "it must be smaller than 30 MB"
 _ONLY_SFTP: Final = "this service only accepts SFTP uploads"
 
 
@@ -52,13 +55,17 @@ class Row:
     resume: str = "–"
     abort: str = "–"
     refusal: str = "–"
+    unstored: str = "–"
     notes: str = ""
     failures: list[str] = field(default_factory=list)
 
     @property
     def verdicts(self) -> tuple[str, ...]:
         """The cells that must not change unnoticed: all but the version."""
-        return (self.client, self.upload, self.temporary, self.resume, self.abort, self.refusal, self.notes)
+        return (
+            *(self.client, self.upload, self.temporary, self.resume, self.abort),
+            *(self.refusal, self.unstored, self.notes),
+        )
 
 
 async def try_client(world: World, client: Client, campaign_id: str, seed: int = 1) -> Row:
@@ -75,7 +82,30 @@ async def try_client(world: World, client: Client, campaign_id: str, seed: int =
     )
     row.abort = ", ".join(aborts)
     row.failures = trial.failures
+    row.unstored = "above 0" if client.heeds_close else "0"
     return row
+
+
+async def try_unstored(world: World, clients: Mapping[str, Client], seed: int = 2) -> list[str]:
+    """Upload with each client (by campaign) while the bucket refuses: what is not as its `heeds_close` says."""
+    chance = random.Random(seed)
+
+    async def status_of(campaign_id: str, client: Client) -> str | None:
+        file = sized_file(chance, 5_000)
+        place = world.place(campaign_id)
+        ended = await world.run(client.upload(place, world.path_of(file), file.name))
+        if await world.fetch_taken(campaign_id, file.name):
+            return f"{client.name}: taken though the bucket was away"
+        if (ended.status != 0) != client.heeds_close:
+            return f"{client.name}: status {ended.status} for an upload that was not stored: {ended.screen}"
+        return None
+
+    await world.rig.proxy.become(ProxyMode.FORBIDDING)
+    try:
+        found = await asyncio.gather(*(status_of(*pair) for pair in clients.items()))
+    finally:
+        await world.rig.proxy.become(ProxyMode.PASSING)
+    return [line for line in found if line is not None]
 
 
 class _Trial:
@@ -193,7 +223,12 @@ class _Trial:
         async with self._file(200) as file:
             await self._refused(self._client.upload, file, "refused.txt", _NOT_CSV)
             if isinstance(self._client, OpenSSHSCP):
+                # An older protocol.
                 await self._refused(self._client.old_protocol, file, file.name, _ONLY_SFTP)
+        if not self._client.heeds_close:
+            # Only what is refused before CLOSE reaches them: the size is, at a WRITE.
+            async with self._file(30 * MEBIBYTE) as file:
+                await self._refused(self._client.upload, file, file.name, _TOO_LARGE)
 
     async def _refused(
         self, flow: Callable[[Place, Path, str], Invocation], file: UploadFile, name: str, line: str

@@ -15,7 +15,7 @@ class OpenSSHSFTP(Client):
     temporary_by = "`put`, `rename`"
     resume_by = "`reput`"
     notes = (
-        "With `-b` the status is 0 only when every line was acknowledged; without it, always 0. "
+        "With `-b` the status is 0 only when every line was acknowledged; without it, it is 0 after refusals too. "
         "Ctrl-C closes the file as if it were whole: the gateway refuses that CLOSE"
     )
 

@@ -50,6 +50,7 @@ class PSCP(Client):
     name = "pscp"
     programs = ("pscp", "puttygen")
     upload_by = "`pscp -sftp`"
+    heeds_close = False
     notes = "Ignores what CLOSE answers: status 0 does not mean that the upload was stored, the e-mail does"
 
     def _find_version(self) -> str:

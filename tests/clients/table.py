@@ -10,7 +10,8 @@ PAGE: Final = Path(__file__).parents[2] / "docs" / "clients.md"
 _BEGIN: Final = "<!-- matrix: written by `python -m tests.clients` -->"
 _END: Final = "<!-- end of matrix -->"
 _HEAD: Final = (
-    "client", "version", "upload", "temp-name flow", "resume", "aborted, then sent again", "our refusal", "exit status",
+    "client", "version", "upload", "temp-name flow", "resume", "aborted, then sent again", "our refusal",
+    "status if not stored", "to know",
 )  # fmt: skip
 
 

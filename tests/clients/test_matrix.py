@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from tests.clients.driver import Client
-from tests.clients.matrix import CLIENTS, try_client
+from tests.clients.matrix import CLIENTS, try_client, try_unstored
 from tests.clients.table import documented_rows, documented_verdicts
 from tests.clients.world import World, open_world
 
@@ -37,3 +37,15 @@ async def test_a_client_does_what_the_table_says(world: World, number: int, clie
     row = await try_client(world, client, world.rig.campaigns[number])
     assert row.failures == []
     assert row.verdicts == documented_verdicts(client.name), "out of date: run `python -m tests.clients`"
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_status_tells_of_an_upload_that_could_not_be_stored_as_far_as_the_table_says(
+    world: World,
+) -> None:
+    installed = {
+        campaign_id: client
+        for client, campaign_id in zip(CLIENTS, world.rig.campaigns, strict=True)
+        if client.missing() is None
+    }
+    assert await try_unstored(world, installed) == []

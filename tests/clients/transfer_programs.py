@@ -71,8 +71,9 @@ class Curl(Client):
     own_abort_by = "`--max-time`"
     notes = (
         "Ignores what CLOSE answers: status 0 does not mean that the upload was stored, the e-mail does. "
-        "A refused OPEN or WRITE is a status above 0"
+        "Ended by `--max-time`, it closes the file as if it were whole: the gateway refuses that CLOSE"
     )
+    heeds_close = False
     shows_refusals = False
 
     def missing(self) -> str | None:
