@@ -102,7 +102,9 @@ async def outage(run: Run) -> None:
 async def order_of_service(run: Run) -> None:
     async with open_rig(keep_logs=run.logs) as rig:
         front, clients = await rig.add_node("sftpd"), Clients(rig)
-        await run.step("fairness", order.crowd_lets_one_pass(rig, clients, front, files=100, rows=60_000))
+        await run.step(
+            "fairness", order.crowd_lets_one_pass(rig, clients, front, files=100, rows=60_000, under_way=True)
+        )
         await run.step("lost jobs", order.lost_jobs_are_found(rig, clients, front))
         await run.step("cancelled job", order.cancelled_while_running(rig, clients, front))
         await run.step("after them", _at_last(rig, clients))

@@ -11,14 +11,16 @@ from tests.chaos.node import Node
 from tests.chaos.rig import DATABASE, Rig, until
 
 
-async def crowd_lets_one_pass(rig: Rig, clients: Clients, front: Node, *, files: int, rows: int) -> str:
+async def crowd_lets_one_pass(
+    rig: Rig, clients: Clients, front: Node, *, files: int, rows: int, under_way: bool
+) -> str:
     """A campaign drops so many files, and then another one a single file: only those being decided come before it.
 
-    Seen twice: when nothing has been begun yet, and when the crowd's files are being decided already.
+    `under_way`: also seen when the crowd's files are being decided already; else only when none is begun.
     """
     at_once = 2  # worker.concurrent_verdicts
     places = []
-    for begun in (0, at_once):
+    for begun in (False, True) if under_way else (False,):
         crowd = [make_file(rows) for _ in range(files)]
         single = make_file(3)
         worker = None
@@ -46,9 +48,7 @@ async def crowd_lets_one_pass(rig: Rig, clients: Clients, front: Node, *, files:
         assert after > 0, "the crowd was gone before the single file came: nothing is shown"
         places.append(before)
         await worker.stop()
-    return (
-        f"{files} files of another campaign: {places[0]} decided before it from rest, {places[1]} under way"
-    )
+    return f"{files} files of another campaign: {' and '.join(map(str, places))} of them decided before it"
 
 
 async def _decided(rig: Rig, files: list[UploadFile], count: int) -> bool:

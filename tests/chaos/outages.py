@@ -220,13 +220,13 @@ async def _starts(rig: Rig) -> bool:
     return True
 
 
-async def commits_are_unclear(rig: Rig, clients: Clients) -> str:
+async def commits_are_unclear(rig: Rig, clients: Clients, *, rounds: int = 5) -> str:
     """The answer to a COMMIT is lost: the front asks by the upload's id and says OK; the worker finds its own outcome."""
     async with open_commit_cutter(rig.postgres.port) as cutter:
         url = rig.postgres.tcp_url(DATABASE).replace(f":{rig.postgres.port}/", f":{cutter.port}/")
         front = await rig.add_node("sftpd", database__url=url)
         sent = []
-        for _ in range(5):
+        for _ in range(rounds):
             file = make_file(10_000)
             sending = asyncio.create_task(clients.put(rig.campaigns[0], file, front, *_UNHURRIED))
             await until(lambda: _receives(front), "an upload in the middle", _PATIENCE)
@@ -236,12 +236,11 @@ async def commits_are_unclear(rig: Rig, clients: Clients) -> str:
             attempt = await sending
             assert attempt.acknowledged, attempt.words
             sent.append(file.name)
-        await front.stop()
-        worker = await rig.add_node("worker", database__url=url)
+        worker = await rig.add_node("worker", database__url=url, start=False)
         file = make_file(20)
-        cutter.armed = True
-        assert (await clients.put(rig.campaigns[0], file, rig.fronts[0])).acknowledged
-        before = cutter.cut
+        assert (await clients.put(rig.campaigns[0], file, front)).acknowledged
+        before, cutter.armed = cutter.cut, True
+        await worker.start()
         await until(lambda: _cut(cutter, before), "a COMMIT cut", _PATIENCE)
         cutter.armed = False
         names = [*sent, file.name]
@@ -253,7 +252,7 @@ async def commits_are_unclear(rig: Rig, clients: Clients) -> str:
             )
 
         await until(told, "their outcomes and e-mails, one each", _PATIENCE)
-        await worker.stop()
+        await asyncio.gather(worker.stop(), front.stop())
         return f"{cutter.cut} COMMITs without an answer: acknowledged and decided once"
 
 

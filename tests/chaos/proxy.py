@@ -225,6 +225,7 @@ class CommitCutter:
                 if self.armed and b"COMMIT;" in chunk:
                     # Nothing comes back any more, and the server does what it was told.
                     answers.cancel()
+                    await asyncio.gather(answers, return_exceptions=True)
                     onward.write(chunk)
                     await onward.drain()
                     # Its ReadyForQuery: the transaction is committed.

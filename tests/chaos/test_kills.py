@@ -1,0 +1,19 @@
+"""Show 1 of one outcome per upload, in its short form: 20 kills, at each named step and at random."""
+
+import pytest
+
+from config.fault_points import POINTS
+from tests.chaos.kills import run_kills
+from tests.chaos.rig import open_rig
+
+
+@pytest.mark.timeout(400)
+async def test_every_upload_has_one_outcome_though_everything_is_killed() -> None:
+    async with open_rig() as rig:
+        await rig.add_nodes(2)
+        report = await run_kills(rig, 20, seed=5, clients=3, largest=1500, share_of_steps=0.2)
+    report.findings.check()
+    assert report.total == 20
+    assert set(report.kills) >= set(POINTS)
+    assert report.findings.acknowledged >= 20
+    assert report.findings.outcomes.keys() == {"accepted", "rejected"}
