@@ -3,6 +3,7 @@
 A counter must not go back when a process is replaced: what it had counted is folded into one file of all dead ones.
 """
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -15,6 +16,7 @@ _MmapedDict: Final[Any] = mmap_dict.MmapedDict
 VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 # No process has this number, so the library's readers take the file as one process's more.
 _OF_THE_DEAD: Final = 0
+_PREFIX: Final = "sftp-gateway-metrics-"
 _SUMMED: Final = ("counter", "histogram", "summary")
 
 
@@ -22,7 +24,8 @@ class MetricsFiles:
     """One node's folder: empty at its start, removed at its end."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="sftp-gateway-metrics-"))
+        _remove_those_of_the_dead()
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
 
     def remove(self) -> None:
         """At the node's end."""
@@ -37,6 +40,14 @@ class MetricsFiles:
                 left.unlink()
         for left in self.folder.glob(f"gauge_*_{pid}.db"):
             left.unlink()
+
+
+def _remove_those_of_the_dead() -> None:
+    """Remove what nodes left that were killed: the folder's name tells whose it is."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        pid = left.name.removeprefix(_PREFIX).partition("-")[0]
+        if not Path("/proc", pid).exists():
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _add(source: Path, target: Path) -> None:

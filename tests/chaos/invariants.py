@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -257,5 +256,6 @@ def _wrong_objects(rig: Rig, rows: Sequence[asyncpg.Record], found: Findings) ->
 
 
 def _temporary_files(rig: Rig) -> list[Path]:
-    running = re.compile(r"sftp-gateway-metrics-")
-    return [path for path in rig.temporary.iterdir() if not running.match(path.name)]
+    """What is in the nodes' /tmp, but for the metrics of nodes that run."""
+    running = tuple(f"sftp-gateway-metrics-{node.pid}-" for node in rig.nodes if node.is_running)
+    return [path for path in rig.temporary.iterdir() if not path.name.startswith(running)]
