@@ -62,11 +62,19 @@ class Spool:
         return next((partial for partial in self.partials(campaign_id) if partial.name == name), None)
 
     def create(self, session: Session, name: str, announced: int | None) -> SpoolFile:
-        """Begin a new upload. A partial of the same name is replaced. Raises TooManyPartials or SpoolFull."""
+        """Begin a new upload. A partial of the same name is replaced; the oldest that nobody came back for makes room.
+
+        Raises TooManyPartials, where all the others wait for their rename, or SpoolFull.
+        """
         partials = self.partials(session.campaign_id)
         replaced = [partial for partial in partials if partial.name == name]
-        if len(partials) - len(replaced) >= self._max_partials:
-            raise TooManyPartials
+        others = [partial for partial in partials if partial.name != name]
+        while len(others) >= self._max_partials:
+            left = [partial for partial in others if partial.state is not PartialState.WAITING]
+            if not left:
+                raise TooManyPartials
+            others.remove(left[-1])
+            replaced.append(left[-1])
         self.usage.charge(session.campaign_id, 0)
         notes = PartialNotes(
             name=name,
