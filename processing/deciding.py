@@ -6,6 +6,7 @@ name) may be repeated without a trace.
 """
 
 import asyncio
+import hashlib
 import secrets
 import tempfile
 from collections.abc import Callable, Mapping
@@ -22,14 +23,14 @@ from config.fault_points import reach
 from config.identifiers import new_identifier
 from config.job_queue import JobKind, RunningJob, TryAgain
 from config.logs import get_logger
-from config.sections import WorkerSettings
+from config.sections import MEBIBYTE, WorkerSettings
 from keys.audit import AuditEvent, record_event
 from keys.campaigns import fetch_known_campaign
 from keys.templates import Template
 from notifications.notices import Accepted, Failed, Rejected, record_notice
 from processing import metrics, uploads
 from processing.batches import create_batch
-from processing.errors import ProcessingError, TemporaryTrouble
+from processing.errors import ProcessingError, StoreUnavailable, TemporaryTrouble
 from processing.jobs import ENTRYPOINT
 from processing.store import ObjectStore, report_key
 from processing.uploads import Upload
@@ -37,8 +38,11 @@ from processing.verdict import Rules, Verdict, decide
 
 logger = get_logger("processing")
 
-# While the same content, received earlier, is being decided: how long to wait before asking again.
+# While the same content, received earlier, is being decided: how long to wait before asking again. So often at first;
+# an upload that is not decided by then waits for a service to come back.
 _WAIT_FOR_TWIN: Final = timedelta(seconds=1)
+_WAIT_LONGER_AFTER: Final = 30
+_LONGER_WAIT: Final = timedelta(seconds=15)
 _LONGEST_DELAY: Final = timedelta(minutes=30)
 
 
@@ -75,10 +79,16 @@ class VerdictJob:
     async def __call__(self, job: RunningJob) -> None:
         """Handle one job. Raises TryAgain for temporary trouble, until `retry_for` has passed: then it has failed."""
         log = logger.bind(upload_id=job.subject_id)
-        upload = await self._begin(job.subject_id, log)
+        upload = await self._begin(job, log)
         if upload is None:
             return
-        log = log.bind(campaign_id=upload.campaign_id, attempt=upload.attempts)
+        log = log.bind(
+            campaign_id=upload.campaign_id, connection_id=upload.connection_id, attempt=upload.attempts
+        )
+        if self._is_over(upload) and upload.attempts > most_attempts(self._settings):
+            # None of them came to an end of its own: the upload kills its workers.
+            await self._fail(upload, "every attempt was cut short", log)
+            return
         try:
             await self._decide(upload, log)
         except TryAgain:
@@ -90,16 +100,19 @@ class VerdictJob:
             log.exception("verdict_crashed")
             await self._retry_or_fail(upload, "internal error", log)
 
-    async def _begin(self, upload_id: str, log: structlog.stdlib.BoundLogger) -> Upload | None:
+    async def _begin(self, job: RunningJob, log: structlog.stdlib.BoundLogger) -> Upload | None:
         """Fetch the upload and count the attempt. None where there is nothing to decide (any more)."""
+        upload_id = job.subject_id
         with database_troubles():
             async with self._pool.acquire() as connection:
                 upload = await uploads.fetch_upload(connection, upload_id)
                 if upload is None or upload.finished_at is not None:
                     return None
                 if await uploads.has_earlier_undecided(connection, upload_id, self._twins_within):
-                    log.info("verdict_waits_for_twin")
-                    raise TryAgain(_WAIT_FOR_TWIN, "the same content is being decided")
+                    if job.attempts == 0:
+                        log.info("verdict_waits_for_twin", campaign_id=upload.campaign_id)
+                    wait = _WAIT_FOR_TWIN if job.attempts < _WAIT_LONGER_AFTER else _LONGER_WAIT
+                    raise TryAgain(wait, "the same content is being decided")
                 if not await uploads.begin_decision(connection, upload_id):
                     return None
                 if upload.attempts == 0:
@@ -122,6 +135,7 @@ class VerdictJob:
                 verdict = await asyncio.to_thread(
                     _judge,
                     source,
+                    upload.sha256,
                     self._rules_of(campaign.template),
                     upload.file_name,
                     batch_id,
@@ -247,14 +261,19 @@ class VerdictJob:
 
     async def _retry_or_fail(self, upload: Upload, reason: str, log: structlog.stdlib.BoundLogger) -> None:
         """Put the job back with a doubling delay, or give the upload the outcome `failed` when its time is over."""
-        delay = min(
-            timedelta(seconds=self._settings.retry_first) * 2 ** min(upload.attempts - 1, 12), _LONGEST_DELAY
-        )
-        since = upload.deciding_since or upload.received_at
-        if datetime.now(UTC) - since < timedelta(seconds=self._settings.retry_for):
+        if not self._is_over(upload):
+            delay = retry_delay(self._settings, upload.attempts)
             metrics.RETRIES.inc()
             log.warning("verdict_delayed", reason=reason, seconds=delay.total_seconds())
             raise TryAgain(delay, reason)
+        await self._fail(upload, reason, log)
+
+    def _is_over(self, upload: Upload) -> bool:
+        since = upload.deciding_since or upload.received_at
+        return datetime.now(UTC) - since >= timedelta(seconds=self._settings.retry_for)
+
+    async def _fail(self, upload: Upload, reason: str, log: structlog.stdlib.BoundLogger) -> None:
+        """The outcome `failed`: the service is at fault. `reason` is a fixed text."""
         support_id = f"S-{secrets.token_hex(6).upper()}"
         with database_troubles():
             async with self._pool.acquire() as connection, connection.transaction():
@@ -284,17 +303,53 @@ class VerdictJob:
         )
 
 
+def retry_delay(settings: WorkerSettings, attempts: int) -> timedelta:
+    """How long to wait after that many attempts, from 1: `retry_first` seconds, doubling to half an hour."""
+    delay: timedelta = timedelta(seconds=settings.retry_first) * 2 ** min(attempts - 1, 12)
+    return min(delay, _LONGEST_DELAY)
+
+
+def most_attempts(settings: WorkerSettings) -> int:
+    """How many attempts there are within `retry_for` seconds when each comes to an end of its own."""
+    attempts, waited = 1, timedelta(0)
+    while waited < timedelta(seconds=settings.retry_for):
+        waited += retry_delay(settings, attempts)
+        attempts += 1
+    return attempts
+
+
 def _nameless_file() -> BinaryIO:
     """A file that nobody else can open and that is gone with this process, whatever ends it."""
     return tempfile.TemporaryFile(prefix="sftp-gateway-")
 
 
+def _sha256_of(source: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    source.seek(0)
+    while part := source.read(MEBIBYTE):
+        digest.update(part)
+    return digest.hexdigest()
+
+
 def _judge(
-    source: BinaryIO, rules: Rules, file_name: str, batch_id: str, messages: BinaryIO, report: BinaryIO
+    source: BinaryIO,
+    sha256: str | None,
+    rules: Rules,
+    file_name: str,
+    batch_id: str,
+    messages: BinaryIO,
+    report: BinaryIO,
 ) -> Verdict:
     """The verdict, in a thread. An exception's text may hold a row, so none leaves here with its text."""
+    if _sha256_of(source) != sha256:
+        raise StoreUnavailable("the object store gives back other bytes than were stored")
     source.seek(0)
     try:
         return decide(source, rules, file_name=file_name, batch_id=batch_id, messages=messages, report=report)
     except MemoryError:
         raise ProcessingError("out of memory") from None
+    except Exception:
+        raise
+    except BaseException as panic:
+        # A panic within polars is no Exception: nobody would put the job back, and its upload had no outcome ever.
+        raise ProcessingError("the columns' library gave up") from panic

@@ -36,6 +36,7 @@ class Upload:
     object_key: str | None
     report_name: str
     report_key: str | None
+    connection_id: str | None
     received_at: datetime
     deciding_since: datetime | None
     attempts: int

@@ -21,21 +21,21 @@ update uploads set untold = false where campaign_id = $1 and untold returning id
 select exists (select from uploads where id = $1)
 
 -- name: fetch_upload
-select id, campaign_id, file_name, status, bytes, sha256, object_key, report_name, report_key, received_at,
+select id, campaign_id, file_name, status, bytes, sha256, object_key, report_name, report_key, connection_id, received_at,
        deciding_since, attempts, finished_at, outcome, refusal_code, error_reason, batch_id, total_messages,
        duplicate_of, num_rows, num_errors, has_avoidable_character, has_unicode, support_id, notified_at,
        notification_refused_at, notification_error
 from uploads where id = $1
 
 -- name: fetch_upload_by_support_id
-select id, campaign_id, file_name, status, bytes, sha256, object_key, report_name, report_key, received_at,
+select id, campaign_id, file_name, status, bytes, sha256, object_key, report_name, report_key, connection_id, received_at,
        deciding_since, attempts, finished_at, outcome, refusal_code, error_reason, batch_id, total_messages,
        duplicate_of, num_rows, num_errors, has_avoidable_character, has_unicode, support_id, notified_at,
        notification_refused_at, notification_error
 from uploads where support_id = $1
 
 -- name: list_uploads
-select id, campaign_id, file_name, status, bytes, sha256, object_key, report_name, report_key, received_at,
+select id, campaign_id, file_name, status, bytes, sha256, object_key, report_name, report_key, connection_id, received_at,
        deciding_since, attempts, finished_at, outcome, refusal_code, error_reason, batch_id, total_messages,
        duplicate_of, num_rows, num_errors, has_avoidable_character, has_unicode, support_id, notified_at,
        notification_refused_at, notification_error

@@ -1,26 +1,31 @@
 """One upload, one outcome: what is stored, and that nothing is stored twice, whoever decides and however often."""
 
 import asyncio
+import io
 import json
 import urllib.request
 from collections.abc import Callable
 from datetime import timedelta
+from typing import NoReturn
 
 import pytest
+from polars.exceptions import PanicException
 
 from config.database import Pool
 from config.job_queue import RunningJob, TryAgain
-from config.sections import MessageSettings
+from config.sections import MessageSettings, WorkerSettings
 from config.settings import Settings
 from gateway.embedded.s3 import S3Server
+from keys.templates import Language, Template
 from processing import uploads
-from processing.deciding import VerdictJob
+from processing.deciding import VerdictJob, most_attempts, retry_delay
 from processing.intake import FinishedSpool, Intake
 from processing.jobs import enqueue_verdict, sweep_uploads
 from processing.refusals import send_refusal_summary
 from processing.rule_settings import make_rules
 from processing.rules.codes import FindingCode
 from processing.store import S3ObjectStore, open_store
+from processing.verdict import Rules
 from tests.processing.conftest import BAD, GOOD, MakeSpool
 
 
@@ -219,6 +224,89 @@ async def test_a_bucket_away_is_retried_then_the_upload_has_failed_with_a_suppor
     assert await pool.fetchval("select status from uploads") == "accepted"
     rows = await pool.fetch("select outcome, status from notifications order by outcome")
     assert [tuple(row) for row in rows] == [(1, "failed"), (2, "accepted")]
+
+
+async def test_an_upload_that_kills_its_workers_has_failed_after_the_hour(
+    job: VerdictJob, intake: Intake, make_spool: MakeSpool, pool: Pool
+) -> None:
+    spool = make_spool()
+    await intake.store(spool)
+    await pool.execute("update uploads set attempts = 20, deciding_since = now() - interval '61 minutes'")
+    await decide(job, spool)
+    assert await pool.fetchval("select status from uploads") == "failed"
+    assert await pool.fetchval("select count(*) from notifications where status = 'failed'") == 1
+    assert await pool.fetchval("select count(*) from messages") == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param("attempts = 20, deciding_since = now() - interval '59 minutes'", id="within-the-hour"),
+        pytest.param("attempts = 1, deciding_since = now() - interval '3 hours'", id="all-nodes-were-off"),
+    ],
+)
+async def test_an_upload_that_still_has_a_try_is_decided(
+    change: str, job: VerdictJob, intake: Intake, make_spool: MakeSpool, pool: Pool
+) -> None:
+    spool = make_spool()
+    await intake.store(spool)
+    await pool.execute(f"update uploads set {change}")
+    await decide(job, spool)
+    assert await pool.fetchval("select status from uploads") == "accepted"
+
+
+def test_an_hour_holds_eight_attempts() -> None:
+    settings = WorkerSettings()
+    assert most_attempts(settings) == 8
+    waits = [retry_delay(settings, attempts).total_seconds() for attempts in range(1, 8)]
+    assert waits == [30, 60, 120, 240, 480, 960, 1800]
+
+
+class Panicking(dict[Language, str]):
+    """Template bodies that make whoever looks at them panic, as polars does at a fault of its own."""
+
+    def values(self) -> NoReturn:
+        raise PanicException("6591234567")
+
+
+async def test_a_panic_within_the_columns_library_is_retried_like_any_fault(
+    pool: Pool, store: S3ObjectStore, settings: Settings, intake: Intake, make_spool: MakeSpool
+) -> None:
+    def rules_of(_: Template) -> Rules:
+        return make_rules(Template("Clinic", Panicking()), settings.environment, MessageSettings())
+
+    spool = make_spool()
+    await intake.store(spool)
+    with pytest.raises(TryAgain) as again:
+        await decide(VerdictJob(pool, store, settings.worker, rules_of), spool)
+    assert (again.value.reason, again.value.delay) == ("internal error", timedelta(seconds=30))
+
+
+async def test_an_object_cut_short_in_the_bucket_is_not_taken_for_the_upload(
+    job: VerdictJob, intake: Intake, make_spool: MakeSpool, pool: Pool, store: S3ObjectStore
+) -> None:
+    spool = make_spool(GOOD)
+    await intake.store(spool)
+    key = await pool.fetchval("select object_key from uploads")
+    await store.put(key, io.BytesIO(GOOD[: GOOD.rindex(b"65")]), download_name="upload.csv")
+    with pytest.raises(TryAgain, match="other bytes"):
+        await decide(job, spool)
+    assert await pool.fetchval("select count(*) from messages") == 0
+    assert await pool.fetchval("select status from uploads") == "validating"
+
+
+async def test_who_waits_long_for_a_twin_asks_less_often(
+    job: VerdictJob, intake: Intake, make_spool: MakeSpool
+) -> None:
+    first, second = make_spool(), make_spool()
+    await intake.store(first)
+    await intake.store(second)
+    waits = []
+    for attempts in (0, 29, 30):
+        with pytest.raises(TryAgain) as again:
+            await job(RunningJob(second.upload_id, attempts))
+        waits.append(again.value.delay.total_seconds())
+    assert waits == [1, 1, 15]
 
 
 async def test_an_upload_that_lost_its_job_is_swept_up(
