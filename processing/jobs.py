@@ -5,9 +5,10 @@ from typing import Final
 
 from config.database import Connection
 from config.job_queue import enqueue
-from processing.uploads import count_undecided, list_uploads_without_job
+from processing.uploads import count_undecided, list_campaigns_without_summary, list_uploads_without_job
 
 ENTRYPOINT: Final = "verdict"
+SUMMARY_ENTRYPOINT: Final = "refusal_summary"
 
 
 async def enqueue_verdict(
@@ -23,14 +24,17 @@ async def enqueue_verdict(
 
 
 async def sweep_uploads(connection: Connection, older_than: timedelta) -> int:
-    """Put back on the queue every undecided upload that has no job. Returns how many."""
+    """Put back on the queue every undecided upload, and every summary of refusals, that has no job. Returns how many.
+
+    A refusal that comes while the summary before it is being written finds that one's job, and adds none.
+    """
     lost = await list_uploads_without_job(connection, older_than)
     for upload_id, campaign_id in lost:
         await enqueue_verdict(connection, upload_id, campaign_id)
-    return len(lost)
-
-
-SUMMARY_ENTRYPOINT: Final = "refusal_summary"
+    unsummed = await list_campaigns_without_summary(connection)
+    for campaign_id in unsummed:
+        await enqueue_refusal_summary(connection, campaign_id)
+    return len(lost) + len(unsummed)
 
 
 async def enqueue_refusal_summary(connection: Connection, campaign_id: str) -> None:

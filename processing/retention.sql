@@ -3,3 +3,7 @@ select object_key from uploads where finished_at is null and object_key is not n
 
 -- name: remove_queue_log
 delete from pgqueuer_log where created < now() - $1::interval and aggregated
+
+-- name: remove_queue_statistics
+-- What the queue counted of its log, a line for each second: nobody reads it.
+delete from pgqueuer_statistics where created < now() - $1::interval

@@ -188,3 +188,8 @@ async def list_uploads_without_job(connection: Connection, older_than: timedelta
     """(upload id, campaign id) of undecided uploads that no job would ever decide: at most 1,000, oldest first."""
     rows = await connection.fetch(SQL["list_uploads_without_job"], older_than)
     return [(row["id"], row["campaign_id"]) for row in rows]
+
+
+async def list_campaigns_without_summary(connection: Connection) -> list[str]:
+    """Campaigns with refusals that no e-mail has told of, and no job that would sum them up."""
+    return [row["campaign_id"] for row in await connection.fetch(SQL["list_campaigns_without_summary"])]

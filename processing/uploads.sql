@@ -136,3 +136,10 @@ where u.finished_at is null and u.received_at < now() - $1::interval
       where q.dedupe_key = 'verdict ' || u.id and q.status in ('queued', 'picked'))
 order by u.received_at
 limit 1000
+
+-- name: list_campaigns_without_summary
+select distinct u.campaign_id from uploads u
+where u.untold
+  and not exists (
+      select from pgqueuer q
+      where q.dedupe_key = 'refusal_summary ' || u.campaign_id and q.status in ('queued', 'picked'))

@@ -336,3 +336,15 @@ async def test_the_summary_of_refusals_says_how_many(
     facts = json.loads(row["facts"])
     assert facts["num_errors"] == 3
     assert "3 uploads" in facts["error_reason"]
+
+
+async def test_a_refusal_that_came_while_the_summary_was_written_is_summed_up_all_the_same(
+    pool: Pool, intake: Intake, make_spool: MakeSpool
+) -> None:
+    await intake.refuse(make_spool().sender, "a.txt", FindingCode.FILE_NOT_CSV, byte_count=0)
+    async with pool.acquire() as connection:
+        assert await sweep_uploads(connection, timedelta(0)) == 0
+        await connection.execute("update uploads set untold = true")
+        assert await sweep_uploads(connection, timedelta(0)) == 1
+        assert await sweep_uploads(connection, timedelta(0)) == 0
+    assert await pool.fetchval("select count(*) from pgqueuer where entrypoint = 'refusal_summary'") == 1

@@ -89,3 +89,22 @@ async def test_what_has_had_its_time_goes_but_undecided_originals_stay(
     with pytest.raises(ObjectMissing):
         await read(store, keys[1])
     assert await read(store, "validation-reports/c/1.csv") == b"r"
+
+
+async def test_the_queues_own_log_and_statistics_have_their_time_too(
+    pool: Pool, store: S3ObjectStore
+) -> None:
+    for age in (1, 8):
+        await pool.execute(
+            "insert into pgqueuer_log (created, job_id, status, priority, entrypoint, aggregated)"
+            " values (now() - $1 * interval '1 day', 1, 'successful', 0, 'verdict', true)",
+            age,
+        )
+        await pool.execute(
+            "insert into pgqueuer_statistics (created, count, priority, status, entrypoint)"
+            " values (now() - $1 * interval '1 day', 1, 0, 'successful', 'verdict')",
+            age,
+        )
+    await remove_expired(pool, store, RetentionSettings())
+    for table in ("pgqueuer_log", "pgqueuer_statistics"):
+        assert await pool.fetchval(f"select count(*) from {table}") == 1
