@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import boto3
+
 from gateway.embedded.errors import EmbeddedError
 from gateway.embedded.server_process import ServerProcess, free_port
 
@@ -37,7 +39,15 @@ class S3Server:
 
     def make_bucket(self, name: str) -> None:
         """Make a bucket, or leave the one that is there: asking the server twice would be refused."""
-        (self.folder / "buckets" / name).mkdir(parents=True, exist_ok=True)
+        if (self.folder / "buckets" / name).exists():
+            return
+        if self._process is None:
+            (self.folder / "buckets" / name).mkdir(parents=True)
+            return
+        # A server that runs would see a folder of ours only when it looks again, in a second.
+        session = boto3.session.Session(ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name="us-east-1")
+        with contextlib.closing(session.client("s3", endpoint_url=self.endpoint_url)) as client:
+            client.create_bucket(Bucket=name)
 
     def start(self) -> None:
         """Run the server and wait until it speaks HTTP. Raises EmbeddedError."""

@@ -6,6 +6,7 @@ import smtplib
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import asyncpg
@@ -18,6 +19,7 @@ from config.sections import S3Settings
 from gateway.embedded.errors import EmbeddedError
 from gateway.embedded.mailbox import Mailbox, MailboxMode
 from gateway.embedded.postgres import PostgreSQLServer, postgres_server
+from gateway.embedded.s3 import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, S3Server
 from gateway.embedded.server_process import ServerProcess
 
 
@@ -54,6 +56,22 @@ def test_a_bucket_takes_and_gives_an_object_and_refuses_a_wrong_signature(s3_set
     with pytest.raises(right.exceptions.ClientError, match="SignatureDoesNotMatch"):
         client("wrong").get_object(Bucket=s3_settings.bucket, Key="a/b.csv")
     right.close()
+
+
+def test_a_bucket_made_while_the_server_runs_takes_an_object_at_once(s3: S3Server) -> None:
+    with closing(
+        boto3.client(
+            "s3",
+            endpoint_url=s3.endpoint_url,
+            region_name=REGION,
+            aws_access_key_id=ACCESS_KEY_ID,
+            aws_secret_access_key=SECRET_ACCESS_KEY,
+        )
+    ) as client:
+        for number in range(3):
+            s3.make_bucket(f"fresh-{number}")
+            s3.make_bucket(f"fresh-{number}")
+            client.put_object(Bucket=f"fresh-{number}", Key="a.csv", Body=b"rows")
 
 
 def send(mailbox: Mailbox) -> None:
