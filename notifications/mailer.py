@@ -17,6 +17,8 @@ from notifications.notices import Accepted, Failed, Notice, Rejected, notice_id
 
 # A body of one line stays one line: 998 octets is what SMTP allows (RFC 5322, 2.1.1).
 _POLICY: Final = email.policy.SMTP.clone(max_line_length=998)
+# For a mail server that takes 7 bits only (RFC 6152): what isn't ASCII is encoded, and comes out as the same line.
+_SEVEN_BITS: Final = _POLICY.clone(cte_type="7bit")
 _IMPLICIT_TLS_PORT: Final = 465
 
 
@@ -108,9 +110,18 @@ class SMTPMailer:
     async def send(self, message: EmailMessage, recipient: str) -> None:
         """See Mailer."""
         async with _conversation(self._settings) as client:
+            if client.is_ehlo_or_helo_needed:
+                await client.ehlo()
+            takes_eight_bits = client.supports_extension("8BITMIME")
+            # As bytes: with the library's own generator a long Message-ID would be folded.
+            content = message.as_bytes() if takes_eight_bits else message.as_bytes(policy=_SEVEN_BITS)
             try:
-                # As bytes: with the library's own generator a long Message-ID would be folded.
-                await client.sendmail(parseaddr(self._settings.sender)[1], [recipient], message.as_bytes())
+                await client.sendmail(
+                    parseaddr(self._settings.sender)[1],
+                    [recipient],
+                    content,
+                    mail_options=["BODY=8BITMIME"] if takes_eight_bits else None,
+                )
             except aiosmtplib.SMTPRecipientsRefused as error:
                 _refuse(error.recipients[0].code, "recipient")
             except (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPDataError) as error:

@@ -54,6 +54,7 @@ class Notice:
     campaign_name: str
     notify_email: str
     file_name: str
+    connection_id: str | None
     created_at: datetime
     is_done: bool
 
@@ -84,6 +85,7 @@ async def fetch_notice(connection: Connection, subject_id: str) -> Notice | None
         campaign_name=row["campaign_name"],
         notify_email=row["notify_email"],
         file_name=row["file_name"],
+        connection_id=row["connection_id"],
         created_at=row["created_at"],
         is_done=row["done_at"] is not None,
     )

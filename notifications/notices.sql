@@ -3,7 +3,7 @@ insert into notifications (upload_id, outcome, status, facts) values ($1, $2, $3
 
 -- name: fetch_notice
 select n.upload_id, n.outcome, n.status, n.facts, n.created_at, n.done_at,
-       u.campaign_id, u.file_name, c.name as campaign_name, c.notify_email
+       u.campaign_id, u.connection_id, u.file_name, c.name as campaign_name, c.notify_email
 from notifications n
 join uploads u on u.id = n.upload_id
 join campaigns c on c.id = u.campaign_id

@@ -56,7 +56,12 @@ class NotificationJob:
                 notice = await fetch_notice(connection, job.subject_id)
         if notice is None or notice.is_done:
             return
-        log = logger.bind(upload_id=notice.upload_id, campaign_id=notice.campaign_id, outcome=notice.number)
+        log = logger.bind(
+            upload_id=notice.upload_id,
+            campaign_id=notice.campaign_id,
+            connection_id=notice.connection_id,
+            outcome=notice.number,
+        )
         reach("notification.fetched")
         try:
             message = await make_message(notice, self._settings, self._links)

@@ -1,12 +1,15 @@
 """One e-mail per outcome, through a real mail server, with the notice in a real database."""
 
 import asyncio
+import email.policy
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes
 from email.message import EmailMessage
 
 import pytest
+from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from config.database import Pool
 from config.job_queue import RunningJob, TryAgain, run_jobs
@@ -255,3 +258,40 @@ async def test_a_wrong_password_is_for_ops_to_mend_and_loses_nothing(
     with pytest.raises(TryAgain) as again:
         await job(RunningJob(await tell(Accepted("batch_1")), 0))
     assert isinstance(again.value.reason, str)
+
+
+class SevenBits:
+    """A mail server that takes 7 bits only, and keeps what it was sent."""
+
+    def __init__(self) -> None:
+        self.contents: list[bytes] = []
+
+    async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, session: Session, _envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        return [line for line in responses if "8BITMIME" not in line and "SMTPUTF8" not in line]
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+        assert isinstance(envelope.original_content, bytes)
+        self.contents.append(envelope.original_content)
+        return "250 OK"
+
+
+async def test_a_mail_server_for_7_bits_gets_no_others_and_the_same_line_comes_out(
+    settings: Settings, pool: Pool, tell: Callable[[Outcome], Awaitable[str]]
+) -> None:
+    handler = SevenBits()
+    server = await asyncio.get_running_loop().create_server(lambda: SMTP(handler), "127.0.0.1", 0)
+    async with server:
+        smtp = settings.smtp.model_copy(update={"port": server.sockets[0].getsockname()[1]})
+        job = NotificationJob(pool, SMTPMailer(smtp), PlainLinks(), smtp)
+        outcome = Rejected(
+            None, 0, 1, has_avoidable=False, has_unicode=False, error_reason="the column 名 is missing"
+        )
+        await job(RunningJob(await tell(outcome), 0))
+    (content,) = handler.contents
+    assert content.isascii()
+    message = message_from_bytes(content, _class=EmailMessage, policy=email.policy.default)
+    assert '"errorReason":"the column 名 is missing"}' in body_of(message)
+    assert max(map(len, content.split(b"\r\n"))) < 998
