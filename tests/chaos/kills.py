@@ -51,7 +51,7 @@ class Killer:
         self.kills: Counter[str] = Counter()
         self._rig = rig
         self._chance = chance
-        self._restarts: set[asyncio.Task[None]] = set()
+        self._restarts: dict[asyncio.Task[None], Node] = {}
 
     async def kill_at(self, point: str) -> None:
         """Let the next process that reaches this step die there."""
@@ -70,14 +70,14 @@ class Killer:
         await asyncio.sleep(self._chance.random() / 2)
         while True:
             self._check_restarts()
-            running = [node for node in self._rig.nodes if node.is_running]
+            starting = list(self._restarts.values())
+            running = [node for node in self._rig.nodes if node.is_running and node not in starting]
             what = self._chance.choice(("front", "worker", "node"))
             victim = self._chance.choice(running) if running else None
             if victim is not None and what == "node":
                 await victim.kill()
-                self._restarts.add(
-                    asyncio.create_task(_start_as_systemd(victim), name=f"start {victim.name}")
-                )
+                task = asyncio.create_task(_start_as_systemd(victim), name=f"start {victim.name}")
+                self._restarts[task] = victim
             elif victim is None or not victim.kill_part("front" if what == "front" else "worker"):
                 await asyncio.sleep(0.1)
                 continue
@@ -90,7 +90,7 @@ class Killer:
 
     def _check_restarts(self) -> None:
         for task in [task for task in self._restarts if task.done()]:
-            self._restarts.remove(task)
+            del self._restarts[task]
             task.result()
 
 

@@ -150,10 +150,10 @@ async def _pass_answers(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
         case ProxyMode.CUTTING_ANSWERS:
             while (head := await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100"):
                 writer.write(head)
-            # An answer without a body loses half of its head.
-            half = await reader.readexactly(_length(head) // 2)
-            writer.write(head + half if half else head[: len(head) // 2])
-            await writer.drain()
+            # Of an answer without a body nothing comes: half of its head would be enough to understand it.
+            if half := await reader.readexactly(_length(head) // 2):
+                writer.write(head + half)
+                await writer.drain()
             writer.close()
         case ProxyMode.SLOW:
             await _pass_slowly(reader, writer)
