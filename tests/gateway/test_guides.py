@@ -42,7 +42,7 @@ def test_links_lead_to_files_that_exist(path: Path) -> None:
 def calls_of(path: Path) -> Iterator[list[str]]:
     """Each call of `sftp-gateway` in a page, as words; in tables the name of the program is left out."""
     for code in code_of(path):
-        found = re.findall(r"(?:^|[ /(])sftp-gateway ([a-z].*)", code)
+        found = re.findall(r"(?:^|[ /(])sftp-gateway ((?!queue <)[a-z].*)", code)
         found += re.findall(r"^(?:campaign|key|hostkey|upload) [a-z].*", code)
         yield from (re.split(r"[|;&)]| [#<>\\]", call)[0].split() for call in found)
 
@@ -123,6 +123,9 @@ def test_the_runbook_has_every_alert_and_no_other() -> None:
     assert re.findall(r"^\| (SFTPGateway\w+) \|", runbook, re.MULTILINE) == alerts
 
 
+# Names of an agency's own, and of PostgreSQL's settings.
+OTHERS = {"agency_key", "recipient_name", "known_hosts", "synchronous_commit", "log_statement"}
+OTHERS |= {"log_min_duration_statement", "log_parameter_max_length"}
 SOURCES = [
     path
     for room in ("config", "gateway", "keys", "notifications", "processing", "sftpd", "systemd")
@@ -137,8 +140,7 @@ def test_names_of_events_tables_and_codes_stand_in_the_code(path: Path) -> None:
         source.read_text(encoding="utf-8") for source in SOURCES if source.name != "reference.py"
     )
     for name in re.findall(r"`([a-z]+(?:_[a-z]+)+)`", path.read_text(encoding="utf-8")):
-        # An agency's own file names and parameters aside.
-        if name not in {"agency_key", "recipient_name", "known_hosts", "synchronous_commit"}:
+        if name not in OTHERS:
             assert re.search(rf"\b{name}\b", code), name
 
 
