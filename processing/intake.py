@@ -34,6 +34,8 @@ logger = get_logger("processing")
 
 # Between two tries of one step, in seconds.
 _PAUSE: Final = 0.25
+# The part of `acknowledge_timeout` kept for the last question: was the upload taken, after all?
+_LAST_QUESTION: Final = 0.1
 _T = TypeVar("_T")
 
 
@@ -97,22 +99,26 @@ class Intake:
             campaign_id=spool.sender.campaign_id,
             connection_id=spool.sender.actor.connection_id,
         )
+        timeout = self._settings.acknowledge_timeout
+        sha256: str | None = None
         with metrics.INTAKE_SECONDS.time():
             try:
-                async with asyncio.timeout(self._settings.acknowledge_timeout):
+                async with asyncio.timeout(timeout * (1 - _LAST_QUESTION)):
                     reach("spool.closed")
                     key = original_key(spool.sender.campaign_id, spool.upload_id)
-                    sha256, _ = await asyncio.gather(
+                    digest, _ = await asyncio.gather(
                         asyncio.to_thread(_sha256_of, spool.path),
                         _until_done(lambda: self._put(key, spool.path)),
                     )
                     reach("intake.object_stored")
-                    await _until_done(lambda: self._record(spool, key, sha256))
+                    sha256 = digest
+                    await _until_done(lambda: self._record(spool, key, digest))
                     reach("intake.committed")
             except TimeoutError:
-                log.warning("upload_not_stored")
-                message = "the upload could not be stored and was not accepted; please send it again in a few minutes"
-                raise IntakeUnavailable(message) from None
+                if sha256 is None or not await self._is_taken(spool.upload_id, timeout * _LAST_QUESTION):
+                    log.warning("upload_not_stored")
+                    message = "the upload could not be stored and was not accepted; please send it again in a few minutes"
+                    raise IntakeUnavailable(message) from None
         metrics.UPLOADS_RECEIVED.inc()
         metrics.BYTES_RECEIVED.inc(spool.byte_count)
         log.info("upload_received", bytes=spool.byte_count, sha256=sha256)
@@ -190,6 +196,15 @@ class Intake:
                 "the list of uploads is not available; please try again in a few minutes"
             ) from None
 
+    async def _is_taken(self, upload_id: str, timeout: float) -> bool:
+        """Whether the time-out came in the middle of a COMMIT that was carried out. False where nobody knows."""
+        try:
+            with database_troubles():
+                async with asyncio.timeout(timeout), self._pool.acquire() as connection:
+                    return bool(await connection.fetchval(uploads.SQL["upload_exists"], upload_id))
+        except ServiceUnreachable:
+            return False
+
     async def _put(self, key: str, path: Path) -> None:
         with path.open("rb") as source:
             await self._store.put(key, source, download_name="upload.csv")
@@ -221,6 +236,9 @@ class Intake:
             datetime.now(UTC),
         )
         if inserted is None:
+            if await connection.fetchval(uploads.SQL["upload_exists"], spool.upload_id):
+                # An earlier COMMIT, unclear to us, was carried out, and then the access was taken away.
+                return
             raise IntakeError("this campaign can't receive uploads any more")
         await enqueue_verdict(connection, spool.upload_id, campaign_id)
         await record_event(

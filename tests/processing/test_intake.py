@@ -69,6 +69,37 @@ async def test_a_campaign_suspended_since_the_login_is_refused(
     assert await pool.fetchval("select count(*) from uploads") == 0
 
 
+async def test_an_upload_taken_before_the_suspension_is_not_denied(
+    intake: Intake, make_spool: MakeSpool, pool: Pool
+) -> None:
+    spool = make_spool()
+    await intake.store(spool)  # and the answer to this COMMIT is lost
+    await pool.execute("update campaigns set status = 'suspended'")
+    await intake.store(spool)
+    assert await pool.fetchval("select count(*) from pgqueuer") == 1
+
+
+async def test_a_commit_that_outlasts_the_time_out_is_asked_about_before_the_answer(
+    pool: Pool, store: S3ObjectStore, settings: Settings, make_spool: MakeSpool
+) -> None:
+    await pool.execute(
+        """
+        create function stall() returns trigger language plpgsql as $$
+        begin
+            perform pg_sleep(10);
+            return null;
+        exception when query_canceled then
+            return null;
+        end $$;
+        create constraint trigger stall after insert on uploads deferrable initially deferred
+            for each row execute function stall();
+        """
+    )
+    sftp = settings.sftp.model_copy(update={"acknowledge_timeout": 3})
+    await Intake(pool, store, sftp).store(make_spool())
+    assert await pool.fetchval("select count(*) from uploads") == 1
+
+
 async def test_a_bucket_that_is_away_refuses_loudly_and_takes_nothing(
     settings: Settings, pool: Pool, make_spool: MakeSpool, own_s3: S3Server
 ) -> None:
