@@ -107,7 +107,10 @@ def _apply(door: Door, campaign_id: str, access: Access | None) -> None:
         if refusal is not None:
             visit.revoke()
             logger.info(
-                "session_revoked", connection_id=visit.connection_id, campaign_id=campaign_id, reason=refusal.value
+                "session_revoked",
+                connection_id=visit.connection_id,
+                campaign_id=campaign_id,
+                reason=refusal.value,
             )
     # Unfinished uploads of whoever may not finish them; those open just now are dropped by their sessions' own ends.
     in_force = access.fingerprints if access else frozenset()
