@@ -67,7 +67,16 @@ def database_troubles() -> Iterator[None]:
 async def connect(settings: DatabaseSettings) -> "asyncpg.Connection[asyncpg.Record]":
     """One connection of its own, for a listener, a queue or a migration: no time-out on its statements."""
     with database_troubles(), _readable_url():
-        return await asyncpg.connect(settings.url.get_secret_value(), timeout=settings.connect_timeout)
+        try:
+            return await asyncpg.connect(settings.url.get_secret_value(), timeout=settings.connect_timeout)
+        except asyncpg.PostgresError as error:
+            if isinstance(error, (*_REFUSED, *UNREACHABLE)):
+                raise
+            # Closed for maintenance, for one: whoever keeps a connection open must go on asking for it.
+            message = (
+                f"the database takes no connections ({type(error).__name__}): see SFTP_GATEWAY_DATABASE__URL"
+            )
+            raise ServiceUnreachable(message) from None
 
 
 @contextlib.asynccontextmanager

@@ -23,6 +23,7 @@ from keys.errors import KeysError
 from keys.host_keys import check_host_keys, load_host_keys
 from notifications.mailer import make_client as make_mail_client
 from processing.store import make_client as make_bucket_client
+from processing.store import put_object
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -149,7 +150,7 @@ class BucketProbe:
         try:
             if self._client is None:
                 self._client = make_bucket_client(self._settings, endpoint_url=self._settings.endpoint_url)
-            self._client.put_object(Bucket=bucket, Key=key, Body=b"probe")
+            put_object(self._client, self._settings, {"Bucket": bucket, "Key": key, "Body": b"probe"})
             try:
                 with self._client.get_object(Bucket=bucket, Key=key)["Body"] as body:
                     content = body.read()

@@ -80,12 +80,10 @@ class S3ObjectStore:
             "ContentDisposition": f'attachment; filename="{safe_name}"',
             "ContentType": "text/csv; charset=utf-8",
         }
-        if self._settings.server_side_encryption != "none":
-            request["ServerSideEncryption"] = self._settings.server_side_encryption
 
         def put() -> None:
             source.seek(0)
-            self._client.put_object(**request)
+            put_object(self._client, self._settings, request)
 
         await self._run(put)
 
@@ -174,6 +172,13 @@ def make_client(settings: S3Settings, *, endpoint_url: str | None) -> "S3Client"
     )
     client: S3Client = session.client("s3", endpoint_url=endpoint_url, config=config)
     return client
+
+
+def put_object(client: "S3Client", settings: S3Settings, request: "PutObjectRequestTypeDef") -> None:
+    """Store an object with the encryption of the settings: some buckets refuse any without, some services any with."""
+    if settings.server_side_encryption != "none":
+        request["ServerSideEncryption"] = settings.server_side_encryption
+    client.put_object(**request)
 
 
 def _secret(value: SecretStr | None) -> str | None:

@@ -6,9 +6,11 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
+from config.database import connect
 from config.errors import ConfigurationError, SchemaError, ServiceUnreachable
 from config.schema import check_schema, migrate, read_migrations
 from config.sections import DatabaseSettings
+from gateway.embedded.postgres import PostgreSQLServer
 
 
 def settings_of(url: str) -> DatabaseSettings:
@@ -68,3 +70,12 @@ async def test_a_database_in_trouble_is_one_line_without_its_password(
 async def test_an_unknown_database_is_a_matter_of_configuration(database_url: str) -> None:
     with pytest.raises(ConfigurationError, match="SFTP_GATEWAY_DATABASE__URL"):
         await migrate(settings_of(database_url.replace("/test_", "/no_such_")))
+
+
+async def test_a_database_closed_for_maintenance_is_one_to_ask_again(
+    postgres: PostgreSQLServer, empty_database_url: str
+) -> None:
+    name = empty_database_url.partition("?")[0].rsplit("/", 1)[-1]
+    postgres.run_sql(f"alter database {name} allow_connections false")
+    with pytest.raises(ServiceUnreachable, match="takes no connections"):
+        await connect(settings_of(empty_database_url))

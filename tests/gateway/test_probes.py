@@ -7,7 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -16,6 +20,7 @@ from gateway.embedded.mailbox import Mailbox, MailboxMode
 from gateway.exposure import find_exposures
 from gateway.listening import take_passed_sockets
 from gateway.metrics_files import MetricsFiles
+from gateway.probes import BucketProbe
 from gateway.service_manager import ServiceManager
 from tests.gateway.nodes import ROOT, call
 
@@ -73,6 +78,53 @@ def test_a_mail_server_that_is_away_is_named(
 ) -> None:
     mailbox.become(MailboxMode.AWAY)
     assert list(checks(gateway_variables, 3)) == ["smtp"]
+
+
+class OneObject(BaseHTTPRequestHandler):
+    """An object store that keeps the last object and the headers it came with."""
+
+    content = b""
+    came_with: ClassVar[list[str | None]] = []
+
+    def do_PUT(self) -> None:
+        type(self).content = self.rfile.read(int(self.headers["Content-Length"]))
+        self.came_with.append(self.headers["x-amz-server-side-encryption"])
+        self._answer(b"")
+
+    def do_GET(self) -> None:
+        self._answer(self.content)
+
+    def do_DELETE(self) -> None:
+        self._answer(b"")
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+    def _answer(self, content: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+@pytest.mark.parametrize(
+    ("encryption", "sent"), [("AES256", "AES256"), ("aws:kms", "aws:kms"), ("none", None)]
+)
+async def test_the_bucket_is_tried_with_the_encryption_of_uploads(
+    encryption: str, sent: str | None, settings: Settings
+) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), OneObject) as server, ThreadPoolExecutor(1) as thread:
+        thread.submit(server.serve_forever)
+        try:
+            endpoint = f"http://127.0.0.1:{server.server_address[1]}"
+            s3 = settings.s3.model_copy(
+                update={"endpoint_url": endpoint, "server_side_encryption": encryption}
+            )
+            with closing(BucketProbe(s3)) as probe:
+                await probe()
+        finally:
+            server.shutdown()
+    assert OneObject.came_with[-1] == sent
 
 
 def test_a_spool_open_to_others_is_found(gateway_variables: Variables, provisioned: str, state: Path) -> None:
