@@ -183,8 +183,9 @@ class SFTPSettings(Section):
         default=False,
         description="Let clients sign with SHA-1 (ssh-rsa), as JSch 0.1.55 does. Weak: leave it off.",
     )
-    max_upload_bytes: Count = Field(
-        default=30 * MEBIBYTE, description="An upload must be smaller than this many bytes."
+    max_upload_bytes: Annotated[int, Field(ge=1, le=30 * MEBIBYTE)] = Field(
+        default=30 * MEBIBYTE,
+        description="An upload must be smaller than this many bytes; the default is the most that verdicts are made for.",
     )
     max_partials_per_campaign: Count = Field(
         default=20, description="Unfinished uploads kept for one campaign."

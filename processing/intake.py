@@ -27,7 +27,7 @@ from processing import metrics, uploads
 from processing.errors import ProcessingError, StoreUnavailable
 from processing.jobs import enqueue_refusal_summary, enqueue_verdict
 from processing.rules.codes import FindingCode
-from processing.rules.texts import file_reason
+from processing.rules.texts import file_reason, megabytes
 from processing.store import ObjectStore, original_key
 
 logger = get_logger("processing")
@@ -261,7 +261,7 @@ class Intake:
         key: str | None,
         sha256: str | None,
     ) -> None:
-        reason = file_reason(code, received=byte_count)
+        reason = file_reason(code, received=byte_count, limit=megabytes(self._settings.max_upload_bytes))
         with database_troubles():
             async with self._pool.acquire() as connection, connection.transaction():
                 if await connection.fetchval(uploads.SQL["upload_exists"], upload_id):

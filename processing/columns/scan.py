@@ -10,7 +10,7 @@ from processing.columns.pieces import PIECE_BYTES, Piece, read_pieces
 from processing.columns.records import check_record, is_blank
 from processing.columns.sniff import is_binary
 from processing.rules.codes import FindingCode
-from processing.rules.texts import file_reason
+from processing.rules.texts import file_reason, megabytes
 
 _BEGINNING: Final = 64 * 1024
 
@@ -46,7 +46,7 @@ def scan_upload(
     """Cuts the whole upload into pieces, unless it can't be one. `expected` are the columns that must be there."""
     scan = Scan()
     if source.seek(0, 2) >= limits.max_bytes:
-        _tell(scan, FindingCode.FILE_TOO_LARGE, limit=_megabytes(limits.max_bytes))
+        _tell(scan, FindingCode.FILE_TOO_LARGE, limit=megabytes(limits.max_bytes))
         return scan
     source.seek(0)
     beginning = source.read(_BEGINNING)
@@ -78,10 +78,6 @@ def _line_end(beginning: bytes) -> bytes:
 
 def _tell(scan: Scan, code: FindingCode, **facts: str | int) -> None:
     scan.findings.append(Finding(None, None, code, file_reason(code, **facts)))
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / (1024 * 1024):.15g} MB"
 
 
 def _take(scan: Scan, piece: Piece, expected: Sequence[str]) -> None:

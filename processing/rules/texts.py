@@ -254,6 +254,11 @@ def file_reason(code: FindingCode, **facts: str | int) -> str:
     return _fill(text_of(code, whole_file=True), facts)
 
 
+def megabytes(count: int) -> str:
+    """A limit of bytes as people are told it: `30 MB`."""
+    return f"{count / (1024 * 1024):.15g} MB"
+
+
 def _fill(text: str, facts: Mapping[str, str | int]) -> str:
     words = {name: f"{fact:,}" if isinstance(fact, int) else fact for name, fact in facts.items()}
     return text.format_map({**_DEFAULTS, **words})

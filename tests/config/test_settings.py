@@ -66,6 +66,9 @@ def test_every_setting_has_a_description_and_a_variable() -> None:
             id="network",
         ),
         pytest.param("SFTP_GATEWAY_S3__LINK_HOURS", "169", "s3.link_hours", id="over-seven-days"),
+        pytest.param(
+            "SFTP_GATEWAY_SFTP__MAX_UPLOAD_BYTES", "31457281", "sftp.max_upload_bytes", id="over-30-mb"
+        ),
     ],
 )
 def test_a_wrong_setting_is_named(variables: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:

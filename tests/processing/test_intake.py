@@ -166,6 +166,16 @@ async def test_an_interrupted_upload_is_refused_by_e_mail_and_kept_for_release(
     assert await pool.fetchval("select entrypoint from pgqueuer") == "notification"
 
 
+async def test_the_e_mail_of_a_file_too_large_names_the_limit_in_force(
+    pool: Pool, store: S3ObjectStore, settings: Settings, campaign: str
+) -> None:
+    sftp = settings.sftp.model_copy(update={"max_upload_bytes": 5 * 1024 * 1024})
+    await Intake(pool, store, sftp).refuse(
+        Sender(campaign, Actor()), "a.csv", FindingCode.FILE_TOO_LARGE, byte_count=6_000_000
+    )
+    assert "smaller than 5 MB" in await pool.fetchval("select error_reason from uploads")
+
+
 async def test_beyond_the_hours_single_e_mails_refusals_are_counted_in_one(
     pool: Pool, store: S3ObjectStore, settings: Settings, campaign: str
 ) -> None:
