@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -65,13 +66,18 @@ class Findings:
         assert not self.wrong, "\n".join([f"{len(self.wrong)} invariants broken:", *self.wrong[:30]])
 
 
-async def quiet(rig: Rig, timeout: float = 120) -> float:
-    """Wait until nothing is left to do; the seconds that took."""
-
-    async def nothing_left() -> bool:
-        return await rig.fetch_value(_UNFINISHED) == 0
-
-    return await until(nothing_left, "no undecided upload, untold outcome or job", timeout)
+async def quiet(rig: Rig, stall: float = 90) -> float:
+    """Wait until nothing is left to do; the seconds that took. Raises TimeoutError where nothing gets less for so long."""
+    began = changed = time.monotonic()
+    least = None
+    while left := await rig.fetch_value(_UNFINISHED):
+        if least is None or left < least:
+            least, changed = left, time.monotonic()
+        if time.monotonic() - changed > stall:
+            message = f"{left} undecided uploads, untold outcomes and jobs, and no less for {stall:.0f} s"
+            raise TimeoutError(message)
+        await asyncio.sleep(0.1)
+    return time.monotonic() - began
 
 
 async def clean_spools(rig: Rig, timeout: float = 90) -> None:

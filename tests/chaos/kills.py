@@ -73,6 +73,10 @@ class Killer:
             starting = list(self._restarts.values())
             running = [node for node in self._rig.nodes if node.is_running and node not in starting]
             what = self._chance.choice(("front", "worker", "node"))
+            # After many deaths a supervisor waits up to 30 s to replace a process; a node's own death ends that.
+            crippled = [node for node in running if not (node.parts("worker") and node.parts("front"))]
+            if crippled:
+                what, running = "node", crippled
             victim = self._chance.choice(running) if running else None
             if victim is not None and what == "node":
                 await victim.kill()
@@ -95,7 +99,7 @@ class Killer:
 
 
 async def run_kills(
-    rig: Rig, kills: int, *, seed: int, clients: int = 4, largest: int = 4000, share_of_steps: float = 0.6
+    rig: Rig, kills: int, *, seed: int, clients: int = 4, largest: int = 4000, share_of_steps: float = 0.5
 ) -> KillReport:
     """So many kills while `clients` night jobs send without a pause; then quiet, and a look at everything."""
     chance = random.Random(seed)
