@@ -36,6 +36,7 @@ logger = get_logger("processing")
 _PAUSE: Final = 0.25
 # The part of `acknowledge_timeout` kept for the last question: was the upload taken, after all?
 _LAST_QUESTION: Final = 0.1
+_UNWELCOME: Final = "this campaign can't receive uploads any more"
 _T = TypeVar("_T")
 
 
@@ -51,7 +52,8 @@ class Sender:
 class FinishedSpool:
     """An upload that its client has completed. The file at `path` is not changed any more; the caller removes it.
 
-    `modified_at` is the time that the client set on the file, aware UTC.
+    `modified_at` is the time that the client set on the file, aware UTC. `still_welcome` is asked right before the
+    upload is written down: storing may take seconds, in which a key can be revoked.
     """
 
     upload_id: str
@@ -60,6 +62,7 @@ class FinishedSpool:
     path: Path
     byte_count: int
     modified_at: datetime | None
+    still_welcome: Callable[[], bool] = lambda: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +175,16 @@ class Intake:
             for row in rows
         ]
 
+    async def find_upload(self, campaign_id: str, file_name: str) -> ListedUpload | None:
+        """The newest listed upload of that name, of the last 24 hours. Raises IntakeUnavailable."""
+        async with self._connection() as connection:
+            row = await connection.fetchrow(uploads.SQL["find_campaign_upload"], campaign_id, file_name)
+        return (
+            ListedUpload(row["file_name"], row["bytes"], row["modified_at"], row["received_at"])
+            if row
+            else None
+        )
+
     async def unlist_upload(self, campaign_id: str, file_name: str) -> None:
         """Take an earlier upload's name out of the listing; nothing else changes. Raises IntakeUnavailable."""
         async with self._connection() as connection:
@@ -221,6 +234,8 @@ class Intake:
 
     async def _insert(self, connection: Connection, spool: FinishedSpool, key: str, sha256: str) -> None:
         campaign_id = spool.sender.campaign_id
+        if not spool.still_welcome():
+            raise IntakeError(_UNWELCOME)
         inserted = await connection.fetchval(
             uploads.SQL["insert_upload"],
             spool.upload_id,
@@ -239,7 +254,7 @@ class Intake:
             if await connection.fetchval(uploads.SQL["upload_exists"], spool.upload_id):
                 # An earlier COMMIT, unclear to us, was carried out, and then the access was taken away.
                 return
-            raise IntakeError("this campaign can't receive uploads any more")
+            raise IntakeError(_UNWELCOME)
         await enqueue_verdict(connection, spool.upload_id, campaign_id)
         await record_event(
             connection,

@@ -21,9 +21,9 @@ async def remove_expired(pool: Pool, store: ObjectStore, settings: RetentionSett
     """
     now = datetime.now(UTC)
     async with pool.acquire() as connection:
+        for old in ("forget_originals", "remove_queue_log", "remove_queue_statistics"):
+            await connection.execute(SQL[old], timedelta(days=settings.originals_days))
         rows = await connection.fetch(SQL["list_undecided_objects"])
-        for queues_own in ("remove_queue_log", "remove_queue_statistics"):
-            await connection.execute(SQL[queues_own], timedelta(days=settings.originals_days))
     undecided = frozenset(row["object_key"] for row in rows)
     originals = await store.delete_older(
         ORIGINALS, now - timedelta(days=settings.originals_days), keep=undecided

@@ -1,6 +1,11 @@
 -- name: list_undecided_objects
 select object_key from uploads where finished_at is null and object_key is not null
 
+-- name: forget_originals
+-- Gone from the bucket, an upload can't be decided anew: `upload retry` and `release` then say so.
+update uploads set object_key = null
+where object_key is not null and finished_at is not null and received_at < now() - $1::interval
+
 -- name: remove_queue_log
 delete from pgqueuer_log where created < now() - $1::interval and aggregated
 

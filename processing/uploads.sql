@@ -52,6 +52,13 @@ from uploads
 where campaign_id = $1 and listed and received_at > now() - interval '24 hours'
 order by file_name, received_at desc
 
+-- name: find_campaign_upload
+select file_name, bytes, modified_at, received_at
+from uploads
+where campaign_id = $1 and file_name = $2 and listed and received_at > now() - interval '24 hours'
+order by received_at desc
+limit 1
+
 -- name: unlist_upload
 update uploads set listed = false where campaign_id = $1 and file_name = $2 and listed
 

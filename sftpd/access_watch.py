@@ -1,7 +1,7 @@
 """Whoever loses access loses it at once: PostgreSQL announces changes, and live sessions are judged anew.
 
 The triggers of `config/migrations/0001` notify `sftp_gateway_access` with the campaign's id. While the listening connection
-was away, anything may have changed: once it is back, all live sessions are judged.
+was away, anything may have changed: once it is back, all live sessions are judged, and whose partials lie in the spool.
 """
 
 import asyncio
@@ -65,9 +65,10 @@ async def _listen(connection: "asyncpg.Connection[asyncpg.Record]", door: Door) 
     metrics.ACCESS_WATCH_CONNECTED.set(1)
     # What was announced before this moment was not heard.
     door.desk.generation += 1
-    for campaign_id in door.roster.campaigns:
+    concerned = {*door.roster.campaigns, *door.spool.campaigns()}
+    for campaign_id in concerned:
         door.desk.judge_anew(campaign_id)
-    logger.info("access_watch_connected", campaigns=len(door.roster.campaigns))
+    logger.info("access_watch_connected", campaigns=len(concerned))
     while True:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(lost.wait(), _PROBE_INTERVAL)

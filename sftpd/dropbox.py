@@ -49,7 +49,7 @@ class DropBox(asyncssh.SFTPServer):
         self.session = session
         self.settings = settings
         self._spool = spool
-        self._onward = Handover(intake, session.sender)
+        self._onward = Handover(intake, session)
         self._uploads = Uploads(session, spool, self._onward, settings)
 
     async def open_file(self, path: bytes, flags: int, attributes: asyncssh.SFTPAttrs) -> OpenFile:
@@ -99,7 +99,7 @@ class DropBox(asyncssh.SFTPServer):
         if (
             temporary is not None
             and may_become(temporary, name, self.settings.temporary_suffixes)
-            and name in await self._onward.uploads()
+            and await self._onward.upload(name)
         ):
             await self._onward.unlist(name)
             return
@@ -109,7 +109,7 @@ class DropBox(asyncssh.SFTPServer):
         """Why there is no partial of that name to rename or remove."""
         if any(opened.name == name for opened in self._uploads.open):
             return StillOpen()
-        return AcceptedUnchangeable() if name in await self._onward.uploads() else NoSuchFile()
+        return AcceptedUnchangeable() if await self._onward.upload(name) else NoSuchFile()
 
     async def stat(self, path: bytes) -> asyncssh.SFTPAttrs:
         """The attributes of the drop box, a partial, or an upload of the last 24 hours: exact size, the client's time."""
@@ -121,7 +121,7 @@ class DropBox(asyncssh.SFTPServer):
         for opened in self._uploads.open:
             if opened.name == name:
                 return file_attributes(opened.size, opened.modified_at or datetime.now(UTC))
-        upload = (await self._onward.uploads()).get(name)
+        upload = await self._onward.upload(name)
         if upload is None:
             raise NoSuchFile
         return file_attributes(upload.byte_count, upload.modified_at or upload.received_at)

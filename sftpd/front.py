@@ -1,6 +1,7 @@
 """The composition of one front process: a list read downward, listening last; a stop is the same list upward."""
 
 import asyncio
+import contextlib
 import resource
 import socket
 from collections.abc import Callable, Sequence
@@ -89,7 +90,9 @@ async def serve_front(
 def _allow_open_files() -> None:
     """Raise this process's own limit of open files to what the system lets it have: every connection is one."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    # A stricter system than our units' may forbid it: then the limit in force is the limit.
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def drain(door: Door) -> None:

@@ -9,6 +9,7 @@ from config.logs import describe_exception, get_logger
 from processing.intake import FinishedSpool, Intake, IntakeError, ListedUpload, Sender
 from processing.rules.codes import FindingCode
 from sftpd.refusals import ListingUnavailable, Unavailable
+from sftpd.session import Session
 from sftpd.spoolfile import SpoolFile
 
 _log = get_logger("sftpd")
@@ -48,9 +49,10 @@ async def report_refusal(
 class Handover:
     """What one login's drop boxes hand to the intake."""
 
-    def __init__(self, intake: Intake, sender: Sender) -> None:
+    def __init__(self, intake: Intake, session: Session) -> None:
         self._intake = intake
-        self._sender = sender
+        self._session = session
+        self._sender = session.sender
 
     async def store(self, spooled: SpoolFile, name: str, modified_at: datetime | None) -> None:
         """Return when the upload is durable: then CLOSE may answer OK. Raises Unavailable; nothing was accepted then."""
@@ -64,6 +66,7 @@ class Handover:
             path=spooled.path,
             byte_count=spooled.size,
             modified_at=modified_at,
+            still_welcome=lambda: not self._session.revoked,
         )
         try:
             await self._intake.store(finished)
@@ -83,6 +86,13 @@ class Handover:
                 upload.file_name: upload
                 for upload in await self._intake.list_uploads(self._sender.campaign_id)
             }
+        except IntakeError:
+            raise ListingUnavailable from None
+
+    async def upload(self, name: str) -> ListedUpload | None:
+        """The campaign's accepted upload of that name, of 24 hours. Raises ListingUnavailable."""
+        try:
+            return await self._intake.find_upload(self._sender.campaign_id, name)
         except IntakeError:
             raise ListingUnavailable from None
 

@@ -17,6 +17,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from config.sections import SFTPSettings
+from sftpd.interruption import SMALL_WRITE
 from sftpd.partials import Partial, PartialNotes, PartialState
 from sftpd.refusals import PartialTaken, SpoolFull, TooManyPartials
 from sftpd.session import Session
@@ -138,6 +139,8 @@ class Spool:
             if spooled.trace.count == 0 and partial.size:
                 # Its process died before it could note the writes: there was at least one.
                 spooled.trace.count = 1
+                # Nor is it known how long: it is not taken for PuTTY's, which the tail test exempts.
+                spooled.trace.longest = max(spooled.trace.longest, SMALL_WRITE + 1)
             write_notes(partial.notes_path, writing)
         except OSError:
             raise SpoolFull from None

@@ -56,7 +56,7 @@ class Uploads:
             raise TooLarge.beyond(self._settings.max_upload_bytes)
         opened = OpenFile(name, kind, announced)
         partial = self._spool.find(self._session.campaign_id, name)
-        if partial is None and not flags & FXF_CREAT and name not in await self._onward.uploads():
+        if partial is None and not flags & FXF_CREAT and not await self._onward.upload(name):
             raise NoSuchFile
         if partial is not None and not flags & FXF_TRUNC:
             opened.partial = partial
@@ -112,6 +112,9 @@ class Uploads:
             raise opened.refusal
         spooled = opened.spooled
         if spooled is None:
+            if opened.partial is not None and opened.partial.state is PartialState.WAITING:
+                # Only looked at: it goes on waiting for its rename.
+                return
             # Opened to resume, and nothing came: an interrupted client does that.
             await self._onward.report(opened.name, RefusedUpload.INTERRUPTED, opened.size)
             raise UploadInterrupted.after(opened.size)

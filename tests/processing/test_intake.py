@@ -100,6 +100,14 @@ async def test_a_commit_that_outlasts_the_time_out_is_asked_about_before_the_ans
     assert await pool.fetchval("select count(*) from uploads") == 1
 
 
+async def test_a_key_revoked_while_its_upload_was_being_stored_is_refused(
+    intake: Intake, make_spool: MakeSpool, pool: Pool
+) -> None:
+    with pytest.raises(IntakeError, match="can't receive uploads"):
+        await intake.store(make_spool(still_welcome=lambda: False))
+    assert await pool.fetchval("select count(*) from uploads") == 0
+
+
 async def test_a_bucket_that_is_away_refuses_loudly_and_takes_nothing(
     settings: Settings, pool: Pool, make_spool: MakeSpool, own_s3: S3Server
 ) -> None:
@@ -203,6 +211,8 @@ async def test_the_listing_shows_the_newest_of_each_name(
         "other.csv": len(GOOD),
     }
     assert listed["appointments.csv"].modified_at == moved
+    assert await intake.find_upload(campaign, "appointments.csv") == listed["appointments.csv"]
+    assert await intake.find_upload(campaign, "none.csv") is None
     await intake.unlist_upload(campaign, "appointments.csv")
     assert [entry.file_name for entry in await intake.list_uploads(campaign)] == ["other.csv"]
     await pool.execute("update uploads set received_at = received_at - interval '25 hours'")

@@ -83,6 +83,11 @@ async def test_what_has_had_its_time_goes_but_undecided_originals_stay(
     keys = [original_key(spool.sender.campaign_id, spool.upload_id) for spool in (undecided, decided)]
     await store.put("validation-reports/c/1.csv", io.BytesIO(b"r"), download_name="r.csv")
     await remove_expired(pool, store, RetentionSettings())
+    assert await pool.fetchval("select count(*) from uploads where object_key is null") == 0
+    await pool.execute("update uploads set received_at = received_at - interval '8 days'")
+    await remove_expired(pool, store, RetentionSettings())
+    forgotten = await pool.fetch("select id from uploads where object_key is null")
+    assert [row["id"] for row in forgotten] == [decided.upload_id]
     assert await read(store, keys[1]) == GOOD + b"\n"
     assert await store.delete_older("originals", datetime.now(UTC) + timedelta(days=1), keep={keys[0]}) == 1
     assert await read(store, keys[0]) == GOOD

@@ -62,6 +62,10 @@ class NotedIntake(Intake):
         self.refused.append((file_name, code, byte_count, path.read_bytes() if path else None))  # noqa: ASYNC240 - tiny
         return "upload_refused"
 
+    async def find_upload(self, campaign_id: str, file_name: str) -> ListedUpload | None:
+        listed = await self.list_uploads(campaign_id)
+        return next((upload for upload in listed if upload.file_name == file_name), None)
+
     async def list_uploads(self, campaign_id: str) -> list[ListedUpload]:
         if self.away:
             raise IntakeUnavailable("the list of uploads is not available")
