@@ -180,3 +180,14 @@ async def test_a_whole_upload_makes_its_partial_obsolete(box: Box, client: SFTPC
     await client.write(whole, 0, SMALL)
     await client.close(whole)
     assert (await listed(client), box.files) == ([(b"x.csv", len(SMALL))], [])
+
+
+async def test_looking_at_a_file_that_waits_for_its_rename_leaves_it_waiting(
+    box: Box, client: SFTPClientHandler
+) -> None:
+    await put(client, b"x.csv.part", SMALL)
+    handle = await client.open(b"x.csv.part", FXF_WRITE, NOTHING)
+    await client.close(handle)
+    assert box.intake.refused == []
+    await client.rename(b"x.csv.part", b"x.csv", 0)
+    assert box.intake.stored == [("x.csv", SMALL)]

@@ -14,6 +14,7 @@ import pytest
 
 from config.sections import RetentionSettings, SFTPSettings
 from processing.rules.codes import FindingCode
+from sftpd.interruption import Suspicion
 from sftpd.partials import PartialState
 from sftpd.refusals import PartialTaken, QuotaExceeded, SpoolFull, TooManyPartials, TooScattered
 from sftpd.session import Session
@@ -127,6 +128,17 @@ def test_what_a_killed_process_wrote_is_a_partial(tmp_path: Path) -> None:
     resumed = spool.resume(partial)
     resumed.write(3000, b"b" * 5)
     assert resumed.path.read_bytes() == b"a" * 3000 + b"b" * 5
+    resumed.discard()
+
+
+def test_a_tail_of_small_writes_after_a_killed_process_is_not_taken_for_puttys(tmp_path: Path) -> None:
+    spool = spool_at(tmp_path)
+    OtherProcess(spool).kill()
+    (partial,) = spool.partials("campaign_a")
+    resumed = spool.resume(partial)
+    for offset in range(partial.size, 16_384, 1_000):
+        resumed.write(offset, b"a" * min(1_000, 16_384 - offset))
+    assert resumed.suspicion() is Suspicion.BLOCK_MULTIPLE
     resumed.discard()
 
 
