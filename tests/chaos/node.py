@@ -103,7 +103,9 @@ class Node:
 
     def tell(self, number: signal.Signals) -> None:
         """Send a signal to its first process."""
-        os.kill(self.pid, number)
+        assert self._process is not None, f"{self.name} is not running"
+        # Popen's own: it never signals a number that has been given to another process since.
+        self._process._process.send_signal(number)
 
     async def ended(self, timeout: float) -> int:
         """Wait until it has ended by itself; its exit status. Raises TimeoutExpired."""
