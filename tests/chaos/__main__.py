@@ -89,7 +89,7 @@ async def aborted_uploads(run: Run) -> None:
 
 
 async def outage(run: Run) -> None:
-    async with open_rig(keep_logs=run.logs) as rig, outages.open_world(rig) as world:
+    async with open_rig(keep_logs=run.logs) as rig, open_world(rig) as world:
         for name, scenario in outages.all_outages():
             await run.step(name, scenario(world))
         await run.step("COMMIT without an answer", outages.commits_are_unclear(rig, world.clients))

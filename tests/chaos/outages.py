@@ -1,113 +1,28 @@
 """Each service away, slow, refusing, cutting or full, in turn: the gateway recovers by itself, and says why it refused."""
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from gateway.embedded.errors import EmbeddedError
 from gateway.embedded.mailbox import MailboxMode
-from tests.chaos.clients import Attempt, Clients
+from tests.chaos.clients import Clients
 from tests.chaos.files import UploadFile, make_file
-from tests.chaos.node import Node
-from tests.chaos.proxy import CommitCutter, Proxy, ProxyMode, open_commit_cutter, open_proxy
+from tests.chaos.outage_world import (
+    NOT_STORED,
+    PATIENCE,
+    QUOTA,
+    SPOOL_FULL,
+    UNHURRIED,
+    World,
+    expect,
+    expect_nothing_taken,
+    length_of,
+    receives,
+)
+from tests.chaos.proxy import CommitCutter, ProxyMode, open_commit_cutter, open_proxy
 from tests.chaos.rig import DATABASE, Rig, until
-
-NOT_STORED: Final = "the upload could not be stored and was not accepted"
-SPOOL_FULL: Final = "the service cannot take more uploads at the moment: try again later"
-QUOTA: Final = "unfinished uploads take all the space of this campaign"
-# kbit/s at which a client sends that is to be met in the middle of its upload: 600 KB take 3 s.
-_UNHURRIED: Final = ("-l", "1600")
-_PATIENCE: Final = 90.0
-
-
-@dataclass
-class World:
-    """A front and a worker as separate nodes, so that each can have its own trouble with S3."""
-
-    rig: Rig
-    clients: Clients
-    front: Node
-    worker: Node
-    worker_proxy: Proxy
-
-    @property
-    def campaign(self) -> str:
-        return self.rig.campaigns[0]
-
-    async def put(self, file: UploadFile, *options: str) -> Attempt:
-        """Upload by the real client."""
-        return await self.clients.put(self.campaign, file, self.front, *options)
-
-    async def until_logged(self, node: Node, event: str, since: int) -> None:
-        """Wait until the node has logged that event after its log was `since` bytes long."""
-
-        async def logged() -> bool:
-            with node.log.open("rb") as log:
-                log.seek(since)
-                return f'"{event}"'.encode() in log.read()
-
-        await until(logged, f"{node.name} logs {event}", _PATIENCE)
-
-    async def until_decided(self, *files: UploadFile) -> float:
-        """Wait until these have their outcome; the seconds that took."""
-        names = [file.name for file in files]
-
-        async def decided() -> bool:
-            return await self.rig.fetch_value(
-                "select count(*) = $2 from uploads where file_name = any($1) and finished_at is not null",
-                names,
-                len(names),
-            )
-
-        return await until(decided, "the outcomes of these uploads", _PATIENCE)
-
-    async def attempts_of(self, file: UploadFile) -> int:
-        """How often its verdict was begun."""
-        return (
-            await self.rig.fetch_value("select max(attempts) from uploads where file_name = $1", file.name)
-            or 0
-        )
-
-    async def until_receiving(self) -> None:
-        """Wait until the front is in the middle of an upload."""
-        await until(lambda: _receives(self.front), "an upload in the middle", _PATIENCE)
-
-
-def _size(path: Path) -> int:
-    with contextlib.suppress(FileNotFoundError):
-        return path.stat().st_size
-    return 0
-
-
-@contextlib.asynccontextmanager
-async def open_world(rig: Rig, **front_changes: str) -> AsyncIterator[World]:
-    """A front and a worker, ready."""
-    async with open_proxy(rig.s3.port) as worker_proxy:
-        front = await rig.add_node("sftpd", start=False, **front_changes)
-        worker = await rig.add_node("worker", start=False, s3__endpoint_url=worker_proxy.endpoint_url)
-        await asyncio.gather(front.start(), worker.start())
-        yield World(rig, Clients(rig), front, worker, worker_proxy)
-
-
-def _length_of(node: Node) -> int:
-    return node.log.stat().st_size
-
-
-def _expect(attempt: Attempt, words: str) -> None:
-    assert not attempt.acknowledged, f"{attempt.file.name} was acknowledged"
-    assert words in attempt.words, f"the client was told {attempt.words!r}, not {words!r}"
-
-
-async def _expect_nothing_taken(world: World, file: UploadFile) -> None:
-    taken = await world.rig.fetch_value("select count(*) from uploads where file_name = $1", file.name)
-    assert taken == 0, f"{file.name} was refused and taken all the same"
-
-
-# PostgreSQL
 
 
 async def database_restarts_under_load(world: World) -> str:
@@ -127,7 +42,7 @@ async def database_restarts_under_load(world: World) -> str:
                 async def more(known: int = known) -> bool:
                     return await world.rig.fetch_value("select count(*) from uploads") > known
 
-                await until(more, "uploads before the restart", _PATIENCE)
+                await until(more, "uploads before the restart", PATIENCE)
                 await asyncio.to_thread(world.rig.postgres.restart)
         finally:
             enough.set()
@@ -146,9 +61,9 @@ async def database_restarts_under_load(world: World) -> str:
 async def database_is_away_for_a_moment(world: World) -> str:
     """PostgreSQL goes in the middle of an upload and comes back within the 10 s of its CLOSE: the answer is OK."""
     file = make_file(10_000)
-    sending = asyncio.create_task(world.put(file, *_UNHURRIED))
+    sending = asyncio.create_task(world.put(file, *UNHURRIED))
     await world.until_receiving()
-    since = _length_of(world.front)
+    since = length_of(world.front)
     await asyncio.to_thread(world.rig.postgres.stop)
     try:
         await world.until_logged(world.front, "intake_step_repeated", since)
@@ -163,20 +78,20 @@ async def database_is_away_for_a_moment(world: World) -> str:
 async def database_is_away(world: World, seconds: float = 20) -> str:
     """PostgreSQL goes in the middle of an upload, for longer than a CLOSE waits: a clear error, then the retry passes."""
     file = make_file(10_000)
-    sending = asyncio.create_task(world.put(file, *_UNHURRIED))
+    sending = asyncio.create_task(world.put(file, *UNHURRIED))
     await world.until_receiving()
     await asyncio.to_thread(world.rig.postgres.stop)
     began = time.monotonic()
     try:
         attempt = await sending
-        _expect(attempt, NOT_STORED)
+        expect(attempt, NOT_STORED)
         newcomer = await world.put(make_file(3))
         assert not newcomer.acknowledged
         await asyncio.sleep(max(0.0, seconds - (time.monotonic() - began)))
     finally:
         await asyncio.to_thread(world.rig.postgres.start)
     away = time.monotonic() - began
-    await _expect_nothing_taken(world, file)
+    await expect_nothing_taken(world, file)
     assert await world.clients.night_job(world.campaign, file, [world.front], tries=5)
     took = await world.until_decided(file)
     return f"away {away:.0f} s; clear error, the retry was decided within {took:.1f} s"
@@ -198,7 +113,7 @@ async def database_crashes_under_load(world: World) -> str:
                 async def more(known: int = known) -> bool:
                     return world.clients.ledger.acknowledged > known + 2
 
-                await until(more, "acknowledged uploads before the crash", _PATIENCE)
+                await until(more, "acknowledged uploads before the crash", PATIENCE)
                 await asyncio.to_thread(world.rig.postgres.kill)
                 await until(lambda: _starts(world.rig), "PostgreSQL again", 60)
         finally:
@@ -228,10 +143,10 @@ async def commits_are_unclear(rig: Rig, clients: Clients, *, rounds: int = 5) ->
         sent = []
         for _ in range(rounds):
             file = make_file(10_000)
-            sending = asyncio.create_task(clients.put(rig.campaigns[0], file, front, *_UNHURRIED))
-            await until(lambda: _receives(front), "an upload in the middle", _PATIENCE)
+            sending = asyncio.create_task(clients.put(rig.campaigns[0], file, front, *UNHURRIED))
+            await until(lambda: receives(front), "an upload in the middle", PATIENCE)
             before, cutter.armed = cutter.cut, True
-            await until(lambda before=before: _cut(cutter, before), "a COMMIT cut", _PATIENCE)
+            await until(lambda before=before: _cut(cutter, before), "a COMMIT cut", PATIENCE)
             cutter.armed = False
             attempt = await sending
             assert attempt.acknowledged, attempt.words
@@ -241,7 +156,7 @@ async def commits_are_unclear(rig: Rig, clients: Clients, *, rounds: int = 5) ->
         assert (await clients.put(rig.campaigns[0], file, front)).acknowledged
         before, cutter.armed = cutter.cut, True
         await worker.start()
-        await until(lambda: _cut(cutter, before), "a COMMIT cut", _PATIENCE)
+        await until(lambda: _cut(cutter, before), "a COMMIT cut", PATIENCE)
         cutter.armed = False
         names = [*sent, file.name]
 
@@ -251,17 +166,13 @@ async def commits_are_unclear(rig: Rig, clients: Clients, *, rounds: int = 5) ->
                 *(names, len(names)),
             )
 
-        await until(told, "their outcomes and e-mails, one each", _PATIENCE)
+        await until(told, "their outcomes and e-mails, one each", PATIENCE)
         await asyncio.gather(worker.stop(), front.stop())
         return f"{cutter.cut} COMMITs without an answer: acknowledged and decided once"
 
 
 async def _cut(cutter: CommitCutter, before: int) -> bool:
     return cutter.cut > before
-
-
-async def _receives(front: Node) -> bool:
-    return any(_size(path) > 100_000 for path in front.spool.glob("*/*.bytes"))
 
 
 # S3
@@ -283,8 +194,8 @@ async def bucket_fails_at_intake(world: World, modes: Sequence[ProxyMode] = REFU
         # At the slow service's speed this takes 50 s.
         file = make_file(10_000)
         await world.rig.proxy.become(mode)
-        _expect(await world.put(file), NOT_STORED)
-        await _expect_nothing_taken(world, file)
+        expect(await world.put(file), NOT_STORED)
+        await expect_nothing_taken(world, file)
         await world.rig.proxy.become(ProxyMode.PASSING)
         attempt = await world.put(file)
         assert attempt.acknowledged, (mode, attempt.words)
@@ -319,7 +230,7 @@ async def bucket_fails_at_verdict(world: World, modes: Sequence[ProxyMode] = REF
         async def tried(file: UploadFile = bad, begun: int = begun) -> bool:
             return await world.attempts_of(file) >= begun
 
-        await until(tried, f"{begun} verdicts begun while the bucket is {mode.name}", _PATIENCE)
+        await until(tried, f"{begun} verdicts begun while the bucket is {mode.name}", PATIENCE)
         await world.worker_proxy.become(ProxyMode.PASSING)
         await world.until_decided(good, bad)
     return f"{len(modes)} ways to fail: decided once when it was back"
@@ -341,11 +252,11 @@ async def bucket_fails_for_good(rig: Rig, clients: Clients) -> str:
                 *(file.name, outcome, status),
             )
 
-        await until(lambda: told(1, "failed"), "the failure and its e-mail", _PATIENCE)
+        await until(lambda: told(1, "failed"), "the failure and its e-mail", PATIENCE)
         row = (await rig.fetch("select id, support_id from uploads where file_name = $1", file.name))[0]
         await proxy.become(ProxyMode.PASSING)
         await worker.command_line("upload", "retry", row["id"])
-        await until(lambda: told(2, "accepted"), "the second outcome and its e-mail", _PATIENCE)
+        await until(lambda: told(2, "accepted"), "the second outcome and its e-mail", PATIENCE)
         await worker.stop()
     mails = [
         message
@@ -364,7 +275,7 @@ async def bucket_fails_for_good(rig: Rig, clients: Clients) -> str:
 async def mail_server_fails_for_now(world: World, mode: MailboxMode, seconds: float = 0) -> str:
     """While the mail server takes nothing, outcomes are there in time and e-mails wait; then each arrives."""
     file = make_file(5)
-    since = _length_of(world.worker)
+    since = length_of(world.worker)
     world.rig.mailbox.become(mode)
     began = time.monotonic()
     try:
@@ -402,7 +313,7 @@ async def mail_server_refuses_for_good(world: World) -> str:
                 )
             )
 
-        await until(recorded, "the refusal on the upload", _PATIENCE)
+        await until(recorded, "the refusal on the upload", PATIENCE)
     finally:
         world.rig.mailbox.become(MailboxMode.ACCEPTING)
     return "recorded on the upload"
@@ -416,7 +327,7 @@ async def spool_is_full(world: World) -> str:
     large = make_file(40_000)
     world.front.limit_file_size(1_000_000)
     try:
-        _expect(await world.put(large), SPOOL_FULL)
+        expect(await world.put(large), SPOOL_FULL)
         assert (await world.put(make_file(10))).acknowledged
     finally:
         world.front.limit_file_size(None)
@@ -430,7 +341,7 @@ async def campaign_is_at_its_quota(rig: Rig, clients: Clients) -> str:
     """The campaign's share of the spool is used up: the clear error; its small uploads and other campaigns' pass."""
     node = await rig.add_node("sftpd", sftp__max_spool_bytes_per_campaign="1000000")
     attempt = await clients.put(rig.campaigns[0], make_file(40_000), node)
-    _expect(attempt, QUOTA)
+    expect(attempt, QUOTA)
     for campaign in rig.campaigns[:2]:
         assert (await clients.put(campaign, make_file(10), node)).acknowledged
     return "clear error at 1 MB, small uploads passed"

@@ -5,7 +5,7 @@ import pytest
 from gateway.embedded.mailbox import MailboxMode
 from tests.chaos import outages
 from tests.chaos.invariants import clean_spools, inspect, quiet
-from tests.chaos.outages import World
+from tests.chaos.outage_world import World, open_world
 from tests.chaos.proxy import ProxyMode
 from tests.chaos.rig import open_rig
 
@@ -24,7 +24,7 @@ async def _mail_refused_for_now(world: World) -> str:
 
 @pytest.mark.timeout(400)
 async def test_the_gateway_recovers_by_itself_from_what_its_services_do() -> None:
-    async with open_rig() as rig, outages.open_world(rig) as world:
+    async with open_rig() as rig, open_world(rig) as world:
         await outages.run_outages(
             world,
             [
