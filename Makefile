@@ -28,8 +28,8 @@ test: setup ## All tests, with short forms of chaos and fuzz
 	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 check: setup ## Static checks: ruff, format, mypy strict, import contracts
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check --no-cache .
+	$(BIN)/ruff format --check --no-cache .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
-from processing.verdict import Rules
 
 from config.environment import Environment
 from keys.templates import Language, Template
 from processing.rules.unsupported import UnsupportedRule
+from processing.verdict import Rules
 from tests.processing.builders import FOOTERS, GUIDE_TEMPLATE, foreign_numbers
 
 FOUR_LANGUAGES = Template(
