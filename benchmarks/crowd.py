@@ -22,7 +22,7 @@ _FIVE_MEGABYTES = 5_000_000
 
 async def measure(rounds: int) -> None:
     """Print both medians, the slowest, the ratio, and what memory the front took on."""
-    async with open_rig(campaigns=1) as rig:
+    async with open_rig(campaigns=1, proxied=False) as rig:
         node = await rig.add_node("sftpd")
         file = rig.folder / "five.csv"
         await asyncio.to_thread(file.write_bytes, clean()[:_FIVE_MEGABYTES])

@@ -27,7 +27,7 @@ SMALL, LARGE = 200, 40
 
 async def measure(processes: int, rows: int, uploads: int) -> float:
     """Uploads a second from the start of the work to the last e-mail; they all wait when the worker starts."""
-    async with open_rig(campaigns=1) as rig:
+    async with open_rig(campaigns=1, proxied=False) as rig:
         await _fill(rig, rows, uploads)
         node = await rig.add_node("worker", start=False, worker__processes=str(processes))
         await node.begin()

@@ -107,7 +107,7 @@ def compare(title: str, run: Callable[[Target], float], ours: Target, theirs: Ta
 
 async def measure(rounds: int, processes: int) -> None:
     """The three cases of the contract."""
-    async with open_rig(campaigns=20) as rig:
+    async with open_rig(campaigns=20, proxied=False) as rig:
         node = await rig.add_node(
             "sftpd",
             sftp__processes=str(processes),

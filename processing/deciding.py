@@ -6,7 +6,6 @@ name) may be repeated without a trace.
 """
 
 import asyncio
-import hashlib
 import secrets
 import tempfile
 from collections.abc import Callable, Mapping
@@ -23,7 +22,7 @@ from config.fault_points import reach
 from config.identifiers import new_identifier
 from config.job_queue import JobKind, RunningJob, TryAgain
 from config.logs import get_logger
-from config.sections import MEBIBYTE, WorkerSettings
+from config.sections import WorkerSettings
 from keys.audit import AuditEvent, record_event
 from keys.campaigns import fetch_known_campaign
 from keys.templates import Template
@@ -32,7 +31,7 @@ from processing import metrics, uploads
 from processing.batches import create_batch
 from processing.errors import ProcessingError, StoreUnavailable, TemporaryTrouble
 from processing.jobs import ENTRYPOINT
-from processing.store import ObjectStore, report_key
+from processing.store import ObjectStore, report_key, sha256_of
 from processing.uploads import Upload
 from processing.verdict import Rules, Verdict, decide
 
@@ -323,14 +322,6 @@ def _nameless_file() -> BinaryIO:
     return tempfile.TemporaryFile(prefix="sftp-gateway-")
 
 
-def _sha256_of(source: BinaryIO) -> str:
-    digest = hashlib.sha256()
-    source.seek(0)
-    while part := source.read(MEBIBYTE):
-        digest.update(part)
-    return digest.hexdigest()
-
-
 def _judge(
     source: BinaryIO,
     sha256: str | None,
@@ -341,7 +332,7 @@ def _judge(
     report: BinaryIO,
 ) -> Verdict:
     """The verdict, in a thread. An exception's text may hold a row, so none leaves here with its text."""
-    if _sha256_of(source) != sha256:
+    if sha256_of(source).hex() != sha256:
         raise StoreUnavailable("the object store gives back other bytes than were stored")
     source.seek(0)
     try:

@@ -4,7 +4,6 @@ The one call between rooms. It knows nothing of SFTP: an HTTP upload would enter
 """
 
 import asyncio
-import hashlib
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -109,10 +108,7 @@ class Intake:
                 async with asyncio.timeout(timeout * (1 - _LAST_QUESTION)):
                     reach("spool.closed")
                     key = original_key(spool.sender.campaign_id, spool.upload_id)
-                    digest, _ = await asyncio.gather(
-                        asyncio.to_thread(_sha256_of, spool.path),
-                        _until_done(lambda: self._put(key, spool.path)),
-                    )
+                    digest = await _until_done(lambda: self._put(key, spool.path))
                     reach("intake.object_stored")
                     sha256 = digest
                     await _until_done(lambda: self._record(spool, key, digest))
@@ -147,9 +143,8 @@ class Intake:
                 key = sha256 = None
                 if path is not None:
                     key = original_key(sender.campaign_id, upload_id)
-                    sha256 = await asyncio.to_thread(_sha256_of, path)
-                    kept: Path = path
-                    await _until_done(lambda: self._put(key, kept))
+                    kept, kept_as = path, key
+                    sha256 = await _until_done(lambda: self._put(kept_as, kept))
                 await _until_done(
                     lambda: self._record_refusal(upload_id, sender, file_name, code, byte_count, key, sha256)
                 )
@@ -218,9 +213,9 @@ class Intake:
         except ServiceUnreachable:
             return False
 
-    async def _put(self, key: str, path: Path) -> None:
+    async def _put(self, key: str, path: Path) -> str:
         with path.open("rb") as source:
-            await self._store.put(key, source, download_name="upload.csv")
+            return await self._store.put(key, source, download_name="upload.csv")
 
     async def _record(self, spool: FinishedSpool, key: str, sha256: str) -> None:
         """Upload and job in one transaction. A second call after an unclear COMMIT finds the upload by its id."""
@@ -328,8 +323,3 @@ async def _until_done(step: Callable[[], Awaitable[_T]]) -> _T:
         except (StoreUnavailable, ServiceUnreachable) as error:
             logger.warning("intake_step_repeated", reason=str(error))
             await asyncio.sleep(_PAUSE)
-
-
-def _sha256_of(path: Path) -> str:
-    with path.open("rb") as source:
-        return hashlib.file_digest(source, "sha256").hexdigest()

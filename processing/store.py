@@ -1,7 +1,9 @@
 """The object store: originals and reports, in any S3. boto3 speaks to it, in threads; its errors end here."""
 
 import asyncio
+import base64
 import contextlib
+import hashlib
 import re
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -40,8 +42,8 @@ def report_key(campaign_id: str, report_name: str) -> str:
 class ObjectStore(Protocol):
     """Where files live. Every call raises StoreUnavailable when the store is away, slow or refusing."""
 
-    async def put(self, key: str, source: BinaryIO, *, download_name: str) -> None:
-        """Store what `source` holds from its beginning. Whole or not at all."""
+    async def put(self, key: str, source: BinaryIO, *, download_name: str) -> str:
+        """Store what `source` holds from its beginning. Whole or not at all. Returns its SHA-256, in hexadecimal."""
 
     async def fetch(self, key: str, target: BinaryIO) -> None:
         """Write the object into `target`. Raises ObjectMissing."""
@@ -69,7 +71,7 @@ class S3ObjectStore:
         # One part per upload: 30 MB at most, and a put that is whole or not at all.
         self._transfer = TransferConfig(use_threads=False, multipart_threshold=64 * 1024 * 1024)
 
-    async def put(self, key: str, source: BinaryIO, *, download_name: str) -> None:
+    async def put(self, key: str, source: BinaryIO, *, download_name: str) -> str:
         """See ObjectStore."""
         safe_name = re.sub(r"[^A-Za-z0-9._-]", "_", download_name)
         request: PutObjectRequestTypeDef = {
@@ -81,11 +83,14 @@ class S3ObjectStore:
             "ContentType": "text/csv; charset=utf-8",
         }
 
-        def put() -> None:
+        def put() -> str:
+            digest = sha256_of(source)
             source.seek(0)
+            request["ChecksumSHA256"] = base64.b64encode(digest).decode()
             put_object(self._client, self._settings, request)
+            return digest.hex()
 
-        await self._run(put)
+        return await self._run(put)
 
     async def fetch(self, key: str, target: BinaryIO) -> None:
         """See ObjectStore."""
@@ -136,6 +141,12 @@ class S3ObjectStore:
         return await asyncio.get_running_loop().run_in_executor(self._threads, translated)
 
 
+def sha256_of(source: BinaryIO) -> bytes:
+    """The SHA-256 of what `source` holds from its beginning."""
+    source.seek(0)
+    return hashlib.file_digest(source, "sha256").digest()  # type: ignore[arg-type]
+
+
 @contextlib.contextmanager
 def _store_troubles() -> Iterator[None]:
     """Translate boto3's errors. Their texts name buckets, keys and hosts, so ours are fixed."""
@@ -166,7 +177,8 @@ def make_client(settings: S3Settings, *, endpoint_url: str | None) -> "S3Client"
         read_timeout=settings.read_timeout,
         retries={"total_max_attempts": 1, "mode": "standard"},
         max_pool_connections=_THREADS,
-        s3={"addressing_style": "path" if endpoint_url else "auto"},
+        # The signature covers the checksum that `put` sends, and that covers the content: botocore need not hash it again.
+        s3={"addressing_style": "path" if endpoint_url else "auto", "payload_signing_enabled": False},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )

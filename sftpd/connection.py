@@ -19,6 +19,9 @@ _MSG_USERAUTH_REQUEST: Final = 50  # RFC 4252 §6
 
 # A login needs some 8 KB. What sends more before it is logged in wants our processor, not a login.
 _BYTES_BEFORE_LOGIN: Final = 256 * 1024
+# asyncssh copies all that it has not yet decrypted with every packet of 32 KB that it takes off; the event loop reads up
+# to 256 KB at once. In pieces of two packets, a big upload costs the front a fifth less processor.
+_PIECE: Final = 64 * 1024
 # Answers that wait for a client to read them. The busiest client has 64 requests of a hundred bytes in flight.
 _BYTES_UNREAD: Final = 4 * 1024 * 1024
 # Each key costs a client two requests, a probe and a signature; then there is `none`, and a password tried in vain.
@@ -92,7 +95,11 @@ class GuardedConnection(asyncssh.SSHServerConnection):
             if self._bytes_left < 0:
                 self.abort()
                 return
-        super().data_received(data, datatype)
+        for start in range(0, len(data), _PIECE):
+            if self._transport is None:
+                # Ended by what came before.
+                return
+            super().data_received(data[start : start + _PIECE], datatype)
 
     def process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> bool | Awaitable[None]:
         """Pace the key exchange and count the requests of a client that is not logged in."""

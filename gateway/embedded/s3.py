@@ -58,7 +58,7 @@ class S3Server:
                 _find_rclone(), "serve", "s3", self.folder / "buckets",
                 "--addr", f"127.0.0.1:{self.port}", "--auth-key", f"{ACCESS_KEY_ID},{SECRET_ACCESS_KEY}",
                 "--config", self.folder / "rclone.conf", "--cache-dir", self.folder / "cache",
-                "--vfs-cache-mode", "off", "--dir-cache-time", "1s", "--log-level", "NOTICE",
+                "--vfs-cache-mode", "off", "--dir-cache-time", "1s", "--ignore-checksum", "--log-level", "NOTICE",
             ],
             log=self.folder / "rclone.log",
         )  # fmt: skip

@@ -53,6 +53,8 @@ class Rig:
     postgres: PostgreSQLServer
     s3: S3Server
     proxy: Proxy
+    s3_url: str
+    """Where the nodes find S3: behind the proxy, or itself."""
     mailbox: Mailbox
     key: KeyPair
     host_keys: Sequence[HostKey]
@@ -86,7 +88,7 @@ class Rig:
         settings = {
             variable_of("environment"): "production",
             **database_variables(self.postgres.tcp_url(DATABASE)),
-            **s3_variables(self.proxy.endpoint_url, BUCKET),
+            **s3_variables(self.s3_url, BUCKET),
             **mailbox_variables(self.mailbox),
             variable_of("sftp.host"): "127.0.0.1",
             variable_of("sftp.port"): str(port),
@@ -159,10 +161,13 @@ def _shell() -> dict[str, str]:
 
 
 @contextlib.asynccontextmanager
-async def open_rig(*, campaigns: int = 3, keep_logs: Path | None = None) -> AsyncIterator[Rig]:
+async def open_rig(
+    *, campaigns: int = 3, proxied: bool = True, keep_logs: Path | None = None
+) -> AsyncIterator[Rig]:
     """Servers, schema, host keys, and campaigns with one key for all. Everything ends, and its folder goes, at the end.
 
-    With `keep_logs` the nodes' logs are copied there before.
+    With `proxied` unset the nodes speak to S3 itself: to measure without the proxy's own work. With `keep_logs` the nodes'
+    logs are copied there before.
     """
     with ExitStack() as servers:
         folder = Path(
@@ -177,7 +182,8 @@ async def open_rig(*, campaigns: int = 3, keep_logs: Path | None = None) -> Asyn
         async with AsyncExitStack() as stack:
             proxy = await stack.enter_async_context(open_proxy(s3.port))
             host_keys, campaign_ids = await _provision(postgres, folder / "host-keys", key, campaigns)
-            rig = Rig(folder, postgres, s3, proxy, mailbox, key, host_keys, campaign_ids)
+            s3_url = proxy.endpoint_url if proxied else s3.endpoint_url
+            rig = Rig(folder, postgres, s3, proxy, s3_url, mailbox, key, host_keys, campaign_ids)
             try:
                 yield rig
             finally:

@@ -1,10 +1,12 @@
 """The object store on a real S3, and what goes when it has had its time."""
 
 import asyncio
+import base64
 import io
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 import pytest
 
@@ -28,6 +30,24 @@ async def read(store: S3ObjectStore, key: str) -> bytes:
 async def test_an_object_comes_back_as_it_was_put(store: S3ObjectStore) -> None:
     await store.put("originals/c/1.csv", io.BytesIO(GOOD), download_name="a.csv")
     assert await read(store, "originals/c/1.csv") == GOOD
+
+
+async def test_the_service_is_told_the_checksum_that_the_upload_is_recorded_with(
+    store: S3ObjectStore,
+) -> None:
+    """Hashed once: the signature covers the checksum, the checksum the content."""
+    sent: list[dict[str, bytes]] = []
+    store._client.meta.events.register(
+        "before-send.s3.PutObject", lambda request, **_: sent.append(dict(request.headers))
+    )
+    source = io.BytesIO(GOOD)
+    source.seek(5)
+    assert await store.put("originals/c/2.csv", source, download_name="a.csv") == sha256(GOOD).hexdigest()
+    assert await read(store, "originals/c/2.csv") == GOOD
+    (headers,) = sent
+    assert headers["x-amz-checksum-sha256"] == base64.b64encode(sha256(GOOD).digest())
+    assert headers["X-Amz-Content-SHA256"] == b"UNSIGNED-PAYLOAD"
+    assert b"x-amz-checksum-sha256" in headers["Authorization"]
 
 
 async def test_a_link_gives_the_object_as_an_attachment_and_only_that_one(store: S3ObjectStore) -> None:
