@@ -1,11 +1,14 @@
 """A wrong setting stops the start with its name and what is allowed; none of its text is a secret."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from config.errors import ConfigurationError
 from config.settings import Settings, load_settings, setting_names, variable_of
+
+EXAMPLE = Path(__file__).parents[2] / "config" / "example.toml"
 
 
 @pytest.fixture
@@ -30,6 +33,21 @@ def test_every_setting_has_a_description_and_a_variable() -> None:
         section = field.annotation
         if isinstance(section, type) and hasattr(section, "model_fields"):
             assert all(part.description for part in section.model_fields.values()), section
+
+
+@pytest.mark.parametrize("uncommented", [False, True], ids=["as it comes", "every line in force"])
+def test_the_example_starts_a_node_that_has_its_secrets(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uncommented: bool
+) -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    if uncommented:
+        text = re.sub(r"^# (?=[a-z_]+ = )", "", text, flags=re.MULTILINE)
+    file = tmp_path / "gateway.toml"
+    file.write_text(text, encoding="utf-8")
+    monkeypatch.setenv("SFTP_GATEWAY_DATABASE__URL", "postgresql://gateway@db.agency.example/gateway")
+    settings = load_settings(file)
+    assert settings.s3.bucket == "sftp-gateway"
+    assert settings.sftp.processes == (2 if uncommented else 1)
 
 
 @pytest.mark.parametrize(
