@@ -13,7 +13,9 @@ MAX_NAME_BYTES: Final = 255
 _FORBIDDEN: Final = frozenset(
     "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029"
 )
-_ROOT_PATHS: Final = frozenset({b"", b".", b"/", b"./", b"/."})
+# OpenSSH's sftp and paramiko put the folder they are in before what the user typed: `./x` arrives as `/./x`.
+_PREFIXES: Final = (b"/./", b"./", b"/")
+_ROOT_PATHS: Final = frozenset({b"", b".", b"/.", *_PREFIXES})
 
 
 class NameKind(StrEnum):
@@ -31,10 +33,8 @@ def is_root(path: bytes) -> bool:
 
 def parse_name(path: bytes) -> str:
     """The name that a path means: `x`, `/x` and `./x` are one. Raises NameRefused, or FolderRefused for any other slash."""
-    for prefix in (b"./", b"/"):
-        if path.startswith(prefix):
-            path = path[len(prefix) :]
-            break
+    prefix = next((prefix for prefix in _PREFIXES if path.startswith(prefix)), b"")
+    path = path.removeprefix(prefix)
     if b"/" in path or path in {b".", b".."}:
         raise FolderRefused
     if not path or len(path) > MAX_NAME_BYTES:

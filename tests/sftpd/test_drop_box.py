@@ -72,6 +72,16 @@ async def test_a_put_is_taken_in_once_and_leaves_nothing_in_the_spool(
     assert spooled_files(front) == []
 
 
+@pytest.mark.parametrize("target", ["good.csv", "./good.csv", "/good.csv", ".", "./", "/"])
+async def test_sftp_may_spell_the_name_or_the_folder_as_it_likes(
+    front: Front, pool: Pool, campaign: str, ed25519_key: KeyPair, good_file: Path, target: str
+) -> None:
+    ended = await front.sftp(campaign, ed25519_key, f"put {good_file} {target}\nls -l {target}\n")
+    assert ended.status == 0, ended.stderr
+    assert await uploads_of(pool, campaign) == [("good.csv", "received", len(GOOD_CSV))]
+    assert f" {len(GOOD_CSV)} " in ended.stdout
+
+
 async def test_a_big_put_is_taken_in_whole(
     front: Front, pool: Pool, campaign: str, ed25519_key: KeyPair, big_file: Path
 ) -> None:

@@ -8,7 +8,7 @@ from sftpd.refusals import FolderRefused, NameRefused
 
 SUFFIXES = SFTPSettings().temporary_suffixes
 
-ONE_NAME = [b"x.csv", b"/x.csv", b"./x.csv"]
+ONE_NAME = [b"x.csv", b"/x.csv", b"./x.csv", b"/./x.csv"]
 ACCEPTED = [
     pytest.param("a" * 251 + ".csv", id="255 bytes"),
     pytest.param("陈.csv", id="Chinese"),
@@ -48,11 +48,13 @@ FOLDERS_REFUSED = [
     b"./../x.csv",
     b"x.csv/",
     b"././x.csv",
+    b"/.//x.csv",
+    b"/./../x.csv",
 ]
 
 
 @pytest.mark.parametrize("path", ONE_NAME)
-def test_three_spellings_are_one_name(path: bytes) -> None:
+def test_these_spellings_are_one_name(path: bytes) -> None:
     assert parse_name(path) == "x.csv"
 
 
@@ -73,7 +75,7 @@ def test_any_other_slash_or_two_dots_are_refused(path: bytes) -> None:
         parse_name(path)
 
 
-@pytest.mark.parametrize("path", [b"", b"/", b".", b"./", b"/."])
+@pytest.mark.parametrize("path", [b"", b"/", b".", b"./", b"/.", b"/./"])
 def test_the_drop_box_itself_has_these_names(path: bytes) -> None:
     assert is_root(path)
 
