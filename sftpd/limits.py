@@ -118,8 +118,11 @@ class Limits:
         self._unauthenticated_total += 1
         if self._unauthenticated_total <= self._share.unauthenticated:
             return None
+        # The newcomer is the oldest only of a block that has no other; the rest then make room, however far they have come.
         oldest_of_each = (
-            (len(waiting), *next(iter(waiting.values()))) for waiting in self._unauthenticated.values()
+            (len(waiting), *oldest)
+            for waiting in self._unauthenticated.values()
+            if (oldest := next(iter(waiting.values())))[1] is not visitor
         )
         _, _, dropped = max(oldest_of_each, key=lambda entry: (entry[0], -entry[2].standing, -entry[1]))
         self._forget_unauthenticated(dropped)

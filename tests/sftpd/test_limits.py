@@ -104,6 +104,14 @@ def test_among_addresses_with_one_each_whoever_has_come_less_far_is_dropped() ->
     assert limits.enter(Visitor("10.0.0.4", standing=1)) is silent
 
 
+def test_the_newcomer_is_not_dropped_where_all_others_have_come_further() -> None:
+    limits = limits_of(unauthenticated=2)
+    oldest = Visitor("10.0.0.1", standing=1)
+    limits.enter(oldest)
+    limits.enter(Visitor("10.0.0.2", standing=1))
+    assert limits.enter(Visitor("10.0.0.3")) is oldest
+
+
 def test_the_oldest_counts_by_its_own_arrival_not_by_its_address() -> None:
     limits = limits_of(unauthenticated=2)
     gone, left, stays = Visitor("10.0.0.1"), Visitor("10.0.0.1"), Visitor("10.0.0.2")
