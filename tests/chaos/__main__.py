@@ -21,8 +21,9 @@ from tests.chaos.aborts import run_aborts
 from tests.chaos.clients import Clients
 from tests.chaos.invariants import Findings, clean_spools, inspect, quiet
 from tests.chaos.kills import run_kills
+from tests.chaos.outage_world import open_world
 from tests.chaos.rig import Rig, open_rig
-from tests.clients.world import open_world
+from tests.clients.world import open_world as open_world_of_clients
 
 
 @dataclass
@@ -78,7 +79,7 @@ async def kills(run: Run) -> None:
 
 async def aborted_uploads(run: Run) -> None:
     # As many campaigns as keep each below its twenty e-mails of refusals an hour.
-    async with open_world(campaigns=max(3, run.aborts // 15), keep_logs=run.logs) as world:
+    async with open_world_of_clients(campaigns=max(3, run.aborts // 15), keep_logs=run.logs) as world:
 
         async def work() -> str:
             report = await run_aborts(world, run.aborts, seed=run.seed)
@@ -172,7 +173,11 @@ CHAPTERS: dict[str, Callable[[Run], Awaitable[None]]] = {
 async def _play(run: Run, chapters: list[str]) -> None:
     for name in chapters:
         print(f"{name}:", flush=True)
-        await CHAPTERS[name](run)
+        try:
+            await CHAPTERS[name](run)
+        except Exception as error:  # noqa: BLE001 - as in a step: the other chapters must be seen all the same
+            traceback.print_exc()
+            run.failed.append(f"{name}: {error}")
 
 
 def main() -> int:
