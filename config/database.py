@@ -5,12 +5,13 @@ import contextlib
 import json
 import ssl
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import asyncpg
 
 from config.errors import ConfigurationError, ServiceUnreachable
 from config.sections import DatabaseSettings
+from config.sql import NamedQueries
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 else:
     Pool = asyncpg.Pool
     Connection = asyncpg.Connection
+
+SQL: Final = NamedQueries("config", "database.sql")
 
 # What a database that is away, restarting, full or out of connections looks like: the same call may succeed later.
 UNREACHABLE: tuple[type[BaseException], ...] = (
@@ -64,11 +67,17 @@ def database_troubles() -> Iterator[None]:
         raise ServiceUnreachable(message) from None
 
 
-async def connect(settings: DatabaseSettings) -> "asyncpg.Connection[asyncpg.Record]":
-    """One connection of its own, for a listener, a queue or a migration: no time-out on its statements."""
+async def connect(
+    settings: DatabaseSettings, *, command_timeout: float | None = None
+) -> "asyncpg.Connection[asyncpg.Record]":
+    """One connection of its own, for a listener, a queue or a migration: no time-out on its statements unless told."""
     with database_troubles(), _readable_url():
         try:
-            return await asyncpg.connect(settings.url.get_secret_value(), timeout=settings.connect_timeout)
+            return await asyncpg.connect(
+                settings.url.get_secret_value(),
+                timeout=settings.connect_timeout,
+                command_timeout=command_timeout,
+            )
         except asyncpg.PostgresError as error:
             if isinstance(error, (*_REFUSED, *UNREACHABLE)):
                 raise
@@ -95,6 +104,7 @@ async def open_pool(
             timeout=settings.connect_timeout,
             command_timeout=command_timeout or settings.command_timeout,
             server_settings={"application_name": f"sftp-gateway {name}"},
+            init=_prepare_session,
             reset=_leave_as_is,
         )
     with database_troubles():
@@ -108,8 +118,13 @@ async def open_pool(
             pool.terminate()
 
 
+async def _prepare_session(connection: Connection) -> None:
+    """Once per connection: see the statement. As a statement, since poolers refuse such parameters at the start."""
+    await connection.execute(SQL["prepare_session"])
+
+
 async def _leave_as_is(_connection: Connection) -> None:
-    """Spare the library's `RESET ALL` round trip: no statement of ours changes a session. It rolls back all the same."""
+    """Spare the library's `RESET ALL` round trip: a session stays as it was prepared. It rolls back all the same."""
 
 
 @contextlib.contextmanager

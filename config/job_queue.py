@@ -30,6 +30,8 @@ logger = get_logger("config")
 _RECONNECT_FIRST, _RECONNECT_MOST = 0.2, 5.0
 # New jobs are announced; a dead worker's are not. This much is added to `heartbeat_timeout` before one is taken over.
 _POLL_SECONDS = 2.0
+# A connection whose peer vanished without a word says nothing: after so many seconds without an answer it is given up.
+_ANSWER_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ async def run_jobs(
     *,
     stop: asyncio.Event,
     connected: Callable[[], None],
+    answer_timeout: float = _ANSWER_SECONDS,
 ) -> None:
     """Run jobs of one kind until `stop` is set and those begun are done. Outlives restarts of PostgreSQL.
 
@@ -106,7 +109,7 @@ async def run_jobs(
     pause = _RECONNECT_FIRST
     while not stop.is_set():
         try:
-            connection = await connect(database)
+            connection = await connect(database, command_timeout=answer_timeout)
         except ConfigError as error:
             log.warning("queue_unreachable", reason=str(error))
         else:

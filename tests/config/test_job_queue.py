@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 from pydantic import SecretStr
@@ -17,14 +17,62 @@ KIND = JobKind("probe", 2, 5)
 
 
 @asynccontextmanager
-async def running(database: DatabaseSettings, handler: Handler) -> AsyncIterator[None]:
+async def running(
+    database: DatabaseSettings, handler: Handler, answer_timeout: float = 10
+) -> AsyncIterator[None]:
     """The queue, running until the end of the block."""
     stop, connected = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(run_jobs(database, KIND, handler, stop=stop, connected=connected.set))
+        tasks.create_task(
+            run_jobs(
+                database, KIND, handler, stop=stop, connected=connected.set, answer_timeout=answer_timeout
+            )
+        )
         await asyncio.wait_for(connected.wait(), 10)
         yield
         stop.set()
+
+
+class Wire:
+    """A way to PostgreSQL that can lose, without a word, whoever is on it: as when its machine dies and another takes over."""
+
+    def __init__(self, target_port: int) -> None:
+        self.port = 0
+        self._target = target_port
+        self._lost = asyncio.Event()
+        self._writers: list[asyncio.StreamWriter] = []
+
+    @asynccontextmanager
+    async def laid(self) -> AsyncIterator[None]:
+        server = await asyncio.start_server(self._pass_both, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield
+        finally:
+            server.close()
+            for writer in self._writers:
+                writer.transport.abort()
+
+    def lose_all(self) -> None:
+        """From now on nothing passes between those connected; newcomers are served."""
+        self._lost.set()
+        self._lost = asyncio.Event()
+
+    async def _pass_both(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lost = self._lost
+        onward_reader, onward = await asyncio.open_connection("127.0.0.1", self._target)
+        self._writers += [writer, onward]
+        await asyncio.gather(self._pass(reader, onward, lost), self._pass(onward_reader, writer, lost))
+
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: asyncio.Event
+    ) -> None:
+        with suppress(OSError):
+            while chunk := await reader.read(65536):
+                if lost.is_set():
+                    return
+                writer.write(chunk)
+            writer.transport.abort()
 
 
 async def put(pool: Pool, subject_id: str, **options: int) -> None:
@@ -141,6 +189,23 @@ async def test_a_restart_of_postgresql_stops_no_worker(own_postgres: PostgreSQLS
             assert (await recorder.next()).subject_id == "before"
         await asyncio.to_thread(own_postgres.restart)
         async with open_pool(database, name="test") as pool:
+            await put(pool, "after")
+            while (await recorder.next()).subject_id != "after":
+                pass
+
+
+async def test_a_database_that_vanished_without_a_word_stops_no_worker(
+    own_postgres: PostgreSQLServer,
+) -> None:
+    wire = Wire(own_postgres.port)
+    recorder = Recorder()
+    near = DatabaseSettings(url=SecretStr(own_postgres.tcp_url("postgres")))
+    async with wire.laid(), open_pool(near, name="test") as pool:
+        url = near.url.get_secret_value().replace(f":{own_postgres.port}/", f":{wire.port}/")
+        async with running(DatabaseSettings(url=SecretStr(url)), recorder, answer_timeout=1):
+            await put(pool, "before")
+            assert (await recorder.next()).subject_id == "before"
+            wire.lose_all()
             await put(pool, "after")
             while (await recorder.next()).subject_id != "after":
                 pass
