@@ -225,7 +225,9 @@ class Intake:
                     async with connection.transaction():
                         await self._insert(connection, spool, key, sha256)
                 except asyncpg.UniqueViolationError:
-                    return
+                    if not await connection.fetchval(uploads.SQL["upload_exists"], spool.upload_id):
+                        # Another key than the upload's own, as after a restore with stale sequences: nothing is taken.
+                        raise
 
     async def _insert(self, connection: Connection, spool: FinishedSpool, key: str, sha256: str) -> None:
         campaign_id = spool.sender.campaign_id
@@ -276,6 +278,8 @@ class Intake:
             async with self._pool.acquire() as connection, connection.transaction():
                 if await connection.fetchval(uploads.SQL["upload_exists"], upload_id):
                     return
+                if code is FindingCode.FILE_NOT_CSV:
+                    await connection.execute(uploads.SQL["lock_refusals"], sender.campaign_id)
                 recent = await connection.fetchval(
                     uploads.SQL["count_recent_refusals"], sender.campaign_id, FindingCode.FILE_NOT_CSV.value
                 )

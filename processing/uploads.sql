@@ -69,6 +69,10 @@ where id = (select id from uploads where campaign_id = $1 and file_name = $2 and
 -- name: count_undecided
 select count(*) from uploads where campaign_id = $1 and finished_at is null
 
+-- name: lock_refusals
+-- One at a time for each campaign, so that no two of them count the same earlier ones.
+select pg_advisory_xact_lock(hashtextextended($1, 7367470003))
+
 -- name: count_recent_refusals
 select count(*) from uploads
 where campaign_id = $1 and refusal_code = $2 and received_at > now() - interval '1 hour'

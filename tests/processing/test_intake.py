@@ -51,6 +51,17 @@ async def test_storing_again_after_an_unclear_commit_is_one_upload(
     assert await pool.fetchval("select count(*) from pgqueuer") == 1
 
 
+async def test_a_key_taken_elsewhere_is_not_mistaken_for_an_upload_taken_before(
+    intake: Intake, make_spool: MakeSpool, pool: Pool
+) -> None:
+    # As after a restore whose sequences lag behind its rows.
+    await pool.execute("insert into audit_events (id, event) overriding system value values (1, 'x')")
+    spool = make_spool()
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await intake.store(spool)
+    assert await pool.fetchval("select count(*) from uploads") == 0
+
+
 async def test_each_undecided_upload_of_a_campaign_lowers_the_next_ones_priority(
     intake: Intake, make_spool: MakeSpool, pool: Pool
 ) -> None:
@@ -195,6 +206,18 @@ async def test_beyond_the_hours_single_e_mails_refusals_are_counted_in_one(
     assert await pool.fetchval("select count(*) from notifications") == 2
     assert await pool.fetchval("select count(*) from uploads where untold") == 3
     assert await pool.fetchval("select count(*) from pgqueuer where entrypoint = 'refusal_summary'") == 1
+
+
+async def test_refusals_at_the_same_moment_are_counted_one_by_one(
+    make_spool: MakeSpool, pool: Pool, store: S3ObjectStore, settings: Settings
+) -> None:
+    sender = make_spool().sender
+    intake = Intake(pool, store, settings.sftp.model_copy(update={"max_not_csv_notifications": 5}))
+    await asyncio.gather(
+        *(intake.refuse(sender, f"{n}.txt", FindingCode.FILE_NOT_CSV, byte_count=0) for n in range(30))
+    )
+    assert await pool.fetchval("select count(*) from notifications") == 5
+    assert await pool.fetchval("select count(*) from uploads where untold") == 25
 
 
 async def test_the_listing_shows_the_newest_of_each_name(
