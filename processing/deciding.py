@@ -268,8 +268,10 @@ class VerdictJob:
         await self._fail(upload, reason, log)
 
     def _is_over(self, upload: Upload) -> bool:
+        """Whether time and tries are used up: an hour in which no worker ran held no tries."""
         since = upload.deciding_since or upload.received_at
-        return datetime.now(UTC) - since >= timedelta(seconds=self._settings.retry_for)
+        is_late = datetime.now(UTC) - since >= timedelta(seconds=self._settings.retry_for)
+        return is_late and upload.attempts >= most_attempts(self._settings)
 
     async def _fail(self, upload: Upload, reason: str, log: structlog.stdlib.BoundLogger) -> None:
         """The outcome `failed`: the service is at fault. `reason` is a fixed text."""

@@ -208,7 +208,7 @@ async def test_a_bucket_away_is_retried_then_the_upload_has_failed_with_a_suppor
             await decide(job, spool)
         assert (first.value.delay, second.value.delay) == (timedelta(seconds=30), timedelta(seconds=60))
         assert await pool.fetchval("select status from uploads") == "validating"
-        await pool.execute("update uploads set deciding_since = now() - interval '61 minutes'")
+        await pool.execute("update uploads set attempts = 7, deciding_since = now() - interval '61 minutes'")
         await decide(job, spool)
     row = await pool.fetchrow("select * from uploads")
     assert row is not None
@@ -224,6 +224,26 @@ async def test_a_bucket_away_is_retried_then_the_upload_has_failed_with_a_suppor
     assert await pool.fetchval("select status from uploads") == "accepted"
     rows = await pool.fetch("select outcome, status from notifications order by outcome")
     assert [tuple(row) for row in rows] == [(1, "failed"), (2, "accepted")]
+
+
+async def test_an_hour_without_a_worker_holds_no_tries(
+    make_job: Callable[..., VerdictJob],
+    intake: Intake,
+    make_spool: MakeSpool,
+    pool: Pool,
+    settings: Settings,
+    own_s3: S3Server,
+) -> None:
+    spool = make_spool()
+    await intake.store(spool)
+    endpoint = own_s3.endpoint_url
+    own_s3.stop()
+    await pool.execute("update uploads set attempts = 1, deciding_since = now() - interval '5 hours'")
+    async with open_store(settings.s3.model_copy(update={"endpoint_url": endpoint})) as away:
+        with pytest.raises(TryAgain) as again:
+            await decide(make_job(away), spool)
+    assert again.value.delay == timedelta(seconds=60)
+    assert await pool.fetchval("select status from uploads") == "validating"
 
 
 async def test_an_upload_that_kills_its_workers_has_failed_after_the_hour(
