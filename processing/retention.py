@@ -23,11 +23,9 @@ async def remove_expired(pool: Pool, store: ObjectStore, settings: RetentionSett
     async with pool.acquire() as connection:
         for old in ("forget_originals", "remove_queue_log", "remove_queue_statistics"):
             await connection.execute(SQL[old], timedelta(days=settings.originals_days))
-        rows = await connection.fetch(SQL["list_undecided_objects"])
-    undecided = frozenset(row["object_key"] for row in rows)
-    originals = await store.delete_older(
-        ORIGINALS, now - timedelta(days=settings.originals_days), keep=undecided
-    )
+        rows = await connection.fetch(SQL["list_kept_objects"])
+    kept = frozenset(row["object_key"] for row in rows)
+    originals = await store.delete_older(ORIGINALS, now - timedelta(days=settings.originals_days), keep=kept)
     reports = await store.delete_older(REPORTS, now - timedelta(days=settings.reports_days))
     if originals or reports:
         logger.info("expired_removed", originals=originals, reports=reports)

@@ -1,5 +1,6 @@
--- name: list_undecided_objects
-select object_key from uploads where finished_at is null and object_key is not null
+-- name: list_kept_objects
+-- Asked after forget_originals: what an upload still names is kept, though the bucket's clock, or ours, finds it old enough.
+select object_key from uploads where object_key is not null
 
 -- name: forget_originals
 -- Gone from the bucket, an upload can't be decided anew: `upload retry` and `release` then say so.

@@ -155,7 +155,7 @@ def _store_troubles() -> Iterator[None]:
     except ClientError as error:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         code = str(error.response.get("Error", {}).get("Code", ""))[:40]
-        if code in {"NoSuchKey", "404"}:
+        if code in {"NoSuchKey", "404"} and error.operation_name in {"GetObject", "HeadObject"}:
             raise ObjectMissing("the object is not in the bucket") from None
         raise StoreUnavailable(f"the object store refuses (HTTP {status}, {code})") from None
     except Exception as error:  # noqa: BLE001

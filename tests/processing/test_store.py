@@ -85,9 +85,26 @@ async def test_an_object_that_is_missing_is_told_apart_from_a_store_that_is_away
 async def test_a_bucket_that_does_not_exist_is_not_named_in_the_error(settings: Settings) -> None:
     s3 = settings.s3.model_copy(update={"bucket": "no-such-bucket"})
     async with open_store(s3) as store:
-        with pytest.raises((StoreUnavailable, ObjectMissing)) as refused:
+        with pytest.raises(StoreUnavailable) as refused:
             await store.put("originals/c/1.csv", io.BytesIO(b"x"), download_name="a.csv")
     assert "no-such-bucket" not in str(refused.value)
+
+
+async def test_a_404_to_a_put_is_a_store_that_is_away_for_now(settings: Settings) -> None:
+    """As a load balancer answers while nothing stands behind it."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    s3 = settings.s3.model_copy(update={"endpoint_url": f"http://127.0.0.1:{port}"})
+    async with server, open_store(s3) as store:
+        with pytest.raises(StoreUnavailable, match="HTTP 404"):
+            await store.put("originals/c/1.csv", io.BytesIO(b"x"), download_name="a.csv")
 
 
 async def test_what_has_had_its_time_goes_but_undecided_originals_stay(
@@ -114,6 +131,19 @@ async def test_what_has_had_its_time_goes_but_undecided_originals_stay(
     with pytest.raises(ObjectMissing):
         await read(store, keys[1])
     assert await read(store, "validation-reports/c/1.csv") == b"r"
+
+
+async def test_an_original_that_its_upload_still_names_stays_though_the_clocks_differ(
+    intake: Intake, make_spool: MakeSpool, pool: Pool, store: S3ObjectStore
+) -> None:
+    spool = make_spool()
+    await intake.store(spool)
+    await pool.execute(
+        "update uploads set status = 'failed', support_id = 'S', finished_at = now(),"
+        " received_at = now() + interval '1 minute'"
+    )
+    await remove_expired(pool, store, RetentionSettings.model_construct(originals_days=0, reports_days=14))
+    assert await read(store, original_key(spool.sender.campaign_id, spool.upload_id)) == GOOD
 
 
 async def test_the_queues_own_log_and_statistics_have_their_time_too(
