@@ -20,6 +20,8 @@ _POLICY: Final = email.policy.SMTP.clone(max_line_length=998)
 # For a mail server that takes 7 bits only (RFC 6152): what isn't ASCII is encoded, and comes out as the same line.
 _SEVEN_BITS: Final = _POLICY.clone(cte_type="7bit")
 _IMPLICIT_TLS_PORT: Final = 465
+# RFC 4954, RFC 3207: a login or TLS is missing or wrong. No e-mail at all would pass, whatever it says: ops can mend that.
+_NOT_THE_EMAILS_FAULT: Final = frozenset({530, 534, 535, 538})
 
 
 class Mailer(Protocol):
@@ -132,7 +134,7 @@ class SMTPMailer:
 
 def _refuse(code: int, what: str) -> None:
     text = f"the mail server refuses the {what} (SMTP {code})"
-    if 500 <= code < 600:
+    if 500 <= code < 600 and code not in _NOT_THE_EMAILS_FAULT:
         raise MailRefused(text) from None
     raise MailUnavailable(text) from None
 

@@ -260,6 +260,27 @@ async def test_a_wrong_password_is_for_ops_to_mend_and_loses_nothing(
     assert isinstance(again.value.reason, str)
 
 
+class DemandingLogin:
+    """A mail server that takes e-mails only after a login."""
+
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, _session: Session, _envelope: Envelope, _address: str, _options: list[str]
+    ) -> str:
+        return "530 5.7.0 Authentication required"
+
+
+async def test_a_login_that_the_mail_server_demands_and_nobody_set_loses_nothing(
+    settings: Settings, pool: Pool, tell: Callable[[Outcome], Awaitable[str]]
+) -> None:
+    server = await asyncio.get_running_loop().create_server(lambda: SMTP(DemandingLogin()), "127.0.0.1", 0)
+    async with server:
+        smtp = settings.smtp.model_copy(update={"port": server.sockets[0].getsockname()[1]})
+        job = NotificationJob(pool, SMTPMailer(smtp), PlainLinks(), smtp)
+        with pytest.raises(TryAgain, match="SMTP 530"):
+            await job(RunningJob(await tell(Accepted("batch_1")), 0))
+    assert await pool.fetchval("select notification_refused_at from uploads") is None
+
+
 class SevenBits:
     """A mail server that takes 7 bits only, and keeps what it was sent."""
 
