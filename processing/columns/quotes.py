@@ -24,9 +24,11 @@ CR: Final = 0x0D
 # Marks must not occur in the bytes: the first three of these that don't. The separators of ASCII come first.
 _CANDIDATES: Final = bytes([0x1F, 0x1E, 0x1D, 0x1C, *range(0x01, 0x09), *range(0x0E, 0x1C), 0x7F])
 
-_QUOTED: Final = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"')
-# The rest of a field, and the fields after it that don't begin with a mark: marks in them are literal.
-_UNQUOTED_FIELDS: Final = re.compile(rb'[^,\r\n]*+(?:,(?!")[^,\r\n]*+)*+')
+# No group is repeated in these: a greedy one keeps a state for each turn, gigabytes for a file of commas, and possessive
+# ones match wrongly before Python 3.11.5, Debian 12's among them (CPython issue 106052).
+_QUOTES: Final = re.compile(rb'"+')
+# What ends fields that don't begin with a mark, in which marks are literal: a line end, or a comma before a quoted field.
+_END_OF_UNQUOTED: Final = re.compile(rb'[,\r\n](?:(?<!,)|(?="))')
 # Arrays that are thrown away at once are of this size.
 _BLOCK: Final = 512 * 1024
 
@@ -267,13 +269,13 @@ def _read_record(data: bytes, begin: int, out: memoryview, marks: _Marks, *, at_
     place, malformed = begin, False
     while True:
         if data.startswith(b'"', place):
-            quoted = _QUOTED.match(data, place)
-            if quoted is None:
+            closed = _close_quoted(data, place + 1)
+            if closed is None:
                 return _Read(len(data), malformed=True, is_closed=False) if at_end else None
-            place = quoted.end()
+            place = closed
             malformed |= place < len(data) and data[place] not in b",\r\n"
-        plain = _UNQUOTED_FIELDS.match(data, place)
-        stop = plain.end() if plain else place
+        end = _END_OF_UNQUOTED.search(data, place)
+        stop = end.start() if end else len(data)
         if stop > place:
             out[place:stop] = data[place:stop].replace(b",", separator)
         if stop == len(data):
@@ -283,6 +285,17 @@ def _read_record(data: bytes, begin: int, out: memoryview, marks: _Marks, *, at_
             return None if half else _Read(stop, malformed, is_closed=True)
         out[stop] = marks.separator
         place = stop + 1
+
+
+def _close_quoted(data: bytes, place: int) -> int | None:
+    """The place after the closing mark of a quoted field whose content begins at `place`; None where nothing closes it.
+
+    Of marks that stand together, each two are one of the content; the odd one, the last, closes.
+    """
+    for quotes in _QUOTES.finditer(data, place):
+        if (quotes.end() - quotes.start()) % 2:
+            return quotes.end()
+    return None
 
 
 def _mark_end(data: bytes, out: memoryview, stop: int, marks: _Marks) -> int:
