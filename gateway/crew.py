@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from config.logs import get_logger
+from config.logs import describe_exception, get_logger
 from gateway.child import Child, start_child
 from gateway.exit_status import ExitStatus
 from gateway.metrics_files import VARIABLE, MetricsFiles
@@ -120,7 +120,7 @@ class Crew:
         pause = _PAUSE_FIRST
         while True:
             status = await child.ended()
-            self._metrics.fold_dead_process(child.pid)
+            self._fold_counts(child.pid)
             if not early_end.done():
                 early_end.set_result(status)
                 if not child.ready.is_set():
@@ -133,11 +133,28 @@ class Crew:
             )
             self._on_death(self.part)
             pause = _PAUSE_FIRST if lived > _SETTLED else pause
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause)
-            pause = min(pause * 2, _PAUSE_MOST)
-            if self._stopping.is_set():
-                return
-            child = self._children[slot] = await start_child(self.part, self._sockets, self._environment)
+            replacement = None
+            while replacement is None:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), pause)
+                pause = min(pause * 2, _PAUSE_MOST)
+                if self._stopping.is_set():
+                    return
+                replacement = await self._start_again()
+            child = self._children[slot] = replacement
             if self._stopping.is_set():
                 child.ask_to_stop()
+
+    async def _start_again(self) -> Child | None:
+        """Another process; None where the machine can't start one now: out of memory, processes or files."""
+        try:
+            return await start_child(self.part, self._sockets, self._environment)
+        except OSError as error:
+            logger.error("process_not_started", part=self.part, **describe_exception(error))  # noqa: TRY400 - where it was is known
+            return None
+
+    def _fold_counts(self, pid: int) -> None:
+        try:
+            self._metrics.fold_dead_process(pid)
+        except Exception as error:  # noqa: BLE001 - a full disk, or a count cut short: a new process matters more
+            logger.warning("counts_lost", part=self.part, pid=pid, **describe_exception(error))
