@@ -38,6 +38,7 @@ async def listen_for_changes(database: DatabaseSettings, door: Door) -> None:
         try:
             connection = await connect(database)
         except ConfigError as error:
+            door.desk.is_away = True
             logger.warning("access_watch_unreachable", reason=str(error))
         else:
             try:
@@ -46,6 +47,7 @@ async def listen_for_changes(database: DatabaseSettings, door: Door) -> None:
             except _LOST as error:
                 logger.warning("access_watch_lost", **describe_exception(error))
             finally:
+                door.desk.is_away = True
                 metrics.ACCESS_WATCH_CONNECTED.set(0)
                 with contextlib.suppress(*UNREACHABLE):
                     await connection.close(timeout=1)
@@ -62,6 +64,7 @@ async def _listen(connection: "asyncpg.Connection[asyncpg.Record]", door: Door) 
             door.desk.note_change(campaign_id)
 
     await connection.add_listener(CHANNEL, note)
+    door.desk.is_away = False
     metrics.ACCESS_WATCH_CONNECTED.set(1)
     # What was announced before this moment was not heard.
     door.desk.generation += 1

@@ -8,7 +8,7 @@ from typing import Final
 import asyncpg
 
 from config.database import Pool, database_troubles
-from config.errors import ServiceUnreachable
+from config.errors import ConfigError, ServiceUnreachable
 from config.logs import get_logger
 from config.sections import SFTPSettings
 from keys.access import Access, fetch_access
@@ -28,13 +28,15 @@ class AccessDesk:
     """Asks who may come in: one query a login, over a part of the pool, so that uploads keep the rest.
 
     `generation` grows whenever some campaign's access may have changed: an answer asked for before is stale. `changed`
-    holds the campaigns whose live sessions must be judged anew; `access_watch` does it.
+    holds the campaigns whose live sessions must be judged anew; `access_watch` does it. `is_away` as the last question,
+    or the watch's own connection, found PostgreSQL.
     """
 
     def __init__(self, pool: Pool, *, at_a_time: int, timeout: float) -> None:
         self._pool: Final = pool
         self._turns: Final = asyncio.Semaphore(at_a_time)
         self._timeout: Final = timeout
+        self.is_away = False
         self.generation = 0
         self.changed: set[str] = set()
         self.wanted: Final = asyncio.Event()
@@ -54,10 +56,16 @@ class AccessDesk:
         try:
             with database_troubles():
                 async with asyncio.timeout(self._timeout), self._turns, self._pool.acquire() as connection:
-                    return await fetch_access(connection, campaign_id)
+                    access = await fetch_access(connection, campaign_id)
         except asyncpg.PostgresError as error:
+            self.is_away = True
             message = f"the database can't answer ({type(error).__name__}): see `sftp-gateway check`"
             raise ServiceUnreachable(message) from None
+        except ConfigError:
+            self.is_away = True
+            raise
+        self.is_away = False
+        return access
 
 
 @dataclass(slots=True)

@@ -62,9 +62,12 @@ class DoorServer(asyncssh.SSHServer):
         self._user_name = username
         if is_campaign_id(username):
             await self._fetch_access(username)
+            self._refusal = LoginRefusal.NO_KEY
         return True
 
     async def _fetch_access(self, campaign_id: str) -> None:
+        # Who leaves before the answer has not failed: it may be that there is none.
+        self._refusal = LoginRefusal.UNAVAILABLE
         try:
             for _ in range(_ASK_AGAIN):
                 self._generation = self._door.desk.generation
@@ -72,7 +75,6 @@ class DoorServer(asyncssh.SSHServer):
                 if self._generation == self._door.desk.generation:
                     return
         except ConfigError as error:
-            self._refusal = LoginRefusal.UNAVAILABLE
             self._door.sampled.say("login_unavailable", self._door.now(), reason=str(error))
             raise Goodbye(asyncssh.DISC_SERVICE_NOT_AVAILABLE, UNAVAILABLE) from None
 
@@ -197,7 +199,8 @@ class DoorServer(asyncssh.SSHServer):
         metrics.LOGINS.labels(refusal.value).inc()
         now = door.now()
         # Neither for want of a database nor of room: only what the client itself got wrong counts.
-        is_failure = not visit.dropped and refusal not in {LoginRefusal.UNAVAILABLE, LoginRefusal.SESSIONS}
+        excused = {LoginRefusal.UNAVAILABLE, LoginRefusal.SESSIONS}
+        is_failure = not visit.dropped and not door.desk.is_away and refusal not in excused
         if is_failure and door.shutouts.record_failure(visit.address, now):
             metrics.SHUTOUTS.inc()
             door.sampled.say(

@@ -5,11 +5,12 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 
 import asyncssh
 import pytest
+from structlog.testing import capture_logs
 
 from config.database import Connection, Pool, open_pool
 from config.settings import Settings
@@ -216,5 +217,34 @@ async def test_failed_logins_do_not_count_while_postgresql_is_away(
             for _ in range(4):
                 with pytest.raises(asyncssh.DisconnectError, match="not possible at the moment"):
                     await front.connect(campaign_id, ed25519_key)
+                with pytest.raises(asyncssh.PermissionDenied):
+                    await front.connect("no campaign", ed25519_key)
             await asyncio.to_thread(own_postgres.start)
             await front.connect(campaign_id, ed25519_key)
+
+
+QUESTIONS_WAITING = """
+    select count(*) from pg_locks l join pg_database d on d.oid = l.database
+    where d.datname = current_database() and l.relation = 'campaigns'::regclass and not l.granted"""
+
+
+def ended_logins(logs: Sequence[Mapping[str, object]]) -> list[object]:
+    """What became of the logins that were not let in."""
+    return [line["event"] for line in logs if "keys_tried" in line]
+
+
+async def test_who_leaves_while_postgresql_owes_an_answer_has_not_failed(
+    node: Settings, pool: Pool, campaign: str, ed25519_key: KeyPair
+) -> None:
+    async with running_front(change_sftp(node, shutout_failures=1), pool) as front:
+        with capture_logs() as logs:
+            async with pool.acquire() as connection, connection.transaction():
+                await connection.execute("lock table campaigns in access exclusive mode")
+                leaving = asyncio.create_task(front.connect(campaign, ed25519_key))
+                async with asyncio.timeout(10):
+                    while not await connection.fetchval(QUESTIONS_WAITING):  # noqa: ASYNC110 - PostgreSQL tells nobody
+                        await asyncio.sleep(0.01)
+                leaving.cancel()
+                await asyncio.wait({leaving})
+                await eventually(lambda: ended_logins(logs) == ["login_unavailable"])
+        await front.connect(campaign, ed25519_key)
