@@ -1,0 +1,93 @@
+"""A worker that only lost its connection to the queue is taken for dead, and goes on: two at the same upload, one outcome."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import BinaryIO
+
+import pytest
+
+from config.database import Pool
+from config.job_queue import release_jobs_of_dead, run_jobs
+from config.sections import MessageSettings
+from config.settings import Settings
+from processing.deciding import VerdictJob
+from processing.intake import Intake
+from processing.rule_settings import make_rules
+from processing.store import ObjectStore, S3ObjectStore
+from tests.processing.conftest import BAD, GOOD, MakeSpool
+
+
+class HoldingStore:
+    """A bucket that keeps whoever fetches waiting until told."""
+
+    def __init__(self, store: S3ObjectStore) -> None:
+        self._store = store
+        self.asked, self.let_go = asyncio.Event(), asyncio.Event()
+
+    async def put(self, key: str, source: BinaryIO, *, download_name: str) -> str:
+        return await self._store.put(key, source, download_name=download_name)
+
+    async def fetch(self, key: str, target: BinaryIO) -> None:
+        self.asked.set()
+        await self.let_go.wait()
+        await self._store.fetch(key, target)
+
+    async def sign_link(self, key: str) -> str:
+        return await self._store.sign_link(key)
+
+    async def delete_older(self, prefix: str, before: datetime, *, keep: Collection[str] = ()) -> int:
+        return await self._store.delete_older(prefix, before, keep=keep)
+
+
+@asynccontextmanager
+async def worker(pool: Pool, store: ObjectStore, settings: Settings) -> AsyncIterator[None]:
+    """A worker's queue of verdicts, running until the end of the block; what it has begun is finished."""
+    job = VerdictJob(
+        pool,
+        store,
+        settings.worker,
+        lambda template: make_rules(template, settings.environment, MessageSettings()),
+    )
+    stop, connected = asyncio.Event(), asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(run_jobs(settings.database, job.kind(), job, stop=stop, connected=connected.set))
+        await asyncio.wait_for(connected.wait(), 30)
+        yield
+        stop.set()
+
+
+@pytest.mark.parametrize(
+    ("data", "status"), [pytest.param(GOOD, "accepted", id="good"), pytest.param(BAD, "rejected", id="bad")]
+)
+async def test_an_upload_taken_over_from_a_worker_that_still_runs_has_one_outcome(
+    data: bytes,
+    status: str,
+    pool: Pool,
+    store: S3ObjectStore,
+    settings: Settings,
+    intake: Intake,
+    make_spool: MakeSpool,
+) -> None:
+    await intake.store(make_spool(data))
+    held = HoldingStore(store)
+    async with asyncio.timeout(60), worker(pool, held, settings):
+        await held.asked.wait()
+        ended = await pool.fetchval(
+            "select count(pg_terminate_backend(pid, 30000)) from pg_stat_activity"
+            " where application_name like 'sftp-gateway queue %' and datname = current_database()"
+        )
+        assert ended == 1
+        async with pool.acquire() as connection:
+            assert await release_jobs_of_dead(connection) == 1
+        async with worker(pool, store, settings):
+            while not await pool.fetchval("select finished_at from uploads"):  # noqa: ASYNC110 - PostgreSQL tells nobody
+                await asyncio.sleep(0.02)
+            held.let_go.set()
+    row = await pool.fetchrow("select status, outcome, attempts from uploads")
+    assert row is not None
+    assert tuple(row) == (status, 1, 2)
+    assert await pool.fetchval("select count(*) from notifications") == 1
+    assert await pool.fetchval("select count(*) from batches") == (status == "accepted")
+    assert await pool.fetchval("select count(*) from messages") == 2 * (status == "accepted")
