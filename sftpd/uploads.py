@@ -54,7 +54,7 @@ class Uploads:
         if announced is not None and announced >= self._settings.max_upload_bytes:
             await self._onward.report(name, RefusedUpload.TOO_LARGE, announced)
             raise TooLarge.beyond(self._settings.max_upload_bytes)
-        opened = OpenFile(name, kind, announced)
+        opened = OpenFile(name, kind, announced, is_anew=bool(flags & FXF_TRUNC))
         partial = self._spool.find(self._session.campaign_id, name)
         if partial is None and not flags & FXF_CREAT and not await self._onward.upload(name):
             raise NoSuchFile
@@ -89,6 +89,7 @@ class Uploads:
             raise opened.refusal
         if size >= self._settings.max_upload_bytes:
             await self._refuse_size(opened, size)
+        opened.is_sized = True
         spooled = opened.spooled
         if spooled is None:
             if size == opened.size:
@@ -118,6 +119,8 @@ class Uploads:
             # Opened to resume, and nothing came: an interrupted client does that.
             await self._onward.report(opened.name, RefusedUpload.INTERRUPTED, opened.size)
             raise UploadInterrupted.after(opened.size)
+        if not opened.is_anew and spooled.trace.count == 0 and await self._is_nothing_new(opened, spooled):
+            return
         spooled.set_modified_at(opened.modified_at)
         suspicion = spooled.suspicion()
         if suspicion is not None:
@@ -137,6 +140,24 @@ class Uploads:
         finally:
             spooled.discard()
         self._spool.remove_all_of(self._session.campaign_id, opened.name)
+
+    async def _is_nothing_new(self, opened: OpenFile, spooled: SpoolFile) -> bool:
+        """Whether a handle without a WRITE came to resume an earlier upload that is whole. Its spool is dropped then.
+
+        curl's `-C -` and lftp's `put -c` do that where only the answer to their CLOSE was lost.
+        """
+        try:
+            earlier = await self._onward.upload(opened.name)
+            if earlier is None or (opened.is_sized and not earlier.byte_count == spooled.size > 0):
+                return False
+            if opened.modified_at is not None:
+                await self._onward.set_modified_at(opened.name, opened.modified_at)
+        except Refusal:
+            spooled.discard()
+            raise
+        spooled.discard()
+        self._log.info("upload_whole_already", bytes=earlier.byte_count)
+        return True
 
     def cut(self, opened: OpenFile) -> None:
         """Let go of a handle that its client did not close: what came stays a partial, and is never processed."""

@@ -21,7 +21,7 @@ from asyncssh.constants import (
 from asyncssh.sftp import SFTPClientHandler
 
 from processing.rules.codes import FindingCode
-from tests.sftpd.boxes import Box, csv_of, refused, running_box, write_blocks
+from tests.sftpd.boxes import Box, csv_of, put, refused, running_box, write_blocks
 
 W, C, T, A, R = FXF_WRITE, FXF_CREAT, FXF_TRUNC, FXF_APPEND, FXF_READ
 NOTHING = SFTPAttrs()
@@ -177,6 +177,36 @@ async def test_lftp_upload_and_resume(box: Box, client: SFTPClientHandler) -> No
     assert box.intake.stored == [("x.csv", WHOLE), ("y.csv", WHOLE)]
 
 
+async def test_curl_resumes_an_upload_that_is_whole(box: Box, client: SFTPClientHandler) -> None:
+    """Its `-C -` opens the file, finds nothing left to send, and closes it."""
+    await put(client, b"/x.csv", WHOLE)
+    handle = await client.open(b"/x.csv", W, NOTHING)
+    await client.close(handle)
+    assert box.intake.stored == [("x.csv", WHOLE)]
+    assert await size_of(client, b"/x.csv") == len(WHOLE)
+    assert (box.intake.refused, box.files) == ([], [])
+
+
+async def test_lftp_resumes_an_upload_that_is_whole(box: Box, client: SFTPClientHandler) -> None:
+    """As it does by itself when the connection breaks before its CLOSE is answered."""
+    await put(client, b"/x.csv", WHOLE)
+    handle = await client.open(b"/x.csv", W | C, NOTHING)
+    await client.fsetstat(handle, SFTPAttrs(size=len(WHOLE), atime=1, mtime=TIMES.mtime))
+    await client.close(handle)
+    assert box.intake.stored == [("x.csv", WHOLE)]
+    attributes = await client.stat(b"/x.csv", 0)
+    assert (attributes.size, attributes.mtime) == (len(WHOLE), TIMES.mtime)
+    assert (box.intake.refused, box.files) == ([], [])
+
+
+async def test_another_size_without_a_write_is_no_resumption(box: Box, client: SFTPClientHandler) -> None:
+    await put(client, b"/x.csv", WHOLE)
+    handle = await client.open(b"/x.csv", W | C, NOTHING)
+    await client.fsetstat(handle, SFTPAttrs(size=len(WHOLE) + 1))
+    async with refused(FX_FAILURE, "interrupted"):
+        await client.close(handle)
+
+
 async def test_scp_upload_without_truncation_over_a_longer_partial(
     box: Box, client: SFTPClientHandler
 ) -> None:
@@ -193,17 +223,22 @@ async def test_scp_upload_without_truncation_over_a_longer_partial(
     assert box.files == []
 
 
-@pytest.mark.parametrize("partial_first", [False, True])
-async def test_scp_of_an_empty_file(box: Box, client: SFTPClientHandler, partial_first: bool) -> None:
-    if partial_first:
+@pytest.mark.parametrize("before", ["nothing", "a partial", "an upload", "an empty upload"])
+async def test_scp_of_an_empty_file(box: Box, client: SFTPClientHandler, before: str) -> None:
+    if before == "an upload":
+        await put(client, b"/x.csv", WHOLE)
+    if before == "an empty upload":
+        await put(client, b"/x.csv", b"")
+    if before == "a partial":
         handle = await client.open(b"/x.csv", W | C | T, NOTHING)
         await client.write(handle, 0, csv_of(16_384))
         async with refused(FX_FAILURE, "interrupted"):
             await client.close(handle)
     handle = await client.open(b"/x.csv", W | C, NOTHING)
     await client.fsetstat(handle, SFTPAttrs(size=0))
+    stored_before = len(box.intake.stored)
     await client.close(handle)
-    assert box.intake.stored == [("x.csv", b"")]
+    assert box.intake.stored[stored_before:] == [("x.csv", b"")]
 
 
 async def test_curl_interrupted_by_its_own_time_limit(box: Box, client: SFTPClientHandler) -> None:
