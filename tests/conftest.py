@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import hypothesis
 import pytest
 from pydantic import SecretStr
 
@@ -31,6 +32,12 @@ from gateway.embedded.stack import database_variables, mailbox_variables, s3_var
 
 T = TypeVar("T")
 TEMPLATE = "gateway_template"
+
+# The same examples in each run, however slow the machine is: a time-out is pytest's.
+hypothesis.settings.register_profile(
+    "gateway", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("gateway")
 
 
 def run_apart(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -1,9 +1,8 @@
-"""A crowd at the door: customers still get in, and are not slowed much. Short form of what `make bench` measures."""
+"""A crowd at the door: customers still get in. How much it slows them is measured by `make bench`."""
 
 import asyncio
 import contextlib
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -36,21 +35,16 @@ async def crowd(port: int, user: str) -> AsyncIterator[None]:
         await process.wait()
 
 
-async def upload_seconds(port: int, user: str, key: KeyPair, path: Path, names: range) -> float:
-    """The median of the time that login and upload take with OpenSSH's client."""
-    seconds = []
+async def upload(port: int, user: str, key: KeyPair, path: Path, names: range) -> None:
+    """Log in and upload with OpenSSH's client, once for each number."""
     for number in names:
         command = [
             *("sftp", "-b", "-", "-P", str(port), "-i", str(key.private_file), "-F", "none"),
             *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"),
             f"{user}@127.0.0.1",
         ]
-        began = time.monotonic()
         ended = await run(command, f"put {path} people-{number}.csv\n".encode(), timeout=90)
-        seconds.append(time.monotonic() - began)
         assert ended.status == 0, ended.stderr
-    print([round(value, 2) for value in seconds])
-    return sorted(seconds)[len(seconds) // 2]
 
 
 @pytest.mark.timeout(300)
@@ -60,11 +54,6 @@ async def test_a_customer_gets_in_through_a_crowd(
 ) -> None:
     path = tmp_path / "people.csv"
     path.write_bytes(ROWS)
-    async with processes_on_one_port(gateway_variables, 1) as port:
-        undisturbed = await upload_seconds(port, campaign, ed25519_key, path, range(3))
-        async with crowd(port, campaign):
-            disturbed = await upload_seconds(port, campaign, ed25519_key, path, range(10, 16))
-    print(f"undisturbed {undisturbed:.2f} s, in the crowd {disturbed:.2f} s")
-    assert await pool.fetchval("select count(*) from uploads") == 9
-    # The bound proper, three times, is for `make bench`, which has the machine to itself.
-    assert disturbed < 3 * undisturbed + 2
+    async with processes_on_one_port(gateway_variables, 1) as port, crowd(port, campaign):
+        await upload(port, campaign, ed25519_key, path, range(6))
+    assert await pool.fetchval("select count(*) from uploads") == 6
