@@ -10,6 +10,8 @@ from sftpd.handler import UploadChannel
 from sftpd.session import Session
 
 COMMANDS_REFUSED: Final = "this service only accepts SFTP uploads"
+# How the older scp protocol says that it can't go on. Without an answer, curl takes an upload by scp:// for done.
+_SCP_FAILED: Final = b"\x02"
 
 
 class WatchedChannel(UploadChannel):
@@ -45,7 +47,9 @@ def refuse_command(
     stderr: asyncssh.SSHWriter[bytes],
 ) -> None:
     """Answer a shell or a command: one line on stderr, and exit status 1."""
-    stderr.write(COMMANDS_REFUSED.encode() + b"\n")
     channel = stdout.channel
     assert isinstance(channel, asyncssh.SSHServerChannel)  # noqa: S101 - only servers answer commands
+    if (channel.get_command() or "").startswith("scp "):
+        stdout.write(_SCP_FAILED)
+    stderr.write(COMMANDS_REFUSED.encode() + b"\n")
     channel.exit(1)

@@ -140,7 +140,6 @@ async def test_nothing_but_sftp_is_to_be_had(front: Front, campaign: str, ed2551
         await connection.create_tun(asyncssh.SSHTunTapSession)
     for options in (
         {},
-        {"command": "scp -t /"},
         {"command": "sh -c 'cat /etc/passwd'"},
         {"term_type": "xterm"},
     ):
