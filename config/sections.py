@@ -1,12 +1,14 @@
 """The sections of the settings, one model each. Every field says what it is for: the reference in docs/ is made from here."""
 
 import os
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import NoDecode
+
+from config.addresses import parse_network
 
 MEBIBYTE = 1024 * 1024
 
@@ -19,7 +21,7 @@ def _words(value: object) -> object:
 def _check_networks(values: list[str]) -> list[str]:
     for value in values:
         try:
-            ip_network(value, strict=False)
+            parse_network(value)
         except ValueError:
             message = f"{value!r} is not an address or network such as 192.0.2.7 or 192.0.2.0/24"
             raise ValueError(message) from None
@@ -35,7 +37,7 @@ Seconds = Annotated[float, Field(gt=0)]
 
 def networks(values: list[str]) -> list[IPv4Network | IPv6Network]:
     """The addresses and networks of a checked setting, ready to ask `address in network`."""
-    return [ip_network(value, strict=False) for value in values]
+    return [parse_network(value) for value in values]
 
 
 def state_folder() -> Path:

@@ -8,12 +8,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
 import asyncpg
 
+from config.addresses import parse_network
 from config.database import Connection
 from config.identifiers import new_identifier
 from config.sql import NamedQueries
@@ -114,7 +115,7 @@ def parse_sources(texts: Sequence[str]) -> tuple[Network, ...]:
     for text in texts:
         for word in text.replace(",", " ").split():
             try:
-                network = ip_network(word, strict=False)
+                network = parse_network(word)
             except ValueError:
                 network = None
             # An IPv6 zone is one machine's own affair, and PostgreSQL's cidr knows none.

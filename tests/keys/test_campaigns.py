@@ -134,6 +134,11 @@ def test_sources_are_split_normalised_and_named_once() -> None:
     assert [str(network) for network in sources] == ["192.0.2.7/32", "198.51.100.0/24", "2001:db8::1/128"]
 
 
+def test_a_source_of_ipv4_written_as_ipv6_is_ipv4() -> None:
+    sources = parse_sources(["::ffff:192.0.2.7", "::ffff:198.51.100.9/120", "::/0"])
+    assert [str(network) for network in sources] == ["192.0.2.7/32", "198.51.100.0/24", "::/0"]
+
+
 @pytest.mark.parametrize("text", ["office", "192.0.2", "192.0.2.0/33", "192.0.2.1-9", "::1%eth0/64"])
 def test_a_source_that_is_no_network_is_refused(text: str) -> None:
     with pytest.raises(CampaignRefused, match="not an address or network"):

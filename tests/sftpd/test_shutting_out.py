@@ -60,10 +60,11 @@ async def test_a_connection_counts_once_however_many_keys_it_tried(
         assert not await is_shut_out(front, campaign, ed25519_key, ATTACKER)
 
 
+@pytest.mark.parametrize("trusted", [f"{ATTACKER}/32", f"::ffff:{ATTACKER}"])
 async def test_a_trusted_address_is_never_shut_out(
-    node: Settings, pool: Pool, campaign: str, ed25519_key: KeyPair, other_key: KeyPair
+    node: Settings, pool: Pool, campaign: str, ed25519_key: KeyPair, other_key: KeyPair, trusted: str
 ) -> None:
-    changed = change_sftp(node, shutout_failures=2, trusted_addresses=[f"{ATTACKER}/32"])
+    changed = change_sftp(node, shutout_failures=2, trusted_addresses=[trusted])
     async with running_front(changed, pool) as front:
         for _ in range(4):
             await fail_to_log_in(front, campaign, other_key, ATTACKER)
