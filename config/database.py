@@ -3,13 +3,17 @@
 import asyncio
 import contextlib
 import json
+import os
 import ssl
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
 from config.errors import ConfigurationError, ServiceUnreachable
+from config.network import DATABASE_FORM
 from config.sections import DatabaseSettings
 from config.sql import NamedQueries
 
@@ -60,7 +64,7 @@ def database_troubles() -> Iterator[None]:
         message = f"the database refuses this login ({type(error).__name__}): see SFTP_GATEWAY_DATABASE__URL"
         raise ConfigurationError(message) from None
     except (ssl.SSLError, asyncpg.exceptions.ClientConfigurationError) as error:
-        message = f"no secure connection to the database ({type(error).__name__}): see sslmode in SFTP_GATEWAY_DATABASE__URL"
+        message = f"no secure connection to the database ({type(error).__name__}): see sslmode and sslrootcert in SFTP_GATEWAY_DATABASE__URL"
         raise ConfigurationError(message) from None
     except UNREACHABLE as error:
         message = f"the database can't be reached ({type(error).__name__}): see SFTP_GATEWAY_DATABASE__URL"
@@ -71,7 +75,7 @@ async def connect(
     settings: DatabaseSettings, *, command_timeout: float | None = None
 ) -> "asyncpg.Connection[asyncpg.Record]":
     """One connection of its own, for a listener, a queue or a migration: no time-out on its statements unless told."""
-    with database_troubles(), _readable_url():
+    with database_troubles(), _readable_url(settings):
         try:
             return await asyncpg.connect(
                 settings.url.get_secret_value(),
@@ -96,7 +100,7 @@ async def open_pool(
 
     `command_timeout`, in seconds, stands in for the setting where no client waits for the answer.
     """
-    with _readable_url():
+    with _readable_url(settings):
         pool = asyncpg.create_pool(
             settings.url.get_secret_value(),
             min_size=0,
@@ -128,14 +132,30 @@ async def _leave_as_is(_connection: Connection) -> None:
 
 
 @contextlib.contextmanager
-def _readable_url() -> Iterator[None]:
+def _readable_url(settings: DatabaseSettings) -> Iterator[None]:
+    _check_certificates(settings.url.get_secret_value())
     try:
         yield
+    except ssl.SSLError:
+        # A ValueError too, where it is the server's certificate that is wrong.
+        raise
     except (ValueError, asyncpg.exceptions.ClientConfigurationError):
-        message = (
-            "SFTP_GATEWAY_DATABASE__URL is not of the form postgresql://user:password@host:port/database"
-        )
+        message = f"SFTP_GATEWAY_DATABASE__URL is not of the form {DATABASE_FORM}"
         raise ConfigurationError(message) from None
+
+
+def _check_certificates(url: str) -> None:
+    """What the server is verified with must be there: asyncpg tells a missing file as it tells a server that is away."""
+    query = parse_qs(urlsplit(url).query)
+    if query.get("sslmode", [""])[-1] not in {"verify-ca", "verify-full"}:
+        return
+    named = query.get("sslrootcert", [os.environ.get("PGSSLROOTCERT")])[-1]
+    file = Path(named) if named else Path("~/.postgresql/root.crt").expanduser()
+    if not os.access(file, os.R_OK):
+        raise ConfigurationError(
+            f"the database can't be verified, as {file} can't be read: add &sslrootcert=FILE to "
+            "SFTP_GATEWAY_DATABASE__URL, such as /etc/ssl/certs/ca-certificates.crt or your own authority's certificate"
+        )
 
 
 def affected(status: str) -> int:

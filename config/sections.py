@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_settings import NoDecode
 
 from config.addresses import parse_network
+from config.network import check_database_url, check_http_url, check_mail_address
 
 MEBIBYTE = 1024 * 1024
 
@@ -28,11 +29,19 @@ def _check_networks(values: list[str]) -> list[str]:
     return values
 
 
+def _check_database_url(value: SecretStr) -> SecretStr:
+    check_database_url(value.get_secret_value())
+    return value
+
+
 Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
 Networks = Annotated[list[str], NoDecode, BeforeValidator(_words), AfterValidator(_check_networks)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+DatabaseURL = Annotated[SecretStr, AfterValidator(_check_database_url)]
+HTTPURL = Annotated[str, AfterValidator(check_http_url)]
+MailAddress = Annotated[str, AfterValidator(check_mail_address)]
 
 
 def networks(values: list[str]) -> list[IPv4Network | IPv6Network]:
@@ -57,8 +66,11 @@ class Section(BaseModel):
 class DatabaseSettings(Section):
     """PostgreSQL, version 14 or newer: campaigns, keys, uploads, batches, messages, the queue."""
 
-    url: SecretStr = Field(
-        description="postgresql://user:password@host:port/database. Beyond loopback, add sslmode=verify-full.",
+    url: DatabaseURL = Field(
+        description=(
+            "postgresql://user:password@host:port/database. Beyond loopback, add "
+            "?sslmode=verify-full&sslrootcert=/etc/ssl/certs/ca-certificates.crt, or your own authority's file."
+        ),
     )
     pool_size: Count = Field(default=10, description="Connections kept by each process, at most.")
     connect_timeout: Seconds = Field(default=2, description="Seconds to wait for a connection.")
@@ -74,7 +86,9 @@ class DatabaseSettings(Section):
 class S3Settings(Section):
     """The bucket: originals under `originals/`, reports under `validation-reports/`."""
 
-    endpoint_url: str | None = Field(default=None, description="Address of the service; empty for AWS's own.")
+    endpoint_url: HTTPURL | None = Field(
+        default=None, description="Address of the service; empty for AWS's own."
+    )
     bucket: str = Field(description="Name of the bucket. It must exist.")
     region: str = Field(default="ap-southeast-1", description="Region that requests are signed for.")
     access_key_id: SecretStr | None = Field(
@@ -88,14 +102,14 @@ class S3Settings(Section):
         default="AES256",
         description="Encryption asked of the service for every object; none only where the bucket does it by itself.",
     )
-    link_endpoint_url: str | None = Field(
+    link_endpoint_url: HTTPURL | None = Field(
         default=None,
         description="Address that agencies reach the service at, for signed links; empty: the same as endpoint_url.",
     )
     link_hours: Annotated[int, Field(ge=1, le=168)] = Field(
         default=72, description="Hours a report's signed link lives; 7 days (168) at most, as S3 allows."
     )
-    public_base_url: str | None = Field(
+    public_base_url: HTTPURL | None = Field(
         default=None,
         description=(
             "With it a reportURL is <this>/validation-reports/<campaignId>/<name>.csv, unsigned, as in the guide: "
@@ -117,12 +131,14 @@ class SMTPSettings(Section):
         default="auto",
         description="starttls or tls demand it; auto uses STARTTLS where offered and demands it beyond loopback; none: plain.",
     )
-    sender: str = Field(description="Address that notifications come from.")
+    sender: MailAddress = Field(description="Address that notifications come from.")
     username: str | None = Field(default=None, description="Login name; empty: no login.")
     password: SecretStr | None = Field(default=None, description="Login password.")
     timeout: Seconds = Field(default=15, description="Seconds to wait for each answer of the mail server.")
     message_id_domain: str | None = Field(
-        default=None, description="Domain in Message-IDs; empty: that of the sender's address."
+        default=None,
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$",
+        description="Domain in Message-IDs; empty: that of the sender's address.",
     )
     give_up_hours: Seconds = Field(
         default=48, description="Hours after which an undeliverable e-mail is given up."

@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Environment first, then credentials, then the file (which `load_settings` passes as arguments)."""
         folder = os.environ.get("CREDENTIALS_DIRECTORY")
-        if folder is None:
+        if not folder:
             return env_settings, init_settings
         credentials = NestedSecretsSettingsSource(
             file_secret_settings, secrets_dir=folder, secrets_dir_missing="error"
@@ -102,11 +102,20 @@ def load_settings(path: Path | None) -> Settings:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return _without_empty(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise ConfigurationError(f"the settings file {path} can't be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"the settings file {path} is not TOML: {error}") from None
+
+
+def _without_empty(values: dict[str, Any]) -> dict[str, Any]:
+    """An empty text counts as not set, as in a variable: the descriptions say what empty means."""
+    return {
+        name: _without_empty(value) if isinstance(value, dict) else value
+        for name, value in values.items()
+        if value != ""
+    }
 
 
 def setting_names(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
@@ -134,7 +143,13 @@ def _unknown_credentials() -> Iterator[str]:
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     if folder:
         known = {variable_of(name) for name in setting_names()}
-        for entry in sorted(os.listdir(folder)):  # noqa: PTH208 - names, not paths
+        try:
+            entries = sorted(os.listdir(folder))  # noqa: PTH208 - names, not paths
+        except OSError as error:
+            raise ConfigurationError(
+                f"the folder of credentials {folder} (CREDENTIALS_DIRECTORY) can't be read: {error.strerror}"
+            ) from None
+        for entry in entries:
             if entry.upper().startswith(PREFIX) and entry.upper() not in known:
                 yield f"the credential {entry} is not a setting{_nearest(entry.upper(), known)}"
 

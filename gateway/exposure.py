@@ -52,8 +52,8 @@ def _plain_database(settings: Settings) -> Iterator[str]:
     far = [host for host in hosts if not is_loopback(host)]
     if far and query.get("sslmode", [""])[-1] not in _VERIFIED:
         yield (
-            f"the database beyond loopback is spoken to without verified TLS: add sslmode=verify-full to "
-            f"{variable_of('database.url')}; {variable_of('database.allow_plaintext')} allows it"
+            f"the database beyond loopback is spoken to without verified TLS: add sslmode=verify-full "
+            f"and sslrootcert=FILE to {variable_of('database.url')}; {variable_of('database.allow_plaintext')} allows it"
         )
 
 

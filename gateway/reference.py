@@ -13,7 +13,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from config.environment import Environment
-from config.sections import Count, Networks, Port, Seconds, Words
+from config.sections import HTTPURL, Count, DatabaseURL, MailAddress, Networks, Port, Seconds, Words
 from config.settings import CONFIG_VARIABLE, Settings, variable_of
 from gateway.reason_examples import TEMPLATE, example_of
 from processing.rules.codes import FindingCode
@@ -29,6 +29,9 @@ _KINDS: Final[Sequence[tuple[object, str]]] = (
     (Seconds, "number above 0"),
     (Words, "list"),
     (Networks, "list of addresses and networks (`192.0.2.7`, `192.0.2.0/24`)"),
+    (DatabaseURL, "address of a PostgreSQL, secret"),
+    (HTTPURL, "address that begins with `https://` or `http://`"),
+    (MailAddress, "mail address"),
     (bool, "`true` or `false`"),
     (Path, "path"),
     (SecretStr, "text, secret"),

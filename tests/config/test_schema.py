@@ -1,9 +1,17 @@
 """The schema: safe to migrate twice, and from several nodes at once; the release that needs it says so."""
 
 import asyncio
+import contextlib
+import ssl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import asyncpg
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pydantic import SecretStr
 
 from config.database import connect
@@ -56,7 +64,18 @@ def test_migrations_are_numbered_without_gaps() -> None:
     ("url", "error", "said"),
     [
         pytest.param("postgresql://u:hush@127.0.0.1:1/db", ServiceUnreachable, "can't be reached", id="away"),
-        pytest.param("mysql://u:hush@127.0.0.1/db", ConfigurationError, "not of the form", id="not-a-url"),
+        pytest.param(
+            "postgresql://u:hush@127.0.0.1/db?target_session_attrs=x",
+            ConfigurationError,
+            "not of the form",
+            id="not-a-url",
+        ),
+        pytest.param(
+            "postgresql://u:hush@127.0.0.1/db?sslmode=verify-full&sslrootcert=/nonexistent",
+            ConfigurationError,
+            "/nonexistent can't be read: add &sslrootcert=FILE",
+            id="no-certificates",
+        ),
     ],
 )
 async def test_a_database_in_trouble_is_one_line_without_its_password(
@@ -65,6 +84,47 @@ async def test_a_database_in_trouble_is_one_line_without_its_password(
     with pytest.raises(error, match=said) as raised:
         await migrate(settings_of(url))
     assert "hush" not in str(raised.value)
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_a_matter_of_configuration(tmp_path: Path) -> None:
+    certificate = tmp_path / "server.pem"
+    certificate.write_bytes(self_signed("database.example"))
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_side.load_cert_chain(certificate)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(8)  # SSLRequest
+        writer.write(b"S")
+        with contextlib.suppress(OSError):
+            await writer.start_tls(server_side)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        url = f"postgresql://u:hush@127.0.0.1:{port}/db?sslmode=verify-full&sslrootcert={certificate}"
+        with pytest.raises(ConfigurationError, match="SSLCertVerificationError"):
+            await connect(settings_of(url))
+
+
+def self_signed(name: str) -> bytes:
+    """A key, and its certificate for `name`, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return private + certificate.public_bytes(Encoding.PEM)
 
 
 async def test_an_unknown_database_is_a_matter_of_configuration(database_url: str) -> None:

@@ -87,11 +87,75 @@ def test_the_example_starts_a_node_that_has_its_secrets(
         pytest.param(
             "SFTP_GATEWAY_SFTP__MAX_UPLOAD_BYTES", "31457281", "sftp.max_upload_bytes", id="over-30-mb"
         ),
+        pytest.param(
+            "SFTP_GATEWAY_DATABASE__URL",
+            "mysql://u:p@db/x",
+            "postgresql://user:password@host",
+            id="no-database",
+        ),
+        pytest.param(
+            "SFTP_GATEWAY_DATABASE__URL", "postgresql://u:p@db:99999/x", "not of the form", id="database-port"
+        ),
+        pytest.param(
+            "SFTP_GATEWAY_DATABASE__URL",
+            "postgresql://u:p/w@db/x",
+            "write what isn't a letter",
+            id="password",
+        ),
+        pytest.param(
+            "SFTP_GATEWAY_DATABASE__URL",
+            "postgresql://u:p@db/x?sslmode=full",
+            "its sslmode must be one of disable, allow, prefer, require, verify-ca, verify-full",
+            id="sslmode",
+        ),
+        pytest.param("SFTP_GATEWAY_S3__ENDPOINT_URL", "s3.example", "https://host:port", id="no-scheme"),
+        pytest.param("SFTP_GATEWAY_S3__LINK_ENDPOINT_URL", "ftp://h", "s3.link_endpoint_url", id="ftp"),
+        pytest.param(
+            "SFTP_GATEWAY_S3__PUBLIC_BASE_URL", "https://h:99999", "s3.public_base_url", id="link-port"
+        ),
+        pytest.param("SFTP_GATEWAY_SMTP__SENDER", "postman", "postman@agency.example", id="no-address"),
+        pytest.param(
+            "SFTP_GATEWAY_SMTP__SENDER", "a@b.example, c@d.example", "smtp.sender", id="two-senders"
+        ),
+        pytest.param(
+            "SFTP_GATEWAY_SMTP__SENDER", "a@b.example\nBcc: c@d.example", "smtp.sender", id="injected"
+        ),
+        pytest.param("SFTP_GATEWAY_SMTP__MESSAGE_ID_DOMAIN", "a b", "smtp.message_id_domain", id="domain"),
+        pytest.param("SFTP_GATEWAY_SMTP__GIVE_UP_HOURS", "inf", "finite number", id="infinite"),
     ],
 )
 def test_a_wrong_setting_is_named(variables: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
     variables.setenv(name, value)
     assert said in refusal()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param("DATABASE__URL", "postgresql://u@h1:1,h2/x?sslmode=verify-full", id="two-databases"),
+        pytest.param("DATABASE__URL", "postgres://u:p%40@[2001:db8::1]:5432/x", id="ipv6-database"),
+        pytest.param("DATABASE__URL", "postgresql:///x?host=/run/postgresql", id="database-socket"),
+        pytest.param("S3__ENDPOINT_URL", "http://[::1]:9000/prefix", id="bucket-below-a-prefix"),
+        pytest.param("SMTP__SENDER", "Postmän <postman@agency.example>", id="sender-with-a-name"),
+        pytest.param("SMTP__SENDER", "postman@localhost", id="local-sender"),
+    ],
+)
+def test_an_unusual_setting_that_works_is_taken(variables: pytest.MonkeyPatch, name: str, value: str) -> None:
+    variables.setenv(f"SFTP_GATEWAY_{name}", value)
+    load_settings(None)
+
+
+def test_an_empty_text_in_the_file_counts_as_not_set(variables: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text('[messages]\nfooter_english = ""\n[s3]\nlink_endpoint_url = ""\n')
+    settings = load_settings(file)
+    assert settings.messages.footer_english is None
+    assert settings.s3.link_endpoint_url is None
+
+
+def test_a_folder_of_credentials_that_is_missing_is_named(variables: pytest.MonkeyPatch) -> None:
+    variables.setenv("CREDENTIALS_DIRECTORY", "/nonexistent")
+    assert "credentials /nonexistent (CREDENTIALS_DIRECTORY) can't be read" in refusal()
 
 
 def test_the_environment_has_no_default(variables: pytest.MonkeyPatch) -> None:
