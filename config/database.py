@@ -64,7 +64,10 @@ def database_troubles() -> Iterator[None]:
         message = f"the database refuses this login ({type(error).__name__}): see SFTP_GATEWAY_DATABASE__URL"
         raise ConfigurationError(message) from None
     except (ssl.SSLError, asyncpg.exceptions.ClientConfigurationError) as error:
-        message = f"no secure connection to the database ({type(error).__name__}): see sslmode and sslrootcert in SFTP_GATEWAY_DATABASE__URL"
+        message = (
+            f"no secure connection to the database ({type(error).__name__}): "
+            "see sslmode and sslrootcert in SFTP_GATEWAY_DATABASE__URL"
+        )
         raise ConfigurationError(message) from None
     except UNREACHABLE as error:
         message = f"the database can't be reached ({type(error).__name__}): see SFTP_GATEWAY_DATABASE__URL"

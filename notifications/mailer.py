@@ -3,9 +3,10 @@
 import email.policy
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from email.header import Header
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
-from typing import Final, Protocol, assert_never
+from typing import Any, Final, Protocol, assert_never
 
 import aiosmtplib
 
@@ -15,8 +16,21 @@ from notifications.compose import compose_accepted, compose_failed, compose_reje
 from notifications.errors import MailRefused, MailUnavailable
 from notifications.notices import Accepted, Failed, Notice, Rejected, notice_id
 
+
+class _Policy(email.policy.EmailPolicy):
+    """A subject that isn't ASCII in words of at most 75 characters (RFC 2047, 2): the library makes one of any length."""
+
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        """See EmailPolicy."""
+        text = str(value)
+        if name != "Subject" or text.isascii():
+            return super().fold_binary(name, value)
+        words = Header(text, "utf-8", header_name=name, maxlinelen=76).encode(linesep=self.linesep)
+        return f"{name}: {words}{self.linesep}".encode("ascii")
+
+
 # A body of one line stays one line: 998 octets is what SMTP allows (RFC 5322, 2.1.1).
-_POLICY: Final = email.policy.SMTP.clone(max_line_length=998)
+_POLICY: Final = _Policy(linesep="\r\n", max_line_length=998)
 # For a mail server that takes 7 bits only (RFC 6152): what isn't ASCII is encoded, and comes out as the same line.
 _SEVEN_BITS: Final = _POLICY.clone(cte_type="7bit")
 _IMPLICIT_TLS_PORT: Final = 465

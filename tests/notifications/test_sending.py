@@ -112,6 +112,32 @@ async def test_an_outcome_is_one_plain_one_line_e_mail(
     assert await pool.fetchval("select notified_at is not null from uploads where id = $1", UPLOAD)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("诊所 " * 25 + "é.csv", id="chinese"),
+        pytest.param("a =?utf-8?q?b?= 名 “c”  d.csv", id="encoded-looking"),
+        pytest.param("😀" * 60 + ".csv", id="beyond-a-line"),
+    ],
+)
+async def test_a_subject_that_is_not_ascii_arrives_in_words_that_mail_programs_take(
+    name: str,
+    job: NotificationJob,
+    tell: Callable[[Outcome], Awaitable[str]],
+    mailbox: Mailbox,
+    pool: Pool,
+) -> None:
+    subject_id = await tell(Accepted("batch_1"))
+    await pool.execute("update uploads set file_name = $2 where id = $1", UPLOAD, name)
+    await job(RunningJob(subject_id, 0))
+    (message,) = mailbox.messages()
+    assert message["Subject"] == f"SFTP upload accepted: {name} (Clinic)"
+    (path,) = mailbox.folder.glob("*.eml")
+    head = path.read_bytes().partition(b"\r\n\r\n")[0]
+    # RFC 2047, 2: 75 characters in an encoded word, 76 in a line that has one.
+    assert max(len(line) for line in head.split(b"\r\n") if b"=?utf-8?" in line) <= 76
+
+
 async def test_a_plain_ascii_body_is_not_wrapped_in_transit(
     job: NotificationJob, tell: Callable[[Outcome], Awaitable[str]], mailbox: Mailbox
 ) -> None:
