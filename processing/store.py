@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, TypeVar
 
 import boto3
-from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from pydantic import SecretStr
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 ORIGINALS: Final = "originals"
 REPORTS: Final = "validation-reports"
 _THREADS: Final = 8
+# Bytes fetched at a time.
+_PIECE: Final = 1024 * 1024
 _T = TypeVar("_T")
 
 
@@ -68,8 +69,6 @@ class S3ObjectStore:
         self._client = client
         self._signer = signer
         self._threads = threads
-        # One part per upload: 30 MB at most, and a put that is whole or not at all.
-        self._transfer = TransferConfig(use_threads=False, multipart_threshold=64 * 1024 * 1024)
 
     async def put(self, key: str, source: BinaryIO, *, download_name: str) -> str:
         """See ObjectStore."""
@@ -96,7 +95,10 @@ class S3ObjectStore:
         """See ObjectStore."""
 
         def fetch() -> None:
-            self._client.download_fileobj(self._settings.bucket, key, target, Config=self._transfer)
+            # Not `download_fileobj`: cut at certain moments, it waits for ever for a part that nobody fetches any more.
+            answer = self._client.get_object(Bucket=self._settings.bucket, Key=key)
+            with contextlib.closing(answer["Body"]) as body:
+                target.writelines(body.iter_chunks(_PIECE))
 
         await self._run(fetch)
 
@@ -155,11 +157,11 @@ def _store_troubles() -> Iterator[None]:
     except ClientError as error:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         code = str(error.response.get("Error", {}).get("Code", ""))[:40]
-        if code in {"NoSuchKey", "404"} and error.operation_name in {"GetObject", "HeadObject"}:
+        if code in {"NoSuchKey", "404"} and error.operation_name == "GetObject":
             raise ObjectMissing("the object is not in the bucket") from None
         raise StoreUnavailable(f"the object store refuses (HTTP {status}, {code})") from None
     except Exception as error:  # noqa: BLE001
-        # BotoCoreError and OSError mostly; urllib3's and s3transfer's own too, when a connection is cut half-way.
+        # BotoCoreError and OSError mostly; urllib3's own too, when a connection is cut half-way.
         raise StoreUnavailable(f"the object store can't be reached ({type(error).__name__})") from None
 
 

@@ -5,6 +5,7 @@ import base64
 import io
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
@@ -88,6 +89,33 @@ async def test_a_bucket_that_does_not_exist_is_not_named_in_the_error(settings: 
         with pytest.raises(StoreUnavailable) as refused:
             await store.put("originals/c/1.csv", io.BytesIO(b"x"), download_name="a.csv")
     assert "no-such-bucket" not in str(refused.value)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.6, 0.9])
+async def test_a_fetch_cut_at_any_moment_comes_to_an_end(
+    share: float, settings: Settings, store: S3ObjectStore
+) -> None:
+    """In the answer's head, too: there the library's own download waits for ever."""
+    head = (
+        b"HTTP/1.1 200 OK\r\nAccept-Ranges: bytes\r\nContent-Length: 1000\r\nContent-Type: text/csv; charset=utf-8\r\n"
+        b'Etag: "d41d8cd98f00b204e9800998ecf8427e"\r\nLast-Modified: Sun, 22 Nov 2026 00:00:00 GMT\r\n\r\n'
+    )
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        # What asks first how long it is gets to know.
+        writer.write(head if request.startswith(b"HEAD") else head[: int(len(head) * share)])
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    s3 = settings.s3.model_copy(update={"endpoint_url": f"http://127.0.0.1:{port}"})
+    target = io.BytesIO()
+    async with asyncio.timeout(30), server, open_store(s3) as cutting:
+        with suppress(StoreUnavailable):
+            await cutting.fetch("originals/c/1.csv", target)
+    assert target.getvalue() == b""
 
 
 async def test_a_404_to_a_put_is_a_store_that_is_away_for_now(settings: Settings) -> None:
