@@ -137,10 +137,13 @@ async def _run_connected(
     queue = QueueManager(Queries.from_asyncpg_connection(connection))
     log = logger.bind(entrypoint=kind.entrypoint)
     await connection.execute(SQL["name_connection"], str(queue.queue_manager_id))
+    # The library takes two jobs at least; where one at a time is wanted, the second waits here.
+    turns = asyncio.Semaphore(kind.concurrency)
 
     @queue.entrypoint(kind.entrypoint)
     async def run(job: Job) -> None:
-        await _run_one(job, handler, log)
+        async with turns:
+            await _run_one(job, handler, log)
 
     connection.add_termination_listener(lambda _connection: queue.shutdown.set())
     connected()

@@ -18,14 +18,14 @@ KIND = JobKind("probe", 2, 5)
 
 @asynccontextmanager
 async def running(
-    database: DatabaseSettings, handler: Handler, answer_timeout: float = 10
+    database: DatabaseSettings, handler: Handler, answer_timeout: float = 10, kind: JobKind = KIND
 ) -> AsyncIterator[None]:
     """The queue, running until the end of the block."""
     stop, connected = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(
             run_jobs(
-                database, KIND, handler, stop=stop, connected=connected.set, answer_timeout=answer_timeout
+                database, kind, handler, stop=stop, connected=connected.set, answer_timeout=answer_timeout
             )
         )
         await asyncio.wait_for(connected.wait(), 10)
@@ -147,6 +147,28 @@ async def test_the_higher_priority_goes_first_then_the_older(pool: Pool, setting
     async with running(settings.database, recorder):
         order = [(await recorder.next()).subject_id for _ in range(4)]
     assert order == ["a", "d", "b", "c"]
+
+
+async def test_one_at_a_time_is_one_at_a_time(pool: Pool, settings: Settings) -> None:
+    at_once: list[int] = []
+    running_now = 0
+    done = asyncio.Semaphore(0)
+
+    async def work(_job: RunningJob) -> None:
+        nonlocal running_now
+        running_now += 1
+        at_once.append(running_now)
+        # Long enough for the queue to take another one, were it to run it.
+        await pool.execute("select pg_sleep(0.2)")
+        running_now -= 1
+        done.release()
+
+    for subject_id in "abcd":
+        await put(pool, subject_id)
+    async with running(settings.database, work, kind=JobKind(KIND.entrypoint, 1, 5)):
+        for _ in "abcd":
+            await asyncio.wait_for(done.acquire(), 30)
+    assert at_once == [1, 1, 1, 1]
 
 
 async def test_a_dead_process_s_job_is_taken_over_without_waiting_for_its_heartbeat(
