@@ -18,15 +18,22 @@ from notifications.notices import Accepted, Failed, Notice, Rejected, notice_id
 
 
 class _Policy(email.policy.EmailPolicy):
-    """A subject that isn't ASCII in words of at most 75 characters (RFC 2047, 2): the library makes one of any length."""
+    """Subjects in words of our own making: the library's may be longer than the 75 characters of RFC 2047."""
 
     def fold_binary(self, name: str, value: Any) -> bytes:
         """See EmailPolicy."""
-        text = str(value)
-        if name != "Subject" or text.isascii():
+        if name != "Subject" or not _needs_words(str(value)):
             return super().fold_binary(name, value)
-        words = Header(text, "utf-8", header_name=name, maxlinelen=76).encode(linesep=self.linesep)
-        return f"{name}: {words}{self.linesep}".encode("ascii")
+        return f"{name}: {_in_words(str(value), self.linesep)}{self.linesep}".encode("ascii")
+
+
+def _needs_words(subject: str) -> bool:
+    """Whether it can't stand in a header as it is: no ASCII, or looking like an encoded word, which readers would decode."""
+    return not subject.isascii() or "=?" in subject
+
+
+def _in_words(subject: str, linesep: str) -> str:
+    return Header(subject, "utf-8", header_name="Subject", maxlinelen=76).encode(linesep=linesep)
 
 
 # A body of one line stays one line: 998 octets is what SMTP allows (RFC 5322, 2.1.1).
@@ -58,7 +65,9 @@ async def make_message(notice: Notice, settings: SMTPSettings, links: LinkSigner
     message = EmailMessage(policy=_POLICY)
     message["From"] = settings.sender
     message["To"] = notice.notify_email
-    message["Subject"] = compose_subject(status, notice.file_name, notice.campaign_name)
+    subject = compose_subject(status, notice.file_name, notice.campaign_name)
+    # The library decodes what looks encoded, line ends in it too: a file's name could add headers.
+    message["Subject"] = _in_words(subject, "") if _needs_words(subject) else subject
     message["Date"] = format_datetime(notice.created_at)
     domain = settings.message_id_domain or parseaddr(settings.sender)[1].rpartition("@")[2]
     message["Message-ID"] = f"<{notice_id(notice.upload_id, notice.number)}@{domain}>"

@@ -117,10 +117,12 @@ async def test_an_outcome_is_one_plain_one_line_e_mail(
     [
         pytest.param("诊所 " * 25 + "é.csv", id="chinese"),
         pytest.param("a =?utf-8?q?b?= 名 “c”  d.csv", id="encoded-looking"),
+        pytest.param("x =?utf-8?q?a=0D=0ABcc:_thief@evil.example?=.csv", id="header-injection"),
+        pytest.param("名 =?utf-8?q?a=0D=0ABcc:_thief@evil.example?=.csv", id="chinese-injection"),
         pytest.param("😀" * 60 + ".csv", id="beyond-a-line"),
     ],
 )
-async def test_a_subject_that_is_not_ascii_arrives_in_words_that_mail_programs_take(
+async def test_a_subject_that_needs_encoding_arrives_to_the_letter_in_words_that_mail_programs_take(
     name: str,
     job: NotificationJob,
     tell: Callable[[Outcome], Awaitable[str]],
@@ -132,10 +134,12 @@ async def test_a_subject_that_is_not_ascii_arrives_in_words_that_mail_programs_t
     await job(RunningJob(subject_id, 0))
     (message,) = mailbox.messages()
     assert message["Subject"] == f"SFTP upload accepted: {name} (Clinic)"
+    assert message["Bcc"] is None
     (path,) = mailbox.folder.glob("*.eml")
     head = path.read_bytes().partition(b"\r\n\r\n")[0]
     # RFC 2047, 2: 75 characters in an encoded word, 76 in a line that has one.
-    assert max(len(line) for line in head.split(b"\r\n") if b"=?utf-8?" in line) <= 76
+    words = [line for line in head.split(b"\r\n") if b"=?utf-8?" in line]
+    assert 0 < max(map(len, words)) <= 76
 
 
 async def test_a_plain_ascii_body_is_not_wrapped_in_transit(
