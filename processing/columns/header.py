@@ -4,6 +4,7 @@ Names are trimmed and then compared exactly; their order is free. Columns of an 
 ignored with all their cells, and so are columns without a name at the end where the cells under them are empty.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,10 @@ MOST_COLUMNS: Final = 200
 _MOST_NAMES: Final = 1000
 RECIPIENT: Final = "recipient"
 LANGUAGE: Final = "language"
+# A mobile number in the header row: it is somebody's row then, and nothing of it belongs in an e-mail.
+_NUMBER: Final = re.compile(r"[+(]?[0-9][0-9eE ().+-]{6,}")
+# A part of a longer name is a suggestion from so many characters on.
+_PART: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,9 @@ def read_header(
     while kept and not names[kept[-1]]:
         kept.pop()
     header = Header(width, ignored, tuple(kept), tuple(names[at] for at in kept))
+    others = [field for at, field in enumerate(raw) if at not in ignored] if ignored else [record]
+    if b"\0" in record or not all(map(_is_utf8, others)):
+        return header, [_finding(FindingCode.ENCODING_INVALID)]
     return header, _check(piece, place, record, header, expected)
 
 
@@ -69,8 +77,6 @@ def _is_reason_column(name: str) -> bool:
 
 
 def _check(piece: Piece, place: int, record: bytes, header: Header, expected: Sequence[str]) -> list[Finding]:
-    if b"\0" in record or not _is_utf8(record):
-        return [_finding(FindingCode.ENCODING_INVALID)]
     delimiter = foreign_delimiter(record.replace(piece.separator, b","), header.names, expected)
     if delimiter:
         return [_finding(FindingCode.DELIMITER_INVALID, delimiter=delimiter)]
@@ -98,15 +104,20 @@ def _check_names(names: Sequence[str], expected: Sequence[str]) -> list[Finding]
     counts = Counter(names)
     missing = [name for name in expected if name not in counts]
     unknown = [name for name in counts if name not in expected]
+    is_row = any(map(_NUMBER.fullmatch, unknown))
     findings = [
-        _named(FindingCode.HEADER_MISSING_COLUMN, name, hint=_hint_of_missing(name, unknown))
+        _named(
+            FindingCode.HEADER_MISSING_COLUMN, name, hint="" if is_row else _hint_of_missing(name, unknown)
+        )
         for name in missing
     ]
     findings += [
         _named(
             FindingCode.HEADER_UNKNOWN_COLUMN,
-            _shown(name, names),
-            hint=_hint_of_unknown(name, missing, expected),
+            _shown(name, names, is_row=is_row),
+            hint=": the first row must hold the columns' names"
+            if is_row
+            else _hint_of_unknown(name, missing, expected),
         )
         for name in unknown
     ]
@@ -124,11 +135,12 @@ def _named(code: FindingCode, column: str, **facts: str | int) -> Finding:
     return Finding(None, None, code, words(code, column=column, **facts))
 
 
-def _shown(name: str, names: Sequence[str]) -> str:
-    if name:
+def _shown(name: str, names: Sequence[str], *, is_row: bool) -> str:
+    if name and not is_row:
         return quote(name)
-    places = [str(at + 1) for at, other in enumerate(names) if not other]
-    return f"number {', '.join(places[:5])}, which has no name,"
+    places = [str(at + 1) for at, other in enumerate(names) if other == name]
+    number = f"number {', '.join(places[:5])}"
+    return number if name else f"{number}, which has no name,"
 
 
 def _hint_of_missing(name: str, unknown: Sequence[str]) -> str:
@@ -148,10 +160,18 @@ def _hint_of_unknown(name: str, missing: Sequence[str], expected: Sequence[str])
 
 
 def _nearest(name: str, among: Sequence[str]) -> str | None:
-    """The name of `among` most like `name`, case, spaces and hyphens aside."""
+    """The name of `among` most like `name`, case, spaces and hyphens aside; one may be a part of the other."""
     plain = {_plain(other): other for other in among if other}
-    found = get_close_matches(_plain(name), list(plain), n=1, cutoff=0.6)
+    sought = _plain(name)
+    found = get_close_matches(sought, list(plain), n=1, cutoff=0.6)
+    if not found:
+        parts = [other for other in plain if _is_part(sought, other) or _is_part(other, sought)]
+        found = get_close_matches(sought, parts, n=1, cutoff=0)
     return plain[found[0]] if found else None
+
+
+def _is_part(part: str, whole: str) -> bool:
+    return len(part) >= _PART and part in whole
 
 
 def _plain(name: str) -> str:

@@ -1,5 +1,6 @@
 """Single records, one by one: the few that are unlike the others, and those too long for arrays."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from processing.columns.header import Header
@@ -26,6 +27,15 @@ def is_blank(record: bytes, separator: bytes) -> bool:
 
 def _is_white(field: bytes) -> bool:
     return not unquote(field).decode("utf-8", "replace").strip()
+
+
+def without_fields(record: bytes, separator: bytes, places: Sequence[int]) -> tuple[bytes, int]:
+    """A record's text without the fields at these places (descending), and how many fields are left."""
+    fields = record.split(separator)
+    for place in places:
+        if place < len(fields):
+            del fields[place]
+    return separator.join(fields), max(1, len(fields))
 
 
 def check_record(

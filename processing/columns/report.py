@@ -15,6 +15,7 @@ import polars as pl
 
 from processing.columns.header import FILE_REASON_PREFIX, REASON_COLUMN, Header
 from processing.columns.pieces import BYTE_ORDER_MARK, Piece
+from processing.columns.records import without_fields
 
 # A file with one very wide record among a great many would grow beyond measure: past this, padding is left out.
 MOST_PADDING: Final = 64 * 1024 * 1024
@@ -93,11 +94,13 @@ def _write_each(piece: Piece, form: ReportForm, told: dict[int, str]) -> bytes:
     tails = _Tails(form.width)
     after = b'"' + form.line_end
     parts: list[bytes] = []
-    for place, (record, width) in enumerate(zip(piece.lines(), piece.each_width(), strict=True)):
-        text, fields = _without_ignored(record, separator, ignored) if ignored else (record, width)
-        parts += text, tails[fields], told.get(place, "").encode(), after
+    lines = piece.lines()
     if piece.unclosed:
-        parts[-4] += b'"'
+        # Before any field is taken out: the one never closed may be an earlier report's.
+        lines[-1] += b'"'
+    for place, (record, width) in enumerate(zip(lines, piece.each_width(), strict=True)):
+        text, fields = without_fields(record, separator, ignored) if ignored else (record, width)
+        parts += text, tails[fields], told.get(place, "").encode(), after
     return b"".join(parts)
 
 
@@ -111,15 +114,6 @@ class _Tails(dict[int, bytes]):
     def __missing__(self, fields: int) -> bytes:
         tail = self[fields] = b"," * max(1, self._width - fields + 1) + b'"'
         return tail
-
-
-def _without_ignored(record: bytes, separator: bytes, ignored: Sequence[int]) -> tuple[bytes, int]:
-    """A record's text without the fields at these places (descending), and how many fields are left."""
-    fields = record.split(separator)
-    for place in ignored:
-        if place < len(fields):
-            del fields[place]
-    return separator.join(fields), max(1, len(fields))
 
 
 def _as_utf8(text: bytes) -> bytes:

@@ -14,12 +14,15 @@ import polars as pl
 
 from processing.columns.header import Header
 from processing.columns.pieces import Piece
-from processing.columns.records import check_record
+from processing.columns.records import check_record, without_fields
 from processing.rules.code_points import WHITE_SPACE
 from processing.rules.codes import FindingCode
 
 # What a field without quotation marks begins with if it isn't empty, and certainly not of white space.
 _FILLED: Final = frozenset(range(ord("-"), 0x7F))
+
+# What a decoder puts in the place of bytes that aren't UTF-8.
+_LOST: Final = "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(slots=True)
@@ -55,12 +58,15 @@ class Rows:
 def read_rows(piece: Piece, header: Header, after: int) -> Rows:
     """The rows of a piece with a number above `after`, which is the header's."""
     text, first, places, faults = piece.text, piece.first, None, RowFaults()
-    bad = _undecodable(piece)
+    bad, is_utf8 = _unreadable(piece, header)
     if bad or piece.malformed or not piece.has_width(header.width):
         text, places, faults = _regular(piece, header, after, bad)
     elif after >= first:
         text = _from_record(piece, after + 1 - first)
         first = after + 1
+    if not is_utf8:
+        # What is left of other bytes stands in cells that are ignored.
+        text = text.decode("utf-8", "replace").encode()
     numbers = np.arange(first, piece.first + piece.count) if places is None else np.array(places, np.int64)
     columns = _cut(piece, text, header, len(numbers))
     is_plain = not piece.is_quoted and b"\\" not in text and b"\t" not in text
@@ -78,25 +84,36 @@ def _from_record(piece: Piece, place: int) -> bytes:
     return piece.text[begin:]
 
 
-def _undecodable(piece: Piece) -> Collection[int]:
-    """Places of the records that aren't UTF-8."""
+def _unreadable(piece: Piece, header: Header) -> tuple[Collection[int], bool]:
+    """Places of the records that aren't UTF-8, old reports' cells left aside; and whether the whole piece is UTF-8.
+
+    U+FFFD counts as such: it stands where other bytes were lost, in our reports too, and must not be sent to anyone.
+    """
     if piece.text.isascii():
-        return ()
-    try:
-        piece.text.decode("utf-8")
-    except UnicodeDecodeError:
-        return {place for place, record in enumerate(piece.records()) if not _is_utf8(record)}
-    return ()
+        return (), True
+    text = _decoded(piece.text)
+    if text is not None and _LOST not in text:
+        return (), True
+    places = sorted(header.ignored, reverse=True)
+    return {
+        place
+        for place, record in enumerate(piece.records())
+        if not _is_readable(without_fields(record, piece.separator, places)[0] if places else record)
+    }, text is not None
 
 
-def _is_utf8(record: bytes) -> bool:
+def _is_readable(record: bytes) -> bool:
     if record.isascii():
         return True
+    text = _decoded(record)
+    return text is not None and _LOST not in text
+
+
+def _decoded(text: bytes) -> str | None:
     try:
-        record.decode("utf-8")
+        return text.decode("utf-8")
     except UnicodeDecodeError:
-        return False
-    return True
+        return None
 
 
 def _regular(

@@ -84,9 +84,9 @@ REASONS: Final[Mapping[FindingCode, Reason]] = MappingProxyType(
             "Split it into several files, each with the header row.",
         ),
         FindingCode.ENCODING_INVALID: Reason(
-            "the row has characters that are not UTF-8: save the file as CSV UTF-8",
-            "The file, or the row, is not text in UTF-8.",
-            "In the spreadsheet choose Save As, then the type CSV UTF-8.",
+            "the row has characters that are not UTF-8: save the original file as CSV UTF-8, or type them again",
+            "The file, or the row, is not text in UTF-8. A report shows such characters as a question mark in a diamond.",
+            "Open the original file, choose Save As, then the type CSV UTF-8.",
             "the file is not text in UTF-8: save it as CSV UTF-8",
         ),
         FindingCode.ROW_TOO_FEW_FIELDS: Reason(

@@ -211,7 +211,7 @@ class _RowCheck:
     def _check_shape(self, record: Record) -> Code | None:
         if record.quote_invalid:
             return Code.ROW_QUOTE_INVALID
-        if record.encoding_invalid:
+        if record.encoding_invalid or record.has_lost_characters:
             return Code.ENCODING_INVALID
         if len(record.fields) < len(self.names):
             return Code.ROW_TOO_FEW_FIELDS

@@ -19,7 +19,12 @@ class Record:
 
     @property
     def encoding_invalid(self) -> bool:
-        return UNDECODED.search(self.raw) is not None
+        return any(UNDECODED.search(text) for text in self.fields)
+
+    @property
+    def has_lost_characters(self) -> bool:
+        """What a decoder writes in the place of bytes that aren't UTF-8, as our own reports do."""
+        return any("\ufffd" in text for text in self.fields)
 
     @property
     def is_blank(self) -> bool:

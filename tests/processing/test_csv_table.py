@@ -10,7 +10,8 @@ import pytest
 
 from processing.rules.codes import FindingCode as Code
 from tests.processing.builders import GOOD_ROW, HEADER, guide_csv, quoted_csv
-from tests.processing.csv_cases import CASES, RULES, Case
+from tests.processing.csv_case import RULES, Case
+from tests.processing.csv_cases import CASES
 from tests.processing.reference import reference_verdict
 from tests.processing.verdicts import assert_agree, ordered, run_decide
 

@@ -12,7 +12,7 @@ from processing.rules.unsupported import UnsupportedRule
 from processing.verdict import Rules
 from tests.processing import reference_rules
 from tests.processing.builders import FOOTERS, GUIDE_TEMPLATE, HEADER, quoted_csv
-from tests.processing.csv_cases import cells
+from tests.processing.csv_case import cells
 from tests.processing.reference import TRAINING_LINE, reference_verdict
 from tests.processing.verdicts import assert_agree, run_decide
 

@@ -176,6 +176,22 @@ def test_bytes_that_are_not_utf_8_are_told_on_their_row_and_shown_as_such() -> N
     assert "Jos\ufffd,x," in report.decode("utf-8-sig")
 
 
+def test_lost_characters_are_refused_again_when_the_report_is_sent_as_it_is() -> None:
+    data = (HEADER + GOOD).encode() + b"6591234567,english,Jos\xe9,x\n"
+    report = run(data)[3]
+    _, findings, _, again = run(report)
+    assert [(finding.row, finding.code.value) for finding in findings] == [(3, "encoding_invalid")]
+    assert again == report
+    mended = report.decode("utf-8-sig").replace("Jos\ufffd", "José")
+    assert run(mended)[0].valid
+
+
+def test_a_mark_never_closed_in_an_earlier_report_s_column_leaves_the_report_whole() -> None:
+    upload = HEADER.strip() + ',Error Reason\n6591234567,english,x,"tax","remove\n'
+    last = report_of(upload).splitlines()[-1]
+    assert last.startswith('6591234567,english,x,"tax","a quotation mark is not closed')
+
+
 def test_a_mark_never_closed_is_closed_in_the_report() -> None:
     report = report_of(HEADER + GOOD + '6591234567,english,"Tan,x\n' + GOOD)
     assert report.count("a quotation mark is not closed") == 1

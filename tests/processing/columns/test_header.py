@@ -55,6 +55,16 @@ WRONG = {
         ["header_missing_column", "header_unknown_column"],
         "the column recipient_name is missing (is it the one named recipient name?): add it to the header row",
     ),
+    "a part of the name": (
+        "recipient,language,name,topic",
+        ["header_missing_column", "header_unknown_column"],
+        "the column name is not one of this campaign's: did you mean recipient_name?",
+    ),
+    "no header row": (
+        "6591234567,english,Amy,tax",
+        ["header_missing_column"] * 4 + ["header_unknown_column"] * 4,
+        "the column number 3 is not one of this campaign's: the first row must hold the columns' names",
+    ),
     "unknown": (
         "recipient,language,recipient_name,topic,age",
         ["header_unknown_column"],
@@ -121,6 +131,13 @@ def test_a_wrong_header_is_told_all_its_faults(text: str | bytes, codes: list[st
     assert [finding.code.value for finding in findings] == codes
     assert any(words in finding.text for finding in findings)
     assert {(finding.row, finding.column) for finding in findings} == {(None, None)}
+
+
+@pytest.mark.parametrize("number", ["6591234567", "+65 9123 4567", "6.59E+09", "(65) 9123-4567"])
+def test_nothing_of_a_row_of_data_is_told_where_the_header_row_is_missing(number: str) -> None:
+    _, findings = read(f"{number},english,Emily Yeo,topics")
+    told = " ".join(finding.text for finding in findings)
+    assert not any(cell in told for cell in (number, "english", "Emily", "topics"))
 
 
 def test_a_great_many_empty_columns_at_the_end_are_not_kept_in_mind() -> None:
