@@ -1,6 +1,7 @@
 -- name: list_kept_objects
 -- Asked after forget_originals: what an upload still names is kept, though the bucket's clock, or ours, finds it old enough.
-select object_key from uploads where object_key is not null
+select object_key from uploads
+where object_key is not null and (finished_at is null or received_at < now() - $1::interval + interval '1 day')
 
 -- name: forget_originals
 -- Gone from the bucket, an upload can't be decided anew: `upload retry` and `release` then say so.
