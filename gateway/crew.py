@@ -100,7 +100,9 @@ class Crew:
             child.kill()
 
     async def _start_first(self, slot: int) -> None:
-        child = await start_child(self.part, self._sockets, self._environment)
+        child = await self._start_one()
+        if child is None:
+            raise CannotStart(self.part, os.EX_OSERR)
         self._children[slot] = child
         early_end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._keepers.append(
@@ -140,13 +142,13 @@ class Crew:
                 pause = min(pause * 2, _PAUSE_MOST)
                 if self._stopping.is_set():
                     return
-                replacement = await self._start_again()
+                replacement = await self._start_one()
             child = self._children[slot] = replacement
             if self._stopping.is_set():
                 child.ask_to_stop()
 
-    async def _start_again(self) -> Child | None:
-        """Another process; None where the machine can't start one now: out of memory, processes or files."""
+    async def _start_one(self) -> Child | None:
+        """A process; None where the machine can't start one now: out of memory, processes or files."""
         try:
             return await start_child(self.part, self._sockets, self._environment)
         except OSError as error:

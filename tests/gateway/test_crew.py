@@ -10,11 +10,25 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.crew import Crew
+from gateway.crew import CannotStart, Crew
 from gateway.metrics_files import MetricsFiles
 from gateway.parts import Part
 
 PATIENCE = 60.0
+
+
+async def test_a_crew_that_no_process_can_be_started_for_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = MetricsFiles()
+    crew = Crew(Part.WORKER, 2, drain=1, sockets=(), metrics=metrics, on_death=lambda _part: None)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "missing"))
+    try:
+        with pytest.raises(CannotStart):
+            await crew.start(PATIENCE)
+    finally:
+        await crew.stop()
+        metrics.remove()
 
 
 async def until(true: Callable[[], bool]) -> None:
