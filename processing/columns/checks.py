@@ -146,9 +146,8 @@ class Checks:
         characters, advice = {}, {}
         for character in found.characters.unique():
             told = describe_unsupported(character, self.unsupported)
-            shown = f"{character} ({told.code_point})" if character.isprintable() else told.code_point
-            characters[character] = shown
-            advice[character] = _advice(told.replacement)
+            characters[character] = told.named
+            advice[character] = told.advice
         return {
             "character": _look_up(found.characters, characters),
             "advice": _look_up(found.characters, advice),
@@ -174,13 +173,6 @@ class Checks:
                 "limit": f"{BODY_LIMIT:,}",
             }
             faults.add(FindingCode.MESSAGE_TOO_LONG, rows.numbers[over], facts)
-
-
-def _advice(replacement: str | None) -> str:
-    if not replacement:
-        return "remove it"
-    words = {" ": "a space", "\n": "a line break"}
-    return f"use {words.get(replacement, replacement)} instead"
 
 
 def _control_code_points(series: pl.Series) -> pl.Series:

@@ -91,8 +91,7 @@ def _body_refusals(body: str, language: Language, rule: UnsupportedRule) -> Iter
 
 
 def _named(unsupported: Unsupported) -> str:
-    shown = f"{unsupported.character} " if unsupported.character.isprintable() else ""
-    return f"{shown}({unsupported.code_point}), {unsupported.advice}"
+    return f"{unsupported.named}, {unsupported.advice}"
 
 
 def _name_refusal(name: str) -> str | None:

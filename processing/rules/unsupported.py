@@ -7,6 +7,7 @@ Vulgar fractions have the fraction spelled out.
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from typing import Final, NamedTuple
@@ -135,6 +136,14 @@ class Unsupported(NamedTuple):
     character: str
     code_point: str
     replacement: str | None
+
+    @property
+    def named(self) -> str:
+        """The character and its code point: `[ (U+005B)`; one that can't be seen by its name."""
+        if unicodedata.category(self.character)[0] in "LNPS":
+            return f"{self.character} ({self.code_point})"
+        name = "tab" if self.character == "\t" else unicodedata.name(self.character, "").lower()
+        return f"{name} ({self.code_point})" if name else self.code_point
 
     @property
     def advice(self) -> str:

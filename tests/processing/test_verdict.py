@@ -109,9 +109,26 @@ def test_an_unsupported_character_is_named_with_its_replacement() -> None:
     verdict, findings, _, _ = run(HEADER + "6591234567,english,a,x[y\n6591234567,english,a,x\u200by\n")
     assert [finding.text for finding in findings] == [
         "topic has the unsupported character [ (U+005B), use ( instead",
-        "topic has the unsupported character U+200B, remove it",
+        "topic has the unsupported character zero width space (U+200B), remove it",
     ]
     assert (verdict.has_avoidable, verdict.has_unicode) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("character", "shown"),
+    [
+        ("\u00a0", "no-break space (U+00A0), use a space instead"),
+        ("\t", "tab (U+0009), use a space instead"),
+        ("\ufe0f", "variation selector-16 (U+FE0F), remove it"),
+        ("\u2028", "line separator (U+2028), use a line break instead"),
+        ("\U0001f02c", "U+1F02C, remove it"),
+        ("😀", "😀 (U+1F600), remove it"),
+        ("’", "’ (U+2019), use ' instead"),
+    ],
+)
+def test_a_character_that_cannot_be_seen_is_named(character: str, shown: str) -> None:
+    _, findings, _, _ = run(f"{HEADER}6591234567,english,a,x{character}y\n")
+    assert [finding.text for finding in findings] == [f"topic has the unsupported character {shown}"]
 
 
 @pytest.mark.parametrize(
