@@ -5,6 +5,7 @@ Every command module has `register(app: typer.Typer) -> None`. Importing them mu
 """
 
 import contextlib
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -22,6 +23,11 @@ from gateway.output import fail, print_line
 
 PROGRAM: Final = "sftp-gateway"
 _INTERRUPTED: Final = 130  # what shells expect after Ctrl-C
+# Options that may stand once for several values, and what such a further value looks like: no other word does.
+_REPEATABLE: Final = {
+    "--from": re.compile(r"[0-9A-Fa-f]*[.:][0-9A-Fa-f.:]*(/\d+)?$"),
+    "--template": re.compile(r"(english|chinese|malay|tamil)=", re.IGNORECASE),
+}
 _EXAMPLES: Final = """
 [bold]A first look[/]: sftp-gateway demo
 
@@ -137,7 +143,24 @@ def _options_first(arguments: Sequence[str]) -> list[str]:
             ahead.append(word)
         else:
             rest.append(word)
-    return ahead + rest
+    return ahead + _each_by_itself(rest)
+
+
+def _each_by_itself(words: Sequence[str]) -> list[str]:
+    """`--from A B` as `--from A --from B`, and so `--template`: several values after one option are read like that."""
+    found: list[str] = []
+    option: str | None = None
+    is_value = False
+    for place, word in enumerate(words):
+        if word == "--":
+            return [*found, *words[place:]]
+        if option and not is_value and _REPEATABLE[option].match(word):
+            found.append(option)
+        elif not is_value:
+            option = word if word in _REPEATABLE else None
+        found.append(word)
+        is_value = word == option and not is_value
+    return found
 
 
 def main() -> None:

@@ -91,7 +91,7 @@ def _console() -> "Console":
     from rich.console import Console
 
     # Through a pipe nothing is cut or wrapped.
-    return Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else 400)
+    return Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else 4000)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str | None]], *, empty: str) -> None:

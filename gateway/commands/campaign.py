@@ -271,7 +271,15 @@ def _confirm_deletion(campaign: "Campaign") -> None:
 
     from gateway.output import printable
 
-    if not sys.stdin.isatty():
+    if sys.stdin.isatty():
+        note(
+            f"This deletes {campaign.id} ({printable(campaign.name)}) and revokes its keys. It can't be undone."
+        )
+        typer.confirm("Delete it?", abort=True, err=True)
+        return
+    # A script may give the answer, as `yes` does; without one nothing is deleted.
+    answer = sys.stdin.readline()
+    if not answer:
         raise CallMisused("deleting a campaign can't be undone: add --yes to do it without being asked")
-    note(f"This deletes {campaign.id} ({printable(campaign.name)}) and revokes its keys. It can't be undone.")
-    typer.confirm("Delete it?", abort=True, err=True)
+    if answer.strip().lower() not in {"y", "yes"}:
+        raise typer.Abort

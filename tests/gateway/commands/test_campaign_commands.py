@@ -125,6 +125,30 @@ def test_the_life_of_a_campaign(admin: "Call", campaign_id: str) -> None:
     assert (listed["status"], listed["allowedSources"]) == ("deleted", [])
 
 
+def test_a_deletion_takes_its_answer_from_a_script_too(admin: "Call", campaign_id: str) -> None:
+    stopped = admin("campaign", "delete", campaign_id, stdin=b"n\n")
+    assert (stopped.status, stopped.err) == (1, "error: stopped: nothing was done\n")
+    assert admin("campaign", "show", campaign_id, "--json").document["status"] == "active"
+    assert admin("campaign", "delete", campaign_id, stdin=b"y\n").status == 0
+    assert admin("campaign", "show", campaign_id, "--json").document["status"] == "deleted"
+
+
+def test_several_values_may_follow_one_option(admin: "Call") -> None:
+    created = admin(
+        *CREATE, "--template", "english=Hi {{name}}", "malay=Hai {{name}}", "--id", "c-1",
+        "--from", "192.0.2.7", "::1", "198.51.100.0/24",
+    )  # fmt: skip
+    assert created.status == 0, created.err
+    document = admin("campaign", "show", "c-1", "--json").document
+    assert list(document["template"]) == ["english", "malay"]
+    assert document["allowedSources"] == ["192.0.2.7/32", "::1/128", "198.51.100.0/24"]
+    assert admin("campaign", "allow", "--from", "192.0.2.7", "192.0.2.8", "c-1").status == 0
+    document = admin("campaign", "show", "c-1", "--json").document
+    assert document["allowedSources"] == ["192.0.2.7/32", "192.0.2.8/32"]
+    assert admin("campaign", "allow", "c-1", "--from", "192.0.2.7", "nonsense").status == 2
+    assert admin("campaign", "allow", "c-1", "192.0.2.7").status == 2
+
+
 @pytest.mark.parametrize(
     "words",
     [
