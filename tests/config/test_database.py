@@ -1,8 +1,11 @@
-"""What every connection of a pool brings along, whatever the server's own defaults are."""
+"""What every connection of a pool brings along, whatever the server's own defaults are, and what counts as trouble for now."""
 
+import asyncpg
+import pytest
 from pydantic import SecretStr
 
-from config.database import open_pool
+from config.database import connect, database_troubles, open_pool
+from config.errors import ServiceUnreachable
 from config.sections import DatabaseSettings
 from gateway.embedded.postgres import PostgreSQLServer
 
@@ -29,3 +32,27 @@ async def test_the_locks_of_a_machine_that_died_are_not_held_for_hours(postgres:
         )
     assert row is not None
     assert dict(row) == {"idle": "15", "count": "3", "pause": "5", "unanswered": "30000"}
+
+
+async def test_servers_of_which_none_takes_writes_yet_are_away_for_now(postgres: PostgreSQLServer) -> None:
+    """As during a failover, with `target_session_attrs` in the address."""
+    url = f"{postgres.tcp_url('postgres')}?target_session_attrs=standby"
+    with pytest.raises(ServiceUnreachable):
+        await connect(DatabaseSettings(url=SecretStr(url)))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(asyncpg.InternalClientError("protocol is in the failed state"), id="lost-in-its-answer"),
+        pytest.param(asyncpg.IdleSessionTimeoutError("x"), id="idle-session"),
+        pytest.param(asyncpg.IdleInTransactionSessionTimeoutError("x"), id="idle-in-transaction"),
+        pytest.param(asyncpg.TransactionTimeoutError("x"), id="transaction-timeout"),
+        pytest.param(asyncpg.QueryCanceledError("x"), id="statement-timeout"),
+        pytest.param(asyncpg.AdminShutdownError("x"), id="shutdown"),
+        pytest.param(asyncpg.CannotConnectNowError("x"), id="starting"),
+    ],
+)
+def test_a_server_in_trouble_may_answer_the_same_call_later(error: Exception) -> None:
+    with pytest.raises(ServiceUnreachable), database_troubles():
+        raise error
