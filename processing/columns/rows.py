@@ -29,7 +29,7 @@ _LOST: Final = "\N{REPLACEMENT CHARACTER}"
 class RowFaults:
     """Rows whose cells can't be told apart: by code their numbers, and how many fields each has.
 
-    The fields under an old report's column aren't counted.
+    The fields under an old report's column aren't counted, nor empty ones at the end of rows that have too many.
     """
 
     numbers: dict[FindingCode, list[int]] = field(default_factory=dict)
@@ -149,6 +149,10 @@ def _regular(
             checked = check_record(record, width, header, piece.separator)
             if checked is not None and place in bad:
                 checked = FindingCode.ENCODING_INVALID
+        if checked is FindingCode.ROW_TOO_MANY_FIELDS:
+            # Empty ones at the end are none that a person sees; a report has padded the row with them.
+            filled_width = record.rstrip(piece.separator).count(piece.separator) + 1
+            own = filled_width - sum(at < filled_width for at in header.ignored)
         if isinstance(checked, FindingCode):
             faults.add(checked, number, own)
         elif checked is not None:
@@ -194,15 +198,16 @@ def _values(series: pl.Series, piece: Piece) -> pl.Series:
 
 def _without_blank(rows: Rows, header: Header, unnamed: list[pl.Series]) -> Rows:
     """Takes away rows of empty cells, and rows with a value under a column without a name, which are faults."""
-    beyond = np.zeros(len(rows.numbers), np.bool_)
-    for series in unnamed:
-        beyond |= (series != "").to_numpy()
+    filled = np.zeros(len(rows.numbers), np.int64)
+    for at, series in zip(header.unnamed, unnamed, strict=True):
+        filled[(series != "").to_numpy()] = at + 1 - sum(place < at for place in header.ignored)
+    beyond = filled > 0
     blank = _blank_rows(list(rows.cells.values())) & ~beyond
     away = blank | beyond
     if not away.any():
         return rows
-    for number in rows.numbers[beyond].tolist():
-        rows.faults.add(FindingCode.ROW_TOO_MANY_FIELDS, number, header.width - len(header.ignored))
+    for number, fields in zip(rows.numbers[beyond].tolist(), filled[beyond].tolist(), strict=True):
+        rows.faults.add(FindingCode.ROW_TOO_MANY_FIELDS, number, fields)
     keep = pl.Series(~away)
     return Rows(
         rows.numbers[~away],

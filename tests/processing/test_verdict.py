@@ -173,6 +173,16 @@ def test_the_report_is_padded_to_the_widest_row() -> None:
     assert lines[4].startswith('6591234567,english,a,b,,c,"the row has 6 columns instead of 4')
 
 
+def test_columns_are_counted_up_to_the_last_filled_one() -> None:
+    upload = HEADER + "6591234567,english,Tan, Amy,x\n6591234567,english,a,b,,c,d,,\n"
+    report = report_of(upload)
+    assert "the row has 5 columns instead of 4" in report.splitlines()[1]
+    assert "the row has 7 columns instead of 4" in report.splitlines()[2]
+    assert report_of(report) == report
+    longer = report.replace('"the row has 5', ',,,"the row has 5')
+    assert "the row has 5 columns instead of 4" in report_of(longer).splitlines()[1]
+
+
 def test_an_earlier_report_s_column_is_replaced() -> None:
     first = report_of(HEADER + GOOD + "91234567,english,a,b\n")
     assert report_of(first) == first
