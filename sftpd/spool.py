@@ -5,6 +5,7 @@ Folders have mode 0700; names are random; nothing is opened through a link. Each
 stored upload leaves, and those of a process that died, are removed by `sftpd.sweep`.
 """
 
+import errno
 import os
 import secrets
 import stat
@@ -38,7 +39,13 @@ class Spool:
     def prepare(self) -> None:
         """Make the folder, mode 0700. Raises OSError where it cannot be made, or is not a folder of ours."""
         self.root.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        if stat.S_IMODE(self.root.stat().st_mode) != FOLDER_MODE:
+        mode = stat.S_IMODE(self.root.stat().st_mode)
+        if mode & stat.S_ISVTX:
+            # Such as /tmp: as root we would close it to everybody else, and sweep what isn't ours.
+            raise OSError(
+                errno.EPERM, "it is shared with other programs, so give the spool a folder of its own"
+            )
+        if mode != FOLDER_MODE:
             self.root.chmod(FOLDER_MODE)
 
     def campaigns(self) -> list[str]:

@@ -49,6 +49,14 @@ def spool_at(folder: Path, **changes: object) -> Spool:
     return spool
 
 
+def test_a_folder_that_others_use_too_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool").chmod(0o1777)
+    with pytest.raises(OSError, match="a folder of its own"):
+        spool_at(tmp_path)
+    assert stat.S_IMODE((tmp_path / "spool").stat().st_mode) == 0o1777
+
+
 def make_partial(
     spool: Spool, name: str = "x.csv", size: int = 100, state: PartialState = PartialState.CUT
 ) -> None:
