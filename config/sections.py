@@ -137,7 +137,7 @@ class SMTPSettings(Section):
     timeout: Seconds = Field(default=15, description="Seconds to wait for each answer of the mail server.")
     message_id_domain: str | None = Field(
         default=None,
-        pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$",
+        pattern=r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$",
         description="Domain in Message-IDs; empty: that of the sender's address.",
     )
     give_up_hours: Seconds = Field(

@@ -1,6 +1,7 @@
 """Each dependency, tried for real: by `check` for a person, by `/readyz` for a load balancer. Texts hold no secrets."""
 
 import asyncio
+import contextlib
 import os
 import secrets
 import shutil
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import aiosmtplib
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from config.database import connect, database_troubles
 from config.errors import ConfigError, ServiceUnreachable
@@ -97,18 +98,30 @@ async def probe_host_keys(folder: Path, database: DatabaseSettings) -> str:
 
 
 async def probe_spool(settings: SFTPSettings) -> str:
-    """Write, read and remove a file in the spool, and see that nobody else can and that there is room."""
+    """Write and remove a file in the spool, and see that nobody else can and that there is room."""
     return await asyncio.to_thread(_probe_spool, settings.spool_dir)
+
+
+async def probe_new_spool(settings: SFTPSettings) -> str:
+    """The same, where the front may not have started yet: the folder is made as it would make it."""
+
+    def make_and_probe() -> str:
+        # What keeps it from being made, the probe tells.
+        with contextlib.suppress(OSError):
+            settings.spool_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return _probe_spool(settings.spool_dir)
+
+    return await asyncio.to_thread(make_and_probe)
 
 
 def _probe_spool(folder: Path) -> str:
     probe = folder / f".probe-{secrets.token_hex(8)}"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         mode = stat.S_IMODE(folder.stat().st_mode)
         if mode & 0o077:
             raise ProbeFailed(
-                f"{folder} is open to other users (mode {mode:04o}): run `chmod 700 {folder}`",
+                f"{folder} is open to other users (mode {mode:04o}): if it is the spool's alone, run `chmod 700 {folder}`; "
+                "else give the spool a folder of its own by SFTP_GATEWAY_SFTP__SPOOL_DIR",
                 ExitStatus.CONFIGURATION,
             )
         descriptor = os.open(probe, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -159,6 +172,10 @@ class BucketProbe:
             self._client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key})
         except ClientError as error:
             raise _explain_refusal(error) from None
+        except ParamValidationError:
+            raise ProbeFailed(
+                "the bucket's name is none: see SFTP_GATEWAY_S3__BUCKET", ExitStatus.CONFIGURATION
+            ) from None
         except (BotoCoreError, OSError, ValueError) as error:
             raise ProbeFailed(
                 f"the object store can't be reached ({type(error).__name__}): see SFTP_GATEWAY_S3__ENDPOINT_URL",
@@ -227,7 +244,7 @@ async def probe_everything(settings: Settings, timeout: float) -> list[Answer]:
                     lambda: probe_host_keys(settings.sftp.host_key_dir, settings.database),
                     timeout,
                 ),
-                ask("spool", lambda: probe_spool(settings.sftp), timeout),
+                ask("spool", lambda: probe_new_spool(settings.sftp), timeout),
             )
         )
     finally:

@@ -8,3 +8,7 @@ NOTIFICATIONS = Counter(
 RETRIES = Counter(
     "sftp_gateway_notification_retries", "E-mails put back because the mail server did not take them yet."
 )
+
+# An increase shows the first event only where the series has begun at 0.
+for _result in ("sent", "refused", "given_up"):
+    NOTIFICATIONS.labels(_result)

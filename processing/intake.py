@@ -115,7 +115,9 @@ class Intake:
                     reach("intake.committed")
             except TimeoutError:
                 if sha256 is None or not await self._is_taken(spool.upload_id, timeout * _LAST_QUESTION):
-                    log.warning("upload_not_stored")
+                    away = "s3" if sha256 is None else "database"
+                    metrics.UPLOADS_NOT_STORED.labels(away).inc()
+                    log.warning("upload_not_stored", away=away)
                     message = "the upload could not be stored and was not accepted; please send it again in a few minutes"
                     raise IntakeUnavailable(message) from None
         metrics.UPLOADS_RECEIVED.inc()

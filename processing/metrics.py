@@ -9,6 +9,11 @@ BYTES_RECEIVED = Counter("sftp_gateway_upload_bytes_received", "Bytes of acknowl
 UPLOADS_REFUSED = Counter(
     "sftp_gateway_uploads_refused", "Uploads refused before any row was read.", ["code"]
 )
+UPLOADS_NOT_STORED = Counter(
+    "sftp_gateway_uploads_not_stored",
+    "Uploads refused at their end because a service was away: s3, database.",
+    ["service"],
+)
 UPLOADS_DECIDED = Counter(
     "sftp_gateway_uploads_decided", "Outcomes: accepted, duplicate, rejected, failed.", ["outcome"]
 )
@@ -29,3 +34,11 @@ VALIDATION_SECONDS = Histogram(
 STORING_SECONDS = Histogram(
     "sftp_gateway_storing_seconds", "Storing the verdict: batch and messages, or report.", buckets=_SECONDS
 )
+
+# An increase shows the first event only where the series has begun at 0.
+for _service in ("s3", "database"):
+    UPLOADS_NOT_STORED.labels(_service)
+for _outcome in ("accepted", "duplicate", "rejected", "failed"):
+    UPLOADS_DECIDED.labels(_outcome)
+for _kind in ("upload", "notice"):
+    SWEPT.labels(_kind)

@@ -34,6 +34,11 @@ def test_an_upload_through_the_whole_tree_ends_in_one_email_and_sigterm_leaves_n
     assert "sftp_gateway_uploads_received_total 1.0" in metrics
     assert 'sftp_gateway_uploads_decided_total{outcome="accepted"} 1.0' in metrics
     assert 'sftp_gateway_notifications_total{result="sent"} 1.0' in metrics
+    # What alerts look at is there before the first event: an increase from nothing to 1 is none.
+    assert 'sftp_gateway_uploads_decided_total{outcome="failed"} 0.0' in metrics
+    assert 'sftp_gateway_uploads_not_stored_total{service="s3"} 0.0' in metrics
+    assert 'sftp_gateway_jobs_swept_total{kind="upload"} 0.0' in metrics
+    assert 'sftp_gateway_notifications_total{result="refused"} 0.0' in metrics
     assert 'sftp_gateway_processes{part="front"} 2.0' in metrics
     assert "sftp_gateway_uploads_undecided 0.0" in metrics
     family = psutil.Process(node.process.pid).children(recursive=True)
@@ -140,6 +145,10 @@ def test_readiness_names_what_is_away(
     (state / "spool").chmod(0o755)
     wait_until(lambda: node.away() == (503, ["spool"]), "spool away")
     (state / "spool").chmod(0o700)
+    wait_until(lambda: node.away() == (200, []), "spool back")
+    (state / "spool").rename(state / "elsewhere")
+    wait_until(lambda: node.away() == (503, ["spool"]), "spool gone, and not made anew by the look")
+    (state / "elsewhere").rename(state / "spool")
     (state / "host-keys").rename(state / "elsewhere")
     wait_until(lambda: node.away() == (503, ["hostkeys"]), "hostkeys away")
     (state / "elsewhere").rename(state / "host-keys")

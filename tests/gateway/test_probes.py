@@ -56,6 +56,7 @@ def test_all_is_well(gateway_variables: Variables, provisioned: str) -> None:
         pytest.param({"DATABASE__URL": AWAY}, 3, "database", "can't be reached", id="database away"),
         pytest.param({"S3__ENDPOINT_URL": "http://127.0.0.1:9"}, 3, "s3", "SFTP_GATEWAY_S3__ENDPOINT_URL", id="s3 away"),
         pytest.param({"S3__BUCKET": "no-such-bucket"}, 2, "s3", "SFTP_GATEWAY_S3__BUCKET", id="no bucket"),
+        pytest.param({"S3__BUCKET": "No Bucket"}, 2, "s3", "SFTP_GATEWAY_S3__BUCKET", id="no bucket's name"),
         pytest.param({"S3__SECRET_ACCESS_KEY": "secretword"}, 2, "s3", "SignatureDoesNotMatch", id="wrong secret"),
         pytest.param({"SMTP__PORT": "9"}, 3, "smtp", "SFTP_GATEWAY_SMTP__HOST", id="smtp away"),
         pytest.param({"SMTP__SECURITY": "starttls"}, 3, "smtp", "__SECURITY", id="smtp without starttls"),

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 import pytest
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
 from config.database import Pool, open_pool
@@ -119,6 +120,12 @@ async def test_a_key_revoked_while_its_upload_was_being_stored_is_refused(
     assert await pool.fetchval("select count(*) from uploads") == 0
 
 
+def not_stored(service: str) -> float:
+    value = REGISTRY.get_sample_value("sftp_gateway_uploads_not_stored_total", {"service": service})
+    assert value is not None
+    return value
+
+
 async def test_a_bucket_that_is_away_refuses_loudly_and_takes_nothing(
     settings: Settings, pool: Pool, make_spool: MakeSpool, own_s3: S3Server
 ) -> None:
@@ -127,8 +134,10 @@ async def test_a_bucket_that_is_away_refuses_loudly_and_takes_nothing(
     async with open_store(s3) as store:
         intake = Intake(pool, store, sftp)
         own_s3.stop()
+        before = not_stored("s3")
         with pytest.raises(IntakeUnavailable, match="send it again"):
             await intake.store(make_spool())
+    assert not_stored("s3") == before + 1
     assert await pool.fetchval("select count(*) from uploads") == 0
     assert await pool.fetchval("select count(*) from pgqueuer") == 0
 
@@ -161,8 +170,10 @@ async def test_a_database_that_stays_away_refuses_loudly(
     async with open_pool(database, name="test") as pool:
         intake = Intake(pool, store, sftp)
         own_postgres.stop()
+        before = not_stored("database")
         with pytest.raises(IntakeUnavailable, match="send it again"):
             await intake.store(make_spool())
+        assert not_stored("database") == before + 1
         with pytest.raises(IntakeUnavailable):
             await intake.list_uploads(CAMPAIGN)
 
