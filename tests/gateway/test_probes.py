@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -233,14 +232,13 @@ def test_variables_for_another_process_are_not_ours(monkeypatch: pytest.MonkeyPa
     manager.tell_ready("ready")
 
 
+@pytest.mark.timeout(30)
 def test_a_service_manager_that_does_not_read_stops_nobody(short_folder: Path) -> None:
     path = short_folder / "deaf"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf:
         deaf.bind(str(path))
         manager = ServiceManager(str(path), None)
-        started = time.monotonic()
         # More than the queue of any socket takes (net.unix.max_dgram_qlen).
         for _ in range(2000):
             manager.tell_alive()
         manager.tell_stopping()
-        assert time.monotonic() - started < 10

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -154,11 +153,8 @@ def test_what_stands_after_two_dashes_is_left_alone(call: "Call") -> None:
     assert answer.document["characters"] == len("--debug")
 
 
-def test_the_real_executable_is_quick_and_ends_as_it_should() -> None:
-    begin = time.monotonic()
+def test_the_real_executable_ends_as_it_should() -> None:
     answer = start("--help")
-    # Well under a second alone; this machine may be busy.
-    assert time.monotonic() - begin < 10
     assert answer.returncode == 0
     assert start("campain").returncode == 2
     away = start(
