@@ -1,5 +1,6 @@
 """Single records, one by one: the few that are unlike the others, and those too long for arrays."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final
 
@@ -30,18 +31,17 @@ def _is_white(field: bytes) -> bool:
 
 
 def without_fields(record: bytes, separator: bytes, places: Sequence[int]) -> tuple[bytes, int]:
-    """A record's text without the fields at these places (descending), and how many fields are left."""
+    """A record's text without the fields at these places (ascending), and how many fields are left."""
     fields = record.split(separator)
-    for place in places:
-        if place < len(fields):
-            del fields[place]
+    for place in reversed(places[: bisect_left(places, len(fields))]):
+        del fields[place]
     return separator.join(fields), max(1, len(fields))
 
 
 def check_record(
     record: bytes, width: int, header: Header, separator: bytes
 ) -> FindingCode | list[bytes] | None:
-    """One record of `width` fields: its fault, or its fields as many as the header has, or None if it is skipped."""
+    """One record of `width` fields: its fault, or its fields within the header's width, or None if it is skipped."""
     fields = record.split(separator, header.width)
     rest = fields.pop() if width > header.width else b""
     live = [field for at, field in enumerate(fields) if at not in header.ignored]
@@ -58,4 +58,4 @@ def check_record(
         return FindingCode.ROW_TOO_FEW_FIELDS
     if not is_rest_blank:
         return FindingCode.ROW_TOO_MANY_FIELDS
-    return fields + [b""] * (header.width - len(fields))
+    return fields

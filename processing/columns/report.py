@@ -90,7 +90,7 @@ def _write_between(piece: Piece, form: ReportForm, told: dict[int, str]) -> byte
 
 def _write_each(piece: Piece, form: ReportForm, told: dict[int, str]) -> bytes:
     separator = piece.separator
-    ignored = sorted(form.header.ignored, reverse=True)
+    ignored = sorted(form.header.ignored)
     tails = _Tails(form.width)
     after = b'"' + form.line_end
     parts: list[bytes] = []

@@ -4,6 +4,7 @@ polars cuts the fields, only where the structure is decided already: every recor
 fields. Records unlike the others are looked at one by one.
 """
 
+from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,6 +21,9 @@ from processing.rules.codes import FindingCode
 
 # What a field without quotation marks begins with if it isn't empty, and certainly not of white space.
 _FILLED: Final = frozenset(range(ord("-"), 0x7F))
+
+# Rows are filled up to the header's width where that takes so many empty fields at most.
+_MOST_FILLED: Final = 16
 
 # What a decoder puts in the place of bytes that aren't UTF-8.
 _LOST: Final = "\N{REPLACEMENT CHARACTER}"
@@ -58,9 +62,11 @@ class Rows:
 def read_rows(piece: Piece, header: Header, after: int) -> Rows:
     """The rows of a piece with a number above `after`, which is the header's."""
     text, first, places, faults = piece.text, piece.first, None, RowFaults()
+    width = header.width
     bad, is_utf8 = _unreadable(piece, header)
     if bad or piece.malformed or not piece.has_width(header.width):
-        text, places, faults = _regular(piece, header, after, bad)
+        width = _width_to_cut(header)
+        text, places, faults = _regular(piece, header, after, bad, width)
     elif after >= first:
         text = _from_record(piece, after + 1 - first)
         first = after + 1
@@ -68,12 +74,17 @@ def read_rows(piece: Piece, header: Header, after: int) -> Rows:
         # What is left of other bytes stands in cells that are ignored.
         text = text.decode("utf-8", "replace").encode()
     numbers = np.arange(first, piece.first + piece.count) if places is None else np.array(places, np.int64)
-    columns = _cut(piece, text, header, len(numbers))
+    columns = _cut(piece, text, header, len(numbers), width)
     is_plain = not piece.is_quoted and b"\\" not in text and b"\t" not in text
     cells = {name: columns[at] for name, at in zip(header.names, header.kept, strict=True)}
-    return _without_blank(
-        Rows(numbers, cells, faults, is_plain), header, [columns[at] for at in header.unnamed]
-    )
+    unnamed = {at: columns[at] for at in header.unnamed if at < width}
+    return _without_blank(Rows(numbers, cells, faults, is_plain), header, unnamed)
+
+
+def _width_to_cut(header: Header) -> int:
+    """The header's width, or that of its named columns where short rows filled up would be beyond measure."""
+    named = header.kept[-1] + 1
+    return header.width if header.width - named <= _MOST_FILLED else named
 
 
 def _from_record(piece: Piece, place: int) -> bytes:
@@ -94,7 +105,7 @@ def _unreadable(piece: Piece, header: Header) -> tuple[Collection[int], bool]:
     text = _decoded(piece.text)
     if text is not None and _LOST not in text:
         return (), True
-    places = sorted(header.ignored, reverse=True)
+    places = sorted(header.ignored)
     return {
         place
         for place, record in enumerate(piece.records())
@@ -117,10 +128,11 @@ def _decoded(text: bytes) -> str | None:
 
 
 def _regular(
-    piece: Piece, header: Header, after: int, bad: Collection[int]
+    piece: Piece, header: Header, after: int, bad: Collection[int], cut: int
 ) -> tuple[bytes, list[int], RowFaults]:
-    """The text of the records that have their fields, each with as many as the header; their numbers; the others' faults."""
+    """The text of the records that have their fields, `cut` of them each; their numbers; the others' faults."""
     malformed = frozenset(piece.malformed)
+    ignored = sorted(header.ignored)
     filled = frozenset[int]() if 0 in header.ignored else _FILLED
     kept: list[bytes] = []
     numbers: list[int] = []
@@ -131,13 +143,13 @@ def _regular(
         if number <= after or not record:
             continue
         place = number - piece.first
-        if width == header.width and place not in malformed and place not in bad:
+        if width == header.width == cut and place not in malformed and place not in bad:
             kept.append(record)
             numbers.append(number)
             continue
         # Of most records one byte tells that they aren't blank.
         is_filled = record[0] in filled
-        own = width - sum(at < width for at in header.ignored) if header.ignored else width
+        own = width - bisect_left(ignored, width)
         checked: FindingCode | list[bytes] | None
         if place in malformed:
             checked = FindingCode.ROW_QUOTE_INVALID
@@ -152,25 +164,25 @@ def _regular(
         if checked is FindingCode.ROW_TOO_MANY_FIELDS:
             # Empty ones at the end are none that a person sees; a report has padded the row with them.
             filled_width = record.rstrip(piece.separator).count(piece.separator) + 1
-            own = filled_width - sum(at < filled_width for at in header.ignored)
+            own = filled_width - bisect_left(ignored, filled_width)
         if isinstance(checked, FindingCode):
             faults.add(checked, number, own)
         elif checked is not None:
-            kept.append(piece.separator.join(checked))
+            kept.append(piece.separator.join(checked[:cut] + [b""] * (cut - len(checked))))
             numbers.append(number)
     kept.append(b"")
     return piece.end.join(kept), numbers, faults
 
 
-def _cut(piece: Piece, text: bytes, header: Header, count: int) -> dict[int, pl.Series]:
-    """The columns that matter, by their place."""
-    wanted = [at for at in range(header.width) if at not in header.ignored]
+def _cut(piece: Piece, text: bytes, header: Header, count: int, width: int) -> dict[int, pl.Series]:
+    """The columns that matter, by their place. Every record of `text` has `width` fields."""
+    wanted = [at for at in range(width) if at not in header.ignored]
     # A first row of our own: polars takes a byte order mark away from it, and lines of white space before it.
-    guard = piece.separator.join([b"-"] * header.width) + piece.end
+    guard = piece.separator.join([b"-"] * width) + piece.end
     frame = pl.read_csv(
         guard + text,
         has_header=False,
-        schema={str(at): pl.String for at in range(header.width)},
+        schema={str(at): pl.String for at in range(width)},
         columns=wanted,
         separator=piece.separator.decode(),
         eol_char=piece.end.decode(),
@@ -196,10 +208,10 @@ def _values(series: pl.Series, piece: Piece) -> pl.Series:
     return bare if quoted.all() else bare.zip_with(quoted, series)
 
 
-def _without_blank(rows: Rows, header: Header, unnamed: list[pl.Series]) -> Rows:
+def _without_blank(rows: Rows, header: Header, unnamed: Mapping[int, pl.Series]) -> Rows:
     """Takes away rows of empty cells, and rows with a value under a column without a name, which are faults."""
     filled = np.zeros(len(rows.numbers), np.int64)
-    for at, series in zip(header.unnamed, unnamed, strict=True):
+    for at, series in unnamed.items():
         filled[(series != "").to_numpy()] = at + 1 - sum(place < at for place in header.ignored)
     beyond = filled > 0
     blank = _blank_rows(list(rows.cells.values())) & ~beyond

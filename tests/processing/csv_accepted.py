@@ -87,5 +87,9 @@ ACCEPTED = [
     accepted("20 rows in the test environment", guide_csv(*[GOOD_ROW] * 20), TEST_RULES),
     accepted("blank rows don't count among the 20", guide_csv(*[GOOD_ROW, "", ",,,"] * 20), TEST_RULES),
     accepted("21 rows in production", guide_csv(*[GOOD_ROW] * 21)),
+    accepted(
+        "rows of all widths under many columns without a name",
+        csv_bytes(HEADER + "," * 30, GOOD_ROW, GOOD_ROW + "," * 30, GOOD_ROW + "," * 9, GOOD_ROW + "," * 40),
+    ),
     accepted("200 columns, most of them empty", csv_bytes(HEADER + "," * 400, GOOD_ROW)),
 ]

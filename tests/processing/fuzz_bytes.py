@@ -128,6 +128,12 @@ WORST_CASE: dict[str, Callable[[], bytes]] = {
     "carriage returns after a header": lambda: filled(b"\r"),
     "lines of a letter": lambda: filled(b"x\n"),
     "a million columns": lambda: filled(b"name,", before=b"recipient,language,recipient_name,topic,"),
+    "short rows, 990 columns": lambda: filled(
+        f"{GOOD_ROW}\n".encode(), before=f"{HEADER}{',' * 990}\n".encode()
+    ),
+    "short rows, 990 old reports": lambda: filled(
+        b"6591234567,english,Amy,\xff\n", before=f"{HEADER}{',Error Reason' * 990}\n".encode()
+    ),
     "a row of a million fields": lambda: filled(b"x,"),
     "one malformed quote": lambda: filled(
         f"{GOOD_ROW}\n".encode(), before=f'{HEADER}\n6591234567,english,"Amy"x,tax\n'.encode()
