@@ -38,7 +38,10 @@ def test_a_good_template_has_neither_refusals_nor_warnings():
         ("a [b]", "english: the body has the unsupported character [ (U+005B), use ( instead"),
         ("a ^", "english: the body has the unsupported character ^ (U+005E), remove it"),
         ("a\tb", "english: the body has the unsupported character tab (U+0009), use a space instead"),
-        ("a\u2028b", "english: the body has the unsupported character line separator (U+2028), use a line break instead"),
+        (
+            "a\u2028b",
+            "english: the body has the unsupported character line separator (U+2028), use a line break instead",
+        ),
         ("a\x00b", "english: the body has the control character U+0000"),
         ("a\x07b", "english: the body has the control character U+0007"),
         ("x" * 1001, "english: the body has 1001 characters without its parameters, at most 1000"),
