@@ -20,6 +20,8 @@ from processing.rules.values import first_control_character
 
 _BROKEN_PLACEHOLDER: Final = re.compile(r"\{\{|\}\}|\{[ \t]*[A-Za-z][A-Za-z0-9_]*[ \t]*\}|\{\0|\0\}")
 _EXCERPT: Final = 20
+# With recipient and language, the 200 columns that a header row may have.
+MOST_PARAMETERS: Final = 198
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,10 @@ def _body_refusals(body: str, language: Language, rule: UnsupportedRule) -> Iter
         yield "the body is empty: give the message's text"
         return
     layout = Layout.of_body(body)
-    for name in dict.fromkeys(layout.parameters):
+    names = dict.fromkeys(layout.parameters)
+    if len(names) > MOST_PARAMETERS:
+        yield f"the body has {len(names)} parameters, at most {MOST_PARAMETERS} are allowed"
+    for name in names:
         refusal = _name_refusal(name)
         if refusal:
             yield refusal

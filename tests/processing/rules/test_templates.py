@@ -44,6 +44,10 @@ def test_a_good_template_has_neither_refusals_nor_warnings():
         ),
         ("a\x00b", "english: the body has the control character U+0000"),
         ("a\x07b", "english: the body has the control character U+0007"),
+        (
+            "".join(f"{{{{p{place}}}}}" for place in range(199)),
+            "english: the body has 199 parameters, at most 198 are allowed",
+        ),
         ("x" * 1001, "english: the body has 1001 characters without its parameters, at most 1000"),
     ],
     ids=lambda value: ascii(value)[:24],
