@@ -31,7 +31,9 @@ def family_of(demo: subprocess.Popen[bytes]) -> list[psutil.Process]:
 def assert_nothing_left(family: list[psutil.Process], tmp_path: Path) -> None:
     _, alive = psutil.wait_procs(family, timeout=20)
     assert alive == []
-    assert [path.name for path in tmp_path.iterdir()] == ["demo.txt"]
+    # ctypes asks gcc for libraries at the first imports, and leaves its file when stopped there: not ours to remove.
+    left = [path.name for path in tmp_path.iterdir() if not re.fullmatch("tmp[a-z0-9_]{8}", path.name)]
+    assert left == ["demo.txt"]
 
 
 @pytest.fixture
