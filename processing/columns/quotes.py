@@ -24,8 +24,8 @@ CR: Final = 0x0D
 # Marks must not occur in the bytes: the first three of these that don't. The separators of ASCII come first.
 _CANDIDATES: Final = bytes([0x1F, 0x1E, 0x1D, 0x1C, *range(0x01, 0x09), *range(0x0E, 0x1C), 0x7F])
 
-# No group is repeated in these: a greedy one keeps a state for each turn, gigabytes for a file of commas, and possessive
-# ones match wrongly before Python 3.11.5, Debian 12's among them (CPython issue 106052).
+# No group is repeated in these: a greedy one keeps a state for each turn, which a file of commas would have millions of, and
+# possessive ones match wrongly in Python 3.11.2, Debian 12's.
 _QUOTES: Final = re.compile(rb'"+')
 # What ends fields that don't begin with a mark, in which marks are literal: a line end, or a comma before a quoted field.
 _END_OF_UNQUOTED: Final = re.compile(rb'[,\r\n](?:(?<!,)|(?="))')
