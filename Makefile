@@ -40,7 +40,7 @@ chaos: setup ## Kills, cuts and outages, the long form
 	$(BIN)/python -m tests.chaos
 
 fuzz: setup ## Random packets and bytes, the long form
-	$(BIN)/python -m tests.processing.fuzz_bytes --runs 20000
+	$(BIN)/python -m tests.processing.reference.fuzz_bytes --runs 20000
 	$(BIN)/python -m tests.sftpd.fuzz_packets --runs 20000
 
 format: setup ## Put every file into the house's form
@@ -48,10 +48,10 @@ format: setup ## Put every file into the house's form
 	$(BIN)/ruff format .
 
 recipients: setup ## Compile libphonenumber's metadata into the table of recipients
-	$(BIN)/python -m processing.rules.compile_recipients
+	$(BIN)/python -m tools.compile_recipients
 
 docs: setup ## Write the pages of docs/ that come from the code
-	$(BIN)/python -m gateway.reference docs/
+	$(BIN)/python -m tools.docs_reference docs/
 
 lock: setup ## Resolve the dependencies anew and write their hashes
 	$(BIN)/python -m pip install --quiet uv

@@ -14,7 +14,7 @@ import psutil
 
 from benchmarks.files import clean
 from benchmarks.transfer import Target, put_together
-from tests.chaos.rig import open_rig
+from tests.chaos.world.rig import open_rig
 
 ROUNDS = 9
 _FIVE_MEGABYTES = 5_000_000
@@ -64,7 +64,7 @@ def _memory_of_fronts(node: int) -> int:
     return sum(
         process.memory_info().rss
         for process in psutil.Process(node).children(recursive=True)
-        if "gateway.front" in process.cmdline()
+        if "gateway.processes.front" in process.cmdline()
     )
 
 

@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from keys.templates import Language, Template
+from rules.templates import Language, Template
 
 ROWS: Final = 474_611
 HEADER: Final = b"recipient,language,recipient_name,topic\n"

@@ -16,22 +16,22 @@ from pathlib import Path
 
 import asyncpg
 
+from audit.events import Actor
 from benchmarks.files import TEMPLATE, clean
-from config.database import Pool, open_pool
 from config.environment import Environment
 from config.identifiers import new_identifier
 from config.logs import configure_logs
-from config.schema import migrate
 from config.sections import LogSettings, MessageSettings
 from config.settings import Settings
+from database.connections import Pool, open_pool
+from database.schema import migrate
 from gateway.embedded.stack import EmbeddedStack, embedded_stack
-from keys.audit import Actor
-from keys.templates import Template
-from processing.batches import MESSAGE_COLUMNS
+from messages.batches import MESSAGE_COLUMNS
 from processing.intake import FinishedSpool, Intake, Sender
+from processing.object_store import open_store
 from processing.rule_settings import make_rules
-from processing.store import open_store
 from processing.verdict import decide
+from rules.templates import Template
 
 CAMPAIGN = "campaign_bench"
 ROUNDS = 5

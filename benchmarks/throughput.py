@@ -9,18 +9,23 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from audit.events import Actor
 from benchmarks.files import TEMPLATE, clean
-from config.database import open_pool
+from campaigns.campaigns import create_campaign
 from config.identifiers import new_identifier
 from config.logs import configure_logs
 from config.sections import DatabaseSettings, LogSettings, S3Settings, SFTPSettings
+from database.connections import open_pool
 from gateway.embedded.s3 import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
 from gateway.embedded.stack import BUCKET
-from keys.audit import Actor
-from keys.campaigns import create_campaign
 from processing.intake import FinishedSpool, Intake, Sender
-from processing.store import open_store
-from tests.chaos.rig import DATABASE, Rig, open_rig, until
+from processing.object_store import open_store
+from tests.chaos.world.rig import (
+    DATABASE,
+    Rig,
+    open_rig,
+    until,
+)
 
 SMALL, LARGE = 200, 40
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.files import clean
 from gateway.embedded.server_process import free_port
-from tests.chaos.rig import Rig, open_rig
+from tests.chaos.world.rig import Rig, open_rig
 
 ROUNDS = 5
 _MEGABYTE = 1_000_000

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
-from config.database import Connection
-from config.sql import NamedQueries
+from database.connections import Connection
+from database.queries import NamedQueries
 
 SQL: Final = NamedQueries("keys", "access.sql")
 

@@ -6,8 +6,8 @@ failure midway, it goes on where it stopped.
 
 from pathlib import Path
 
-from config.database import Connection
-from keys.audit import Actor, AuditEvent, record_event
+from audit.events import Actor, AuditEvent, record_event
+from database.connections import Connection
 from keys.errors import HostKeyRefused
 from keys.host_keys import (
     SQL,

@@ -16,8 +16,8 @@ from typing import Final
 
 import asyncssh
 
-from config.database import Connection
-from config.sql import NamedQueries
+from database.connections import Connection
+from database.queries import NamedQueries
 from keys.errors import HostKeyError
 
 SQL: Final = NamedQueries("keys", "host_keys.sql")

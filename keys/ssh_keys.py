@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from config.database import Connection
-from config.sql import NamedQueries
-from keys.audit import Actor, AuditEvent, record_event
-from keys.campaigns import lock_campaign, lock_live_campaign
+from audit.events import Actor, AuditEvent, record_event
+from campaigns.campaigns import lock_campaign, lock_live_campaign
+from database.connections import Connection
+from database.queries import NamedQueries
 from keys.errors import KeyNotFound
 from keys.public_keys import PublicKey
 

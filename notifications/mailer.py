@@ -14,7 +14,13 @@ from config.network import is_loopback
 from config.sections import SMTPSettings
 from notifications.compose import compose_accepted, compose_failed, compose_rejected, compose_subject
 from notifications.errors import MailRefused, MailUnavailable
-from notifications.notices import Accepted, Failed, Notice, Rejected, notice_id
+from notifications.notifications import (
+    Accepted,
+    Failed,
+    Notice,
+    Rejected,
+    notice_id,
+)
 
 
 class _Policy(email.policy.EmailPolicy):

@@ -14,20 +14,20 @@ from typing import Final, TypeVar
 
 import asyncpg
 
-from config.database import Connection, Pool, database_troubles
+from audit.events import Actor, AuditEvent, record_event
 from config.errors import ServiceUnreachable
 from config.fault_points import reach
 from config.identifiers import new_identifier
 from config.logs import get_logger
 from config.sections import SFTPSettings
-from keys.audit import Actor, AuditEvent, record_event
-from notifications.notices import Rejected, record_notice
+from database.connections import Connection, Pool, database_troubles
+from notifications.notifications import Rejected, record_notice
 from processing import metrics, uploads
 from processing.errors import ProcessingError, StoreUnavailable
-from processing.jobs import enqueue_refusal_summary, enqueue_verdict
-from processing.rules.codes import FindingCode
-from processing.rules.texts import file_reason, megabytes
-from processing.store import ObjectStore, original_key
+from processing.object_store import ObjectStore, original_key
+from processing.queue_entries import enqueue_refusal_summary, enqueue_verdict
+from rules.codes import FindingCode
+from rules.texts import file_reason, megabytes
 
 logger = get_logger("processing")
 

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from config.database import Pool
 from config.logs import get_logger
 from config.sections import RetentionSettings
-from config.sql import NamedQueries
-from processing.store import ORIGINALS, REPORTS, ObjectStore
+from database.connections import Pool
+from database.queries import NamedQueries
+from processing.object_store import ORIGINALS, REPORTS, ObjectStore
 
 SQL: Final = NamedQueries("processing", "retention.sql")
 logger = get_logger("processing")

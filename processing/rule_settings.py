@@ -2,10 +2,10 @@
 
 from config.environment import Environment
 from config.sections import MessageSettings
-from keys.templates import Language, Template
-from processing.rules.messages import DEFAULT_FOOTERS
-from processing.rules.unsupported import UnsupportedRule
 from processing.verdict import Rules
+from rules.characters.unsupported import UnsupportedRule
+from rules.messages import DEFAULT_FOOTERS
+from rules.templates import Language, Template
 
 
 def make_rules(template: Template, environment: Environment, settings: MessageSettings) -> Rules:

@@ -7,8 +7,8 @@ from typing import Final, Literal
 
 import asyncpg
 
-from config.database import Connection
-from config.sql import NamedQueries
+from database.connections import Connection
+from database.queries import NamedQueries
 
 SQL: Final = NamedQueries("processing", "uploads.sql")
 

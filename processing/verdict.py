@@ -12,19 +12,19 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
 from config.environment import Environment
-from keys.templates import Language, Template
 from processing.columns.checks import Checks
+from processing.columns.chunk_findings import Faults
+from processing.columns.chunk_rows import read_rows
+from processing.columns.chunks import PIECE_BYTES, Piece
 from processing.columns.copytext import MessageForm
-from processing.columns.faults import Faults
 from processing.columns.findings import Finding
 from processing.columns.header import LANGUAGE, RECIPIENT, Header
-from processing.columns.pieces import PIECE_BYTES, Piece
 from processing.columns.report import BEGINNING, ReportForm, report_form, write_clean_piece, write_piece
-from processing.columns.rows import read_rows
 from processing.columns.scan import Limits, Scan, scan_upload
-from processing.rules.messages import DEFAULT_FOOTERS, Frame
-from processing.rules.texts import join_reasons
-from processing.rules.unsupported import UnsupportedRule
+from rules.characters.unsupported import UnsupportedRule
+from rules.messages import DEFAULT_FOOTERS, Frame
+from rules.templates import Language, Template
+from rules.texts import join_reasons
 
 _AT_ONCE: Final = 2
 

@@ -8,21 +8,27 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from config.database import Pool, database_troubles
 from config.errors import ConfigError
-from config.job_queue import Handler, JobKind, RunningJob, release_jobs_of_dead, run_jobs
 from config.logs import get_logger
 from config.settings import Settings
+from database.connections import Pool, database_troubles
+from database.job_queue import (
+    Handler,
+    JobKind,
+    RunningJob,
+    release_jobs_of_dead,
+    run_jobs,
+)
+from notifications.job import NotificationJob, sweep_notices
 from notifications.mailer import Mailer
-from notifications.sending import NotificationJob, sweep_notices
 from processing import metrics
-from processing.deciding import VerdictJob
 from processing.errors import ProcessingError
-from processing.jobs import SUMMARY_ENTRYPOINT, sweep_uploads
-from processing.refusals import send_refusal_summary
+from processing.job import VerdictJob
+from processing.object_store import ObjectStore
+from processing.queue_entries import SUMMARY_ENTRYPOINT, sweep_uploads
+from processing.refusal_summary import send_refusal_summary
 from processing.retention import remove_expired
 from processing.rule_settings import make_rules
-from processing.store import ObjectStore
 
 logger = get_logger("processing")
 

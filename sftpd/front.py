@@ -7,20 +7,20 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from config.database import Pool, database_troubles
 from config.errors import ConfigurationError
 from config.logs import get_logger
 from config.settings import Settings
+from database.connections import Pool, database_troubles
 from keys.host_keys import check_host_keys, load_host_keys
 from processing.intake import Intake
 from sftpd import metrics
-from sftpd.access_watch import judge_live_sessions, listen_for_changes
-from sftpd.algorithms import quiet_group_exchange_warnings, server_options
-from sftpd.door import Door, open_door
-from sftpd.listener import Listener
-from sftpd.spool import Spool
-from sftpd.sweep import sweep_regularly
-from sftpd.visits import Visit
+from sftpd.connections.access_watch import judge_live_sessions, listen_for_changes
+from sftpd.connections.algorithms import quiet_group_exchange_warnings, server_options
+from sftpd.connections.front_state import Door, open_door
+from sftpd.connections.listener import Listener
+from sftpd.connections.live_connections import Visit
+from sftpd.spool.spool import Spool
+from sftpd.spool_sweep import sweep_regularly
 
 logger = get_logger("sftpd")
 

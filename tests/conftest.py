@@ -1,6 +1,7 @@
 """What every room's tests stand on: real servers, once per run, and settings that lead there. Nothing here has a loop.
 
-Fixtures for all: `database_url`, `pool`, `s3_settings`, `mailbox`, `settings`, `gateway_variables`, `ed25519_key`.
+Fixtures for all: `database_url`, `pool`, `connection`, `campaign_id`, `s3_settings`, `mailbox`, `settings`, `gateway_variables`,
+`ed25519_key`.
 A test that stops or restarts PostgreSQL or S3 takes one of its own: `own_postgres`, `own_s3`.
 """
 
@@ -21,17 +22,22 @@ import hypothesis
 import pytest
 from pydantic import SecretStr
 
-from config.database import Pool, open_pool
-from config.schema import migrate
+from audit.events import Actor
+from campaigns.campaigns import create_campaign
 from config.sections import DatabaseSettings, S3Settings
 from config.settings import PREFIX, Settings, load_settings, variable_of
+from database.connections import Connection, Pool, open_pool
+from database.schema import migrate
 from gateway.embedded.mailbox import Mailbox
 from gateway.embedded.postgres import PostgreSQLServer, postgres_server
 from gateway.embedded.s3 import S3Server, s3_server
 from gateway.embedded.stack import database_variables, mailbox_variables, s3_variables
+from rules.templates import Language, Template
 
 T = TypeVar("T")
 TEMPLATE = "gateway_template"
+ADMIN = Actor(name="admin", source_address="192.0.2.9")
+CAMPAIGN_TEMPLATE = Template("Clinic", {Language.CHINESE: "您好 {{name}}", Language.ENGLISH: "Dear {{name}}"})
 
 # The same examples in each run, however slow the machine is: a time-out is pytest's.
 hypothesis.settings.register_profile(
@@ -125,6 +131,37 @@ async def pool(settings: Settings) -> AsyncIterator[Pool]:
     """A pool on `database_url`, in the test's loop."""
     async with open_pool(settings.database, name="test") as opened:
         yield opened
+
+
+@pytest.fixture
+async def connection(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection to this test's own database."""
+    async with pool.acquire() as acquired:
+        yield acquired
+
+
+@pytest.fixture
+async def campaign_id(connection: Connection) -> str:
+    """An active campaign without keys."""
+    return await create_campaign(
+        connection,
+        name="Clinic reminders",
+        template=CAMPAIGN_TEMPLATE,
+        notify_email="ops@clinic.gov.sg",
+        actor=ADMIN,
+    )
+
+
+@pytest.fixture
+async def other_campaign_id(connection: Connection) -> str:
+    """Another active campaign without keys."""
+    return await create_campaign(
+        connection,
+        name="Library notices",
+        template=CAMPAIGN_TEMPLATE,
+        notify_email="it@library.gov.sg",
+        actor=ADMIN,
+    )
 
 
 @pytest.fixture(scope="session")

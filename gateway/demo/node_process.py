@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from config.settings import PREFIX
-from gateway.child import python_environment
 from gateway.embedded.server_process import ServerProcess
+from gateway.processes.child_handle import python_environment
 
 CONFIG_NAME = "gateway.toml"
 LOG_NAME = "gateway.log"

@@ -6,18 +6,18 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from config.database import connect, database_troubles
-from config.schema import migrate
+from campaigns.campaigns import create_campaign
 from config.settings import Settings
+from database.connections import connect, database_troubles
+from database.schema import migrate
+from gateway.cli.invocation import current_actor
 from gateway.demo.samples import AGENCY, BODIES, CAMPAIGN_NAME, NOTIFY_ADDRESS
 from gateway.embedded.errors import EmbeddedError
-from gateway.invocation import current_actor
-from keys.campaigns import create_campaign
 from keys.host_key_changes import generate_host_keys
 from keys.host_keys import HostKey
 from keys.key_armour import parse_public_keys
 from keys.ssh_keys import add_keys
-from keys.templates import Template
+from rules.templates import Template
 
 KEY_NAME: Final = "agency_key"
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from keys.templates import Language
+from rules.templates import Language
 
 AGENCY: Final = "Riverside Library"
 CAMPAIGN_NAME: Final = "Book reminders"

@@ -21,16 +21,16 @@ from rich.table import Table
 from rich.text import Text
 
 from config.settings import Settings, load_settings, variable_of
-from gateway.child import python_environment
+from gateway.cli.output import note
 from gateway.demo.agency import ERROR_COLUMN, Agency, fetch_report
 from gateway.demo.node_process import LOG_NAME, running_node, without_settings, write_config
 from gateway.demo.provision import find_client, make_agency_key, provision
 from gateway.demo.samples import BAD, BAD_NAME, BODIES, CAMPAIGN_NAME, GOOD, GOOD_NAME, NOTIFY_ADDRESS
-from gateway.devstack import end_as_ctrl_c, own_folder, say_if_root
+from gateway.embedded.devstack import end_as_ctrl_c, own_folder, say_if_root
 from gateway.embedded.server_process import answers, free_port
 from gateway.embedded.stack import DATABASE, embedded_stack
 from gateway.errors import CallMisused
-from gateway.output import note
+from gateway.processes.child_handle import python_environment
 
 T = TypeVar("T")
 _MESSAGES: Final = (

@@ -9,19 +9,29 @@ import numpy.typing as npt
 import polars as pl
 
 from config.environment import Environment
-from keys.templates import Language, Template
-from processing.columns.faults import FaultList, Faults
+from processing.columns.chunk_findings import FaultList, Faults
+from processing.columns.chunk_rows import Rows
+from processing.columns.finding_texts import numbers_column, quote_column
 from processing.columns.header import LANGUAGE, RECIPIENT
-from processing.columns.reasons import numbers_column, quote_column
-from processing.columns.rows import Rows
-from processing.rules.codes import FindingCode
-from processing.rules.languages import LANGUAGE_FINDINGS, LANGUAGES, check_languages, suggest_language
-from processing.rules.measures import Measures, measure
-from processing.rules.messages import BODY_LIMIT, Layout, body_length_column, layouts_of
-from processing.rules.recipients import RECIPIENT_FINDINGS, check_recipients
-from processing.rules.texts import join_names
-from processing.rules.unsupported import UnsupportedColumn, UnsupportedRule, describe_unsupported
-from processing.rules.values import (
+from rules.characters.unsupported import UnsupportedColumn, UnsupportedRule, describe_unsupported
+from rules.codes import FindingCode
+from rules.languages import (
+    LANGUAGE_FINDINGS,
+    LANGUAGES,
+    check_languages,
+    suggest_language,
+)
+from rules.measures import Measures, measure
+from rules.messages import (
+    BODY_LIMIT,
+    Layout,
+    body_length_column,
+    layouts_of,
+)
+from rules.recipients import RECIPIENT_FINDINGS, check_recipients
+from rules.templates import Language, Template
+from rules.texts import join_names
+from rules.values import (
     CONTROL,
     FLAG_CODES,
     UNSUPPORTED,

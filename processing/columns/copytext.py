@@ -12,13 +12,13 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from keys.templates import Language
 from processing.columns.checks import CheckedRows
 from processing.columns.header import RECIPIENT
-from processing.rules.languages import LANGUAGES
-from processing.rules.messages import Frame, Layout
-from processing.rules.segment_columns import SegmentColumns, segment_columns
-from processing.rules.segments import GSM7, UCS2
+from rules.languages import LANGUAGES
+from rules.messages import Frame, Layout
+from rules.segment_columns import SegmentColumns, segment_columns
+from rules.segments import GSM7, UCS2
+from rules.templates import Language
 
 COLUMNS: Final = ("batch_id", "row_number", "recipient", "language", "values", "segments", "encoding")
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from processing.rules.codes import FindingCode
+from rules.codes import FindingCode
 
 
 @dataclass(frozen=True, slots=True)

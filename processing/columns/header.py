@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
 
+from processing.columns.chunks import Piece
 from processing.columns.findings import Finding
-from processing.columns.pieces import Piece
 from processing.columns.quotes import unquote
 from processing.columns.sniff import foreign_delimiter
-from processing.rules.codes import FindingCode
-from processing.rules.texts import file_reason, join_names, quote, row_reason
+from rules.codes import FindingCode
+from rules.texts import (
+    file_reason,
+    join_names,
+    quote,
+    row_reason,
+)
 
 REASON_COLUMN: Final = "Error Reason"
 # A report on a whole file has its reason in the header row, after the name; it can be uploaded again too.

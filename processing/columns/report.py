@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from processing.columns.chunks import BYTE_ORDER_MARK, Piece
 from processing.columns.header import FILE_REASON_PREFIX, REASON_COLUMN, Header
-from processing.columns.pieces import BYTE_ORDER_MARK, Piece
-from processing.columns.records import without_fields
+from processing.columns.single_rows import without_fields
 
 # A file with one very wide record among a great many would grow beyond measure: past this, padding is left out.
 MOST_PADDING: Final = 64 * 1024 * 1024

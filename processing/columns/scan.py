@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
+from processing.columns.chunks import PIECE_BYTES, Piece, read_pieces
 from processing.columns.findings import Finding
 from processing.columns.header import Header, read_header
-from processing.columns.pieces import PIECE_BYTES, Piece, read_pieces
-from processing.columns.records import check_record, is_blank
+from processing.columns.single_rows import check_record, is_blank
 from processing.columns.sniff import is_binary
-from processing.rules.codes import FindingCode
-from processing.rules.texts import file_reason, megabytes
+from rules.codes import FindingCode
+from rules.texts import file_reason, megabytes
 
 _BEGINNING: Final = 64 * 1024
 

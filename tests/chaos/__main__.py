@@ -18,11 +18,16 @@ from pathlib import Path
 
 from tests.chaos import load, order, outages, recovery
 from tests.chaos.aborts import run_aborts
-from tests.chaos.clients import Clients
-from tests.chaos.invariants import Findings, clean_spools, inspect, quiet
 from tests.chaos.kills import run_kills
-from tests.chaos.outage_world import open_world
-from tests.chaos.rig import Rig, open_rig
+from tests.chaos.world.clients import Clients
+from tests.chaos.world.invariants import (
+    Findings,
+    clean_spools,
+    inspect,
+    quiet,
+)
+from tests.chaos.world.outage_world import open_world
+from tests.chaos.world.rig import Rig, open_rig
 from tests.clients.world import open_world as open_world_of_clients
 
 

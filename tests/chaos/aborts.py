@@ -11,10 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.chaos.clients import Attempt, Ledger
-from tests.chaos.files import UploadFile
-from tests.chaos.invariants import Findings, clean_spools, inspect, quiet
-from tests.chaos.rig import until
+from tests.chaos.world.clients import Attempt, Ledger
+from tests.chaos.world.files import UploadFile
+from tests.chaos.world.invariants import (
+    Findings,
+    clean_spools,
+    inspect,
+    quiet,
+)
+from tests.chaos.world.rig import until
 from tests.clients.driver import Abort, Client, Invocation, Place
 from tests.clients.files import sized_file
 from tests.clients.libraries import Paramiko

@@ -11,11 +11,16 @@ from typing import Final
 
 from config.fault_points import POINTS
 from gateway.embedded.errors import EmbeddedError
-from tests.chaos.clients import Clients
-from tests.chaos.files import any_file
-from tests.chaos.invariants import Findings, clean_spools, inspect, quiet
-from tests.chaos.node import Node
-from tests.chaos.rig import Rig, until
+from tests.chaos.world.clients import Clients
+from tests.chaos.world.files import any_file
+from tests.chaos.world.invariants import (
+    Findings,
+    clean_spools,
+    inspect,
+    quiet,
+)
+from tests.chaos.world.node import Node
+from tests.chaos.world.rig import Rig, until
 
 _PROGRESS_TIMEOUT: Final = 120.0
 # The steps in turn: by two and three, each in another process or at another time, so that deaths fall together too.

@@ -7,11 +7,11 @@ import signal
 import time
 from collections.abc import Sequence
 
-from tests.chaos.clients import Clients
-from tests.chaos.files import UploadFile, any_file, make_file
-from tests.chaos.invariants import Findings, inspect, quiet
-from tests.chaos.node import Node
-from tests.chaos.rig import Rig, until
+from tests.chaos.world.clients import Clients
+from tests.chaos.world.files import UploadFile, any_file, make_file
+from tests.chaos.world.invariants import Findings, inspect, quiet
+from tests.chaos.world.node import Node
+from tests.chaos.world.rig import Rig, until
 
 
 async def crowd(

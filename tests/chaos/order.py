@@ -5,10 +5,10 @@ import asyncio
 import asyncpg
 from pgqueuer import Queries
 
-from tests.chaos.clients import Clients
-from tests.chaos.files import UploadFile, make_file
-from tests.chaos.node import Node
-from tests.chaos.rig import DATABASE, Rig, until
+from tests.chaos.world.clients import Clients
+from tests.chaos.world.files import UploadFile, make_file
+from tests.chaos.world.node import Node
+from tests.chaos.world.rig import DATABASE, Rig, until
 
 
 async def crowd_lets_one_pass(

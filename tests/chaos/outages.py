@@ -7,9 +7,9 @@ from typing import Final
 
 from gateway.embedded.errors import EmbeddedError
 from gateway.embedded.mailbox import MailboxMode
-from tests.chaos.clients import Clients
-from tests.chaos.files import UploadFile, make_file
-from tests.chaos.outage_world import (
+from tests.chaos.world.clients import Clients
+from tests.chaos.world.files import UploadFile, make_file
+from tests.chaos.world.outage_world import (
     NOT_STORED,
     PATIENCE,
     QUOTA,
@@ -21,8 +21,13 @@ from tests.chaos.outage_world import (
     length_of,
     receives,
 )
-from tests.chaos.proxy import CommitCutter, ProxyMode, open_commit_cutter, open_proxy
-from tests.chaos.rig import DATABASE, Rig, until
+from tests.chaos.world.proxy import (
+    CommitCutter,
+    ProxyMode,
+    open_commit_cutter,
+    open_proxy,
+)
+from tests.chaos.world.rig import DATABASE, Rig, until
 
 
 async def database_restarts_under_load(world: World) -> str:

@@ -2,10 +2,10 @@
 
 import time
 
-from tests.chaos.clients import Clients
-from tests.chaos.files import UploadFile, make_file
-from tests.chaos.node import Node
-from tests.chaos.rig import Rig, until
+from tests.chaos.world.clients import Clients
+from tests.chaos.world.files import UploadFile, make_file
+from tests.chaos.world.node import Node
+from tests.chaos.world.rig import Rig, until
 
 # 29 MB of such rows, below the limit of 30 × 1024 × 1024 bytes.
 _ROWS_OF_29_MB = 545_000

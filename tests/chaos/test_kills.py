@@ -4,7 +4,7 @@ import pytest
 
 from config.fault_points import POINTS
 from tests.chaos.kills import run_kills
-from tests.chaos.rig import open_rig
+from tests.chaos.world.rig import open_rig
 
 
 @pytest.mark.timeout(400)

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.chaos import load, order
-from tests.chaos.clients import Clients
-from tests.chaos.rig import open_rig
+from tests.chaos.world.clients import Clients
+from tests.chaos.world.rig import open_rig
 
 
 @pytest.mark.timeout(300)

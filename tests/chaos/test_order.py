@@ -3,10 +3,10 @@
 import pytest
 
 from tests.chaos import order
-from tests.chaos.clients import Clients
-from tests.chaos.invariants import clean_spools, inspect, quiet
 from tests.chaos.recovery import worker_dies_in_large_file
-from tests.chaos.rig import open_rig
+from tests.chaos.world.clients import Clients
+from tests.chaos.world.invariants import clean_spools, inspect, quiet
+from tests.chaos.world.rig import open_rig
 
 
 @pytest.mark.timeout(400)

@@ -4,10 +4,10 @@ import pytest
 
 from gateway.embedded.mailbox import MailboxMode
 from tests.chaos import outages
-from tests.chaos.invariants import clean_spools, inspect, quiet
-from tests.chaos.outage_world import World, open_world
-from tests.chaos.proxy import ProxyMode
-from tests.chaos.rig import open_rig
+from tests.chaos.world.invariants import clean_spools, inspect, quiet
+from tests.chaos.world.outage_world import World, open_world
+from tests.chaos.world.proxy import ProxyMode
+from tests.chaos.world.rig import open_rig
 
 
 async def _busy_at_intake(world: World) -> str:

@@ -4,7 +4,7 @@ import itertools
 import random
 from typing import Final
 
-from tests.chaos.files import UploadFile
+from tests.chaos.world.files import UploadFile
 
 _LETTERS: Final = "the quick brown fox jumps over the lazy dog. "
 _HEADER: Final = "recipient,language,name,topic\n"

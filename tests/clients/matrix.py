@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from config.sections import MEBIBYTE
-from tests.chaos.files import UploadFile
-from tests.chaos.proxy import ProxyMode
-from tests.chaos.rig import until
+from tests.chaos.world.files import UploadFile
+from tests.chaos.world.proxy import ProxyMode
+from tests.chaos.world.rig import until
 from tests.clients.driver import Abort, Client, Invocation, Place
 from tests.clients.files import sized_file
 from tests.clients.libraries import AsyncSSH, Paramiko, SSH2SFTPClient

@@ -13,9 +13,9 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Final
 
-from tests.chaos.files import UploadFile
-from tests.chaos.node import Node
-from tests.chaos.rig import Rig, open_rig, until
+from tests.chaos.world.files import UploadFile
+from tests.chaos.world.node import Node
+from tests.chaos.world.rig import Rig, open_rig, until
 from tests.clients.driver import Abort, Client, Invocation, Place
 from tests.clients.relay import Relay, open_relay
 

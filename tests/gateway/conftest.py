@@ -10,15 +10,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from config.database import connect
+from audit.events import Actor
+from campaigns.campaigns import create_campaign
 from config.settings import Settings
-from keys.audit import Actor
-from keys.campaigns import create_campaign
+from database.connections import connect
 from keys.host_key_changes import generate_host_keys
 from keys.host_keys import HostKeyType, generate_host_key
 from keys.key_armour import parse_public_keys
 from keys.ssh_keys import add_keys
-from keys.templates import Language, Template
+from rules.templates import Language, Template
 from tests.conftest import KeyPair, run_apart
 from tests.gateway.nodes import ROOT, Node
 

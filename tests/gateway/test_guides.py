@@ -10,12 +10,13 @@ import pytest
 import typer.main
 
 from config.settings import setting_names, variable_of
-from gateway.cli import build_app
+from gateway.cli.main import build_app
 from gateway.embedded.mailbox import Mailbox
-from sftpd import front, listener, server
-from sftpd.channel import COMMANDS_REFUSED
-from sftpd.connection import _WORDS
+from sftpd import front
+from sftpd.connections import listener, ssh_server
+from sftpd.connections.ssh_connection import _WORDS
 from sftpd.refusals import Refusal
+from sftpd.session.channel import COMMANDS_REFUSED
 from tests.gateway.nodes import ROOT, Node
 
 GUIDES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
@@ -83,7 +84,13 @@ def shown_refusals() -> Iterator[str]:
         waiting += kinds
         yield from (kind.text for kind in kinds if kind.shown and "text" in kind.__dict__)
     yield from listener._TEXTS.values()
-    yield from (COMMANDS_REFUSED, front.RESTARTING, front.IDLE, server.UNAVAILABLE, server.TOO_MANY_SESSIONS)
+    yield from (
+        COMMANDS_REFUSED,
+        front.RESTARTING,
+        front.IDLE,
+        ssh_server.UNAVAILABLE,
+        ssh_server.TOO_MANY_SESSIONS,
+    )
     yield from (text for text in _WORDS.values() if "agency guide" in text)
 
 

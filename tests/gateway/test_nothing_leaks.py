@@ -13,9 +13,9 @@ import pytest
 
 from config.fault_points import POINTS
 from gateway.embedded.mailbox import MailboxMode
-from tests.chaos.node import Node
-from tests.chaos.proxy import ProxyMode
-from tests.chaos.rig import Rig, open_rig, until
+from tests.chaos.world.node import Node
+from tests.chaos.world.proxy import ProxyMode
+from tests.chaos.world.rig import Rig, open_rig, until
 from tests.conftest import make_key
 from tests.gateway import marked
 

@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from config.database import Connection, Pool
-from keys.access import fetch_access
-from keys.audit import Actor
-from keys.campaigns import (
+from audit.events import Actor
+from campaigns.campaigns import (
     delete_campaign,
     parse_sources,
     resume_campaign,
     set_allowed_sources,
     suspend_campaign,
 )
+from database.connections import Connection, Pool
+from keys.access import fetch_access
 from keys.key_armour import parse_public_keys
 from keys.ssh_keys import add_keys, revoke_key
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from config.database import Connection
-from keys.audit import Actor
+from audit.events import Actor
+from database.connections import Connection
 from keys.errors import HostKeyError, HostKeyRefused
 from keys.host_key_changes import (
     generate_host_keys,

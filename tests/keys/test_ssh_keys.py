@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from config.database import Connection
-from keys.audit import Actor
-from keys.campaigns import delete_campaign
+from audit.events import Actor
+from campaigns.campaigns import delete_campaign
+from database.connections import Connection
 from keys.errors import CampaignNotFound, CampaignRefused, KeyNotFound
 from keys.key_armour import parse_public_keys
 from keys.public_keys import PublicKey

@@ -10,7 +10,7 @@ from functools import lru_cache
 import phonenumbers
 
 from config.environment import Environment
-from keys.templates import Language, Template
+from rules.templates import Language, Template
 
 ENGLISH_FOOTER = "This is an automated message sent by the Singapore Government."
 FOOTERS: Mapping[Language, str] = {

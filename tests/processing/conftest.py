@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from config.database import Pool
+from audit.events import Actor
 from config.identifiers import new_identifier
 from config.settings import Settings
-from keys.audit import Actor
+from database.connections import Pool
 from processing.intake import FinishedSpool, Intake, Sender
-from processing.store import S3ObjectStore, open_store
+from processing.object_store import S3ObjectStore, open_store
 
 CAMPAIGN = "campaign_test"
 GOOD = b"recipient,language,name\r\n6591234567,english,Tan\r\n6591234568,chinese,\xe9\x99\x88\r\n"

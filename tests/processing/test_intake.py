@@ -10,14 +10,14 @@ import pytest
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
-from config.database import Pool, open_pool
+from audit.events import Actor
 from config.settings import Settings
+from database.connections import Pool, open_pool
 from gateway.embedded.postgres import PostgreSQLServer
 from gateway.embedded.s3 import S3Server
-from keys.audit import Actor
 from processing.intake import Intake, IntakeError, IntakeUnavailable, Sender
-from processing.rules.codes import FindingCode
-from processing.store import S3ObjectStore, open_store
+from processing.object_store import S3ObjectStore, open_store
+from rules.codes import FindingCode
 from tests.processing.conftest import CAMPAIGN, GOOD, MakeSpool
 
 

@@ -8,14 +8,14 @@ from typing import BinaryIO
 
 import pytest
 
-from config.database import Pool
-from config.job_queue import release_jobs_of_dead, run_jobs
 from config.sections import MessageSettings
 from config.settings import Settings
-from processing.deciding import VerdictJob
+from database.connections import Pool
+from database.job_queue import release_jobs_of_dead, run_jobs
 from processing.intake import Intake
+from processing.job import VerdictJob
+from processing.object_store import ObjectStore, S3ObjectStore
 from processing.rule_settings import make_rules
-from processing.store import ObjectStore, S3ObjectStore
 from tests.processing.conftest import BAD, GOOD, MakeSpool
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from benchmarks import files
 from config.environment import Environment
-from keys.templates import Language, Template
 from processing.columns.findings import Finding
 from processing.verdict import Rules, Verdict, decide
+from rules.templates import Language, Template
 
 HEADER = "recipient,language,recipient_name,topic\n"
 GOOD = "6591234567,english,Emily Yeo,passport application #12345F\n"

@@ -14,11 +14,11 @@ from asyncssh.sftp import SFTPClientHandler
 
 from config.sections import SFTPSettings
 from processing.intake import FinishedSpool, Intake, IntakeUnavailable, ListedUpload, Sender
-from processing.rules.codes import FindingCode
-from sftpd.dropbox import DropBox
-from sftpd.handler import UploadChannel
-from sftpd.session import Session
-from sftpd.spool import Spool
+from rules.codes import FindingCode
+from sftpd.session.drop_box import DropBox
+from sftpd.session.packet_handler import UploadChannel
+from sftpd.sessions import Session
+from sftpd.spool.spool import Spool
 
 CAMPAIGN = "campaign_test"
 

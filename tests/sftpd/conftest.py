@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from config.database import Pool
 from config.settings import Settings
+from database.connections import Pool
 from keys.host_keys import HostKeyType, generate_host_key
 from tests.conftest import KeyPair
 from tests.sftpd.fronts import Front, add_campaign, change_sftp, install_host_keys, running_front

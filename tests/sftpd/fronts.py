@@ -10,16 +10,16 @@ from pathlib import Path
 
 import asyncssh
 
-from config.database import Pool
+from audit.events import Actor
+from campaigns.campaigns import create_campaign
 from config.settings import Settings
-from keys.audit import Actor
-from keys.campaigns import create_campaign
+from database.connections import Pool
 from keys.host_key_changes import generate_host_keys
 from keys.public_keys import check_lines
 from keys.ssh_keys import add_keys
-from keys.templates import Language, Template
 from processing.intake import Intake
-from processing.store import open_store
+from processing.object_store import open_store
+from rules.templates import Language, Template
 from sftpd.front import serve_front
 from tests.conftest import KeyPair
 

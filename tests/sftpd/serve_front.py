@@ -7,11 +7,11 @@ import sys
 
 import uvloop
 
-from config.database import open_pool
 from config.logs import configure_logs
 from config.settings import load_settings
+from database.connections import open_pool
 from processing.intake import Intake
-from processing.store import open_store
+from processing.object_store import open_store
 from sftpd.front import serve_front
 
 

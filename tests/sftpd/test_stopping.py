@@ -5,10 +5,10 @@ import asyncio
 import asyncssh
 import pytest
 
-from config.database import Pool
+from audit.events import Actor, AuditEvent
 from config.settings import Settings
-from keys.audit import Actor, AuditEvent
-from sftpd.trail import LoginEvent, LoginTrail
+from database.connections import Pool
+from sftpd.connections.login_audit import LoginEvent, LoginTrail
 from tests.conftest import KeyPair
 from tests.sftpd.fronts import GOOD_CSV, Front, add_campaign, change_sftp, running_front
 

@@ -4,9 +4,9 @@ import io
 
 import pytest
 
+from processing.columns.chunks import read_pieces
 from processing.columns.findings import Finding
 from processing.columns.header import Header, read_header
-from processing.columns.pieces import read_pieces
 
 EXPECTED = ("recipient", "language", "recipient_name", "topic")
 

@@ -1,0 +1,103 @@
+"""The audit trail: who did what, from where, to which campaign or upload. Kept for ever, in `audit_events`.
+
+Details are ids, counts, codes and fingerprints; never contents, names of files, phone numbers, addresses of people or keys.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from database.connections import Connection, json_object
+from database.queries import NamedQueries
+
+SQL: Final = NamedQueries("audit", "events.sql")
+
+
+class AuditEvent(StrEnum):
+    """Everything that is written down, as noun_verb."""
+
+    CAMPAIGN_CREATED = "campaign_created"
+    CAMPAIGN_SUSPENDED = "campaign_suspended"
+    CAMPAIGN_RESUMED = "campaign_resumed"
+    CAMPAIGN_DELETED = "campaign_deleted"
+    CAMPAIGN_NOTIFY_CHANGED = "campaign_notify_changed"
+    CAMPAIGN_SOURCES_CHANGED = "campaign_sources_changed"
+    KEY_ADDED = "key_added"
+    KEY_REVOKED = "key_revoked"
+    HOST_KEY_ADDED = "host_key_added"
+    HOST_KEY_RETIRED = "host_key_retired"
+    LOGIN_ACCEPTED = "login_accepted"
+    LOGIN_REFUSED = "login_refused"
+    SESSION_ENDED = "session_ended"
+    UPLOAD_RECEIVED = "upload_received"
+    UPLOAD_REFUSED = "upload_refused"
+    UPLOAD_DECIDED = "upload_decided"
+    UPLOAD_FAILED = "upload_failed"
+    UPLOAD_RETRIED = "upload_retried"
+    UPLOAD_RELEASED = "upload_released"
+    NOTIFICATION_SENT = "notification_sent"
+    NOTIFICATION_REFUSED = "notification_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts. `name`: an operating-system user, or a key's fingerprint. `source_address`: an IP address as text."""
+
+    name: str | None = None
+    connection_id: str | None = None
+    source_address: str | None = None
+
+
+NOBODY: Final = Actor()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """A line of the trail, as told to ops. `at` is UTC."""
+
+    at: datetime
+    event: str
+    actor: str | None
+    source_address: str | None
+    connection_id: str | None
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+async def record_event(
+    connection: Connection,
+    event: AuditEvent,
+    *,
+    campaign_id: str | None = None,
+    upload_id: str | None = None,
+    actor: Actor = NOBODY,
+    details: Mapping[str, object] | None = None,
+) -> None:
+    """Write one line, in the caller's transaction: what happened and its trace are stored together."""
+    await connection.execute(
+        SQL["record_event"],
+        event.value,
+        campaign_id,
+        upload_id,
+        actor.connection_id,
+        actor.name,
+        actor.source_address,
+        json.dumps(details or {}),
+    )
+
+
+async def fetch_events_of_upload(connection: Connection, upload_id: str) -> list[RecordedEvent]:
+    """An upload's timeline, oldest first."""
+    return [
+        RecordedEvent(
+            at=row["at"],
+            event=row["event"],
+            actor=row["actor"],
+            source_address=row["source_address"],
+            connection_id=row["connection_id"],
+            details=json_object(row["details"]),
+        )
+        for row in await connection.fetch(SQL["fetch_events_of_upload"], upload_id)
+    ]

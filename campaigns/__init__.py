@@ -1,0 +1,1 @@
+"""Campaigns: who an agency is to this gateway, and what its messages say."""

@@ -1,0 +1,175 @@
+"""Connections to PostgreSQL: the pool, single connections for listeners, and the one place that names its troubles."""
+
+import asyncio
+import contextlib
+import json
+import os
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+
+from config.errors import ConfigurationError, ServiceUnreachable
+from config.network import DATABASE_FORM
+from config.sections import DatabaseSettings
+from database.queries import NamedQueries
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+else:
+    Pool = asyncpg.Pool
+    Connection = asyncpg.Connection
+
+SQL: Final = NamedQueries("database", "connections.sql")
+
+# What a database that is away, restarting, full or out of connections looks like: the same call may succeed later.
+UNREACHABLE: tuple[type[BaseException], ...] = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    # A server lost in the middle of its answer; or, of several servers, none that takes writes yet.
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    # Shut down, crashed, starting, cancelled, idle for too long.
+    asyncpg.OperatorInterventionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.TransactionTimeoutError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.PostgresSystemError,
+)
+_REFUSED: tuple[type[BaseException], ...] = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+)
+
+
+@contextlib.contextmanager
+def database_troubles() -> Iterator[None]:
+    """Translate asyncpg's troubles: unreachable → ServiceUnreachable, login refused → ConfigurationError.
+
+    The texts are our own: asyncpg's may hold a row, a host or a password.
+    """
+    try:
+        yield
+    except _REFUSED as error:
+        message = f"the database refuses this login ({type(error).__name__}): see SFTP_GATEWAY_DATABASE__URL"
+        raise ConfigurationError(message) from None
+    except (ssl.SSLError, asyncpg.exceptions.ClientConfigurationError) as error:
+        message = (
+            f"no secure connection to the database ({type(error).__name__}): "
+            "see sslmode and sslrootcert in SFTP_GATEWAY_DATABASE__URL"
+        )
+        raise ConfigurationError(message) from None
+    except UNREACHABLE as error:
+        message = f"the database can't be reached ({type(error).__name__}): see SFTP_GATEWAY_DATABASE__URL"
+        raise ServiceUnreachable(message) from None
+
+
+async def connect(
+    settings: DatabaseSettings, *, command_timeout: float | None = None
+) -> "asyncpg.Connection[asyncpg.Record]":
+    """One connection of its own, for a listener, a queue or a migration: no time-out on its statements unless told."""
+    with database_troubles(), _readable_url(settings):
+        try:
+            return await asyncpg.connect(
+                settings.url.get_secret_value(),
+                timeout=settings.connect_timeout,
+                command_timeout=command_timeout,
+            )
+        except asyncpg.PostgresError as error:
+            if isinstance(error, (*_REFUSED, *UNREACHABLE)):
+                raise
+            # Closed for maintenance, for one: whoever keeps a connection open must go on asking for it.
+            message = (
+                f"the database takes no connections ({type(error).__name__}): see SFTP_GATEWAY_DATABASE__URL"
+            )
+            raise ServiceUnreachable(message) from None
+
+
+@contextlib.asynccontextmanager
+async def open_pool(
+    settings: DatabaseSettings, *, name: str, command_timeout: float | None = None
+) -> AsyncIterator[Pool]:
+    """A pool whose connections announce themselves as `sftp-gateway <name>`. Nothing is asked of the server yet.
+
+    `command_timeout`, in seconds, stands in for the setting where no client waits for the answer.
+    """
+    with _readable_url(settings):
+        pool = asyncpg.create_pool(
+            settings.url.get_secret_value(),
+            min_size=0,
+            max_size=settings.pool_size,
+            timeout=settings.connect_timeout,
+            command_timeout=command_timeout or settings.command_timeout,
+            server_settings={"application_name": f"sftp-gateway {name}"},
+            init=_prepare_session,
+            reset=_leave_as_is,
+        )
+    with database_troubles():
+        _ = await pool
+    try:
+        yield pool
+    finally:
+        try:
+            await asyncio.wait_for(pool.close(), timeout=5)
+        except TimeoutError:
+            pool.terminate()
+
+
+async def _prepare_session(connection: Connection) -> None:
+    """Once per connection: see the statement. As a statement, since poolers refuse such parameters at the start."""
+    await connection.execute(SQL["prepare_session"])
+
+
+async def _leave_as_is(_connection: Connection) -> None:
+    """Spare the library's `RESET ALL` round trip: a session stays as it was prepared. It rolls back all the same."""
+
+
+@contextlib.contextmanager
+def _readable_url(settings: DatabaseSettings) -> Iterator[None]:
+    _check_certificates(settings.url.get_secret_value())
+    try:
+        yield
+    except ssl.SSLError:
+        # A ValueError too, where it is the server's certificate that is wrong.
+        raise
+    except (ValueError, asyncpg.exceptions.ClientConfigurationError):
+        message = f"SFTP_GATEWAY_DATABASE__URL is not of the form {DATABASE_FORM}"
+        raise ConfigurationError(message) from None
+
+
+def _check_certificates(url: str) -> None:
+    """What the server is verified with must be there: asyncpg tells a missing file as it tells a server that is away."""
+    query = parse_qs(urlsplit(url).query)
+    if query.get("sslmode", [""])[-1] not in {"verify-ca", "verify-full"}:
+        return
+    named = query.get("sslrootcert", [os.environ.get("PGSSLROOTCERT")])[-1]
+    file = Path(named) if named else Path("~/.postgresql/root.crt").expanduser()
+    if not os.access(file, os.R_OK):
+        raise ConfigurationError(
+            f"the database can't be verified, as {file} can't be read: add &sslrootcert=FILE to "
+            "SFTP_GATEWAY_DATABASE__URL, such as /etc/ssl/certs/ca-certificates.crt or your own authority's certificate"
+        )
+
+
+def affected(status: str) -> int:
+    """How many rows a statement changed, from its command tag, such as `UPDATE 1`."""
+    return int(status.rsplit(" ", 1)[-1])
+
+
+def json_object(value: Any) -> dict[str, Any]:
+    """A jsonb column's object: asyncpg hands jsonb over as text."""
+    loaded = json.loads(value)
+    assert isinstance(loaded, dict)  # noqa: S101 - our own columns hold objects
+    return loaded

@@ -1,0 +1,192 @@
+"""PgQueuer, as this gateway uses it: jobs that carry one id, enqueued in the caller's transaction, run until a stop.
+
+A job is retried only when its handler raises `TryAgain`. What it does must be safe to do twice: after a crash, or when
+PostgreSQL restarts, the same job comes again. A job lost all the same is found by its room's sweeper.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, NoReturn, cast
+
+import asyncpg
+from pgqueuer import Job, Queries, QueueManager, RetryRequested
+
+from config.errors import ConfigError, ServiceUnreachable
+from config.logs import describe_exception, get_logger
+from config.sections import DatabaseSettings
+from database.connections import (
+    UNREACHABLE,
+    Connection,
+    affected,
+    connect,
+)
+from database.queries import NamedQueries
+
+if TYPE_CHECKING:
+    import structlog
+
+SQL: Final = NamedQueries("database", "job_queue.sql")
+logger = get_logger("config")
+
+# How long a lost connection is waited for before it is opened anew, in seconds: doubling, at most the last.
+_RECONNECT_FIRST, _RECONNECT_MOST = 0.2, 5.0
+# New jobs are announced; a dead worker's are not. This much is added to `heartbeat_timeout` before one is taken over.
+_POLL_SECONDS = 2.0
+# A connection whose peer vanished without a word says nothing: after so many seconds without an answer it is given up.
+_ANSWER_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunningJob:
+    """What a handler is given: the id it acts on, and how often the job was put back before."""
+
+    subject_id: str
+    attempts: int
+
+
+class TryAgain(Exception):  # noqa: N818 - an instruction to the queue
+    """Put the job back, to run again after `delay`. `reason` is a fixed text: the queue stores it."""
+
+    def __init__(self, delay: timedelta, reason: str) -> None:
+        super().__init__(reason)
+        self.delay = delay
+        self.reason = reason
+
+
+Handler = Callable[[RunningJob], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class JobKind:
+    """A kind of job and how it is run. `heartbeat_timeout`: seconds after which a dead worker's job is taken over."""
+
+    entrypoint: str
+    concurrency: int
+    heartbeat_timeout: float
+
+
+async def enqueue(
+    connection: Connection,
+    entrypoint: str,
+    subject_id: str,
+    *,
+    priority: int = 0,
+    delay: timedelta = timedelta(0),
+) -> None:
+    """Add a job in the caller's transaction. One that is queued or running for the same subject already is kept instead."""
+    queries = Queries.from_asyncpg_connection(cast("asyncpg.Connection[asyncpg.Record]", connection))
+    await queries.enqueue(
+        entrypoint,
+        subject_id.encode(),
+        priority=priority,
+        execute_after=delay,
+        dedupe_key=f"{entrypoint} {subject_id}",
+        on_conflict="skip",
+    )
+
+
+async def release_jobs_of_dead(connection: Connection) -> int:
+    """Let the jobs of processes that are gone be taken over now. Returns how many.
+
+    Only sooner: where a dead process's connection isn't seen to be closed, as when its machine died, `heartbeat_timeout`
+    decides. One that lost its connection and still runs is taken for dead too, which is safe, as for any job.
+    """
+    return affected(await connection.execute(SQL["release_jobs_of_dead"]))
+
+
+async def run_jobs(
+    database: DatabaseSettings,
+    kind: JobKind,
+    handler: Handler,
+    *,
+    stop: asyncio.Event,
+    connected: Callable[[], None],
+    answer_timeout: float = _ANSWER_SECONDS,
+) -> None:
+    """Run jobs of one kind until `stop` is set and those begun are done. Outlives restarts of PostgreSQL.
+
+    The caller sets the deadline of a stop by ending the process: a job cancelled would be forgotten by the queue.
+    """
+    log = logger.bind(entrypoint=kind.entrypoint)
+    pause = _RECONNECT_FIRST
+    while not stop.is_set():
+        try:
+            connection = await connect(database, command_timeout=answer_timeout)
+        except ConfigError as error:
+            log.warning("queue_unreachable", reason=str(error))
+        else:
+            pause = _RECONNECT_FIRST
+            try:
+                await _run_connected(connection, kind, handler, stop, connected)
+            except Exception as error:  # noqa: BLE001 - whatever ended it, jobs must be run again
+                log.warning("queue_connection_lost", **describe_exception(error))
+            finally:
+                with contextlib.suppress(*UNREACHABLE):
+                    await connection.close(timeout=1)
+        if not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), timeout=pause)
+            pause = min(pause * 2, _RECONNECT_MOST)
+
+
+async def _run_connected(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    kind: JobKind,
+    handler: Handler,
+    stop: asyncio.Event,
+    connected: Callable[[], None],
+) -> None:
+    queue = QueueManager(Queries.from_asyncpg_connection(connection))
+    log = logger.bind(entrypoint=kind.entrypoint)
+    await connection.execute(SQL["name_connection"], str(queue.queue_manager_id))
+    # The library takes two jobs at least; where one at a time is wanted, the second waits here.
+    turns = asyncio.Semaphore(kind.concurrency)
+
+    @queue.entrypoint(kind.entrypoint)
+    async def run(job: Job) -> None:
+        async with turns:
+            await _run_one(job, handler, log)
+
+    connection.add_termination_listener(lambda _connection: queue.shutdown.set())
+    connected()
+    stopping = asyncio.create_task(_forward(stop, queue.shutdown))
+    try:
+        await queue.run(
+            dequeue_timeout=timedelta(seconds=_POLL_SECONDS),
+            batch_size=1,
+            max_concurrent_tasks=max(2, kind.concurrency),
+            heartbeat_timeout=timedelta(seconds=kind.heartbeat_timeout),
+            shutdown_on_listener_failure=True,
+        )
+    finally:
+        stopping.cancel()
+
+
+async def _forward(stop: asyncio.Event, shutdown: asyncio.Event) -> None:
+    await stop.wait()
+    shutdown.set()
+
+
+async def _run_one(job: Job, handler: Handler, log: "structlog.stdlib.BoundLogger") -> None:
+    """Run the handler, and let nothing but fixed texts reach the queue's tables, which keep tracebacks."""
+    subject_id = (job.payload or b"").decode()
+    try:
+        await handler(RunningJob(subject_id, job.attempts))
+    except TryAgain as again:
+        delay, reason = again.delay, again.reason
+    except ServiceUnreachable as error:
+        delay, reason = timedelta(seconds=1), str(error)
+    except Exception:  # whatever a handler's bug, the job must come again
+        log.exception("job_crashed", subject_id=subject_id, attempts=job.attempts)
+        delay, reason = timedelta(seconds=5 * 2 ** min(job.attempts, 6)), "internal error"
+    else:
+        return
+    _put_back(delay, reason)
+
+
+def _put_back(delay: timedelta, reason: str) -> NoReturn:
+    """Raised here, outside every `except`, so that the traceback stored shows no other exception."""
+    raise RetryRequested(delay, reason)

@@ -1,0 +1,291 @@
+"""`sftp-gateway campaign …`: who an agency is here. Created once; suspended, resumed, deleted, never edited."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli.campaign_facts import campaign_document, show_campaign
+from gateway.cli.invocation import current_actor, invocation_of, run
+from gateway.cli.options import JSON, Yes
+from gateway.cli.output import (
+    for_people,
+    note,
+    print_json,
+    print_line,
+    print_table,
+)
+from gateway.cli.template_options import check_bodies, parse_bodies
+from gateway.errors import CallMisused
+
+if TYPE_CHECKING:
+    from campaigns.campaigns import Campaign
+
+app = typer.Typer(
+    help="Campaigns: create, look at, suspend, resume, delete.",
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+CampaignId = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="The campaignId.", show_default=False)]
+
+
+def register(parent: typer.Typer) -> None:
+    """Add these commands to `parent`."""
+    parent.add_typer(app, name="campaign")
+
+
+@app.command(
+    epilog="Example: sftp-gateway campaign create --name 'Clinic reminders' --notify ops@clinic.gov.sg "
+    "--template 'english=Dear {{name}}, see you on {{date}}.' --template chinese=@chinese.txt"
+)
+def create(
+    context: typer.Context,
+    name: Annotated[
+        str, typer.Option("--name", metavar="N", help="The campaign's name.", show_default=False)
+    ],
+    notify: Annotated[
+        str,
+        typer.Option(
+            "--notify",
+            metavar="EMAIL",
+            help="The one address that outcomes are mailed to.",
+            show_default=False,
+        ),
+    ],
+    template: Annotated[
+        list[str],
+        typer.Option(
+            "--template",
+            metavar="LANG=TEXT",
+            help="A body, with {{parameters}}; once per language: english, chinese, malay, tamil. LANG=@FILE reads a file.",
+            show_default=False,
+        ),
+    ],
+    campaign_id: Annotated[
+        str | None,
+        typer.Option(
+            "--id", metavar="ID", help="Its campaignId; else a new campaign_… is made.", show_default=False
+        ),
+    ] = None,
+    channel: Annotated[
+        str,
+        typer.Option("--channel", metavar="public|internal", help="public (gov.sg) or internal (own staff)."),
+    ] = "public",
+    header: Annotated[
+        str | None,
+        typer.Option("--header", help="The agency's name on top of every message; else the campaign's name."),
+    ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--from", metavar="CIDR", help="Allow only this source address or network; repeatable."),
+    ] = None,
+    as_json: JSON = False,
+) -> None:
+    """Create a campaign and print its campaignId."""
+    from campaigns.campaigns import Channel, create_campaign, parse_sources
+    from rules.templates import Template
+
+    invocation = invocation_of(context)
+    if channel not in set(Channel):
+        raise CallMisused(f"the channel is public or internal, not {channel!r}")
+    bodies = parse_bodies(template)
+    shown_header = name.strip() if header is None else header
+    check_bodies(shown_header, bodies, invocation.settings.messages)
+    sources = parse_sources(source or [])
+
+    async def store() -> str:
+        async with invocation.open_database() as connection, connection.transaction():
+            return await create_campaign(
+                connection,
+                name=name,
+                template=Template(shown_header, bodies),
+                notify_email=notify,
+                campaign_id=campaign_id,
+                channel=Channel(channel),
+                allowed_sources=sources,
+                actor=current_actor(),
+            )
+
+    identifier = run(store())
+    if as_json:
+        print_json({"campaignId": identifier})
+    else:
+        print_line(identifier)
+        note(f"Next: sftp-gateway key add {identifier} agency.pub")
+
+
+@app.command("list", epilog="Example: sftp-gateway campaign list --json | jq -r '.[].campaignId'")
+def list_all(context: typer.Context, as_json: JSON = False) -> None:
+    """List all campaigns, newest first, deleted ones too."""
+    from campaigns.campaigns import list_campaigns
+    from keys.ssh_keys import count_keys
+
+    invocation = invocation_of(context)
+
+    async def fetch() -> "tuple[list[Campaign], dict[str, int]]":
+        async with invocation.open_database() as connection:
+            return await list_campaigns(connection), await count_keys(connection)
+
+    campaigns, counts = run(fetch())
+    if as_json:
+        print_json([campaign_document(campaign, counts.get(campaign.id, 0)) for campaign in campaigns])
+        return
+    rows = [
+        (
+            campaign.id,
+            campaign.name,
+            campaign.status.value,
+            campaign.channel.value,
+            ", ".join(campaign.template.bodies),
+            str(counts.get(campaign.id, 0)),
+            for_people(campaign.created_at),
+        )
+        for campaign in campaigns
+    ]
+    print_table(
+        ("campaignId", "name", "status", "channel", "languages", "keys", "created"),
+        rows,
+        empty="There are no campaigns yet: see `sftp-gateway campaign create --help`",
+    )
+
+
+@app.command(epilog="Example: sftp-gateway campaign show CAMPAIGN --json")
+def show(context: typer.Context, campaign: CampaignId, as_json: JSON = False) -> None:
+    """Show one campaign: its template, address, allowed sources and keys."""
+    from campaigns.campaigns import fetch_known_campaign
+    from keys.ssh_keys import list_keys
+
+    invocation = invocation_of(context)
+
+    async def fetch() -> "tuple[Campaign, int]":
+        async with invocation.open_database() as connection:
+            found = await fetch_known_campaign(connection, campaign)
+            return found, sum(key.revoked_at is None for key in await list_keys(connection, campaign))
+
+    found, keys = run(fetch())
+    if as_json:
+        print_json(campaign_document(found, keys))
+    else:
+        show_campaign(found, keys)
+
+
+@app.command(epilog="Example: sftp-gateway campaign suspend CAMPAIGN")
+def suspend(context: typer.Context, campaign: CampaignId) -> None:
+    """Shut a campaign out at once: live sessions end. Uploads acknowledged before are still decided and mailed."""
+    from campaigns.campaigns import suspend_campaign
+
+    invocation = invocation_of(context)
+
+    async def change() -> bool:
+        async with invocation.open_database() as connection, connection.transaction():
+            return await suspend_campaign(connection, campaign, actor=current_actor())
+
+    changed = run(change())
+    note(f"{campaign} is suspended" if changed else f"{campaign} was suspended already")
+
+
+@app.command(epilog="Example: sftp-gateway campaign resume CAMPAIGN")
+def resume(context: typer.Context, campaign: CampaignId) -> None:
+    """Let a suspended campaign in again."""
+    from campaigns.campaigns import resume_campaign
+
+    invocation = invocation_of(context)
+
+    async def change() -> bool:
+        async with invocation.open_database() as connection, connection.transaction():
+            return await resume_campaign(connection, campaign, actor=current_actor())
+
+    changed = run(change())
+    note(f"{campaign} is active" if changed else f"{campaign} was active already")
+
+
+@app.command(epilog="Example: sftp-gateway campaign notify CAMPAIGN ops@clinic.gov.sg")
+def notify(
+    context: typer.Context,
+    campaign: CampaignId,
+    email: Annotated[str, typer.Argument(metavar="EMAIL", help="The one new address.", show_default=False)],
+) -> None:
+    """Set the one address that outcomes are mailed to."""
+    from campaigns.campaigns import set_notify_address
+
+    invocation = invocation_of(context)
+
+    async def change() -> str:
+        async with invocation.open_database() as connection, connection.transaction():
+            return await set_notify_address(connection, campaign, email, actor=current_actor())
+
+    note(f"{campaign}: outcomes are mailed to {run(change())} from now on")
+
+
+@app.command(epilog="Example: sftp-gateway campaign allow CAMPAIGN --from 192.0.2.7 --from 198.51.100.0/24")
+def allow(
+    context: typer.Context,
+    campaign: CampaignId,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from", metavar="CIDR", help="An address or network; repeatable. Replaces the whole list."
+        ),
+    ] = None,
+    anywhere: Annotated[
+        bool, typer.Option("--anywhere", help="Empty the list: any address may connect.")
+    ] = False,
+) -> None:
+    """Set which source addresses may connect. Sessions from elsewhere end at once."""
+    from campaigns.campaigns import parse_sources, set_allowed_sources
+
+    invocation = invocation_of(context)
+    sources = parse_sources(source or [])
+    if anywhere == bool(sources):
+        raise CallMisused(
+            "give the addresses with --from, once for each, or --anywhere to lift the restriction"
+        )
+
+    async def change() -> None:
+        async with invocation.open_database() as connection, connection.transaction():
+            await set_allowed_sources(connection, campaign, sources, actor=current_actor())
+
+    run(change())
+    allowed = ", ".join(map(str, sources)) or "anywhere"
+    note(f"{campaign} may connect from {allowed}")
+
+
+@app.command(epilog="Example: sftp-gateway campaign delete CAMPAIGN --yes")
+def delete(context: typer.Context, campaign: CampaignId, yes: Yes = False) -> None:
+    """Delete a campaign for good: its keys are revoked. Uploads, messages and the audit trail are kept."""
+    from campaigns.campaigns import delete_campaign, fetch_known_campaign
+
+    invocation = invocation_of(context)
+
+    async def look() -> "Campaign":
+        async with invocation.open_database() as connection:
+            return await fetch_known_campaign(connection, campaign)
+
+    async def change() -> bool:
+        async with invocation.open_database() as connection, connection.transaction():
+            return await delete_campaign(connection, campaign, actor=current_actor())
+
+    found = run(look())
+    if found.deleted_at is None and not yes:
+        _confirm_deletion(found)
+    changed = run(change())
+    note(f"{campaign} is deleted" if changed else f"{campaign} was deleted already")
+
+
+def _confirm_deletion(campaign: "Campaign") -> None:
+    import sys
+
+    from gateway.cli.output import printable
+
+    if sys.stdin.isatty():
+        note(
+            f"This deletes {campaign.id} ({printable(campaign.name)}) and revokes its keys. It can't be undone."
+        )
+        typer.confirm("Delete it?", abort=True, err=True)
+        return
+    # A script may give the answer, as `yes` does; without one nothing is deleted.
+    answer = sys.stdin.readline()
+    if not answer:
+        raise CallMisused("deleting a campaign can't be undone: add --yes to do it without being asked")
+    if answer.strip().lower() not in {"y", "yes"}:
+        raise typer.Abort

@@ -1,0 +1,69 @@
+"""`sftp-gateway check`: every dependency tried for real, a line each, before an agency finds out."""
+
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from gateway.cli.invocation import invocation_of, run
+from gateway.cli.options import JSON
+from gateway.cli.output import print_json, print_line, printable
+from gateway.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from gateway.ops.probes import Answer
+
+# Seconds for each probe.
+_PATIENCE: Final = 20.0
+
+
+def register(parent: typer.Typer) -> None:
+    """Add this command to `parent`."""
+    parent.command(
+        name="check",
+        epilog="Example: sftp-gateway check --config gateway.toml. "
+        "Exit status: 0 all is well, 2 something is set up wrongly, 3 a service could not be reached.",
+    )(check)
+
+
+def check(context: typer.Context, as_json: JSON = False) -> None:
+    """Try everything this gateway needs: settings, database, bucket, mail server, host keys, spool."""
+    from gateway.ops.exposure import find_exposures
+    from gateway.ops.probes import Answer, probe_everything
+
+    settings = invocation_of(context).settings
+    exposures = [Answer("configuration", ExitStatus.CONFIGURATION, text) for text in find_exposures(settings)]
+    well = Answer("configuration", ExitStatus.DONE, f"read; environment {settings.environment.value}")
+    answers = [*(exposures or [well]), *run(probe_everything(settings, _PATIENCE))]
+    if as_json:
+        print_json(
+            {
+                "ok": all(answer.is_well for answer in answers),
+                "checks": [
+                    {"name": answer.name, "ok": answer.is_well, "detail": answer.detail} for answer in answers
+                ],
+            }
+        )
+    else:
+        _print_lines(answers)
+    if status := _worst(answers):
+        raise typer.Exit(status)
+
+
+def _print_lines(answers: "list[Answer]") -> None:
+    import sys
+
+    colours = {True: "\x1b[32mok\x1b[0m    ", False: "\x1b[1;31mFAILED\x1b[0m"}
+    plain = {True: "ok    ", False: "FAILED"}
+    marks = colours if sys.stdout.isatty() else plain
+    width = max(len(answer.name) for answer in answers)
+    for answer in answers:
+        print_line(f"{marks[answer.is_well]}  {answer.name:<{width}}  {printable(answer.detail)}")
+
+
+def _worst(answers: "list[Answer]") -> ExitStatus:
+    """A wrong setting first: waiting doesn't mend it."""
+    statuses = {answer.status for answer in answers}
+    for status in (ExitStatus.CONFIGURATION, ExitStatus.UNREACHABLE):
+        if status in statuses:
+            return status
+    return ExitStatus.DONE

@@ -1,0 +1,97 @@
+"""One call of the command line: where its settings come from, who makes it, and what it opens."""
+
+import asyncio
+import contextlib
+import getpass
+import os
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import typer
+
+from gateway.errors import CallMisused
+
+if TYPE_CHECKING:
+    from audit.events import Actor
+    from config.settings import Settings
+    from database.connections import Connection
+
+T = TypeVar("T")
+
+
+class Invocation:
+    """What the global options said. Settings are read when a command first asks."""
+
+    def __init__(self) -> None:
+        self.config: Path | None = None
+        self.debug = False
+        self._settings: Settings | None = None
+
+    @property
+    def settings(self) -> "Settings":
+        """The settings. Raises ConfigurationError."""
+        from config.settings import load_settings
+
+        if self._settings is None:
+            self._settings = load_settings(self.config)
+        return self._settings
+
+    @contextlib.asynccontextmanager
+    async def open_database(self) -> AsyncIterator["Connection"]:
+        """One connection to a database with this release's schema. Raises ConfigError."""
+        from database.connections import connect, database_troubles
+        from database.schema import check_schema
+
+        connection = await connect(self.settings.database)
+        try:
+            with database_troubles():
+                await check_schema(connection)
+                yield connection
+        finally:
+            with contextlib.suppress(Exception):
+                await connection.close(timeout=2)
+
+
+def invocation_of(context: typer.Context) -> Invocation:
+    """The invocation that a command belongs to."""
+    return cast("Invocation", context.obj)
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a command's coroutine to its end."""
+    return asyncio.run(coroutine)
+
+
+def current_actor() -> "Actor":
+    """Who sits at the command line, for the audit trail: the user, the one behind sudo, and where a login came from."""
+    from ipaddress import ip_address
+
+    from audit.events import Actor
+
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = f"uid {os.getuid()}"
+    if behind := os.environ.get("SUDO_USER"):
+        name = f"{behind} as {name}"
+    words = os.environ.get("SSH_CONNECTION", "").split()
+    try:
+        address = str(ip_address(words[0].split("%")[0])) if words else None
+    except ValueError:
+        address = None
+    return Actor(name=name[:128], source_address=address)
+
+
+def read_input(name: str, *, limit: int) -> bytes:
+    """What a file holds, or standard input for `-`; at most `limit` bytes and one more. Raises CallMisused."""
+    if name == "-":
+        return sys.stdin.buffer.read(limit + 1)
+    try:
+        with Path(name).open("rb") as file:
+            return file.read(limit + 1)
+    except OSError as error:
+        raise CallMisused(f"{name!r} can't be read: {error.strerror}") from None
+    except ValueError:
+        raise CallMisused(f"{name!r} is not the name of a file") from None

@@ -1,0 +1,182 @@
+"""The executable `sftp-gateway`: options of every call, the commands, and one clear line for whatever goes wrong.
+
+Every command module has `register(app: typer.Typer) -> None`. Importing them must stay quick: whatever is slow to import
+(asyncssh, boto3, polars, pgqueuer) is imported inside the commands.
+"""
+
+import contextlib
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+import typer.main
+
+from gateway.cli import (
+    campaign,
+    check,
+    hostkey,
+    key,
+    offline,
+    services,
+    upload,
+)
+from gateway.cli.invocation import Invocation, invocation_of
+from gateway.cli.output import fail, print_line
+from gateway.errors import CallMisused, exit_status_of
+from gateway.exit_status import ExitStatus
+
+PROGRAM: Final = "sftp-gateway"
+_INTERRUPTED: Final = 130  # what shells expect after Ctrl-C
+# Options that may stand once for several values, and what such a further value looks like: no other word does.
+_REPEATABLE: Final = {
+    "--from": re.compile(r"[0-9A-Fa-f]*[.:][0-9A-Fa-f.:]*(/\d+)?$"),
+    "--template": re.compile(r"(english|chinese|malay|tamil)=", re.IGNORECASE),
+}
+_EXAMPLES: Final = """
+[bold]A first look[/]: sftp-gateway demo
+
+[bold]A new agency[/]:
+
+sftp-gateway campaign create --name "Clinic reminders" --notify ops@clinic.gov.sg --template "english=Dear {{name}}"
+
+sftp-gateway key add CAMPAIGN agency.pub
+
+[bold]What happened to a file[/]: sftp-gateway upload list --campaign CAMPAIGN
+
+Exit status: 0 done, 1 refused by a rule, 2 usage or configuration, 3 a service could not be reached.
+"""
+
+
+def build_app() -> typer.Typer:
+    """The command line, all commands registered."""
+    app = typer.Typer(
+        name=PROGRAM,
+        help="Takes an agency's CSV over SFTP and turns it into one batch of SMS, or one report.",
+        epilog=_EXAMPLES,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+    app.callback()(_read_options)
+    for module in (services, campaign, key, hostkey, upload, offline, check):
+        module.register(app)
+    return app
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print_line(f"{PROGRAM} {version(PROGRAM)}")
+        raise typer.Exit
+
+
+def _read_options(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help="Settings file (TOML). Else the one that SFTP_GATEWAY_CONFIG names; variables SFTP_GATEWAY_… win over it.",
+        ),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    invocation = invocation_of(context)
+    invocation.config = config
+    invocation.debug = debug
+
+
+def run_command_line(arguments: Sequence[str]) -> int:
+    """Carry out one call; returns its exit status. Errors are told on standard error, a line each."""
+    invocation = Invocation()
+    ordered = _options_first(arguments)
+    invocation.debug = "--debug" in ordered[:3]
+    try:
+        if not ordered:
+            ordered = ["--help"]
+        if any("\udc80" <= char <= "\udcff" for word in ordered for char in word):
+            raise CallMisused("an argument is not UTF-8 text")
+        command = typer.main.get_command(build_app())
+        status = command.main(ordered, prog_name=PROGRAM, standalone_mode=False, obj=invocation)
+    except Exception as error:  # noqa: BLE001 - the one place where everything ends
+        return _tell(error, debug=invocation.debug)
+    return status if isinstance(status, int) else ExitStatus.DONE
+
+
+def _tell(error: Exception, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    while isinstance(error, ExceptionGroup):
+        # Of tasks that ended together the first says enough; --debug shows all.
+        error = error.exceptions[0]
+    if isinstance(error, typer.Abort):
+        fail("stopped: nothing was done")
+        return ExitStatus.REFUSED
+    if isinstance(error, typer.TyperException):
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context is not None else PROGRAM
+        fail(f"{error.format_message().rstrip('.')} (see `{path} --help`)")
+        return ExitStatus.CONFIGURATION
+    status = exit_status_of(error)
+    if status is None:
+        # A fault of ours. Its text may hold anything: it is shown with --debug only.
+        fail(f"internal error ({type(error).__name__}): add --debug to see where, and report it")
+        return ExitStatus.REFUSED
+    fail(str(error))
+    return status
+
+
+def _options_first(arguments: Sequence[str]) -> list[str]:
+    """`--config` and `--debug` wherever they stand, up to `--`: people put them last."""
+    ahead: list[str] = []
+    rest: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word == "--":
+            rest += [word, *words]
+        elif word == "--config":
+            ahead += [word, *([following] if (following := next(words, None)) is not None else [])]
+        elif word == "--debug":
+            ahead.insert(0, word)
+        elif word.startswith("--config="):
+            ahead.append(word)
+        else:
+            rest.append(word)
+    return ahead + _each_by_itself(rest)
+
+
+def _each_by_itself(words: Sequence[str]) -> list[str]:
+    """`--from A B` as `--from A --from B`, and so `--template`: several values after one option are read like that."""
+    found: list[str] = []
+    option: str | None = None
+    is_value = False
+    for place, word in enumerate(words):
+        if word == "--":
+            return [*found, *words[place:]]
+        if option and not is_value and _REPEATABLE[option].match(word):
+            found.append(option)
+        elif not is_value:
+            option = word if word in _REPEATABLE else None
+        found.append(word)
+        is_value = word == option and not is_value
+    return found
+
+
+def main() -> None:
+    """The entry point of the executable."""
+    try:
+        status = run_command_line(sys.argv[1:])
+    except KeyboardInterrupt:
+        status = _INTERRUPTED
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    sys.exit(status)

@@ -1,0 +1,127 @@
+"""`run`, `sftpd`, `worker`: a node and its parts. `demo`, `devstack`: a first look. `migrate`: the schema."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli.invocation import invocation_of, run
+from gateway.cli.options import JSON
+from gateway.cli.output import note, print_json, print_line
+from gateway.errors import CallMisused
+
+if TYPE_CHECKING:
+    from gateway.processes.parts import Part
+
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--folder",
+        metavar="DIR",
+        help="A new folder to keep everything in; else a temporary one, removed at the end.",
+    ),
+]
+
+
+def register(parent: typer.Typer) -> None:
+    """Add these commands to `parent`."""
+    for command in (run_node, run_front, run_worker_part, migrate_schema, demo, devstack):
+        command_name, epilog = _NAMES[command.__name__]
+        parent.command(name=command_name, epilog=epilog)(command)
+
+
+_NAMES = {
+    "run_node": ("run", "Example: sftp-gateway run --config gateway.toml"),
+    "run_front": (
+        "sftpd",
+        "Example: sftp-gateway sftpd. Under systemd it takes the socket that systemd opened.",
+    ),
+    "run_worker_part": ("worker", "Example: SFTP_GATEWAY_OPS__PORT=9465 sftp-gateway worker"),
+    "migrate_schema": ("migrate", "Example: sftp-gateway migrate"),
+    "demo": ("demo", "Example: sftp-gateway demo --exit"),
+    "devstack": ("devstack", "Example: sftp-gateway devstack > settings.sh & . ./settings.sh"),
+}
+
+
+def run_node(context: typer.Context) -> None:
+    """SFTP front, worker and ops endpoint in one process tree. SIGHUP reloads, SIGTERM drains and stops."""
+    from gateway.processes.parts import Part
+
+    _serve(context, [Part.FRONT, Part.WORKER])
+
+
+def run_front(context: typer.Context) -> None:
+    """Only the SFTP front (and an ops endpoint), for several nodes."""
+    from gateway.processes.parts import Part
+
+    _serve(context, [Part.FRONT])
+
+
+def run_worker_part(context: typer.Context) -> None:
+    """Only the worker (and an ops endpoint), for several nodes."""
+    from gateway.processes.parts import Part
+
+    _serve(context, [Part.WORKER])
+
+
+def _serve(context: typer.Context, parts: "Sequence[Part]") -> None:
+    from gateway.processes.node import run_node
+
+    invocation = invocation_of(context)
+    status = run_node(invocation.config, invocation.settings, parts)
+    if status:
+        raise typer.Exit(status)
+
+
+def migrate_schema(context: typer.Context, as_json: JSON = False) -> None:
+    """Bring the database's schema up to date. Safe to run twice, or from several nodes at once."""
+    from database.schema import migrate
+
+    applied = run(migrate(invocation_of(context).settings.database))
+    if as_json:
+        print_json({"applied": applied})
+        return
+    for step in applied:
+        print_line(f"applied {step}")
+    if not applied:
+        note("the schema is up to date")
+
+
+def demo(
+    exit_after: Annotated[
+        bool, typer.Option("--exit", help="Stop after the show, rather than serve until Ctrl-C.")
+    ] = False,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port", min=0, max=65535, help="Port of the SFTP front; else 2222 or, if taken, a free one."
+        ),
+    ] = None,
+    folder: Folder = None,
+) -> None:
+    """See it work: everything embedded, a good and a bad file sent with the real sftp client, and what came of them."""
+    with _embedded_servers():
+        from gateway.demo.show import run_demo
+
+    run_demo(exit_after=exit_after, port=port, folder=folder)
+
+
+def devstack(folder: Folder = None) -> None:
+    """Embedded PostgreSQL, S3 and mailbox until Ctrl-C; prints the settings that lead there as shell variables."""
+    with _embedded_servers():
+        from gateway.embedded.devstack import run_devstack
+
+    run_devstack(folder)
+
+
+@contextlib.contextmanager
+def _embedded_servers() -> Iterator[None]:
+    """Say what is missing where only what production needs is installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise CallMisused(
+            f"the embedded servers are not installed here ({error.name} is missing): use `make demo` or `make devstack`"
+        ) from None

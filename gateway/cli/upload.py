@@ -1,0 +1,295 @@
+"""`sftp-gateway upload …`: what happened to a file, its report, and another try."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from gateway.cli.invocation import current_actor, invocation_of, run
+from gateway.cli.options import JSON
+from gateway.cli.output import (
+    counted,
+    for_people,
+    note,
+    print_json,
+    print_line,
+    print_table,
+)
+from gateway.cli.upload_facts import show_upload, timeline_document, upload_document
+from gateway.errors import CallMisused, CallRefused
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from audit.events import RecordedEvent
+    from database.connections import Connection
+    from processing.uploads import Upload, UploadStatus
+
+app = typer.Typer(
+    help="Uploads: list, look at, retry, release, read the report.",
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+UploadId = Annotated[str, typer.Argument(metavar="ID", help="The upload's id, upload_…", show_default=False)]
+
+_AGE: Final = re.compile(r"(\d{1,6})([smhdw])")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def register(parent: typer.Typer) -> None:
+    """Add these commands to `parent`."""
+    parent.add_typer(app, name="upload")
+
+
+@app.command(
+    "list",
+    epilog="Examples: sftp-gateway upload list --campaign CAMPAIGN --since 24h · "
+    "sftp-gateway upload list --status failed --json",
+)
+def list_all(
+    context: typer.Context,
+    campaign: Annotated[
+        str | None, typer.Option("--campaign", metavar="CAMPAIGN", help="Of this campaign only.")
+    ] = None,
+    status: Annotated[
+        str | None,
+        typer.Option(
+            "--status", metavar="STATUS", help="received, validating, accepted, rejected or failed."
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="WHEN",
+            help="Received since: 30m, 24h, 7d, 2026-11-22, or a time (UTC unless told).",
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="How many at most.")] = 50,
+    as_json: JSON = False,
+) -> None:
+    """List uploads, newest first."""
+    from campaigns.campaigns import fetch_known_campaign
+    from processing.uploads import list_uploads
+
+    invocation = invocation_of(context)
+    wanted = None if status is None else _parse_status(status)
+    begin = None if since is None else parse_since(since, now=datetime.now(UTC))
+
+    async def fetch() -> "list[Upload]":
+        async with invocation.open_database() as connection:
+            if campaign is not None:
+                await fetch_known_campaign(connection, campaign)
+            return await list_uploads(
+                connection, campaign_id=campaign, status=wanted, since=begin, limit=limit
+            )
+
+    uploads = run(fetch())
+    if as_json:
+        print_json([upload_document(upload) for upload in uploads])
+        return
+    rows = [
+        (
+            upload.id,
+            for_people(upload.received_at),
+            upload.status.value,
+            upload.campaign_id,
+            upload.file_name,
+            f"{upload.byte_count:,}",
+            _in_short(upload),
+        )
+        for upload in uploads
+    ]
+    print_table(
+        ("id", "received", "status", "campaign", "file", "bytes", "outcome"),
+        rows,
+        empty="There are no such uploads.",
+    )
+
+
+def _in_short(upload: "Upload") -> str:
+    if upload.total_messages is not None and upload.batch_id is not None:
+        made_before = " (made before)" if upload.duplicate_of else ""
+        return counted(upload.total_messages, "message") + made_before
+    if upload.support_id is not None:
+        return upload.support_id
+    if upload.error_reason is not None:
+        return upload.error_reason
+    if upload.num_errors and upload.num_rows:
+        return f"{counted(upload.num_errors, 'error')} in {counted(upload.num_rows, 'row')}"
+    return ""
+
+
+def _parse_status(text: str) -> "UploadStatus":
+    from difflib import get_close_matches
+
+    from processing.uploads import UploadStatus
+
+    names = [status.value for status in UploadStatus]
+    if text.lower() in names:
+        return UploadStatus(text.lower())
+    near = get_close_matches(text.lower(), names, n=1)
+    hint = f": did you mean {near[0]}?" if near else f": it is one of {', '.join(names)}"
+    raise CallMisused(f"no upload has the status {text!r:.40}{hint}")
+
+
+def parse_since(text: str, *, now: datetime) -> datetime:
+    """A time given as an age or as ISO 8601, UTC unless it says otherwise. Raises CallMisused."""
+    if match := _AGE.fullmatch(text.strip()):
+        return now - timedelta(**{_UNITS[match[2]]: int(match[1])})
+    try:
+        at = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise CallMisused(
+            f"--since {text!r:.40} is no time: write 24h, 7d, 2026-11-22 or 2026-11-22T08:00+08:00"
+        ) from None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+@app.command(epilog="Example: sftp-gateway upload show upload_5f0c… --json")
+def show(
+    context: typer.Context,
+    upload_id: Annotated[
+        str, typer.Argument(metavar="ID", help="The upload's id, or its support id.", show_default=False)
+    ],
+    as_json: JSON = False,
+) -> None:
+    """Show one upload, with its timeline."""
+    from audit.events import fetch_events_of_upload
+
+    invocation = invocation_of(context)
+
+    async def fetch() -> "tuple[Upload, list[RecordedEvent]]":
+        async with invocation.open_database() as connection:
+            found = await _fetch_known(connection, upload_id)
+            return found, await fetch_events_of_upload(connection, found.id)
+
+    upload, events = run(fetch())
+    if as_json:
+        print_json({**upload_document(upload), "timeline": timeline_document(events)})
+    else:
+        show_upload(upload, events)
+
+
+async def _fetch_known(connection: "Connection", upload_id: str) -> "Upload":
+    from processing.uploads import fetch_upload, fetch_upload_by_support_id
+
+    found = await fetch_upload(connection, upload_id)
+    if found is None and upload_id.startswith("S-"):
+        found = await fetch_upload_by_support_id(connection, upload_id)
+    if found is None:
+        raise CallRefused(f"there is no upload {upload_id!r:.80}: see `sftp-gateway upload list`")
+    return found
+
+
+@app.command(epilog="Example: sftp-gateway upload retry upload_5f0c…")
+def retry(context: typer.Context, upload_id: UploadId) -> None:
+    """Decide a failed upload once more: it gets a new outcome, and a new e-mail."""
+    _reopen(context, upload_id, "retry")
+
+
+@app.command(epilog="Example: sftp-gateway upload release upload_5f0c…")
+def release(context: typer.Context, upload_id: UploadId) -> None:
+    """Decide an upload that was taken for interrupted, as it is: after the agency has said that it is whole."""
+    _reopen(context, upload_id, "release")
+
+
+def _reopen(context: typer.Context, upload_id: str, why: "Literal['retry', 'release']") -> None:
+    from audit.events import AuditEvent, record_event
+    from processing.queue_entries import enqueue_verdict
+    from processing.uploads import reopen_upload
+
+    invocation = invocation_of(context)
+    event = AuditEvent.UPLOAD_RETRIED if why == "retry" else AuditEvent.UPLOAD_RELEASED
+
+    async def change() -> str:
+        async with invocation.open_database() as connection, connection.transaction():
+            found = await _fetch_known(connection, upload_id)
+            campaign_id = await reopen_upload(connection, found.id, why)
+            if campaign_id is None:
+                raise CallRefused(_why_not(found, why))
+            await record_event(
+                connection, event, campaign_id=campaign_id, upload_id=found.id, actor=current_actor()
+            )
+            await enqueue_verdict(connection, found.id, campaign_id)
+            return found.id
+
+    identifier = run(change())
+    note(f"{identifier} will be decided anew: see `sftp-gateway upload show {identifier}`")
+
+
+def _why_not(upload: "Upload", why: "Literal['retry', 'release']") -> str:
+    """Why an upload can't be reopened."""
+    if upload.finished_at is None:
+        return f"{upload.id} is {upload.status} and will get its outcome by itself"
+    fits = upload.status.value == "failed" if why == "retry" else upload.refusal_code == "upload_interrupted"
+    if fits and upload.object_key is None:
+        return f"the bytes of {upload.id} are not kept: ask the agency to upload the file again"
+    if why == "retry":
+        return f"{upload.id} is {upload.status}: only a failed upload can be retried"
+    return f"{upload.id} is {upload.status}, not refused as interrupted: only such an upload can be released"
+
+
+@app.command(
+    epilog="Examples: sftp-gateway upload report upload_5f0c… --out report.csv · "
+    "sftp-gateway upload report upload_5f0c… --link"
+)
+def report(
+    context: typer.Context,
+    upload_id: UploadId,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write it to this new file (mode 0600).")
+    ] = None,
+    link: Annotated[
+        bool, typer.Option("--link", help="Print a fresh link to it instead, as in the e-mail.")
+    ] = False,
+) -> None:
+    """Print a rejected upload's report: the rows as they were, with `Error Reason`. It is personal data."""
+    import io
+    import sys
+
+    from processing.object_store import open_store
+
+    if link and out is not None:
+        raise CallMisused("give either --out or --link")
+    invocation = invocation_of(context)
+
+    async def fetch_key() -> str:
+        async with invocation.open_database() as connection:
+            found = await _fetch_known(connection, upload_id)
+            if found.report_key is None:
+                raise CallRefused(f"{found.id} is {found.status} and has no report")
+            return found.report_key
+
+    async def fetch() -> str | bytes:
+        key = await fetch_key()
+        async with open_store(invocation.settings.s3) as store:
+            if link:
+                return await store.sign_link(key)
+            content = io.BytesIO()
+            await store.fetch(key, content)
+            return content.getvalue()
+
+    found = run(fetch())
+    if isinstance(found, str):
+        print_line(found)
+    elif out is None:
+        sys.stdout.buffer.write(found)
+        sys.stdout.buffer.flush()
+    else:
+        _write_new(out, found)
+        note(f"The report is in {out}. It is personal data: delete it when you are done.")
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    import os
+
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+    except OSError as error:
+        raise CallMisused(f"{str(path)!r} can't be written: {error.strerror}") from None

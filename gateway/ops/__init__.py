@@ -1,0 +1,1 @@
+"""What ops ask a node: health, readiness, metrics, and whether each dependency answers."""

@@ -1,0 +1,200 @@
+"""The ops endpoint: /healthz, /readyz, /metrics, over HTTP, on loopback unless told. Served by the parent of a node."""
+
+import asyncio
+import contextlib
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final, Protocol
+
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from config.errors import ConfigError, ConfigurationError
+from config.settings import Settings
+from database.connections import Pool, open_pool
+from gateway.ops.backlog import fetch_backlog
+from gateway.ops.readiness import DISPENSABLE, Readiness
+from gateway.processes.metrics_files import MetricsFiles
+from gateway.processes.parts import Part
+
+# The library tells no types here.
+_SummedCollector: Final[Any] = MultiProcessCollector
+# Seconds that a scrape waits for PostgreSQL; without its answer the rest is told.
+_PATIENCE = 3.0
+
+
+class Node(Protocol):
+    """What the endpoint tells of the processes."""
+
+    metrics: MetricsFiles
+    restarts: Counter[Part]
+
+    @property
+    def parts(self) -> Sequence[Part]: ...
+
+    @property
+    def is_stopping(self) -> bool: ...
+
+    def ready_processes(self) -> Mapping[Part, int]: ...
+
+
+class OpsEndpoint:
+    """The three pages."""
+
+    def __init__(self, node: Node, port: int) -> None:
+        self.port = port
+        self._node = node
+        self._readiness: Readiness
+        self._pool: Pool
+        self._opened = AsyncExitStack()
+
+    async def adopt(self, settings: Settings) -> None:
+        """Look at the dependencies with these settings from now on: at the start, and after a reload."""
+        async with AsyncExitStack() as opening:
+            readiness = opening.enter_context(contextlib.closing(Readiness(settings, self._node.parts)))
+            pool = await opening.enter_async_context(open_pool(settings.database, name="ops"))
+            former, self._opened = self._opened, opening.pop_all()
+            self._readiness, self._pool = readiness, pool
+        await former.aclose()
+
+    async def aclose(self) -> None:
+        """Close what was opened to look at the dependencies."""
+        await self._opened.aclose()
+
+    def app(self) -> Starlette:
+        """The pages as an ASGI application."""
+        return Starlette(
+            routes=[
+                Route("/healthz", self.show_health),
+                Route("/readyz", self.show_readiness),
+                Route("/metrics", self.show_metrics),
+            ]
+        )
+
+    async def show_health(self, _request: Request) -> Response:
+        """200 as long as this process answers."""
+        return PlainTextResponse("ok\n")
+
+    async def show_readiness(self, _request: Request) -> Response:
+        """Each dependency by name: 503 when one is away that uploads need, or this node has no process at work, or stops."""
+        answers = await self._readiness.look()
+        dependencies = {answer.name: {"ok": answer.is_well, "detail": answer.detail} for answer in answers}
+        for part, count in self._node.ready_processes().items():
+            dependencies[part.value] = {"ok": count > 0, "detail": f"{count} at work"}
+        away = [name for name, found in dependencies.items() if not found["ok"]]
+        if self._node.is_stopping:
+            away.append("stopping")
+        is_ready = DISPENSABLE.issuperset(away)
+        body = {"ready": is_ready, "away": away, "dependencies": dependencies}
+        return JSONResponse(body, status_code=200 if is_ready else 503)
+
+    async def show_metrics(self, _request: Request) -> Response:
+        """Everything that all processes of this node counted, and what waits in PostgreSQL."""
+        # Side by side: with PostgreSQL away both take as long as they may, and Prometheus waits 10 s by default.
+        _, backlog = await asyncio.gather(self._look(), self._fetch_backlog())
+        registry = CollectorRegistry()
+        _SummedCollector(registry, path=str(self._node.metrics.folder))
+        registry.register(_Families([*self._own(), *backlog]))
+        return Response(await asyncio.to_thread(generate_latest, registry), media_type=CONTENT_TYPE_LATEST)
+
+    async def _look(self) -> None:
+        with contextlib.suppress(ConfigError, TimeoutError):
+            await asyncio.wait_for(self._readiness.look(), _PATIENCE + 1)
+
+    async def _fetch_backlog(self) -> list[GaugeMetricFamily]:
+        with contextlib.suppress(ConfigError, TimeoutError):
+            return await asyncio.wait_for(fetch_backlog(self._pool), _PATIENCE)
+        return []
+
+    def _own(self) -> Iterator[Metric]:
+        build = GaugeMetricFamily("sftp_gateway_build_info", "The running release.", labels=["version"])
+        build.add_metric([_version()], 1)
+        up = GaugeMetricFamily(
+            "sftp_gateway_dependency_up",
+            "Whether a dependency answered its last probe.",
+            labels=["dependency"],
+        )
+        for answer in self._readiness.latest:
+            up.add_metric([answer.name], answer.is_well)
+        processes = GaugeMetricFamily("sftp_gateway_processes", "Processes at work.", labels=["part"])
+        restarts = CounterMetricFamily(
+            "sftp_gateway_process_restarts", "Processes that died and were replaced.", labels=["part"]
+        )
+        for part, count in self._node.ready_processes().items():
+            processes.add_metric([part.value], count)
+            restarts.add_metric([part.value], self._node.restarts[part])
+        yield from (build, up, processes, restarts)
+
+
+class _Families(Collector):
+    """Metrics that are made up already."""
+
+    def __init__(self, families: Sequence[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        return iter(self._families)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn in a loop that is somebody else's: signals are not its own."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def serve_ops(settings: Settings, node: Node) -> AsyncIterator[OpsEndpoint]:
+    """Serve the endpoint. Raises ConfigurationError where the port is taken."""
+    with contextlib.closing(_listen(settings)) as listening:
+        async with contextlib.aclosing(OpsEndpoint(node, listening.getsockname()[1])) as endpoint:
+            await endpoint.adopt(settings)
+            config = uvicorn.Config(
+                endpoint.app(),
+                log_config=None, access_log=False, lifespan="off", server_header=False,
+                timeout_graceful_shutdown=2, timeout_keep_alive=5, limit_concurrency=64,
+            )  # fmt: skip
+            server = _Server(config)
+            serving = asyncio.create_task(server.serve(sockets=[listening]), name="ops endpoint")
+            try:
+                yield endpoint
+            finally:
+                server.should_exit = True
+                await serving
+
+
+def _listen(settings: Settings) -> socket.socket:
+    host, port = settings.ops.host, settings.ops.port
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+        except BaseException:
+            listening.close()
+            raise
+    except OSError as error:
+        raise ConfigurationError(
+            f"the ops endpoint can't listen on port {port} of {host} ({error.strerror}): "
+            "set SFTP_GATEWAY_OPS__PORT or SFTP_GATEWAY_OPS__HOST"
+        ) from None
+    return listening
+
+
+def _version() -> str:
+    try:
+        return version("sftp-gateway")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,251 @@
+"""Each dependency, tried for real: by `check` for a person, by `/readyz` for a load balancer. Texts hold no secrets."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import aiosmtplib
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+
+from config.errors import ConfigError, ServiceUnreachable
+from config.sections import MEBIBYTE, DatabaseSettings, S3Settings, SFTPSettings, SMTPSettings
+from config.settings import Settings
+from database.connections import connect, database_troubles
+from database.schema import check_schema
+from gateway.exit_status import ExitStatus
+from keys.errors import KeysError
+from keys.host_keys import check_host_keys, load_host_keys
+from notifications.mailer import make_client as make_mail_client
+from processing.object_store import make_client as make_bucket_client
+from processing.object_store import put_object
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+# Less than this many free bytes, and uploads begin to fail.
+_LEAST_FREE: Final = 256 * MEBIBYTE
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one probe found: `status` DONE when all is well; `detail` is one line for a person."""
+
+    name: str
+    status: ExitStatus
+    detail: str
+
+    @property
+    def is_well(self) -> bool:
+        return self.status is ExitStatus.DONE
+
+
+class ProbeFailed(Exception):  # noqa: N818 - a fact, read as one
+    """A dependency doesn't do what is needed. `status`: whether it is away, or set up wrongly."""
+
+    def __init__(self, detail: str, status: ExitStatus) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+async def ask(name: str, probe: Callable[[], Awaitable[str]], timeout: float) -> Answer:
+    """Run one probe, which returns its detail when all is well; it has `timeout` seconds."""
+    try:
+        async with asyncio.timeout(timeout):
+            return Answer(name, ExitStatus.DONE, await probe())
+    except TimeoutError:
+        return Answer(name, ExitStatus.UNREACHABLE, f"no answer within {timeout:g} s")
+    except ProbeFailed as error:
+        return Answer(name, error.status, str(error))
+    except ServiceUnreachable as error:
+        return Answer(name, ExitStatus.UNREACHABLE, str(error))
+    except (ConfigError, KeysError) as error:
+        return Answer(name, ExitStatus.CONFIGURATION, str(error))
+
+
+async def probe_database(settings: DatabaseSettings) -> str:
+    """Log in, and look at the schema."""
+    connection = await connect(settings)
+    try:
+        with database_troubles():
+            await check_schema(connection)
+            version = connection.get_server_version()
+            await connection.execute("select pg_is_in_recovery()")
+        return f"PostgreSQL {version.major}, schema up to date"
+    finally:
+        connection.terminate()
+
+
+async def probe_host_keys(folder: Path, database: DatabaseSettings) -> str:
+    """Read the keys and, where the database answers, compare them with those of the other nodes."""
+    keys = load_host_keys(folder)
+    try:
+        connection = await connect(database)
+    except ConfigError:
+        return f"{len(keys)} keys read; not compared with other nodes', as the database is away"
+    try:
+        with database_troubles():
+            await check_host_keys(connection, keys)
+    finally:
+        connection.terminate()
+    return f"{len(keys)} keys, the same as on all nodes"
+
+
+async def probe_spool(settings: SFTPSettings) -> str:
+    """Write and remove a file in the spool, and see that nobody else can and that there is room."""
+    return await asyncio.to_thread(_probe_spool, settings.spool_dir)
+
+
+async def probe_new_spool(settings: SFTPSettings) -> str:
+    """The same, where the front may not have started yet: the folder is made as it would make it."""
+
+    def make_and_probe() -> str:
+        # What keeps it from being made, the probe tells.
+        with contextlib.suppress(OSError):
+            settings.spool_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return _probe_spool(settings.spool_dir)
+
+    return await asyncio.to_thread(make_and_probe)
+
+
+def _probe_spool(folder: Path) -> str:
+    probe = folder / f".probe-{secrets.token_hex(8)}"
+    try:
+        mode = stat.S_IMODE(folder.stat().st_mode)
+        if mode & 0o077:
+            raise ProbeFailed(
+                f"{folder} is open to other users (mode {mode:04o}): if it is the spool's alone, run `chmod 700 {folder}`; "
+                "else give the spool a folder of its own by SFTP_GATEWAY_SFTP__SPOOL_DIR",
+                ExitStatus.CONFIGURATION,
+            )
+        descriptor = os.open(probe, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        try:
+            os.write(descriptor, b"probe")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+            probe.unlink()
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise ProbeFailed(f"{folder} can't be written: {error.strerror}", ExitStatus.CONFIGURATION) from None
+    if free < _LEAST_FREE:
+        raise ProbeFailed(
+            f"{folder} has only {free // MEBIBYTE} MB free: make room, or move SFTP_GATEWAY_SFTP__SPOOL_DIR",
+            ExitStatus.UNREACHABLE,
+        )
+    return f"writable, mode {mode:04o}, {free // MEBIBYTE:,} MB free"
+
+
+class BucketProbe:
+    """Puts, gets and deletes a probe object, and signs a link to it. Keeps its client between calls."""
+
+    def __init__(self, settings: S3Settings) -> None:
+        self._settings = settings
+        self._client: S3Client | None = None
+
+    async def __call__(self) -> str:
+        """Raises ProbeFailed."""
+        return await asyncio.to_thread(self._probe)
+
+    def close(self) -> None:
+        """Close the connections kept."""
+        if self._client is not None:
+            self._client.close()
+
+    def _probe(self) -> str:
+        bucket, key = self._settings.bucket, f"probes/{secrets.token_hex(16)}"
+        try:
+            if self._client is None:
+                self._client = make_bucket_client(self._settings, endpoint_url=self._settings.endpoint_url)
+            put_object(self._client, self._settings, {"Bucket": bucket, "Key": key, "Body": b"probe"})
+            try:
+                with self._client.get_object(Bucket=bucket, Key=key)["Body"] as body:
+                    content = body.read()
+            finally:
+                self._client.delete_object(Bucket=bucket, Key=key)
+            self._client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key})
+        except ClientError as error:
+            raise _explain_refusal(error) from None
+        except ParamValidationError:
+            raise ProbeFailed(
+                "the bucket's name is none: see SFTP_GATEWAY_S3__BUCKET", ExitStatus.CONFIGURATION
+            ) from None
+        except (BotoCoreError, OSError, ValueError) as error:
+            raise ProbeFailed(
+                f"the object store can't be reached ({type(error).__name__}): see SFTP_GATEWAY_S3__ENDPOINT_URL",
+                ExitStatus.UNREACHABLE,
+            ) from None
+        if content != b"probe":
+            raise ProbeFailed("the bucket gives back something else than was put", ExitStatus.UNREACHABLE)
+        return "an object put, fetched and deleted; links can be signed"
+
+
+def _explain_refusal(error: ClientError) -> ProbeFailed:
+    http_status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
+    code = str(error.response.get("Error", {}).get("Code", ""))[:40]
+    match code:
+        case "NoSuchBucket":
+            return ProbeFailed(
+                "there is no such bucket: see SFTP_GATEWAY_S3__BUCKET", ExitStatus.CONFIGURATION
+            )
+        case "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" | "InvalidToken":
+            return ProbeFailed(
+                f"the object store refuses the credentials ({code}): see SFTP_GATEWAY_S3__ACCESS_KEY_ID "
+                "and SFTP_GATEWAY_S3__SECRET_ACCESS_KEY",
+                ExitStatus.CONFIGURATION,
+            )
+        case _:
+            status = ExitStatus.UNREACHABLE if http_status >= 500 else ExitStatus.CONFIGURATION
+            return ProbeFailed(f"the object store refuses (HTTP {http_status}, {code})", status)
+
+
+async def probe_mail_server(settings: SMTPSettings) -> str:
+    """Greet, secure the connection as the settings demand, log in where there is a name. No e-mail is sent."""
+    client = make_mail_client(settings)
+    try:
+        await client.connect()
+        secured = client.get_transport_info("sslcontext") is not None
+        await client.quit()
+    except aiosmtplib.SMTPAuthenticationError as error:
+        raise ProbeFailed(
+            f"the mail server refuses the login (SMTP {error.code}): see SFTP_GATEWAY_SMTP__USERNAME",
+            ExitStatus.CONFIGURATION,
+        ) from None
+    except aiosmtplib.SMTPResponseException as error:
+        raise ProbeFailed(f"the mail server refuses (SMTP {error.code})", ExitStatus.UNREACHABLE) from None
+    except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+        raise ProbeFailed(
+            f"the mail server can't be reached as set ({type(error).__name__}): see SFTP_GATEWAY_SMTP__HOST, "
+            "…__PORT and …__SECURITY",
+            ExitStatus.UNREACHABLE,
+        ) from None
+    finally:
+        client.close()
+    return f"answers, {'with' if secured else 'without'} TLS{', logged in' if settings.username else ''}"
+
+
+async def probe_everything(settings: Settings, timeout: float) -> list[Answer]:
+    """All five, side by side, each within `timeout` seconds."""
+    bucket = BucketProbe(settings.s3)
+    try:
+        return list(
+            await asyncio.gather(
+                ask("database", lambda: probe_database(settings.database), timeout),
+                ask("s3", bucket, timeout),
+                ask("smtp", lambda: probe_mail_server(settings.smtp), timeout),
+                ask(
+                    "hostkeys",
+                    lambda: probe_host_keys(settings.sftp.host_key_dir, settings.database),
+                    timeout,
+                ),
+                ask("spool", lambda: probe_new_spool(settings.sftp), timeout),
+            )
+        )
+    finally:
+        bucket.close()

@@ -1,0 +1,110 @@
+"""One child process, as its parent sees it: started, ready, silent, ended."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import gateway
+from gateway.processes.child_main import READY
+from gateway.processes.parts import Part
+
+# Seconds without a sign of life after which a process counts as hung; a verdict's heaviest step takes far less.
+SILENCE: Final = 60.0
+_LOOK_INTERVAL: Final = 5.0
+# Where our packages lie: a child finds them wherever the parent was started, and never in the current folder.
+_PACKAGES: Final = Path(gateway.__file__).resolve().parent.parent
+
+
+class Child:
+    """A running child. `ready` is set once it says so; `ended` when it is gone and `status` known."""
+
+    def __init__(self, part: Part, process: asyncio.subprocess.Process, pipe: int) -> None:
+        self.part = part
+        self.pid = process.pid
+        self.started = time.monotonic()
+        self.ready = asyncio.Event()
+        self._process = process
+        self._pipe = pipe
+        self._heard = time.monotonic()
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.returncode is None
+
+    def ask_to_stop(self) -> None:
+        """Let it finish what it has begun."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once: no more waiting."""
+        self._signal(signal.SIGKILL)
+
+    async def ended(self) -> int:
+        """Wait for its end; its exit status, negative for a signal. One that has hung is killed."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._pipe, self._listen)
+        watch = asyncio.create_task(self._kill_when_silent(), name=f"watch {self.pid}")
+        try:
+            return await self._process.wait()
+        finally:
+            watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watch
+            loop.remove_reader(self._pipe)
+            os.close(self._pipe)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
+    def _listen(self) -> None:
+        said = os.read(self._pipe, 4096)
+        if not said:
+            asyncio.get_running_loop().remove_reader(self._pipe)
+        self._heard = time.monotonic()
+        if READY in said:
+            self.ready.set()
+
+    async def _kill_when_silent(self) -> None:
+        while True:
+            before = self._heard
+            await asyncio.sleep(_LOOK_INTERVAL)
+            # Twice in a row: after a pause of the whole machine everybody seems silent.
+            if self._heard == before and time.monotonic() - before > SILENCE:
+                self.kill()
+
+
+async def start_child(part: Part, sockets: Sequence[socket.socket], environment: Mapping[str, str]) -> Child:
+    """Start a process of this part that inherits `sockets`."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    numbers = [listening.fileno() for listening in sockets]
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-m", part.module, "--parent", str(os.getpid()), "--pipe", str(writing),
+            *(argument for number in numbers for argument in ("--socket", str(number))),
+            stdin=asyncio.subprocess.DEVNULL,
+            pass_fds=(writing, *numbers),
+            env=python_environment(environment),
+            # Ctrl-C in the terminal is the parent's to answer: it ends the children in order.
+            start_new_session=True,
+        )  # fmt: skip
+    except BaseException:
+        os.close(reading)
+        raise
+    finally:
+        os.close(writing)
+    return Child(part, process, reading)
+
+
+def python_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which `python -P -m gateway…` finds our packages, wherever it is started."""
+    given = environment.get("PYTHONPATH")
+    return {**environment, "PYTHONPATH": os.pathsep.join([str(_PACKAGES), *([given] if given else [])])}

@@ -1,0 +1,121 @@
+"""What every child process does around its work: end with its parent, ignore Ctrl-C, say when it is ready, drain on SIGTERM."""
+
+import argparse
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import uvloop
+
+from config.errors import ConfigError, ServiceUnreachable
+from config.logs import configure_logs, describe_exception, get_logger
+from config.settings import Settings, load_settings
+from gateway.exit_status import ExitStatus
+from gateway.processes.parts import Part
+from keys.errors import KeysError
+
+SIGN_OF_LIFE: Final = b"."
+READY: Final = b"R"
+# Seconds between two signs of life to the parent.
+SIGN_OF_LIFE_INTERVAL: Final = 5.0
+_PR_SET_PDEATHSIG: Final = 1
+_CRASHED: Final = 70  # EX_SOFTWARE
+
+logger = get_logger("gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Inheritance:
+    """What the parent gives: its own pid, the pipe that it listens to, the front's listening sockets."""
+
+    parent: int
+    pipe: int
+    sockets: tuple[socket.socket, ...]
+
+
+Work = Callable[[Settings, Inheritance, asyncio.Event, Callable[[], None]], Awaitable[None]]
+
+
+def run_child(part: Part, work: Work, arguments: Sequence[str] | None = None) -> int:
+    """The whole life of a child process; returns its exit status. `work` gets settings, sockets, `stop` and `ready`."""
+    inherited = _parse_inheritance(arguments)
+    _end_with_parent(inherited.parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        settings = load_settings(None)
+        configure_logs(settings.log)
+        uvloop.run(_work_until_stopped(work, settings, inherited))
+    except ServiceUnreachable as error:
+        return _say(part, error, ExitStatus.UNREACHABLE)
+    except (ConfigError, KeysError) as error:
+        return _say(part, error, ExitStatus.CONFIGURATION)
+    except Exception as error:  # noqa: BLE001 - its text may hold anything: what and where is enough, and a new process
+        logger.critical("process_crashed", part=part, **describe_exception(error))
+        return _CRASHED
+    return ExitStatus.DONE
+
+
+def _say(part: Part, error: Exception, status: ExitStatus) -> int:
+    sys.stderr.write(f"sftp-gateway {part}: {error}\n")
+    return status
+
+
+def _parse_inheritance(arguments: Sequence[str] | None) -> Inheritance:
+    parser = argparse.ArgumentParser(description="A part of `sftp-gateway run`, which starts it.")
+    parser.add_argument("--parent", type=int, required=True)
+    parser.add_argument("--pipe", type=int, required=True)
+    parser.add_argument("--socket", type=int, action="append", default=[])
+    given = parser.parse_args(arguments)
+    sockets = tuple(socket.socket(fileno=number) for number in given.socket)
+    return Inheritance(given.parent, given.pipe, sockets)
+
+
+def _end_with_parent(parent: int) -> None:
+    """Let the kernel send SIGTERM when the parent dies, and leave at once if it has died already."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
+    if os.getppid() != parent:
+        sys.exit(ExitStatus.DONE)
+
+
+async def _work_until_stopped(work: Work, settings: Settings, inherited: Inheritance) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+
+    def tell_ready() -> None:
+        _write(inherited.pipe, READY)
+
+    async with _signs_of_life(inherited.pipe):
+        await work(settings, inherited, stop, tell_ready)
+
+
+@contextlib.asynccontextmanager
+async def _signs_of_life(pipe: int) -> AsyncIterator[None]:
+    """A parent that hears nothing for long takes this process for hung."""
+
+    async def tell() -> None:
+        while True:
+            _write(pipe, SIGN_OF_LIFE)
+            await asyncio.sleep(SIGN_OF_LIFE_INTERVAL)
+
+    task = asyncio.create_task(tell(), name="signs of life")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _write(pipe: int, word: bytes) -> None:
+    # A parent that died has sent us SIGTERM already.
+    with contextlib.suppress(OSError):
+        os.write(pipe, word)

@@ -1,0 +1,29 @@
+"""Composition root of a front process: what it opens, in order, the listening sockets last."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from config.settings import Settings
+from database.connections import open_pool
+from gateway.processes.child_main import Inheritance, run_child
+from gateway.processes.parts import Part
+from processing.intake import Intake
+from processing.object_store import open_store
+from sftpd.front import serve_front
+
+
+async def front(
+    settings: Settings, inherited: Inheritance, stop: asyncio.Event, ready: Callable[[], None]
+) -> None:
+    """Serve SFTP until `stop`, then drain. Raises ConfigError or KeysError where it can't start."""
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(open_pool(settings.database, name="front"))
+        store = await stack.enter_async_context(open_store(settings.s3))
+        intake = Intake(pool, store, settings.sftp)
+        await serve_front(settings, inherited.sockets, pool, intake, stop, ready)
+
+
+if __name__ == "__main__":
+    sys.exit(run_child(Part.FRONT, front))

@@ -1,0 +1,37 @@
+"""The tables `batches` and `messages`: an accepted upload's rows, handed over to the sending core. All or nothing."""
+
+from typing import BinaryIO, Final
+
+from database.connections import Connection
+from database.queries import NamedQueries
+
+SQL: Final = NamedQueries("messages", "batches.sql")
+MESSAGE_COLUMNS: Final = ("batch_id", "row_number", "recipient", "language", "values", "segments", "encoding")
+_COPY_SECONDS: Final = 300
+
+
+async def create_batch(
+    connection: Connection,
+    *,
+    batch_id: str,
+    campaign_id: str,
+    upload_id: str,
+    file_name: str,
+    messages: BinaryIO,
+    total_messages: int,
+) -> None:
+    """Write the batch and its messages in the caller's transaction, and announce it when that commits.
+
+    `messages` holds PostgreSQL's COPY text for MESSAGE_COLUMNS, from its beginning. Raises ValueError when the number
+    of rows copied is not `total_messages`; asyncpg's COPY errors hold rows, so the caller must not let them out.
+    """
+    await connection.execute(SQL["insert_batch"], batch_id, campaign_id, upload_id, file_name, total_messages)
+    messages.seek(0)
+    status = await connection.copy_to_table(
+        "messages", source=messages, columns=MESSAGE_COLUMNS, format="text", timeout=_COPY_SECONDS
+    )
+    copied = int(status.rsplit(" ", 1)[-1])
+    if copied != total_messages:
+        message = f"{copied} messages copied of {total_messages}"
+        raise ValueError(message)
+    await connection.execute(SQL["announce_batch"], batch_id)

@@ -1,0 +1,109 @@
+"""The table `notifications`: what an agency is to be told of one outcome, written together with that outcome."""
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from database.connections import Connection, json_object
+from database.job_queue import enqueue
+from database.queries import NamedQueries
+
+SQL: Final = NamedQueries("notifications", "notifications.sql")
+ENTRYPOINT: Final = "notification"
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A batch was made, or the one made before of the same bytes is named again."""
+
+    batch_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """No message was made. `num_rows` counts rows with findings; `report_key` is None where no rows could be read."""
+
+    report_key: str | None
+    num_rows: int
+    num_errors: int
+    has_avoidable: bool
+    has_unicode: bool
+    error_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The service itself is at fault."""
+
+    support_id: str
+
+
+Outcome = Accepted | Rejected | Failed
+_KINDS: Final = {"accepted": Accepted, "rejected": Rejected, "failed": Failed}
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """An outcome, with all that its e-mail needs. `number` counts the outcomes of the upload, from 1."""
+
+    upload_id: str
+    number: int
+    outcome: Outcome
+    campaign_id: str
+    campaign_name: str
+    notify_email: str
+    file_name: str
+    connection_id: str | None
+    created_at: datetime
+    is_done: bool
+
+
+def notice_id(upload_id: str, number: int) -> str:
+    """`<uploadId>.<outcome number>`: the job's subject and the Message-ID's local part."""
+    return f"{upload_id}.{number}"
+
+
+async def record_notice(connection: Connection, upload_id: str, number: int, outcome: Outcome) -> None:
+    """Write down what is to be told and its job, in the caller's transaction."""
+    status = next(name for name, kind in _KINDS.items() if isinstance(outcome, kind))
+    await connection.execute(SQL["insert_notice"], upload_id, number, status, json.dumps(asdict(outcome)))
+    await enqueue(connection, ENTRYPOINT, notice_id(upload_id, number))
+
+
+async def fetch_notice(connection: Connection, subject_id: str) -> Notice | None:
+    """The notice of that id, or None."""
+    upload_id, number = subject_id.rsplit(".", 1)
+    row = await connection.fetchrow(SQL["fetch_notice"], upload_id, int(number))
+    if row is None:
+        return None
+    return Notice(
+        upload_id=row["upload_id"],
+        number=row["outcome"],
+        outcome=_KINDS[row["status"]](**json_object(row["facts"])),
+        campaign_id=row["campaign_id"],
+        campaign_name=row["campaign_name"],
+        notify_email=row["notify_email"],
+        file_name=row["file_name"],
+        connection_id=row["connection_id"],
+        created_at=row["created_at"],
+        is_done=row["done_at"] is not None,
+    )
+
+
+async def record_sent(connection: Connection, notice: Notice) -> None:
+    """The mail server has taken it."""
+    await connection.execute(SQL["record_done"], notice.upload_id, notice.number)
+    await connection.execute(SQL["record_notified"], notice.upload_id, notice.number)
+
+
+async def record_refused(connection: Connection, notice: Notice, reason: str) -> None:
+    """It was refused for good, or given up after `give_up_hours`. `reason` is a fixed text."""
+    await connection.execute(SQL["record_done"], notice.upload_id, notice.number)
+    await connection.execute(SQL["record_refused"], notice.upload_id, notice.number, reason)
+
+
+async def list_notices_without_job(connection: Connection, older_than: timedelta) -> list[str]:
+    """Ids of notices that no job would ever send: at most 1,000, oldest first."""
+    rows = await connection.fetch(SQL["list_notices_without_job"], older_than)
+    return [notice_id(row["upload_id"], row["outcome"]) for row in rows]

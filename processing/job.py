@@ -1,0 +1,353 @@
+"""The job of this room: one upload, one outcome. Fetch, decide, store; safe to run twice, or in two workers at once.
+
+What makes it safe: the outcome is stored in one transaction that first locks the upload and its content and looks once
+more whether there is an outcome already. All that comes before (a fetched object, a report in the bucket under its own
+name) may be repeated without a trace.
+"""
+
+import asyncio
+import secrets
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import BinaryIO, Final
+
+import structlog
+
+from audit.events import AuditEvent, record_event
+from campaigns.campaigns import fetch_known_campaign
+from config.errors import ServiceUnreachable
+from config.fault_points import reach
+from config.identifiers import new_identifier
+from config.logs import get_logger
+from config.sections import WorkerSettings
+from database.connections import Connection, Pool, database_troubles
+from database.job_queue import JobKind, RunningJob, TryAgain
+from messages.batches import create_batch
+from notifications.notifications import (
+    Accepted,
+    Failed,
+    Rejected,
+    record_notice,
+)
+from processing import metrics, uploads
+from processing.errors import ProcessingError, StoreUnavailable, TemporaryTrouble
+from processing.object_store import ObjectStore, report_key, sha256_of
+from processing.queue_entries import ENTRYPOINT
+from processing.uploads import Upload
+from processing.verdict import Rules, Verdict, decide
+from rules.templates import Template
+
+logger = get_logger("processing")
+
+# While the same content, received earlier, is being decided: how long to wait before asking again. So often at first;
+# an upload that is not decided by then waits for a service to come back.
+_WAIT_FOR_TWIN: Final = timedelta(seconds=1)
+_WAIT_LONGER_AFTER: Final = 30
+_LONGER_WAIT: Final = timedelta(seconds=15)
+_LONGEST_DELAY: Final = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A verdict and what it left behind: COPY text of the messages, or a report, each in a file without a name."""
+
+    verdict: Verdict
+    batch_id: str
+    messages: BinaryIO
+    report: BinaryIO
+
+
+class VerdictJob:
+    """Decides uploads."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        store: ObjectStore,
+        settings: WorkerSettings,
+        rules_of: Callable[[Template], Rules],
+    ) -> None:
+        self._pool = pool
+        self._store = store
+        self._settings = settings
+        self._rules_of = rules_of
+        self._twins_within = timedelta(hours=settings.duplicate_hours)
+
+    def kind(self) -> JobKind:
+        """How the queue runs it."""
+        return JobKind(ENTRYPOINT, self._settings.concurrent_verdicts, self._settings.heartbeat_timeout)
+
+    async def __call__(self, job: RunningJob) -> None:
+        """Handle one job. Raises TryAgain for temporary trouble, until `retry_for` has passed: then it has failed."""
+        log = logger.bind(upload_id=job.subject_id)
+        upload = await self._begin(job, log)
+        if upload is None:
+            return
+        log = log.bind(
+            campaign_id=upload.campaign_id, connection_id=upload.connection_id, attempt=upload.attempts
+        )
+        if self._is_over(upload) and upload.attempts > most_attempts(self._settings):
+            # None of them came to an end of its own: the upload kills its workers.
+            await self._fail(upload, "every attempt was cut short", log)
+            return
+        try:
+            await self._decide(upload, log)
+        except TryAgain:
+            raise
+        except (TemporaryTrouble, ServiceUnreachable) as error:
+            await self._retry_or_fail(upload, str(error), log)
+        except Exception:
+            # A bug of ours, or an object gone. Its text may hold a row: only its kind and place are logged.
+            log.exception("verdict_crashed")
+            await self._retry_or_fail(upload, "internal error", log)
+
+    async def _begin(self, job: RunningJob, log: structlog.stdlib.BoundLogger) -> Upload | None:
+        """Fetch the upload and count the attempt. None where there is nothing to decide (any more)."""
+        upload_id = job.subject_id
+        with database_troubles():
+            async with self._pool.acquire() as connection:
+                upload = await uploads.fetch_upload(connection, upload_id)
+                if upload is None or upload.finished_at is not None:
+                    return None
+                if await uploads.has_earlier_undecided(connection, upload_id, self._twins_within):
+                    if job.attempts == 0:
+                        log.info("verdict_waits_for_twin", campaign_id=upload.campaign_id)
+                    wait = _WAIT_FOR_TWIN if job.attempts < _WAIT_LONGER_AFTER else _LONGER_WAIT
+                    raise TryAgain(wait, "the same content is being decided")
+                if not await uploads.begin_decision(connection, upload_id):
+                    return None
+                if upload.attempts == 0:
+                    metrics.QUEUE_SECONDS.observe((datetime.now(UTC) - upload.received_at).total_seconds())
+                return await uploads.fetch_upload(connection, upload_id)
+
+    async def _decide(self, upload: Upload, log: structlog.stdlib.BoundLogger) -> None:
+        reach("verdict.begun")
+        if await self._repeat_twin(upload, log):
+            return
+        with ExitStack() as files:
+            source, messages, report = (files.enter_context(_nameless_file()) for _ in range(3))
+            await self._store.fetch(upload.object_key or "", source)
+            reach("verdict.fetched")
+            with database_troubles():
+                async with self._pool.acquire() as connection:
+                    campaign = await fetch_known_campaign(connection, upload.campaign_id)
+            batch_id = new_identifier("batch")
+            with metrics.VALIDATION_SECONDS.time():
+                verdict = await asyncio.to_thread(
+                    _judge,
+                    source,
+                    upload.sha256,
+                    self._rules_of(campaign.template),
+                    upload.file_name,
+                    batch_id,
+                    messages,
+                    report,
+                )
+            reach("verdict.judged")
+            decided = Decided(verdict, batch_id, messages, report)
+            with metrics.STORING_SECONDS.time():
+                if verdict.valid:
+                    await self._store_accepted(upload, decided, log)
+                else:
+                    await self._store_rejected(upload, decided, log)
+
+    async def _repeat_twin(self, upload: Upload, log: structlog.stdlib.BoundLogger) -> bool:
+        """Accept the upload with the batch of the same content, if there is one. Returns whether there was."""
+        with database_troubles():
+            async with self._pool.acquire() as connection, connection.transaction():
+                if not await uploads.lock_undecided(connection, upload):
+                    return True
+                return await self._accept_as_twin(connection, upload, log)
+
+    async def _accept_as_twin(
+        self, connection: Connection, upload: Upload, log: structlog.stdlib.BoundLogger
+    ) -> bool:
+        twin = await uploads.fetch_accepted_twin(connection, upload.id, self._twins_within)
+        if twin is None:
+            return False
+        number = await uploads.record_accepted(
+            connection,
+            upload.id,
+            batch_id=twin.batch_id,
+            total_messages=twin.total_messages,
+            duplicate_of=twin.upload_id,
+            has_unicode=False,
+        )
+        await record_notice(connection, upload.id, number, Accepted(twin.batch_id))
+        await self._record_decision(
+            connection, upload, {"outcome": "duplicate", "batchId": twin.batch_id, "of": twin.upload_id}
+        )
+        metrics.UPLOADS_DECIDED.labels("duplicate").inc()
+        log.info("upload_decided", outcome="duplicate", batch_id=twin.batch_id, duplicate_of=twin.upload_id)
+        return True
+
+    async def _store_accepted(
+        self, upload: Upload, decided: Decided, log: structlog.stdlib.BoundLogger
+    ) -> None:
+        """Batch, messages, hand-over, outcome and notice: one transaction."""
+        total = decided.verdict.total_messages
+        with database_troubles():
+            async with self._pool.acquire() as connection, connection.transaction():
+                if not await uploads.lock_undecided(connection, upload):
+                    return
+                if await self._accept_as_twin(connection, upload, log):
+                    return
+                await create_batch(
+                    connection,
+                    batch_id=decided.batch_id,
+                    campaign_id=upload.campaign_id,
+                    upload_id=upload.id,
+                    file_name=upload.file_name,
+                    messages=decided.messages,
+                    total_messages=total,
+                )
+                reach("verdict.copied")
+                number = await uploads.record_accepted(
+                    connection,
+                    upload.id,
+                    batch_id=decided.batch_id,
+                    total_messages=total,
+                    duplicate_of=None,
+                    has_unicode=decided.verdict.has_unicode,
+                )
+                await record_notice(connection, upload.id, number, Accepted(decided.batch_id))
+                await self._record_decision(
+                    connection,
+                    upload,
+                    {"outcome": "accepted", "batchId": decided.batch_id, "messages": total},
+                )
+        reach("verdict.committed")
+        metrics.UPLOADS_DECIDED.labels("accepted").inc()
+        metrics.MESSAGES_CREATED.inc(total)
+        log.info("upload_decided", outcome="accepted", batch_id=decided.batch_id, messages=total)
+
+    async def _store_rejected(
+        self, upload: Upload, decided: Decided, log: structlog.stdlib.BoundLogger
+    ) -> None:
+        """The report first, under the name drawn at receipt; then outcome and notice in one transaction."""
+        verdict = decided.verdict
+        key = None
+        if verdict.report_written:
+            key = report_key(upload.campaign_id, upload.report_name)
+            await self._store.put(key, decided.report, download_name="validation-report.csv")
+            reach("verdict.report_stored")
+        with database_troubles():
+            async with self._pool.acquire() as connection, connection.transaction():
+                if not await uploads.lock_undecided(connection, upload):
+                    return
+                number = await uploads.record_rejected(
+                    connection,
+                    upload.id,
+                    report_key=key,
+                    num_rows=verdict.num_rows,
+                    num_errors=verdict.num_errors,
+                    has_avoidable=verdict.has_avoidable,
+                    has_unicode=verdict.has_unicode,
+                    error_reason=verdict.error_reason,
+                )
+                outcome = Rejected(
+                    report_key=key,
+                    num_rows=verdict.num_rows,
+                    num_errors=verdict.num_errors,
+                    has_avoidable=verdict.has_avoidable,
+                    has_unicode=verdict.has_unicode,
+                    error_reason=verdict.error_reason,
+                )
+                await record_notice(connection, upload.id, number, outcome)
+                details = {"outcome": "rejected", "rows": verdict.num_rows, "errors": verdict.num_errors}
+                await self._record_decision(connection, upload, details)
+        reach("verdict.committed")
+        metrics.UPLOADS_DECIDED.labels("rejected").inc()
+        log.info("upload_decided", outcome="rejected", rows=verdict.num_rows, errors=verdict.num_errors)
+
+    async def _retry_or_fail(self, upload: Upload, reason: str, log: structlog.stdlib.BoundLogger) -> None:
+        """Put the job back with a doubling delay, or give the upload the outcome `failed` when its time is over."""
+        if not self._is_over(upload):
+            delay = retry_delay(self._settings, upload.attempts)
+            metrics.RETRIES.inc()
+            log.warning("verdict_delayed", reason=reason, seconds=delay.total_seconds())
+            raise TryAgain(delay, reason)
+        await self._fail(upload, reason, log)
+
+    def _is_over(self, upload: Upload) -> bool:
+        """Whether time and tries are used up: an hour in which no worker ran held no tries."""
+        since = upload.deciding_since or upload.received_at
+        is_late = datetime.now(UTC) - since >= timedelta(seconds=self._settings.retry_for)
+        return is_late and upload.attempts >= most_attempts(self._settings)
+
+    async def _fail(self, upload: Upload, reason: str, log: structlog.stdlib.BoundLogger) -> None:
+        """The outcome `failed`: the service is at fault. `reason` is a fixed text."""
+        support_id = f"S-{secrets.token_hex(6).upper()}"
+        with database_troubles():
+            async with self._pool.acquire() as connection, connection.transaction():
+                if not await uploads.lock_undecided(connection, upload):
+                    return
+                number = await uploads.record_failed(connection, upload.id, support_id)
+                await record_notice(connection, upload.id, number, Failed(support_id))
+                await record_event(
+                    connection,
+                    AuditEvent.UPLOAD_FAILED,
+                    campaign_id=upload.campaign_id,
+                    upload_id=upload.id,
+                    details={"supportId": support_id, "attempts": upload.attempts, "reason": reason},
+                )
+        metrics.UPLOADS_DECIDED.labels("failed").inc()
+        log.error("upload_failed", support_id=support_id, reason=reason)
+
+    async def _record_decision(
+        self, connection: Connection, upload: Upload, details: Mapping[str, object]
+    ) -> None:
+        await record_event(
+            connection,
+            AuditEvent.UPLOAD_DECIDED,
+            campaign_id=upload.campaign_id,
+            upload_id=upload.id,
+            details=details,
+        )
+
+
+def retry_delay(settings: WorkerSettings, attempts: int) -> timedelta:
+    """How long to wait after that many attempts, from 1: `retry_first` seconds, doubling to half an hour."""
+    delay: timedelta = timedelta(seconds=settings.retry_first) * 2 ** min(attempts - 1, 12)
+    return min(delay, _LONGEST_DELAY)
+
+
+def most_attempts(settings: WorkerSettings) -> int:
+    """How many attempts there are within `retry_for` seconds when each comes to an end of its own."""
+    attempts, waited = 1, timedelta(0)
+    while waited < timedelta(seconds=settings.retry_for):
+        waited += retry_delay(settings, attempts)
+        attempts += 1
+    return attempts
+
+
+def _nameless_file() -> BinaryIO:
+    """A file that nobody else can open and that is gone with this process, whatever ends it."""
+    return tempfile.TemporaryFile(prefix="sftp-gateway-")
+
+
+def _judge(
+    source: BinaryIO,
+    sha256: str | None,
+    rules: Rules,
+    file_name: str,
+    batch_id: str,
+    messages: BinaryIO,
+    report: BinaryIO,
+) -> Verdict:
+    """The verdict, in a thread. An exception's text may hold a row, so none leaves here with its text."""
+    if sha256_of(source).hex() != sha256:
+        raise StoreUnavailable("the object store gives back other bytes than were stored")
+    source.seek(0)
+    try:
+        return decide(source, rules, file_name=file_name, batch_id=batch_id, messages=messages, report=report)
+    except MemoryError:
+        raise ProcessingError("out of memory") from None
+    except Exception:
+        raise
+    except BaseException as panic:
+        # A panic within polars is no Exception: nobody would put the job back, and its upload had no outcome ever.
+        raise ProcessingError("the columns' library gave up") from panic

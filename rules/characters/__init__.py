@@ -1,0 +1,1 @@
+"""Characters: alphabets, graphemes, and those that the service refuses. Pure."""

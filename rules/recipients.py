@@ -1,0 +1,152 @@
+"""Recipients: mobile numbers with country code, ASCII digits only; the ten steps of 4-sms-content.md §4.
+
+The first rule that applies gives the code. Whatever is a number without leading zero, of at most 15 digits, is answered
+by one table of integer intervals (compiled by `compile_recipients` from libphonenumber's metadata). White space is what
+Python's `str.strip()` takes, here and in `values`.
+"""
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from config.environment import Environment
+from rules.characters.code_points import WHITE_SPACE
+from rules.codes import FindingCode
+
+SIMULATOR_NUMBERS: Final = frozenset(
+    {
+        6511111111,  # recipient_invalid
+        6511112222,  # recipient_unavailable
+        6511113333,  # content_invalid
+        6511114444,  # routing_error
+        6511115555,  # message_expired
+        6511119999,  # delivery_unknown_error
+        6522222222,  # server_unknown_error
+    }
+)
+# What `check_recipients` returns are places in this tuple; so are the compiled table's answers.
+RECIPIENT_FINDINGS: Final[tuple[FindingCode | None, ...]] = (
+    None,
+    *(code for code in FindingCode if code.value.startswith("recipient_")),
+)
+MAX_DIGITS: Final = 15
+# The compiled table: each interval's first number, shifted left by CODE_BITS, and its finding's place above; ascending.
+CODE_BITS: Final = 5
+TABLE_PATH: Final = Path(__file__).parent / "data" / "recipients.npy"
+TABLE_ABOUT_PATH: Final = TABLE_PATH.with_suffix(".json")
+
+_DIGITS: Final = re.compile(r"[0-9]+")
+# In the order tried, after white space around digits; written so that Python and polars read them alike.
+_SHAPES: Final = (
+    (r"[0-9]+(?:\.[0-9]+)?[eE]\+?[0-9]+", FindingCode.RECIPIENT_SCIENTIFIC_NOTATION),
+    (r"[0-9]+\.0*", FindingCode.RECIPIENT_DECIMAL),
+    (r"\+[0-9]+", FindingCode.RECIPIENT_HAS_PLUS),
+)
+_SHAPE_PATTERNS: Final = tuple((re.compile(shape), code) for shape, code in _SHAPES)
+_SEPARATED: Final = rf"[+0-9()\-.{WHITE_SPACE}]+"
+_SEPARATED_PATTERN: Final = re.compile(_SEPARATED)
+_DIGIT: Final = re.compile(r"[0-9]")
+# The least number of so many digits, by their count; of none there is none.
+_LEAST_OF_LENGTH: Final = np.array([2**63 - 1, *(10**more for more in range(MAX_DIGITS))])
+_SINGAPORE_FIRST: Final = 6580000000
+_SINGAPORE_LAST: Final = 6599999999
+_SINGAPORE_LENGTH: Final = 10
+_place_of: Final = RECIPIENT_FINDINGS.index
+
+
+@cache
+def _table(environment: Environment) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """First numbers of the intervals, and what holds of each interval's numbers. Read once."""
+    packed: npt.NDArray[np.int64] = np.load(TABLE_PATH, allow_pickle=False)
+    findings = (packed & ((1 << CODE_BITS) - 1)).astype(np.uint8)
+    if environment is Environment.TEST:
+        findings[findings == RECIPIENT_FINDINGS.index(FindingCode.RECIPIENT_SIMULATOR_NUMBER)] = 0
+    return packed >> CODE_BITS, findings
+
+
+def check_recipient(text: str, environment: Environment) -> FindingCode | None:
+    """What is wrong with one recipient, if anything."""
+    if not _DIGITS.fullmatch(text):
+        return _check_shape(text)
+    if text[0] == "0":
+        return FindingCode.RECIPIENT_LEADING_ZERO
+    if len(text) > MAX_DIGITS:
+        return FindingCode.RECIPIENT_TOO_LONG
+    firsts, findings = _table(environment)
+    return RECIPIENT_FINDINGS[int(findings[np.searchsorted(firsts, int(text), side="right") - 1])]
+
+
+def _check_shape(text: str) -> FindingCode:
+    """Steps 1 and 2: whatever is not only ASCII digits."""
+    stripped = text.strip()
+    if not stripped:
+        return FindingCode.RECIPIENT_MISSING
+    if _DIGITS.fullmatch(stripped):
+        return FindingCode.RECIPIENT_WHITESPACE
+    for shape, code in _SHAPE_PATTERNS:
+        if shape.fullmatch(text):
+            return code
+    if _SEPARATED_PATTERN.fullmatch(text) and _DIGIT.search(text):
+        return FindingCode.RECIPIENT_HAS_SEPARATORS
+    if any(char.isdecimal() and not char.isascii() for char in text):
+        return FindingCode.RECIPIENT_NON_ASCII_DIGITS
+    return FindingCode.RECIPIENT_NOT_DIGITS
+
+
+def check_recipients(series: pl.Series, environment: Environment) -> npt.NDArray[np.uint8]:
+    """`check_recipient` over a String column without nulls, as places in RECIPIENT_FINDINGS.
+
+    Mobile numbers of Singapore are found by their value alone, other whole numbers by a binary search in the table;
+    only what is left has its shape looked at.
+    """
+    lengths = series.str.len_bytes().to_numpy()
+    # 0 for what isn't a whole number of 64 bits.
+    numbers = series.cast(pl.Int64, strict=False).fill_null(0).to_numpy()
+    findings = np.zeros(len(series), np.uint8)
+    singapore = (numbers >= _SINGAPORE_FIRST) & (numbers <= _SINGAPORE_LAST) & (lengths == _SINGAPORE_LENGTH)
+    rest = np.flatnonzero(~singapore)
+    if not len(rest):
+        return findings
+    # "+5", "-5" and "05" were read as numbers too, but have more characters than their value has digits.
+    least = _LEAST_OF_LENGTH[np.minimum(lengths[rest], MAX_DIGITS)]
+    plain = (numbers[rest] >= least) & (lengths[rest] <= MAX_DIGITS)
+    looked_up = rest[plain]
+    if len(looked_up):
+        firsts, answers = _table(environment)
+        findings[looked_up] = answers[np.searchsorted(firsts, numbers[looked_up], side="right") - 1]
+    odd = rest[~plain]
+    if len(odd):
+        findings[odd] = _check_shapes(series.gather(odd))
+    return findings
+
+
+def _check_shapes(texts: pl.Series) -> npt.NDArray[np.uint8]:
+    """`check_recipient` of texts that begin with 0, are longer than MAX_DIGITS or aren't only digits."""
+    text = pl.col(texts.name)
+    stripped = text.str.strip_chars(WHITE_SPACE)
+    only_digits = text.str.contains(r"\A[0-9]+\z")
+    shapes = [
+        (stripped == "", FindingCode.RECIPIENT_MISSING),
+        (only_digits & text.str.starts_with("0"), FindingCode.RECIPIENT_LEADING_ZERO),
+        (only_digits, FindingCode.RECIPIENT_TOO_LONG),
+        (stripped.str.contains(r"\A[0-9]+\z"), FindingCode.RECIPIENT_WHITESPACE),
+        *((text.str.contains(rf"\A{shape}\z"), code) for shape, code in _SHAPES),
+        (
+            text.str.contains(rf"\A{_SEPARATED}\z") & text.str.contains(r"[0-9]"),
+            FindingCode.RECIPIENT_HAS_SEPARATORS,
+        ),
+    ]
+    decided = pl.lit(_place_of(FindingCode.RECIPIENT_NOT_DIGITS))
+    for applies, code in reversed(shapes):
+        decided = pl.when(applies).then(_place_of(code)).otherwise(decided)
+    findings = texts.to_frame().select(decided.cast(pl.UInt8)).to_series().to_numpy().copy()
+    # Which characters are digits elsewhere, Python decides: polars may know a newer Unicode.
+    beyond_ascii = texts.str.contains(r"[^\x00-\x7F]").to_numpy()
+    for row in np.flatnonzero(beyond_ascii & (findings == _place_of(FindingCode.RECIPIENT_NOT_DIGITS))):
+        findings[row] = _place_of(_check_shape(texts[int(row)]))
+    return findings

@@ -1,0 +1,145 @@
+"""A campaign's template, checked once at its creation: refusals and warnings as sentences for the person creating it.
+
+Decided here: unsupported characters are refused in the header and in the English body (its placeholders left aside);
+control characters (TAB is none) in the header and every body; `{{` or `}}` outside a placeholder, a brace right beside
+one and a name in single braces are broken placeholders in every language. Lengths are of the body without its
+placeholders, line ends as LF, in UTF-16 units: the values come on top, row by row.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Final
+
+from rules.characters.unsupported import Unsupported, UnsupportedRule, first_unsupported
+from rules.languages import parse_language, suggest_language
+from rules.messages import BODY_LIMIT, BODY_RECOMMENDED, Layout
+from rules.templates import (
+    PARAMETER_NAME,
+    PLACEHOLDER,
+    RESERVED_NAMES,
+    Language,
+)
+from rules.values import first_control_character
+
+_BROKEN_PLACEHOLDER: Final = re.compile(r"\{\{|\}\}|\{[ \t]*[A-Za-z][A-Za-z0-9_]*[ \t]*\}|\{\0|\0\}")
+_EXCERPT: Final = 20
+# With recipient and language, the 200 columns that a header row may have.
+MOST_PARAMETERS: Final = 198
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateCheck:
+    """Any refusal keeps the template from being stored; warnings don't."""
+
+    refusals: list[str]
+    warnings: list[str]
+
+
+def check_template(header: str, bodies: Mapping[str, str], rule: UnsupportedRule) -> TemplateCheck:
+    """Checks a header and one body per language name; everything wrong is told at once."""
+    refusals = [*_header_refusals(header, rule)]
+    warnings: list[str] = []
+    if not bodies:
+        refusals.append("the template has no body: give at least one language and its text")
+    known: dict[Language, str] = {}
+    for name, body in bodies.items():
+        language = parse_language(name)
+        if language is None:
+            refusals.append(_unknown_language(name))
+        elif language in known:
+            refusals.append(f"{language}: given twice, give one body per language")
+        else:
+            known[language] = body
+    for language, body in known.items():
+        refusals.extend(f"{language}: {text}" for text in _body_refusals(body, language, rule))
+        length = Layout.of_body(body).literal_units()
+        if BODY_RECOMMENDED < length <= BODY_LIMIT:
+            warnings.append(
+                f"{language}: the body has {length} characters without its parameters; over {BODY_RECOMMENDED} is not recommended"
+            )
+    refusals.extend(_differing_parameters(known))
+    return TemplateCheck(refusals, warnings)
+
+
+def _header_refusals(header: str, rule: UnsupportedRule) -> Iterator[str]:
+    if not header.strip():
+        yield "the header is empty: give the agency's name"
+    control = first_control_character(header)
+    if control:
+        yield f"the header has the control character U+{ord(control):04X}, remove it"
+    unsupported = first_unsupported(header, rule)
+    if unsupported:
+        yield f"the header has the unsupported character {_named(unsupported)}"
+
+
+def _body_refusals(body: str, language: Language, rule: UnsupportedRule) -> Iterator[str]:
+    if not body.strip():
+        yield "the body is empty: give the message's text"
+        return
+    layout = Layout.of_body(body)
+    names = dict.fromkeys(layout.parameters)
+    if len(names) > MOST_PARAMETERS:
+        yield f"the body has {len(names)} parameters, at most {MOST_PARAMETERS} are allowed"
+    for name in names:
+        refusal = _name_refusal(name)
+        if refusal:
+            yield refusal
+    for broken in dict.fromkeys(_broken_placeholders(body)):
+        yield f"broken placeholder at {broken}: write {{{{name}}}}, with two braces on either side"
+    control = first_control_character("".join(layout.literals))
+    if control:
+        yield f"the body has the control character U+{ord(control):04X}, remove it"
+    if language is Language.ENGLISH:
+        unsupported = first_unsupported(_BROKEN_PLACEHOLDER.sub("", "\0".join(layout.literals)), rule)
+        if unsupported:
+            yield f"the body has the unsupported character {_named(unsupported)}"
+    length = layout.literal_units()
+    if length > BODY_LIMIT:
+        yield f"the body has {length} characters without its parameters, at most {BODY_LIMIT} are allowed"
+
+
+def _named(unsupported: Unsupported) -> str:
+    return f"{unsupported.named}, {unsupported.advice}"
+
+
+def _name_refusal(name: str) -> str | None:
+    if PARAMETER_NAME.fullmatch(name):
+        if name in RESERVED_NAMES:
+            return f"the parameter {name} has the name of a column of every file, choose another"
+        return None
+    shown = ascii(name[:_EXCERPT])[1:-1]
+    if not name:
+        return "a placeholder has no name: write {{name}}"
+    return f"the parameter {shown}: a name has lower-case letters, digits and _, and begins with a letter"
+
+
+def _broken_placeholders(body: str) -> Iterator[str]:
+    """The text around each brace that belongs to no placeholder but looks like one."""
+    left = PLACEHOLDER.sub(lambda found: "\0" * len(found[0]), body)
+    for found in _BROKEN_PLACEHOLDER.finditer(left):
+        excerpt = body[max(0, found.start()) : found.start() + _EXCERPT]
+        yield f'"{"".join(char if char.isprintable() else " " for char in excerpt)}"'
+
+
+def _unknown_language(name: str) -> str:
+    nearest = suggest_language(name, tuple(Language))
+    shown = ascii(name[:_EXCERPT])[1:-1]
+    hint = f": did you mean {nearest}?" if nearest else f": use {', '.join(Language)}"
+    return f"unknown language {shown}{hint}"
+
+
+def _differing_parameters(bodies: Mapping[Language, str]) -> Iterator[str]:
+    """Each language's parameters against those of the first one."""
+    sets = {language: set(Layout.of_body(body).parameters) for language, body in bodies.items()}
+    if not sets:
+        return
+    first, expected = next(iter(sets.items()))
+    for language, found in sets.items():
+        for name in sorted(expected - found):
+            near = get_close_matches(name, found - expected, n=1)
+            hint = f", has it the name {near[0]} there?" if near else ""
+            yield f"{language}: the parameter {name} of the {first} body is missing{hint}"
+        for name in sorted(found - expected):
+            yield f"{language}: the parameter {name} is not in the {first} body"

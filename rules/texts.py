@@ -1,0 +1,287 @@
+"""What people are told of each finding code: one table, for reports, e-mails, refusals and the agency guide.
+
+`text` is for a person with a spreadsheet: what is wrong, where, and the cure. Its facts stand in braces. No text begins
+with a character that a spreadsheet takes for a formula, and none of them tells a value that `quote` has not cut.
+`meaning` and `cure` are the code's row in the guide's table of reasons.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from rules.codes import FindingCode
+
+QUOTED_CHARACTERS: Final = 40
+NAMED_AT_MOST: Final = 20
+
+_ENOUGH = "Give the whole number with its country code, digits only, such as 6591234567."
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One code's words. `file_text` is there where the code is told of a whole file in other words than of a row."""
+
+    text: str
+    meaning: str
+    cure: str
+    file_text: str | None = None
+
+
+REASONS: Final[Mapping[FindingCode, Reason]] = MappingProxyType(
+    {
+        FindingCode.FILE_EMPTY: Reason(
+            "the file is empty: it must have a header row and at least one row below it",
+            "The file has no content.",
+            "Check the program that makes the file, and send it again with a header row and at least one row.",
+        ),
+        FindingCode.NO_ROWS: Reason(
+            "the file has a header row but no rows below it: add at least one recipient",
+            "Below the header row there is no row.",
+            "Add at least one row.",
+        ),
+        FindingCode.FILE_TOO_LARGE: Reason(
+            "the file is not smaller than {limit}: split it into several files, each with the header row",
+            "The file is 30 MB or larger.",
+            "Split it into several files, each with the header row.",
+        ),
+        FindingCode.FILE_NOT_CSV: Reason(
+            "only .csv files are accepted: save the spreadsheet as CSV UTF-8, under a name that ends in .csv",
+            "The file's name doesn't end in .csv, or the upload was never renamed to such a name.",
+            "Save the spreadsheet as CSV UTF-8, and upload it under a name that ends in .csv.",
+        ),
+        FindingCode.UPLOAD_INTERRUPTED: Reason(
+            "the upload seems to have been cut off after {received} bytes: upload the file again, or resume it. A file "
+            "that really is whole passes with one empty line added at its end, or when it is released by Postman's support",
+            "What arrived looks like the beginning of a longer file.",
+            "Upload the file again, or resume it. A file that really is whole passes with one empty line added at its "
+            "end, or when it is released by Postman's support.",
+        ),
+        FindingCode.DELIMITER_INVALID: Reason(
+            "the columns are separated by {delimiter}: save the file as CSV with commas between the columns",
+            "The columns are separated by semicolons or tabs.",
+            "Save the file as CSV with commas between the columns.",
+        ),
+        FindingCode.HEADER_MISSING_COLUMN: Reason(
+            "the column {column} is missing{hint}: add it to the header row",
+            "The header row lacks a column: `recipient`, `language`, or a parameter of the campaign's template.",
+            "Add the column, written exactly so, in lower case.",
+        ),
+        FindingCode.HEADER_UNKNOWN_COLUMN: Reason(
+            "the column {column} is not one of this campaign's{hint}",
+            "The header row has a column that the campaign's template doesn't know.",
+            "Correct the name, or delete the column. The first row must hold the columns' names, at most 200.",
+            "the header row has {count} columns, this campaign has {expected}: delete the others",
+        ),
+        FindingCode.HEADER_DUPLICATE_COLUMN: Reason(
+            "the column {column} is there {count} times: keep one",
+            "Two columns have the same name.",
+            "Delete or rename all but one.",
+        ),
+        FindingCode.TOO_MANY_ROWS: Reason(
+            "the file has more than {limit} rows: split it into several files, each with the header row",
+            "The file has more rows than allowed: 20 in the test environment.",
+            "Split it into several files, each with the header row.",
+        ),
+        FindingCode.ENCODING_INVALID: Reason(
+            "the row has characters that are not UTF-8: save the original file as CSV UTF-8, or type them again",
+            "The file, or the row, is not text in UTF-8. A report shows such characters as a question mark in a diamond.",
+            "Open the original file, choose Save As, then the type CSV UTF-8.",
+            "the file is not text in UTF-8: save it as CSV UTF-8",
+        ),
+        FindingCode.ROW_TOO_FEW_FIELDS: Reason(
+            "the row has {count} of {expected} columns: check its commas, and the quotation marks around text with commas",
+            "The row has fewer columns than the header row.",
+            "Give every column a value. Text that has a comma in it must stand in quotation marks.",
+        ),
+        FindingCode.ROW_TOO_MANY_FIELDS: Reason(
+            "the row has {count} columns instead of {expected}: put text that has a comma in it in quotation marks",
+            "The row has more columns than the header row.",
+            "Put text that has a comma in it in quotation marks, or delete what is too much.",
+        ),
+        FindingCode.ROW_QUOTE_INVALID: Reason(
+            "a quotation mark is not closed or not doubled: close it, and write a quotation mark within text twice",
+            "A field begins with a quotation mark that is never closed, or goes on after the closing one.",
+            "Close the quotation mark, and write a quotation mark within text twice.",
+            "the header row has a quotation mark that is not closed or not doubled: close it or remove it",
+        ),
+        FindingCode.MESSAGE_TOO_LONG: Reason(
+            "the message has {count} characters without its header and footer, {excess} over the limit of {limit}: "
+            "shorten the values",
+            "The message has more than 1,000 characters, its header and footer not counted.",
+            "Shorten the row's values.",
+        ),
+        FindingCode.RECIPIENT_MISSING: Reason(
+            "recipient is empty: give the mobile number with its country code, such as 6591234567",
+            "There is no number.",
+            _ENOUGH,
+        ),
+        FindingCode.RECIPIENT_WHITESPACE: Reason(
+            "recipient {value} has spaces before or after the number: remove them",
+            "There is white space before or after the number.",
+            "Remove it.",
+        ),
+        FindingCode.RECIPIENT_SCIENTIFIC_NOTATION: Reason(
+            "recipient {value}: the spreadsheet changed the number: format the column as text, and enter the number again",
+            "The spreadsheet wrote the number with an exponent, and its last digits are lost.",
+            "Format the column as text, and enter the number again.",
+        ),
+        FindingCode.RECIPIENT_DECIMAL: Reason(
+            "recipient {value}: the spreadsheet added decimals: format the column as text, and remove the point and what follows",
+            "The spreadsheet wrote the number with a decimal point.",
+            "Format the column as text, and remove the point and what follows it.",
+        ),
+        FindingCode.RECIPIENT_HAS_PLUS: Reason(
+            "recipient {value} begins with +: remove the +",
+            "The number begins with a plus sign.",
+            "Remove the +.",
+        ),
+        FindingCode.RECIPIENT_HAS_SEPARATORS: Reason(
+            "recipient {value} has spaces, hyphens, points, brackets or + in it: give the digits only",
+            "There are spaces, hyphens, points, brackets or plus signs in the number.",
+            "Give the digits only.",
+        ),
+        FindingCode.RECIPIENT_NON_ASCII_DIGITS: Reason(
+            "recipient {value} has digits of another script: write the number with the digits 0 to 9",
+            "The number has full-width digits or those of another script.",
+            "Write the number with the digits 0 to 9.",
+        ),
+        FindingCode.RECIPIENT_NOT_DIGITS: Reason(
+            "recipient {value} is not a number: give the mobile number with its country code, digits only",
+            "The cell holds something that is no number.",
+            _ENOUGH,
+        ),
+        FindingCode.RECIPIENT_SIMULATOR_NUMBER: Reason(
+            "recipient {value} is a simulator number, for the test environment only: give a real number",
+            "The number is one of the test environment's simulator numbers.",
+            "Give a real number.",
+        ),
+        FindingCode.RECIPIENT_LEADING_ZERO: Reason(
+            "recipient {value} begins with 0: begin with the country code, without 0 or 00 before it",
+            "The number begins with 0.",
+            "Begin with the country code, without 0 or 00 before it.",
+        ),
+        FindingCode.RECIPIENT_TOO_LONG: Reason(
+            "recipient {value} has too many digits: check the number",
+            "The number has more digits than numbers of its country can have.",
+            "Check the number.",
+        ),
+        FindingCode.RECIPIENT_NO_COUNTRY_CODE: Reason(
+            "recipient {value}: country code missing: 65{value}?",
+            "The number looks like a Singapore mobile number without its country code.",
+            "Put 65 before it. The country code is never assumed.",
+        ),
+        FindingCode.RECIPIENT_UNKNOWN_COUNTRY: Reason(
+            "recipient {value} begins with no country's code: check the number",
+            "No country has the code that the number begins with.",
+            "Check the number, and that it begins with the country code.",
+        ),
+        FindingCode.RECIPIENT_NOT_MOBILE: Reason(
+            "recipient {value} is a number that can't get SMS: give a mobile number",
+            "The number is a landline, toll-free, premium-rate or other number that SMS can't be sent to.",
+            "Give a mobile number.",
+        ),
+        FindingCode.RECIPIENT_TRUNK_ZERO: Reason(
+            "recipient {value} has a 0 after the country code: remove that 0",
+            "Between country code and number stands the 0 that is only dialled within the country.",
+            "Remove that 0.",
+        ),
+        FindingCode.RECIPIENT_TOO_SHORT: Reason(
+            "recipient {value} has too few digits: check the number",
+            "The number has fewer digits than numbers of its country can have.",
+            "Check the number, and that it begins with the country code.",
+        ),
+        FindingCode.RECIPIENT_INVALID_NUMBER: Reason(
+            "recipient {value} is no number that exists in its country: check the number",
+            "No such number has been given out in its country.",
+            "Check the number.",
+        ),
+        FindingCode.LANGUAGE_MISSING: Reason(
+            "language is empty: write {languages}",
+            "There is no language.",
+            "Write one of the campaign's languages.",
+        ),
+        FindingCode.LANGUAGE_UNKNOWN: Reason(
+            "language {value} is not known{hint}: write {languages}",
+            "The language is none of english, chinese, malay and tamil.",
+            "Write one of the campaign's languages, without spaces around it.",
+        ),
+        FindingCode.LANGUAGE_UNAVAILABLE: Reason(
+            "language {value} is not in this campaign's template: write {languages}",
+            "The campaign's template has no text in this language.",
+            "Write one of the campaign's languages, or use a campaign that has this one.",
+        ),
+        FindingCode.VALUE_MISSING: Reason(
+            "{column} is empty: give it a value",
+            "A parameter has no value.",
+            "Give it a value.",
+        ),
+        FindingCode.VALUE_WHITESPACE: Reason(
+            "{column} has spaces or line breaks at its beginning or end: remove them",
+            "There is white space before or after the value.",
+            "Remove it. Line breaks and no-break spaces count too.",
+        ),
+        FindingCode.VALUE_CONTROL_CHARACTER: Reason(
+            "{column} has the invisible control character {code_point}: remove it, or type the text again",
+            "A value has an invisible control character.",
+            "Remove it, or type the text again.",
+        ),
+        FindingCode.VALUE_UNSUPPORTED_CHARACTERS: Reason(
+            "{column} has the unsupported character {character}, {advice}",
+            "A value of an English message has a character that would make the message much dearer.",
+            "Use the replacement that the report names.",
+        ),
+    }
+)
+
+# Facts that a caller need not give.
+_DEFAULTS: Final[Mapping[str, str]] = MappingProxyType({"hint": "", "limit": "30 MB"})
+
+
+def text_of(code: FindingCode, *, whole_file: bool = False) -> str:
+    """A code's text with its facts still in braces."""
+    reason = REASONS[code]
+    return reason.file_text if whole_file and reason.file_text else reason.text
+
+
+def row_reason(code: FindingCode, **facts: str | int) -> str:
+    """What is wrong with a row. Numbers get thousands' commas."""
+    return _fill(text_of(code), facts)
+
+
+def file_reason(code: FindingCode, **facts: str | int) -> str:
+    """What is wrong with a file: facts are `received` for upload_interrupted, and optionally `limit` for file_too_large."""
+    return _fill(text_of(code, whole_file=True), facts)
+
+
+def megabytes(count: int) -> str:
+    """A limit of bytes as people are told it: `30 MB`."""
+    return f"{count / (1024 * 1024):.15g} MB"
+
+
+def _fill(text: str, facts: Mapping[str, str | int]) -> str:
+    words = {name: f"{fact:,}" if isinstance(fact, int) else fact for name, fact in facts.items()}
+    return text.format_map({**_DEFAULTS, **words})
+
+
+def quote(value: str) -> str:
+    """A sender's text as it may stand in a reason: invisible characters escaped, at most 40 characters of it."""
+    cut = value[:QUOTED_CHARACTERS]
+    shown = cut if cut.isprintable() else "".join(map(_shown, cut))
+    return f"{shown}…" if len(value) > QUOTED_CHARACTERS else shown
+
+
+def _shown(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+
+
+def join_reasons(texts: list[str]) -> str:
+    """The reasons of a file in one line, the first twenty named."""
+    named = "; ".join(texts[:NAMED_AT_MOST])
+    left = len(texts) - NAMED_AT_MOST
+    return f"{named}; and {left:,} more" if left > 0 else named
+
+
+def join_names(names: list[str]) -> str:
+    """`a, b or c`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

@@ -1,0 +1,159 @@
+"""How many at a time: connections in all and from one address, those not logged in, and logins of one campaign.
+
+Pure counting, without a clock or a socket. Limits are per node; each of its processes keeps its even share, rounded up.
+"""
+
+from collections import Counter, OrderedDict
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Protocol
+
+from config.sections import SFTPSettings
+from sftpd.connections.source_addresses import Block
+
+
+class Excess(StrEnum):
+    """Why a connection or a login is one too many. The values name the limit in logs and metrics."""
+
+    CONNECTIONS = "max_connections"
+    CONNECTIONS_OF_ADDRESS = "max_connections_per_address"
+    UNAUTHENTICATED = "max_unauthenticated"
+    SESSIONS_OF_CAMPAIGN = "max_sessions_per_campaign"
+
+
+class Counted(Protocol):
+    """What is counted: a connection from one block of addresses. It is told apart by identity."""
+
+    @property
+    def block(self) -> Block:
+        """Where it comes from."""
+        ...
+
+    @property
+    def standing(self) -> int:
+        """Of two that might have to make room, the one with the lower standing goes."""
+        ...
+
+    def drop(self) -> None:
+        """End it: it has to make room."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The part of a node's limits that one process keeps."""
+
+    connections: int
+    connections_per_address: int
+    unauthenticated: int
+    sessions_per_campaign: int
+
+
+def share_of(settings: SFTPSettings) -> Share:
+    """One process's part of the limits, rounded up so that it is never 0."""
+
+    def split(limit: int) -> int:
+        return -(-limit // settings.processes)
+
+    return Share(
+        connections=split(settings.max_connections),
+        connections_per_address=split(settings.max_connections_per_address),
+        unauthenticated=split(settings.max_unauthenticated),
+        sessions_per_campaign=split(settings.max_sessions_per_campaign),
+    )
+
+
+class Limits:
+    """The counters of one process."""
+
+    def __init__(self, share: Share) -> None:
+        self._share: Final = share
+        self._total = 0
+        self._of_block: Counter[Block] = Counter()
+        # By block, then by identity in the order of arrival, with the arrival's number.
+        self._unauthenticated: dict[Block, OrderedDict[int, tuple[int, Counted]]] = {}
+        self._arrivals = 0
+        self._unauthenticated_total = 0
+        self._of_campaign: Counter[str] = Counter()
+
+    @property
+    def connections(self) -> int:
+        """How many are counted."""
+        return self._total
+
+    @property
+    def unauthenticated(self) -> int:
+        """How many of them are not logged in."""
+        return self._unauthenticated_total
+
+    @property
+    def sessions(self) -> int:
+        """How many logins there are."""
+        return self._of_campaign.total()
+
+    @property
+    def waiting(self) -> list[Counted]:
+        """Those not logged in."""
+        return [visitor for waiting in self._unauthenticated.values() for _, visitor in waiting.values()]
+
+    def excess_for(self, block: Block) -> Excess | None:
+        """The limit that one more connection from `block` would break, or None."""
+        if self._total >= self._share.connections:
+            return Excess.CONNECTIONS
+        if self._of_block[block] >= self._share.connections_per_address:
+            return Excess.CONNECTIONS_OF_ADDRESS
+        return None
+
+    def enter(self, visitor: Counted) -> Counted | None:
+        """Count a newcomer that `excess_for` let in. Returns whom to drop for it, never the newcomer itself.
+
+        Beyond the unauthenticated limit that is the oldest of the block that has most; among equals, that of the lowest
+        standing, and then the oldest of all.
+        """
+        block = visitor.block
+        self._total += 1
+        self._of_block[block] += 1
+        self._arrivals += 1
+        self._unauthenticated.setdefault(block, OrderedDict())[id(visitor)] = (self._arrivals, visitor)
+        self._unauthenticated_total += 1
+        if self._unauthenticated_total <= self._share.unauthenticated:
+            return None
+        # The newcomer is the oldest only of a block that has no other; the rest then make room, however far they have come.
+        oldest_of_each = (
+            (len(waiting), *oldest)
+            for waiting in self._unauthenticated.values()
+            if (oldest := next(iter(waiting.values())))[1] is not visitor
+        )
+        _, _, dropped = max(oldest_of_each, key=lambda entry: (entry[0], -entry[2].standing, -entry[1]))
+        self._forget_unauthenticated(dropped)
+        return dropped
+
+    def log_in(self, visitor: Counted, campaign_id: str) -> Excess | None:
+        """Count a login; the connection isn't unauthenticated any more. Returns the limit it breaks, and then counts none."""
+        self._forget_unauthenticated(visitor)
+        if self._of_campaign[campaign_id] >= self._share.sessions_per_campaign:
+            return Excess.SESSIONS_OF_CAMPAIGN
+        self._of_campaign[campaign_id] += 1
+        return None
+
+    def log_out(self, campaign_id: str) -> None:
+        """Uncount a login that `log_in` counted."""
+        self._of_campaign[campaign_id] -= 1
+        if self._of_campaign[campaign_id] <= 0:
+            del self._of_campaign[campaign_id]
+
+    def leave(self, visitor: Counted) -> None:
+        """Uncount a connection that `enter` counted."""
+        self._forget_unauthenticated(visitor)
+        self._total -= 1
+        self._of_block[visitor.block] -= 1
+        if self._of_block[visitor.block] <= 0:
+            del self._of_block[visitor.block]
+
+    def _forget_unauthenticated(self, visitor: Counted) -> None:
+        waiting = self._unauthenticated.get(visitor.block)
+        if waiting is None or waiting.pop(id(visitor), None) is None:
+            return
+        self._unauthenticated_total -= 1
+        if not waiting:
+            del self._unauthenticated[visitor.block]

@@ -1,0 +1,228 @@
+"""The listening sockets: each connection is counted, refused or begun before the first byte of a key exchange.
+
+Sockets may be shared with other processes of the node: accepting is done when the kernel says so, one short burst at a time.
+"""
+
+import asyncio
+import socket
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final
+
+import asyncssh
+
+from config.logs import get_logger
+from config.sections import networks
+from sftpd import metrics
+from sftpd.connections.algorithms import options_for
+from sftpd.connections.front_state import Door
+from sftpd.connections.limits import Excess, share_of
+from sftpd.connections.live_connections import Visit
+from sftpd.connections.proxy import ProxyHeaderInvalid, parse_proxy_header
+from sftpd.connections.source_addresses import Address, is_listed, parse_address
+from sftpd.connections.ssh_connection import GuardedConnection
+from sftpd.connections.ssh_server import DoorServer
+
+logger = get_logger("sftpd")
+
+# Connections accepted before other events get their turn.
+_BURST: Final = 16
+# How long accepting rests when the process has no file descriptors left, in seconds.
+_REST: Final = 0.1
+_HEADER_TIMEOUT: Final = 5.0
+# Refused sockets kept open for a moment, so that the client reads why: a close with unread bytes would reset it.
+_LINGERING_MOST: Final = 64
+_LINGERING_SECONDS: Final = 1.0
+
+_TEXTS: Final = {
+    "shut_out": "too many failed logins from this address: please try again later",
+    Excess.CONNECTIONS.value: "too many connections: please try again in a minute",
+    Excess.CONNECTIONS_OF_ADDRESS.value: "too many connections from this address: please close some first",
+    "stopping": "this service is restarting: please try again in a minute",
+}
+
+
+def refusal_bytes(version_name: str, text: str) -> bytes:
+    """All that a refused client is sent: our version and one unencrypted SSH_MSG_DISCONNECT, which clients show."""
+    words = text.encode("ascii")
+    payload = b"\x01" + asyncssh.DISC_TOO_MANY_CONNECTIONS.to_bytes(4, "big")
+    payload += len(words).to_bytes(4, "big") + words + (0).to_bytes(4, "big")
+    # RFC 4253 §6: at least four bytes of padding, to a multiple of eight.
+    padding = 4 + -(5 + len(payload) + 4) % 8
+    packet = (1 + len(payload) + padding).to_bytes(4, "big") + bytes([padding]) + payload + bytes(padding)
+    return f"SSH-2.0-{version_name}\r\n".encode("ascii") + packet
+
+
+class Listener:
+    """Accepts for one process. `open` and `close` are immediate; tasks that begin connections belong to the group given."""
+
+    def __init__(
+        self, door: Door, options: asyncssh.SSHServerConnectionOptions, tasks: asyncio.TaskGroup
+    ) -> None:
+        self._door: Final = door
+        self._options: Final = options
+        self._tasks: Final = tasks
+        self._proxies: Final = networks(door.settings.proxy_protocol_from)
+        self._most_headers: Final = share_of(door.settings).unauthenticated
+        self._reading_headers: OrderedDict[asyncio.Task[None], None] = OrderedDict()
+        self._refusals: Final = {
+            reason: refusal_bytes(door.settings.version_name, text) for reason, text in _TEXTS.items()
+        }
+        self._sockets: list[socket.socket] = []
+        self._lingering: dict[socket.socket, asyncio.TimerHandle] = {}
+
+    def open(self, sockets: Sequence[socket.socket]) -> None:
+        """Accept from these sockets, which listen already. They stay the caller's to close."""
+        loop = asyncio.get_running_loop()
+        for listening in sockets:
+            listening.setblocking(False)
+            self._sockets.append(listening)
+            loop.add_reader(listening, self._accept, listening)
+
+    def close(self) -> None:
+        """Accept no more. What the kernel has queued is left to the other processes, or to the next one."""
+        loop = asyncio.get_running_loop()
+        for listening in self._sockets:
+            loop.remove_reader(listening)
+        self._sockets.clear()
+        for task in self._reading_headers:
+            task.cancel()
+        for refused, timer in self._lingering.items():
+            timer.cancel()
+            refused.close()
+        self._lingering.clear()
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(_BURST):
+            try:
+                accepted, peer = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._door.sampled.say("accept_failed", self._door.now(), errno=error.errno)
+                self._rest(listening)
+                return
+            accepted.setblocking(False)
+            self._receive(accepted, parse_address(peer[0]))
+
+    def _rest(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listening)
+
+        def resume() -> None:
+            if listening in self._sockets:
+                loop.add_reader(listening, self._accept, listening)
+
+        loop.call_later(_REST, resume)
+
+    def _receive(self, accepted: socket.socket, peer: Address) -> None:
+        if not (self._proxies and is_listed(peer, self._proxies)):
+            self._admit(accepted, peer, b"")
+            return
+        if len(self._reading_headers) >= self._most_headers:
+            oldest, _ = self._reading_headers.popitem(last=False)
+            oldest.cancel()
+        task = self._tasks.create_task(self._read_header(accepted, peer))
+        self._reading_headers[task] = None
+        task.add_done_callback(lambda done: self._reading_headers.pop(done, None))
+
+    async def _read_header(self, accepted: socket.socket, balancer: Address) -> None:
+        """Learn from a listed load balancer whom it speaks for, then go on as if that one had come itself."""
+        loop = asyncio.get_running_loop()
+        received = b""
+        try:
+            async with asyncio.timeout(_HEADER_TIMEOUT):
+                while (header := parse_proxy_header(received)) is None:
+                    more = await loop.sock_recv(accepted, 4096)
+                    if not more:
+                        raise ProxyHeaderInvalid("closed before the header's end")
+                    received += more
+        except (ProxyHeaderInvalid, TimeoutError, OSError) as error:
+            accepted.close()
+            # A health check that only connects is no news.
+            if received:
+                self._count_refusal("proxy_header", balancer, fault=str(error) or type(error).__name__)
+            return
+        except asyncio.CancelledError:
+            accepted.close()
+            raise
+        self._admit(accepted, header.source or balancer, received[header.length :])
+
+    def _admit(self, accepted: socket.socket, address: Address, early_bytes: bytes) -> None:
+        door = self._door
+        visit = Visit(address, is_known=door.shutouts.is_known(address))
+        if door.stopping:
+            reason: str | None = "stopping"
+        elif door.shutouts.is_shut_out(address, door.now()):
+            reason = "shut_out"
+        else:
+            excess = door.limits.excess_for(visit.block)
+            reason = excess.value if excess else None
+        if reason is not None:
+            self._count_refusal(reason, address)
+            self._dismiss(accepted, self._refusals[reason])
+            return
+        dropped = door.limits.enter(visit)
+        if dropped is not None:
+            dropped.drop()
+            self._count_refusal(Excess.UNAUTHENTICATED.value, address)
+        self._tasks.create_task(self._begin(accepted, visit, early_bytes))
+
+    async def _begin(self, accepted: socket.socket, visit: Visit, early_bytes: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        options = options_for(self._options, lambda: DoorServer(self._door, visit))
+
+        def make_connection() -> GuardedConnection:
+            return GuardedConnection(
+                loop,
+                options,
+                block=visit.block,
+                pacer=self._door.pacer,
+                max_keys_tried=self._door.settings.max_keys_tried,
+                early_bytes=early_bytes,
+            )
+
+        transport: asyncio.BaseTransport | None = None
+        try:
+            transport, _ = await loop.connect_accepted_socket(make_connection, accepted)
+        except OSError:
+            # Gone already.
+            accepted.close()
+        except Exception:  # one connection's trouble must not end all others
+            logger.exception("connection_failed", connection_id=visit.connection_id)
+            accepted.close()
+        if visit.connection is None:
+            # The protocol has not begun, so its end won't settle the count.
+            self._door.limits.leave(visit)
+            if transport is not None:
+                transport.close()
+
+    def _count_refusal(self, reason: str, address: Address, **facts: object) -> None:
+        metrics.CONNECTIONS_REFUSED.labels(reason).inc()
+        self._door.sampled.say(
+            "connection_refused",
+            self._door.now(),
+            kind=f"connection_refused {reason}",
+            # That a limit is reached is news once; how often is for the metrics.
+            most=1,
+            reason=reason,
+            source_address=str(address),
+            **facts,
+        )
+
+    def _dismiss(self, accepted: socket.socket, words: bytes) -> None:
+        try:
+            accepted.send(words)
+            accepted.shutdown(socket.SHUT_WR)
+        except OSError:
+            accepted.close()
+            return
+        if len(self._lingering) >= _LINGERING_MOST:
+            accepted.close()
+            return
+        loop = asyncio.get_running_loop()
+        self._lingering[accepted] = loop.call_later(_LINGERING_SECONDS, self._close_lingering, accepted)
+
+    def _close_lingering(self, accepted: socket.socket) -> None:
+        del self._lingering[accepted]
+        accepted.close()

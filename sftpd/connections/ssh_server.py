@@ -1,0 +1,239 @@
+"""One connection's events, as asyncssh tells them: who asks to come in, who is let in, and how it ended."""
+
+import time
+from typing import Final
+
+import asyncssh
+from structlog.stdlib import BoundLogger
+
+from audit.events import Actor, AuditEvent
+from config.errors import ConfigError
+from config.logs import get_logger
+from keys.access import Access
+from sftpd import metrics
+from sftpd.connections.algorithms import refuse_sha1_signatures
+from sftpd.connections.front_state import Door
+from sftpd.connections.live_connections import Visit
+from sftpd.connections.login import (
+    LoginRefusal,
+    escape_user_name,
+    is_campaign_id,
+    judge,
+)
+from sftpd.connections.login_audit import LoginEvent
+from sftpd.connections.ssh_connection import Goodbye, GuardedConnection
+from sftpd.session.channel import WatchedChannel
+from sftpd.session.drop_box import DropBox
+from sftpd.sessions import Session
+
+logger = get_logger("sftpd")
+
+# How often an answer about access is asked for anew because something changed meanwhile.
+_ASK_AGAIN: Final = 3
+
+UNAVAILABLE: Final = "logins are not possible at the moment: please try again in a few minutes"
+TOO_MANY_SESSIONS: Final = "this campaign has as many sessions as it may: please try again when one has ended"
+OTHER_USER_NAME: Final = "a connection can't change its user name"
+
+
+class DoorServer(asyncssh.SSHServer):
+    """One per connection."""
+
+    def __init__(self, door: Door, visit: Visit) -> None:
+        self._door: Final = door
+        self._visit: Final = visit
+        self._connection: GuardedConnection | None = None
+        # As the client gave it; None until it asks for a login.
+        self._user_name: str | None = None
+        self._access: Access | None = None
+        self._generation = -1
+        self._keys_tried: set[str] = set()
+        # The last key that was let in, before its signature is checked.
+        self._fingerprint: str | None = None
+        self._refusal = LoginRefusal.NO_KEY
+        self._channels = 0
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        """Remember the connection, so that others can end it."""
+        assert isinstance(conn, GuardedConnection)  # noqa: S101 - the listener makes no other
+        self._connection = self._visit.connection = conn
+        if self._visit.dropped:
+            conn.abort()
+
+    async def begin_auth(self, username: str) -> bool:
+        """Look the campaign up: the only question that a login asks, and none for a name of the wrong form."""
+        if self._user_name is not None:
+            raise Goodbye(asyncssh.DISC_PROTOCOL_ERROR, OTHER_USER_NAME)
+        self._user_name = username
+        if is_campaign_id(username):
+            await self._fetch_access(username)
+            self._refusal = LoginRefusal.NO_KEY
+        return True
+
+    async def _fetch_access(self, campaign_id: str) -> None:
+        # Who leaves before the answer has not failed: it may be that there is none.
+        self._refusal = LoginRefusal.UNAVAILABLE
+        try:
+            for _ in range(_ASK_AGAIN):
+                self._generation = self._door.desk.generation
+                self._access = await self._door.desk.fetch(campaign_id)
+                if self._generation == self._door.desk.generation:
+                    return
+        except ConfigError as error:
+            self._door.sampled.say("login_unavailable", self._door.now(), reason=str(error))
+            raise Goodbye(asyncssh.DISC_SERVICE_NOT_AVAILABLE, UNAVAILABLE) from None
+
+    def public_key_auth_supported(self) -> bool:
+        """Public keys, and nothing else."""
+        return True
+
+    def password_auth_supported(self) -> bool:
+        """Never."""
+        return False
+
+    def kbdint_auth_supported(self) -> bool:
+        """Never."""
+        return False
+
+    async def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        """Whether this key may come in from this address; asyncssh then checks its signature."""
+        fingerprint = key.get_fingerprint()
+        self._keys_tried.add(fingerprint)
+        most = self._door.settings.max_keys_tried
+        if len(self._keys_tried) > most:
+            text = f"more than {most} keys were tried: offer only the right one (ssh -i KEY -o IdentitiesOnly=yes)"
+            raise Goodbye(asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE, text)
+        if not self._door.settings.allow_sha1_signatures:
+            refuse_sha1_signatures(key)
+        if self._generation != self._door.desk.generation and is_campaign_id(username):
+            await self._fetch_access(username)
+        refusal = judge(self._access, fingerprint, self._visit.address)
+        self._refusal = refusal or LoginRefusal.SIGNATURE
+        self._fingerprint = None if refusal else fingerprint
+        return refusal is None
+
+    def auth_completed(self) -> None:
+        """Let a proven key in, unless its campaign has too many sessions."""
+        connection, access, fingerprint = self._connection, self._access, self._fingerprint
+        assert connection is not None  # noqa: S101 - there is a login on it
+        if access is None or fingerprint is None:
+            # Can't happen: asyncssh says so only after `validate_public_key` did. If it ever does, nobody gets in.
+            connection.abort()
+            return
+        connection.logged_in = True
+        self._door.shutouts.record_success(self._visit.address)
+        excess = self._door.limits.log_in(self._visit, access.campaign_id)
+        if excess is not None:
+            self._refusal = LoginRefusal.SESSIONS
+            connection.end(asyncssh.DISC_TOO_MANY_CONNECTIONS, TOO_MANY_SESSIONS)
+            return
+        self._visit.session = Session(
+            campaign_id=access.campaign_id,
+            connection_id=self._visit.connection_id,
+            source_address=str(self._visit.address),
+            fingerprint=fingerprint,
+        )
+        self._door.roster.add(access.campaign_id, self._visit)
+        self._door.trail.note(
+            LoginEvent(AuditEvent.LOGIN_ACCEPTED, access.campaign_id, self._visit.session.sender.actor)
+        )
+        metrics.LOGINS.labels("accepted").inc()
+        metrics.LOGIN_SECONDS.observe(time.monotonic() - self._visit.began)
+        self._log(self._visit.session).info("login_accepted", fingerprint=fingerprint)
+        if self._generation != self._door.desk.generation:
+            # Something changed between the answer and now.
+            self._door.desk.judge_anew(access.campaign_id)
+
+    def session_requested(self) -> asyncssh.SSHServerSession[bytes]:
+        """Open a channel: SFTP gets a drop box, anything else a refusal."""
+        session, connection = self._visit.session, self._connection
+        most = self._door.settings.max_channels
+        if session is None or connection is None:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "not logged in")
+        if self._channels >= most:
+            raise asyncssh.ChannelOpenError(
+                asyncssh.OPEN_RESOURCE_SHORTAGE, f"at most {most} channels of one connection"
+            )
+        self._channels += 1
+        return WatchedChannel(session, lambda channel: self._drop_box(channel, session), self._channel_ended)
+
+    def _drop_box(self, channel: "asyncssh.SSHServerChannel[bytes]", session: Session) -> DropBox:
+        return DropBox(channel, session, self._door.spool, self._door.intake, self._door.settings)
+
+    def _channel_ended(self) -> None:
+        self._channels -= 1
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Settle everything that the connection held, and log its one summary line."""
+        visit, session = self._visit, self._visit.session
+        self._door.limits.leave(visit)
+        if session is not None:
+            self._door.roster.remove(session.campaign_id, visit)
+            self._door.limits.log_out(session.campaign_id)
+            metrics.CONNECTIONS.labels("logged_in").inc()
+            seconds = round(time.monotonic() - visit.began, 3)
+            reason = visit.ended_because or "client"
+            self._log(session).info(
+                "connection_ended", seconds=seconds, ended_by=reason, fingerprint=session.fingerprint
+            )
+            details: dict[str, object] = {"seconds": seconds, "ended_by": reason}
+            self._door.trail.note(
+                LoginEvent(AuditEvent.SESSION_ENDED, session.campaign_id, session.sender.actor, details)
+            )
+        elif self._connection is not None and self._connection.asked_for_login:
+            # asyncssh ends the connection of a name with control characters before it tells us the name.
+            self._settle_refused_login(self._user_name or "", exc)
+        else:
+            outcome = "dropped" if visit.dropped else "probe"
+            metrics.CONNECTIONS.labels(outcome).inc()
+            reason = type(exc).__name__ if isinstance(exc, asyncssh.DisconnectError) else outcome
+            self._door.sampled.say(
+                "connection_ended",
+                self._door.now(),
+                kind=f"connection_ended {reason}",
+                outcome=outcome,
+                reason=reason,
+                connection_id=visit.connection_id,
+                source_address=str(visit.address),
+            )
+
+    def _settle_refused_login(self, user_name: str, exc: Exception | None) -> None:
+        door, visit, refusal = self._door, self._visit, self._refusal
+        outcome = "login_unavailable" if refusal is LoginRefusal.UNAVAILABLE else "login_refused"
+        metrics.CONNECTIONS.labels("dropped" if visit.dropped else outcome).inc()
+        metrics.LOGINS.labels(refusal.value).inc()
+        now = door.now()
+        # Neither for want of a database nor of room: only what the client itself got wrong counts.
+        excused = {LoginRefusal.UNAVAILABLE, LoginRefusal.SESSIONS}
+        is_failure = not visit.dropped and not door.desk.is_away and refusal not in excused
+        if is_failure and door.shutouts.record_failure(visit.address, now):
+            metrics.SHUTOUTS.inc()
+            door.sampled.say(
+                "address_shut_out",
+                now,
+                source_address=str(visit.address),
+                seconds=door.settings.shutout_duration,
+            )
+        if is_campaign_id(user_name) and refusal is not LoginRefusal.UNAVAILABLE:
+            actor = Actor(connection_id=visit.connection_id, source_address=str(visit.address))
+            door.trail.note_refused(user_name, actor, refusal.value)
+        door.sampled.say(
+            outcome,
+            now,
+            kind=f"{outcome} {refusal.value}",
+            reason="dropped" if visit.dropped else refusal.value,
+            error=type(exc).__name__ if exc else None,
+            user_name=escape_user_name(user_name),
+            keys_tried=len(self._keys_tried),
+            connection_id=visit.connection_id,
+            source_address=str(visit.address),
+            seconds=round(time.monotonic() - visit.began, 3),
+        )
+
+    def _log(self, session: Session) -> BoundLogger:
+        bound: BoundLogger = logger.bind(
+            connection_id=session.connection_id,
+            campaign_id=session.campaign_id,
+            source_address=session.source_address,
+        )
+        return bound

@@ -1,0 +1,266 @@
+"""The drop box: one flat, write-only folder, in which a campaign sees only its own (2-gateway.md §1).
+
+In: requests of one channel, each answered here or refused with a `Refusal`. Out: a finished spool, to the intake. Nothing
+here knows a real path of the node. `sftpd.session.packet_handler` calls `open_file`, `complete`, `cut` and `list_names`; the
+other methods are asyncssh's hooks.
+"""
+
+# ruff: noqa: ARG002 - asyncssh names the arguments of its hooks
+
+from datetime import UTC, datetime
+
+import asyncssh
+from asyncssh.constants import FXF_APPEND, FXF_WRITE
+
+from config.sections import SFTPSettings
+from processing.intake import Intake
+from sftpd.refusals import (
+    AcceptedUnchangeable,
+    FolderRefused,
+    LinksRefused,
+    NameRefused,
+    NoSuchFile,
+    Refusal,
+    StillOpen,
+    WriteOnly,
+)
+from sftpd.session.file_names import is_root, may_become, parse_name
+from sftpd.session.intake_client import Handover
+from sftpd.session.listing import (
+    MAX_TIME,
+    file_attributes,
+    folder_attributes,
+    listed_name,
+    space_attributes,
+)
+from sftpd.session.open_file import OpenFile
+from sftpd.session.uploading import Uploads
+from sftpd.sessions import Session
+from sftpd.spool.partials import Partial
+from sftpd.spool.spool import Spool
+
+
+class DropBox(asyncssh.SFTPServer):
+    """What one SFTP channel sees and may do."""
+
+    def __init__(
+        self,
+        channel: "asyncssh.SSHServerChannel[bytes]",
+        session: Session,
+        spool: Spool,
+        intake: Intake,
+        settings: SFTPSettings,
+    ) -> None:
+        super().__init__(channel)
+        self.session = session
+        self.settings = settings
+        self._spool = spool
+        self._onward = Handover(intake, session)
+        self._uploads = Uploads(session, spool, self._onward, settings)
+
+    async def open_file(self, path: bytes, flags: int, attributes: asyncssh.SFTPAttrs) -> OpenFile:
+        """Answer an OPEN for writing with a handle of its own."""
+        name = _name(path)
+        if not flags & (FXF_WRITE | FXF_APPEND):
+            raise WriteOnly
+        return await self._uploads.begin(name, flags, attributes)
+
+    async def write(self, file_obj: object, offset: int, data: bytes) -> int:
+        """Answer a WRITE."""
+        await self._uploads.write(_opened(file_obj), offset, data)
+        return len(data)
+
+    async def complete(self, opened: OpenFile) -> None:
+        """Answer the client's own CLOSE."""
+        await self._uploads.complete(opened)
+
+    async def cut(self, opened: OpenFile) -> None:
+        """Let go of a handle that a lost connection leaves open."""
+        self._uploads.cut(opened)
+
+    async def close(self, file_obj: object) -> None:
+        """asyncssh's own hook, called for a CLOSE and for a clean-up alike: it must never complete anything."""
+        self._uploads.cut(_opened(file_obj))
+
+    async def rename(self, oldpath: bytes, newpath: bytes) -> None:
+        """Answer a RENAME: to a name ending in .csv, it completes an upload."""
+        old, new = _name(oldpath), _name(newpath)
+        partial = self._find(old)
+        if partial is None:
+            raise await self._absent(old)
+        await self._uploads.rename(partial, new)
+
+    async def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
+        """As RENAME: an earlier upload of the new name stands in nobody's way."""
+        await self.rename(oldpath, newpath)
+
+    async def remove(self, path: bytes) -> None:
+        """Answer a REMOVE: of a partial; of an accepted upload only to make room for the temporary file just closed."""
+        name = _name(path)
+        if partial := self._find(name):
+            if not self._spool.remove(partial):
+                raise StillOpen
+            return
+        temporary = self._uploads.closed_temporary
+        if (
+            temporary is not None
+            and may_become(temporary, name, self.settings.temporary_suffixes)
+            and await self._onward.upload(name)
+        ):
+            await self._onward.unlist(name)
+            return
+        raise await self._absent(name)
+
+    async def _absent(self, name: str) -> Refusal:
+        """Why there is no partial of that name to rename or remove."""
+        if any(opened.name == name for opened in self._uploads.open):
+            return StillOpen()
+        return AcceptedUnchangeable() if await self._onward.upload(name) else NoSuchFile()
+
+    async def stat(self, path: bytes) -> asyncssh.SFTPAttrs:
+        """The attributes of the drop box, a partial, or an upload of the last 24 hours: exact size, the client's time."""
+        if is_root(path):
+            return folder_attributes(datetime.now(UTC))
+        name = _known_name(path)
+        if partial := self._find(name):
+            return file_attributes(partial.size, partial.modified_at)
+        for opened in self._uploads.open:
+            if opened.name == name:
+                return file_attributes(opened.size, opened.modified_at or datetime.now(UTC))
+        upload = await self._onward.upload(name)
+        if upload is None:
+            raise NoSuchFile
+        return file_attributes(upload.byte_count, upload.modified_at or upload.received_at)
+
+    async def lstat(self, path: bytes) -> asyncssh.SFTPAttrs:
+        """As STAT: there are no links."""
+        return await self.stat(path)
+
+    async def fstat(self, file_obj: object) -> asyncssh.SFTPAttrs:
+        """The attributes of an open handle: of the partial that it shows, until the first WRITE has decided."""
+        opened = _opened(file_obj)
+        modified_at = opened.modified_at or (
+            opened.partial.modified_at if opened.partial else datetime.now(UTC)
+        )
+        return file_attributes(opened.size, modified_at)
+
+    async def setstat(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> None:
+        """Note the time that a client sets; modes and owners are ignored. Raises AcceptedUnchangeable for another size."""
+        if is_root(path):
+            return
+        name = _known_name(path)
+        modified_at = _modified_at(attrs)
+        partial = self._find(name)
+        if attrs.size is not None and attrs.size != (await self.stat(path)).size:
+            raise AcceptedUnchangeable
+        if modified_at is None:
+            return
+        for opened in self._uploads.open:
+            if opened.name == name:
+                opened.modified_at = modified_at
+        if partial is not None:
+            self._spool.change_notes(partial, modified_at=modified_at)
+        else:
+            await self._onward.set_modified_at(name, modified_at)
+
+    async def lsetstat(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> None:
+        """As SETSTAT."""
+        await self.setstat(path, attrs)
+
+    async def fsetstat(self, file_obj: object, attrs: asyncssh.SFTPAttrs) -> None:
+        """Note the time; a size is a truncation, or makes a hole. Raises TooLarge and what a WRITE raises."""
+        opened = _opened(file_obj)
+        if attrs.size is not None:
+            await self._uploads.truncate(opened, attrs.size)
+        opened.modified_at = _modified_at(attrs) or opened.modified_at
+
+    async def list_names(self, path: bytes) -> list[asyncssh.SFTPName]:
+        """The drop box's listing. Raises NoSuchFile for any other folder, ListingUnavailable."""
+        if not is_root(path):
+            raise NoSuchFile
+        now = datetime.now(UTC)
+        listed = {
+            name: file_attributes(upload.byte_count, upload.modified_at or upload.received_at)
+            for name, upload in (await self._onward.uploads()).items()
+        }
+        for opened in self._uploads.open:
+            listed[opened.name] = file_attributes(opened.size, opened.modified_at or now)
+        for partial in reversed(self._spool.partials(self.session.campaign_id)):
+            listed[partial.name] = file_attributes(partial.size, partial.modified_at)
+        return [listed_name(name, attributes, now) for name, attributes in sorted(listed.items())]
+
+    async def realpath(self, path: bytes) -> bytes:
+        """The one spelling of a name: `/x`."""
+        return b"/" if is_root(path) else b"/" + parse_name(path).encode()
+
+    async def mkdir(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> None:
+        """The drop box exists: clients that make their home folder first are content. No other folder is made."""
+        if not is_root(path):
+            raise FolderRefused
+
+    async def rmdir(self, path: bytes) -> None:
+        """Refused: there are no folders."""
+        raise FolderRefused
+
+    async def read(self, file_obj: object, offset: int, size: int) -> bytes:
+        """Refused: nobody reads a byte back."""
+        raise WriteOnly
+
+    async def readlink(self, path: bytes) -> bytes:
+        """Refused."""
+        raise LinksRefused
+
+    async def symlink(self, oldpath: bytes, newpath: bytes) -> None:
+        """Refused."""
+        raise LinksRefused
+
+    async def link(self, oldpath: bytes, newpath: bytes) -> None:
+        """Refused."""
+        raise LinksRefused
+
+    async def statvfs(self, path: bytes) -> asyncssh.SFTPVFSAttrs:
+        """What this campaign may still spool."""
+        return space_attributes(
+            self._spool.usage.free(self.session.campaign_id),
+            self.settings.max_spool_bytes_per_campaign,
+            self.settings.max_handles,
+        )
+
+    async def fstatvfs(self, file_obj: object) -> asyncssh.SFTPVFSAttrs:
+        """As STATVFS."""
+        return await self.statvfs(b"/")
+
+    async def fsync(self, file_obj: object) -> None:
+        """Nothing to do: what counts is durable when CLOSE answers OK."""
+        _opened(file_obj)
+
+    def _find(self, name: str) -> Partial | None:
+        return self._spool.find(self.session.campaign_id, name)
+
+
+def _opened(file_obj: object) -> OpenFile:
+    if not isinstance(file_obj, OpenFile):
+        message = "a handle that the drop box did not open"
+        raise TypeError(message)
+    return file_obj
+
+
+def _name(path: bytes) -> str:
+    """The name in a request that makes or changes a file. Raises NameRefused or FolderRefused."""
+    if is_root(path):
+        raise FolderRefused
+    return parse_name(path)
+
+
+def _known_name(path: bytes) -> str:
+    """The name to look up: one that could never have been uploaded is simply not there."""
+    try:
+        return parse_name(path)
+    except (NameRefused, FolderRefused):
+        raise NoSuchFile from None
+
+
+def _modified_at(attributes: asyncssh.SFTPAttrs) -> datetime | None:
+    if attributes.mtime is None:
+        return None
+    return datetime.fromtimestamp(min(attributes.mtime, MAX_TIME), UTC)

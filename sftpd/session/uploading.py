@@ -1,0 +1,235 @@
+"""Uploads of one channel, from OPEN to the client's own CLOSE or RENAME (2-gateway.md §1, "Opening and resuming" on).
+
+Every OPEN has its own copy. An upload is complete when the client closes it under a .csv name, or renames to one a file
+that it has closed; whatever else happens to a handle leaves a partial, or nothing.
+"""
+
+from typing import NoReturn
+
+from asyncssh import SFTPAttrs
+from asyncssh.constants import FXF_CREAT, FXF_TRUNC
+
+from config.logs import get_logger
+from config.sections import SFTPSettings
+from sftpd.refusals import (
+    InterruptedUnrenamable,
+    NoSuchFile,
+    NotCSV,
+    Refusal,
+    SpoilingRefusal,
+    TooLarge,
+    UploadInterrupted,
+    WrongOffset,
+)
+from sftpd.session.file_names import NameKind, classify_name
+from sftpd.session.intake_client import Handover, RefusedUpload
+from sftpd.session.open_file import OpenFile
+from sftpd.sessions import Session
+from sftpd.spool.partials import Partial, PartialState
+from sftpd.spool.spool import Spool
+from sftpd.spool.spool_file import SpoolFile
+
+_log = get_logger("sftpd")
+
+
+class Uploads:
+    """What one channel is uploading. All methods that refuse raise a Refusal."""
+
+    def __init__(self, session: Session, spool: Spool, onward: Handover, settings: SFTPSettings) -> None:
+        self._session = session
+        self._spool = spool
+        self._onward = onward
+        self._settings = settings
+        self._log = _log.bind(campaign_id=session.campaign_id, connection_id=session.connection_id)
+        self.open: set[OpenFile] = set()
+        # The temporary name closed last, until the next OPEN or RENAME: WinSCP and lftp then remove the earlier upload.
+        self.closed_temporary: str | None = None
+
+    async def begin(self, name: str, flags: int, attributes: SFTPAttrs) -> OpenFile:
+        """Open `name` for writing: anew, or as a view of its partial whose first WRITE decides."""
+        self.closed_temporary = None
+        kind = await self._check_kind(name, 0)
+        # A size of 0 announces nothing: clients send it for a file that they are about to fill.
+        announced = attributes.size or None
+        if announced is not None and announced >= self._settings.max_upload_bytes:
+            await self._onward.report(name, RefusedUpload.TOO_LARGE, announced)
+            raise TooLarge.beyond(self._settings.max_upload_bytes)
+        opened = OpenFile(name, kind, announced, is_anew=bool(flags & FXF_TRUNC))
+        partial = self._spool.find(self._session.campaign_id, name)
+        if partial is None and not flags & FXF_CREAT and not await self._onward.upload(name):
+            raise NoSuchFile
+        if partial is not None and not flags & FXF_TRUNC:
+            opened.partial = partial
+        else:
+            opened.spooled = self._spool.create(self._session, name, announced)
+        self.open.add(opened)
+        self._session.begin_upload()
+        return opened
+
+    async def write(self, opened: OpenFile, offset: int, content: bytes) -> None:
+        """Take in a WRITE. The first one after an OPEN that showed a partial decides: resume, or anew."""
+        if opened.refusal is not None:
+            raise opened.refusal
+        end = offset + len(content)
+        if end >= self._settings.max_upload_bytes:
+            await self._refuse_size(opened, end)
+        spooled = opened.spooled
+        if spooled is None:
+            if opened.partial is not None and offset not in {0, opened.partial.size}:
+                self._spoil(opened, WrongOffset())
+            spooled = self._decide(opened, resume=offset != 0)
+        try:
+            spooled.write(offset, content)
+        except SpoilingRefusal as refusal:
+            self._spoil(opened, refusal)
+
+    async def truncate(self, opened: OpenFile, size: int) -> None:
+        """Take in the size of an FSETSTAT: a truncation, or a hole up to there."""
+        if opened.refusal is not None:
+            raise opened.refusal
+        if size >= self._settings.max_upload_bytes:
+            await self._refuse_size(opened, size)
+        opened.is_sized = True
+        spooled = opened.spooled
+        if spooled is None:
+            if size == opened.size:
+                return
+            spooled = self._decide(opened, resume=size != 0)
+        try:
+            spooled.truncate(size)
+        except SpoilingRefusal as refusal:
+            self._spoil(opened, refusal)
+
+    async def complete(self, opened: OpenFile) -> None:
+        """Answer the client's own CLOSE. Returns when an upload is durable, or a temporary file waits for its rename."""
+        self.open.discard(opened)
+        try:
+            await self._complete(opened)
+        finally:
+            self._session.end_upload()
+
+    async def _complete(self, opened: OpenFile) -> None:
+        if opened.refusal is not None:
+            raise opened.refusal
+        spooled = opened.spooled
+        if spooled is None:
+            if opened.partial is not None and opened.partial.state is PartialState.WAITING:
+                # Only looked at: it goes on waiting for its rename.
+                return
+            # Opened to resume, and nothing came: an interrupted client does that.
+            await self._onward.report(opened.name, RefusedUpload.INTERRUPTED, opened.size)
+            raise UploadInterrupted.after(opened.size)
+        if not opened.is_anew and spooled.trace.count == 0 and await self._is_nothing_new(opened, spooled):
+            return
+        spooled.set_modified_at(opened.modified_at)
+        suspicion = spooled.suspicion()
+        if suspicion is not None:
+            self._log.info("upload_suspected", suspicion=suspicion.value, bytes=spooled.size)
+            try:
+                # Still locked while the intake makes its own copy of the bytes.
+                await self._onward.report(opened.name, RefusedUpload.INTERRUPTED, spooled.size, spooled.path)
+            finally:
+                self._spool.keep(spooled, PartialState.INTERRUPTED)
+            raise UploadInterrupted.after(spooled.size)
+        if opened.kind is NameKind.TEMPORARY:
+            self._spool.keep(spooled, PartialState.WAITING)
+            self.closed_temporary = opened.name
+            return
+        try:
+            await self._onward.store(spooled, opened.name, opened.modified_at)
+        finally:
+            spooled.discard()
+        self._spool.remove_all_of(self._session.campaign_id, opened.name)
+
+    async def _is_nothing_new(self, opened: OpenFile, spooled: SpoolFile) -> bool:
+        """Whether a handle without a WRITE came to resume an earlier upload that is whole. Its spool is dropped then.
+
+        curl's `-C -` and lftp's `put -c` do that where only the answer to their CLOSE was lost.
+        """
+        try:
+            earlier = await self._onward.upload(opened.name)
+            if earlier is None or (opened.is_sized and not earlier.byte_count == spooled.size > 0):
+                return False
+            if opened.modified_at is not None:
+                await self._onward.set_modified_at(opened.name, opened.modified_at)
+        except Refusal:
+            spooled.discard()
+            raise
+        spooled.discard()
+        self._log.info("upload_whole_already", bytes=earlier.byte_count)
+        return True
+
+    def cut(self, opened: OpenFile) -> None:
+        """Let go of a handle that its client did not close: what came stays a partial, and is never processed."""
+        if opened not in self.open:
+            return
+        self.open.discard(opened)
+        self._session.end_upload()
+        spooled = opened.spooled
+        if spooled is None:
+            return
+        if self._session.revoked or spooled.size == 0:
+            spooled.discard()
+            return
+        self._log.info("upload_cut", bytes=spooled.size)
+        spooled.set_modified_at(opened.modified_at)
+        self._spool.keep(spooled, PartialState.CUT)
+
+    async def rename(self, partial: Partial, name: str) -> None:
+        """Rename a file that waits for it. To .csv, it is complete: as CLOSE, this then returns when it is durable."""
+        if partial.state is not PartialState.WAITING:
+            raise InterruptedUnrenamable
+        kind = await self._check_kind(name, partial.size)
+        self.closed_temporary = None
+        if kind is NameKind.TEMPORARY:
+            self._spool.rename(partial, name)
+            return
+        self._session.begin_upload()
+        try:
+            spooled = self._spool.resume(partial)
+            try:
+                await self._onward.store(spooled, name, partial.notes.modified_at)
+            except BaseException:
+                # Its CLOSE was answered OK: the client may try the rename again.
+                self._spool.keep(spooled, PartialState.WAITING)
+                raise
+            spooled.discard()
+        finally:
+            self._session.end_upload()
+        self._spool.remove_all_of(self._session.campaign_id, name)
+
+    async def _check_kind(self, name: str, size: int) -> NameKind:
+        kind = classify_name(name, self._settings.temporary_suffixes)
+        if kind is NameKind.OTHER:
+            await self._onward.report(name, RefusedUpload.NOT_CSV, size)
+            raise NotCSV
+        return kind
+
+    def _decide(self, opened: OpenFile, *, resume: bool) -> SpoolFile:
+        """Give a handle its own copy: the partial that it was opened on, or a new one in its place."""
+        partial, opened.partial = opened.partial, None
+        try:
+            if resume and partial is not None:
+                opened.spooled = self._spool.resume(partial, opened.announced)
+            else:
+                opened.spooled = self._spool.create(self._session, opened.name, opened.announced)
+        except Refusal as refusal:
+            self._spoil(opened, refusal)
+        return opened.spooled
+
+    async def _refuse_size(self, opened: OpenFile, size: int) -> NoReturn:
+        if opened.partial is not None:
+            self._spool.remove(opened.partial)
+        try:
+            self._spoil(opened, TooLarge.beyond(self._settings.max_upload_bytes))
+        finally:
+            await self._onward.report(opened.name, RefusedUpload.TOO_LARGE, size)
+
+    def _spoil(self, opened: OpenFile, refusal: Refusal) -> NoReturn:
+        """Drop what came: clients still send CLOSE for the handle, and that completes nothing."""
+        spooled, opened.spooled = opened.spooled, None
+        opened.partial = None
+        if spooled is not None:
+            spooled.discard()
+        opened.refusal = refusal
+        raise refusal

@@ -1,0 +1,76 @@
+"""What is known of a spooled upload, kept beside its bytes so that it survives its process for 24 hours."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from sftpd.spool.interruption import WriteTrace
+
+
+class PartialState(StrEnum):
+    """What became of the last handle on it."""
+
+    # A handle is open; where its process is gone, the upload was cut off.
+    WRITING = "writing"
+    CUT = "cut"
+    INTERRUPTED = "interrupted"
+    # Closed whole under a temporary name: only the rename is missing.
+    WAITING = "waiting"
+
+
+class PartialNotes(BaseModel):
+    """The note beside a spooled upload's bytes. Times are UTC, sizes bytes."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    name: str
+    state: PartialState
+    changed_at: AwareDatetime
+    modified_at: AwareDatetime | None = None
+    announced: int | None = None
+    # Written from 0 on, in order: then the size of the bytes on disk is all there is to know, even after a SIGKILL.
+    in_order: bool = True
+    size: int = 0
+    ranges: list[tuple[int, int]] = []
+    trace: WriteTrace = WriteTrace()
+    # That it was never renamed to .csv has been reported.
+    reported: bool = False
+    connection_id: str | None = None
+    source_address: str | None = None
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """An unfinished upload that no handle is open on. `key` is its random name in the spool."""
+
+    campaign_id: str
+    key: str
+    folder: Path
+    notes: PartialNotes
+    size: int
+
+    @property
+    def bytes_path(self) -> Path:
+        return self.folder / f"{self.key}.bytes"
+
+    @property
+    def notes_path(self) -> Path:
+        return self.folder / f"{self.key}.json"
+
+    @property
+    def name(self) -> str:
+        return self.notes.name
+
+    @property
+    def state(self) -> PartialState:
+        """As the note says; one whose process died while writing was cut off."""
+        return PartialState.CUT if self.notes.state is PartialState.WRITING else self.notes.state
+
+    @property
+    def modified_at(self) -> datetime:
+        """The time that the client set, else that of the last change."""
+        return self.notes.modified_at or self.notes.changed_at

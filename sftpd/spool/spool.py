@@ -1,0 +1,247 @@
+"""The spool: unfinished uploads on this node's disk, a folder for each campaign, shared by the node's front processes.
+
+Folders have mode 0700; names are random; nothing is opened through a link. Each upload is `<key>.bytes` with its note
+`<key>.json`. Whoever writes holds a lock on the bytes, so that processes need not know of one another. The bytes that a
+stored upload leaves, and those of a process that died, are removed by `sftpd.spool_sweep`.
+"""
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from config.sections import SFTPSettings
+from sftpd.refusals import PartialTaken, SpoolFull, TooManyPartials
+from sftpd.sessions import Session
+from sftpd.spool.interruption import SMALL_WRITE
+from sftpd.spool.partials import Partial, PartialNotes, PartialState
+from sftpd.spool.spool_file import SpoolFile, open_locked, write_notes
+from sftpd.spool.usage import SpoolUsage
+
+FOLDER_MODE: Final = 0o700
+
+
+class Spool:
+    """This node's spool folder, as one front process uses it."""
+
+    def __init__(self, settings: SFTPSettings) -> None:
+        self.root = settings.spool_dir
+        self.usage = SpoolUsage(self.root, settings)
+        self._max_partials = settings.max_partials_per_campaign
+
+    def prepare(self) -> None:
+        """Make the folder, mode 0700. Raises OSError where it cannot be made, or is not a folder of ours."""
+        self.root.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        mode = stat.S_IMODE(self.root.stat().st_mode)
+        if mode & stat.S_ISVTX:
+            # Such as /tmp: as root we would close it to everybody else, and sweep what isn't ours.
+            raise OSError(
+                errno.EPERM, "it is shared with other programs, so give the spool a folder of its own"
+            )
+        if mode != FOLDER_MODE:
+            self.root.chmod(FOLDER_MODE)
+
+    def campaigns(self) -> list[str]:
+        """The campaigns that have a folder here."""
+        with suppress(FileNotFoundError):
+            return sorted(entry.name for entry in self.root.iterdir() if entry.is_dir())
+        return []
+
+    def partials(self, campaign_id: str) -> list[Partial]:
+        """The campaign's unfinished uploads that no handle is open on, the newest first."""
+        folder = self.root / campaign_id
+        found = [
+            partial
+            for path in _notes_in(folder)
+            if (partial := self._read_partial(campaign_id, path)) is not None
+        ]
+        found.sort(key=lambda partial: partial.notes.changed_at, reverse=True)
+        return found
+
+    def find(self, campaign_id: str, name: str) -> Partial | None:
+        """The newest partial of that name."""
+        return next((partial for partial in self.partials(campaign_id) if partial.name == name), None)
+
+    def create(self, session: Session, name: str, announced: int | None) -> SpoolFile:
+        """Begin a new upload. A partial of the same name is replaced; the oldest that nobody came back for makes room.
+
+        Raises TooManyPartials, where all the others wait for their rename, or SpoolFull.
+        """
+        partials = self.partials(session.campaign_id)
+        replaced = [partial for partial in partials if partial.name == name]
+        others = [partial for partial in partials if partial.name != name]
+        while len(others) >= self._max_partials:
+            left = [partial for partial in others if partial.state is not PartialState.WAITING]
+            if not left:
+                raise TooManyPartials
+            others.remove(left[-1])
+            replaced.append(left[-1])
+        self.usage.charge(session.campaign_id, 0)
+        notes = PartialNotes(
+            name=name,
+            state=PartialState.WRITING,
+            changed_at=datetime.now(UTC),
+            announced=announced,
+            connection_id=session.connection_id,
+            source_address=session.source_address,
+            fingerprint=session.fingerprint,
+        )
+        try:
+            created = self._create(session.campaign_id, notes)
+        except OSError:
+            raise SpoolFull from None
+        for partial in replaced:
+            self.remove(partial)
+        return created
+
+    def _create(self, campaign_id: str, notes: PartialNotes) -> SpoolFile:
+        folder = self.root / campaign_id
+        while True:
+            path = folder / f"{secrets.token_hex(16)}.bytes"
+            try:
+                descriptor = open_locked(path, new=True)
+            except FileExistsError:
+                continue
+            if descriptor is None:
+                # The campaign's folder is missing, or a sweep of another process was quicker than our lock.
+                folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+                continue
+            spooled = SpoolFile(self.usage, campaign_id, path, descriptor, notes, 0)
+            try:
+                write_notes(path.with_suffix(".json"), notes)
+            except OSError:
+                spooled.discard()
+                raise
+            return spooled
+
+    def resume(self, partial: Partial, announced: int | None = None) -> SpoolFile:
+        """Open a partial for writing; it is nobody else's from now on. Raises PartialTaken or SpoolFull.
+
+        `announced` is the size given in this OPEN, where one was; else that of an earlier one still holds.
+        """
+        try:
+            descriptor = open_locked(partial.bytes_path)
+            if descriptor is None:
+                raise PartialTaken
+            notes = read_notes(partial.notes_path)
+            if notes is None or notes != partial.notes:
+                os.close(descriptor)
+                raise PartialTaken
+            if notes.in_order and os.fstat(descriptor).st_size != partial.size:
+                os.close(descriptor)
+                raise PartialTaken
+            writing = notes.model_copy(
+                update={"state": PartialState.WRITING, "announced": announced or notes.announced}
+            )
+            spooled = SpoolFile(
+                self.usage, partial.campaign_id, partial.bytes_path, descriptor, writing, partial.size
+            )
+            if spooled.trace.count == 0 and partial.size:
+                # Its process died before it could note the writes: there was at least one.
+                spooled.trace.count = 1
+                # Nor is it known how long: it is not taken for PuTTY's, which the tail test exempts.
+                spooled.trace.longest = max(spooled.trace.longest, SMALL_WRITE + 1)
+            write_notes(partial.notes_path, writing)
+        except OSError:
+            raise SpoolFull from None
+        return spooled
+
+    def keep(self, spooled: SpoolFile, state: PartialState) -> None:
+        """Let an upload go as a partial: the newest of its name, and one of no more than the campaign may have."""
+        spooled.keep(state)
+        seen: set[str] = set()
+        partials = self.partials(spooled.campaign_id)
+        for partial in partials:
+            if partial.name in seen:
+                self.remove(partial)
+            seen.add(partial.name)
+        partials = [partial for partial in partials if partial.state is not PartialState.WAITING]
+        while len(seen) > self._max_partials and partials:
+            oldest = partials.pop()
+            self.remove(oldest)
+            seen.discard(oldest.name)
+
+    def remove(self, partial: Partial) -> bool:
+        """Remove a partial, unless a handle has been opened on it meanwhile. Whether it is gone."""
+        try:
+            self.resume(partial).discard()
+        except (PartialTaken, SpoolFull):
+            return not partial.bytes_path.exists()
+        return True
+
+    def remove_all_of(self, campaign_id: str, name: str) -> None:
+        """Remove every partial of a name, as when an upload of it has been accepted."""
+        for partial in self.partials(campaign_id):
+            if partial.name == name:
+                self.remove(partial)
+
+    def rename(self, partial: Partial, name: str) -> None:
+        """Give a partial another name, in place of any that had it. Raises PartialTaken or SpoolFull."""
+        if name != partial.name:
+            self.remove_all_of(partial.campaign_id, name)
+            self.change_notes(partial, name=name)
+
+    def change_notes(self, partial: Partial, **changes: object) -> None:
+        """Change a partial's note: its name, its time, or that it was reported. Raises PartialTaken or SpoolFull."""
+        spooled = self.resume(partial)
+        spooled.notes = partial.notes.model_copy(update=changes)
+        spooled.keep(partial.state, changed_at=partial.notes.changed_at)
+
+    def reread(self, partial: Partial) -> Partial:
+        """The partial as it is now. Raises PartialTaken."""
+        again = self._read_partial(partial.campaign_id, partial.notes_path)
+        if again is None:
+            raise PartialTaken
+        return again
+
+    def _read_partial(self, campaign_id: str, notes_path: Path) -> Partial | None:
+        notes = read_notes(notes_path)
+        if notes is None:
+            return None
+        bytes_path = notes_path.with_suffix(".bytes")
+        if notes.state is PartialState.WRITING and (not notes.in_order or _is_locked(bytes_path)):
+            return None
+        try:
+            size = bytes_path.stat(follow_symlinks=False).st_size if notes.in_order else notes.size
+        except FileNotFoundError:
+            return None
+        return Partial(campaign_id, notes_path.stem, notes_path.parent, notes, size)
+
+
+def _notes_in(folder: Path) -> Iterator[Path]:
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(".json"):
+                yield Path(entry.path)
+
+
+def read_notes(path: Path) -> PartialNotes | None:
+    """The note in a file, or None where there is none that can be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as stream:
+        try:
+            return PartialNotes.model_validate_json(stream.read())
+        except ValidationError:
+            return None
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether some process is writing it."""
+    try:
+        descriptor = open_locked(path)
+    except OSError:
+        return True
+    if descriptor is None:
+        return True
+    os.close(descriptor)
+    return False

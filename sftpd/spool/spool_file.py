@@ -1,0 +1,183 @@
+"""One upload being written: its bytes on disk under a random name, its note beside them, and the lock that says so.
+
+The lock (flock) lives as long as the handle's descriptor. A SIGKILL releases it: bytes with a note that says "writing" and
+without a lock were cut off; bytes without a note belong to nobody.
+"""
+
+import fcntl
+import os
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from sftpd.refusals import SpoolFull, TooScattered
+from sftpd.spool.interruption import Suspicion, find_suspicion
+from sftpd.spool.partials import PartialNotes, PartialState
+from sftpd.spool.usage import SpoolUsage
+from sftpd.spool.written_ranges import WrittenRanges
+
+# Parallel clients keep some 64 blocks in flight; thousands of islands are an attack on memory.
+MAX_RANGES: Final = 4096
+
+_READ_WRITE: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW: Final = _READ_WRITE | os.O_CREAT | os.O_EXCL
+
+
+def open_locked(path: Path, *, new: bool = False) -> int | None:
+    """A descriptor with the lock on it, or None: taken by another handle, or gone. Raises OSError where the disk refuses."""
+    try:
+        descriptor = os.open(path, _NEW if new else _READ_WRITE, 0o600)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    if os.fstat(descriptor).st_nlink == 0:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def write_notes(path: Path, notes: PartialNotes) -> None:
+    """Write a note whole or not at all. Raises OSError."""
+    fresh = path.with_suffix(".new")
+    with suppress(FileNotFoundError):
+        fresh.unlink()
+    descriptor = os.open(fresh, _NEW, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(notes.model_dump_json())
+        fresh.replace(path)
+    except OSError:
+        with suppress(OSError):
+            fresh.unlink()
+        raise
+
+
+class SpoolFile:
+    """An upload's bytes while a handle is open on it. Sizes and offsets are bytes.
+
+    Every method is a few quick system calls on the page cache: a 256 KB write takes less time than handing it to a thread.
+    """
+
+    def __init__(
+        self, usage: SpoolUsage, campaign_id: str, path: Path, descriptor: int, notes: PartialNotes, size: int
+    ) -> None:
+        self.campaign_id = campaign_id
+        self.path = path
+        self.notes = notes
+        self.size = size
+        self.trace = notes.trace
+        self._usage = usage
+        self._descriptor = descriptor
+        self._ranges = WrittenRanges([(0, size)] if notes.in_order else notes.ranges)
+        self._on_disk = size
+
+    @property
+    def _notes_path(self) -> Path:
+        return self.path.with_suffix(".json")
+
+    def set_modified_at(self, modified_at: datetime | None) -> None:
+        """Take the time that the client set into the note, at the next `keep`."""
+        if modified_at is not None:
+            self.notes = self.notes.model_copy(update={"modified_at": modified_at})
+
+    def suspicion(self) -> Suspicion | None:
+        """Why a CLOSE now would look like an interrupted upload's."""
+        return find_suspicion(
+            self.trace,
+            size=self.size,
+            whole=self._ranges.covers(self.size),
+            announced=self.notes.announced,
+        )
+
+    def write(self, offset: int, content: bytes) -> None:
+        """Write at an offset. Raises QuotaExceeded, SpoolFull or TooScattered; the upload is then good for nothing."""
+        end = offset + len(content)
+        if end == offset:
+            return
+        if offset > self.size:
+            self._leave_order()
+        self._grow(end)
+        try:
+            view = memoryview(content)
+            while view:
+                written = os.pwrite(self._descriptor, view, offset)
+                view, offset = view[written:], offset + written
+        except OSError:
+            raise SpoolFull from None
+        self._ranges.add(end - len(content), end)
+        self.trace.note(end - len(content), len(content))
+        self.size = max(self.size, end)
+        if len(self._ranges) > MAX_RANGES:
+            raise TooScattered
+
+    def truncate(self, size: int) -> None:
+        """Set the size, as FSETSTAT does: what lies beyond is lost; beyond the written end it makes a hole."""
+        if size == self.size:
+            return
+        if size > self.size:
+            self._leave_order()
+        self._grow(size)
+        try:
+            os.ftruncate(self._descriptor, size)
+        except OSError:
+            raise SpoolFull from None
+        self._usage.refund(self.campaign_id, max(0, self._on_disk - size))
+        self._on_disk = self.size = size
+        self._ranges.truncate(size)
+
+    def keep(self, state: PartialState, changed_at: datetime | None = None) -> None:
+        """Let go of it, as a partial last changed now unless told. Where the note cannot be written, nothing is kept."""
+        self.notes = self.notes.model_copy(
+            update={
+                "state": state,
+                "changed_at": changed_at or datetime.now(UTC),
+                "size": self.size,
+                "ranges": [] if self.notes.in_order else list(self._ranges.pairs()),
+                "trace": self.trace,
+            }
+        )
+        try:
+            write_notes(self._notes_path, self.notes)
+        except OSError:
+            self.discard()
+        else:
+            self._close()
+
+    def forget_notes(self) -> None:
+        """Leave the bytes without a note, so that nobody takes them for a partial if this process dies now."""
+        with suppress(FileNotFoundError):
+            self._notes_path.unlink()
+
+    def discard(self) -> None:
+        """Remove it from disk."""
+        self.forget_notes()
+        with suppress(FileNotFoundError):
+            self.path.unlink()
+        self._usage.refund(self.campaign_id, self._on_disk)
+        self._on_disk = 0
+        self._close()
+
+    def _grow(self, size: int) -> None:
+        growth = size - self._on_disk
+        if growth > 0:
+            self._usage.charge(self.campaign_id, growth)
+            self._on_disk = size
+
+    def _leave_order(self) -> None:
+        """Note, before the first hole is made, that the size on disk no longer tells what was written."""
+        if self.notes.in_order:
+            self.notes = self.notes.model_copy(update={"in_order": False})
+            try:
+                write_notes(self._notes_path, self.notes)
+            except OSError:
+                raise SpoolFull from None
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

@@ -1,0 +1,220 @@
+"""The harness's world: embedded PostgreSQL, S3 behind a proxy, a mailbox, campaigns with a key, and any number of nodes."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+from pydantic import SecretStr
+
+from audit.events import Actor
+from campaigns.campaigns import create_campaign
+from config.fault_points import VARIABLE as FAULT_POINTS_VARIABLE
+from config.sections import DatabaseSettings
+from config.settings import PREFIX, variable_of
+from database.schema import migrate
+from gateway.embedded.mailbox import Mailbox, open_mailbox
+from gateway.embedded.postgres import PostgreSQLServer, postgres_server
+from gateway.embedded.s3 import S3Server, s3_server
+from gateway.embedded.stack import BUCKET, database_variables, mailbox_variables, s3_variables
+from keys.host_key_changes import generate_host_keys
+from keys.host_keys import HostKey
+from keys.public_keys import check_lines
+from keys.ssh_keys import add_keys
+from tests.chaos.world.files import TEMPLATE
+from tests.chaos.world.node import Command, Node, new_port
+from tests.chaos.world.proxy import Proxy, open_proxy
+from tests.conftest import KeyPair, make_key
+
+DATABASE: Final = "postgres"
+_ACTOR: Final = Actor(name="chaos")
+# Retries quick enough that a run of kills ends today; everything else as in production.
+QUICK: Final = {
+    "worker.retry_first": "0.5",
+    "worker.heartbeat_timeout": "4",
+    "worker.sweep_interval": "2",
+    "smtp.timeout": "4",
+}
+
+
+@dataclass
+class Rig:
+    """Everything runs; `add_node` begins a node."""
+
+    folder: Path
+    postgres: PostgreSQLServer
+    s3: S3Server
+    proxy: Proxy
+    s3_url: str
+    """Where the nodes find S3: behind the proxy, or itself."""
+    mailbox: Mailbox
+    key: KeyPair
+    host_keys: Sequence[HostKey]
+    campaigns: list[str]
+    nodes: list[Node] = field(default_factory=list)
+
+    @property
+    def fault_points(self) -> Path:
+        """A file put here, named like a fault point, kills the next process that reaches it."""
+        return self.folder / "fault-points"
+
+    @property
+    def temporary(self) -> Path:
+        """What the nodes take for /tmp."""
+        return self.folder / "tmp"
+
+    @property
+    def known_hosts(self) -> Path:
+        return self.folder / "known_hosts"
+
+    @property
+    def fronts(self) -> list[Node]:
+        return [node for node in self.nodes if node.has_front]
+
+    async def add_node(self, command: Command = "run", *, start: bool = True, **changes: str) -> Node:
+        """A node with these settings changed, `worker__processes="2"`; started and ready unless told."""
+        name = f"node{len(self.nodes) + 1}"
+        folder = self.folder / name
+        folder.mkdir(mode=0o700)
+        port = new_port()
+        settings = {
+            variable_of("environment"): "production",
+            **database_variables(self.postgres.tcp_url(DATABASE)),
+            **s3_variables(self.s3_url, BUCKET),
+            **mailbox_variables(self.mailbox),
+            variable_of("sftp.host"): "127.0.0.1",
+            variable_of("sftp.port"): str(port),
+            variable_of("sftp.host_key_dir"): str(self.folder / "host-keys"),
+            variable_of("sftp.spool_dir"): str(folder / "spool"),
+            # All clients come from one address here, as from behind a NAT, and kills end logins half-way.
+            variable_of("sftp.trusted_addresses"): "127.0.0.1",
+            variable_of("ops.port"): "0",
+            variable_of("log.format"): "json",
+            **{variable_of(key): value for key, value in QUICK.items()},
+            **{variable_of(key.replace("__", ".")): value for key, value in changes.items()},
+        }
+        environment = {
+            **_shell(),
+            **settings,
+            FAULT_POINTS_VARIABLE: str(self.fault_points),
+            "TMPDIR": str(self.temporary),
+        }
+        node = Node(name, folder, command, environment, port)
+        with self.known_hosts.open("a") as lines:
+            lines.writelines(f"{key.known_hosts_line('127.0.0.1', port)}\n" for key in self.host_keys)
+        self.nodes.append(node)
+        if start:
+            await node.start()
+        return node
+
+    async def add_nodes(self, count: int, command: Command = "run", **changes: str) -> list[Node]:
+        """Several at once."""
+        nodes = [await self.add_node(command, start=False, **changes) for _ in range(count)]
+        await asyncio.gather(*(node.start() for node in nodes))
+        return nodes
+
+    async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Ask the database."""
+        async with self._connection() as connection:
+            return await connection.fetch(statement, *arguments)
+
+    async def fetch_value(self, statement: str, *arguments: Any) -> Any:
+        """Ask the database for one value."""
+        async with self._connection() as connection:
+            return await connection.fetchval(statement, *arguments)
+
+    @contextlib.asynccontextmanager
+    async def _connection(self) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+        connection = await asyncpg.connect(self.postgres.socket_url(DATABASE), timeout=10)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+
+async def until(condition: Callable[[], Awaitable[bool]], what: str, timeout: float) -> float:
+    """Wait until `condition` holds; the seconds that took. Raises TimeoutError that says what was waited for."""
+    began = time.monotonic()
+    while not await condition():
+        if time.monotonic() - began > timeout:
+            message = f"{what}: not within {timeout:.0f} s"
+            raise TimeoutError(message)
+        await asyncio.sleep(0.1)
+    return time.monotonic() - began
+
+
+def _shell() -> dict[str, str]:
+    dropped = ("NOTIFY_SOCKET", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY", "LISTEN_PID", "LISTEN_FDS")
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.upper().startswith(PREFIX) and name not in dropped
+    }
+
+
+@contextlib.asynccontextmanager
+async def open_rig(
+    *, campaigns: int = 3, proxied: bool = True, keep_logs: Path | None = None
+) -> AsyncIterator[Rig]:
+    """Servers, schema, host keys, and campaigns with one key for all. Everything ends, and its folder goes, at the end.
+
+    With `proxied` unset the nodes speak to S3 itself: to measure without the proxy's own work. With `keep_logs` the nodes'
+    logs are copied there before.
+    """
+    with ExitStack() as servers:
+        folder = Path(
+            servers.enter_context(tempfile.TemporaryDirectory(prefix="gw-", ignore_cleanup_errors=True))
+        )
+        postgres = servers.enter_context(postgres_server(folder / "pg"))
+        s3 = servers.enter_context(s3_server(folder / "s3", bucket=BUCKET))
+        mailbox = servers.enter_context(open_mailbox(folder / "mail"))
+        key = make_key(folder, "-t", "ed25519")
+        for name in ("fault-points", "tmp", "files"):
+            (folder / name).mkdir()
+        async with AsyncExitStack() as stack:
+            proxy = await stack.enter_async_context(open_proxy(s3.port))
+            host_keys, campaign_ids = await _provision(postgres, folder / "host-keys", key, campaigns)
+            s3_url = proxy.endpoint_url if proxied else s3.endpoint_url
+            rig = Rig(folder, postgres, s3, proxy, s3_url, mailbox, key, host_keys, campaign_ids)
+            try:
+                yield rig
+            finally:
+                await asyncio.gather(*(node.kill() for node in rig.nodes))
+                if keep_logs:
+                    for node in rig.nodes:
+                        if node.log.exists():
+                            shutil.copy(node.log, keep_logs / f"{node.name}.log")
+
+
+async def _provision(
+    postgres: PostgreSQLServer, host_key_folder: Path, key: KeyPair, campaigns: int
+) -> tuple[list[HostKey], list[str]]:
+    await migrate(DatabaseSettings(url=SecretStr(postgres.socket_url(DATABASE))))
+    connection = await asyncpg.connect(postgres.socket_url(DATABASE), timeout=10)
+    try:
+        async with connection.transaction():
+            host_keys = await generate_host_keys(connection, host_key_folder, actor=_ACTOR)
+            passed, refused = check_lines(key.public_line)
+            assert not refused
+            ids = []
+            for number in range(1, campaigns + 1):
+                campaign_id = await create_campaign(
+                    connection,
+                    name=f"Harbour {number}",
+                    template=TEMPLATE,
+                    notify_email=f"night{number}@agency.example",
+                    actor=_ACTOR,
+                )
+                await add_keys(connection, campaign_id, passed, actor=_ACTOR)
+                ids.append(campaign_id)
+    finally:
+        await connection.close()
+    return host_keys, ids

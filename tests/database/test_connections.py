@@ -1,0 +1,58 @@
+"""What every connection of a pool brings along, whatever the server's own defaults are, and what counts as trouble for now."""
+
+import asyncpg
+import pytest
+from pydantic import SecretStr
+
+from config.errors import ServiceUnreachable
+from config.sections import DatabaseSettings
+from database.connections import connect, database_troubles, open_pool
+from gateway.embedded.postgres import PostgreSQLServer
+
+
+async def test_who_waited_for_a_lock_sees_what_the_other_wrote_whatever_the_server_s_default(
+    own_postgres: PostgreSQLServer,
+) -> None:
+    own_postgres.run_sql("alter database postgres set default_transaction_isolation = 'serializable'")
+    database = DatabaseSettings(url=SecretStr(own_postgres.socket_url("postgres")))
+    async with (
+        open_pool(database, name="test") as pool,
+        pool.acquire() as connection,
+        connection.transaction(),
+    ):
+        assert await connection.fetchval("show transaction_isolation") == "read committed"
+
+
+async def test_the_locks_of_a_machine_that_died_are_not_held_for_hours(postgres: PostgreSQLServer) -> None:
+    database = DatabaseSettings(url=SecretStr(postgres.tcp_url("postgres")))
+    async with open_pool(database, name="test") as pool:
+        row = await pool.fetchrow(
+            "select current_setting('tcp_keepalives_idle') as idle, current_setting('tcp_keepalives_count') as count,"
+            " current_setting('tcp_keepalives_interval') as pause, current_setting('tcp_user_timeout') as unanswered"
+        )
+    assert row is not None
+    assert dict(row) == {"idle": "15", "count": "3", "pause": "5", "unanswered": "30000"}
+
+
+async def test_servers_of_which_none_takes_writes_yet_are_away_for_now(postgres: PostgreSQLServer) -> None:
+    """As during a failover, with `target_session_attrs` in the address."""
+    url = f"{postgres.tcp_url('postgres')}?target_session_attrs=standby"
+    with pytest.raises(ServiceUnreachable):
+        await connect(DatabaseSettings(url=SecretStr(url)))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(asyncpg.InternalClientError("protocol is in the failed state"), id="lost-in-its-answer"),
+        pytest.param(asyncpg.IdleSessionTimeoutError("x"), id="idle-session"),
+        pytest.param(asyncpg.IdleInTransactionSessionTimeoutError("x"), id="idle-in-transaction"),
+        pytest.param(asyncpg.TransactionTimeoutError("x"), id="transaction-timeout"),
+        pytest.param(asyncpg.QueryCanceledError("x"), id="statement-timeout"),
+        pytest.param(asyncpg.AdminShutdownError("x"), id="shutdown"),
+        pytest.param(asyncpg.CannotConnectNowError("x"), id="starting"),
+    ],
+)
+def test_a_server_in_trouble_may_answer_the_same_call_later(error: Exception) -> None:
+    with pytest.raises(ServiceUnreachable), database_troubles():
+        raise error

@@ -1,0 +1,136 @@
+"""The command line, called in this process: fast enough for a table of calls. A few tests start the real executable."""
+
+import asyncio
+import io
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import pytest
+
+from config.sections import S3Settings
+from gateway.cli.main import run_command_line
+from processing.object_store import open_store
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a call printed, and its exit status."""
+
+    status: int
+    out: str
+    err: str
+    raw: bytes
+
+    @property
+    def document(self) -> Any:
+        """Standard output as the one JSON document that it is."""
+        return json.loads(self.out)
+
+
+class Keyboard(io.TextIOWrapper):
+    """Standard input with a person before it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+Call = Callable[..., Answer]
+
+
+@pytest.fixture
+def call(capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Call:
+    """`call("key", "check", "-", stdin=b"…")`, without any settings."""
+
+    def run(*words: object, stdin: bytes = b"", keyboard: bool = False) -> Answer:
+        stream = Keyboard if keyboard else io.TextIOWrapper
+        monkeypatch.setattr(sys, "stdin", stream(io.BytesIO(stdin), encoding="utf-8"))
+        capsysbinary.readouterr()
+        status = run_command_line([str(word) for word in words])
+        out, err = capsysbinary.readouterr()
+        return Answer(status, out.decode("utf-8", "replace"), err.decode(), out)
+
+    return run
+
+
+@pytest.fixture
+def admin(call: Call, gateway_variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Call:
+    """The same, with settings that lead to this test's own servers."""
+    for name, value in gateway_variables.items():
+        monkeypatch.setenv(name, value)
+    return call
+
+
+@pytest.fixture
+def campaign_id(admin: Call) -> str:
+    """A campaign, created at the command line."""
+    answer = admin(
+        "campaign", "create", "--name", "Clinic reminders", "--notify", "ops@clinic.gov.sg",
+        "--template", "english=Dear {{name}}, your visit is on {{date}}.",
+    )  # fmt: skip
+    assert answer.status == 0, answer.err
+    return answer.out.strip()
+
+
+REPORT = b'\xef\xbb\xbfrecipient,language,name,Error Reason\r\n+6591234567,english,Tan,"remove the +"\r\n'
+
+
+class Database:
+    """This test's database, asked from a test without a loop."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def run(self, statement: str, *values: object) -> list[Any]:
+        """Run one statement; its rows."""
+
+        async def ask() -> list[Any]:
+            connection = await asyncpg.connect(self._url)
+            try:
+                return list(await connection.fetch(statement, *values))
+            finally:
+                await connection.close()
+
+        return asyncio.run(ask())
+
+    def insert_upload(self, campaign_id: str, upload_id: str, **columns: object) -> str:
+        """A row of `uploads`: received, unless its columns say otherwise."""
+        row: dict[str, object] = {
+            "id": upload_id,
+            "campaign_id": campaign_id,
+            "file_name": "clinic.csv",
+            "status": "received",
+            "bytes": 1234,
+            "report_name": "r" * 22,
+            "received_at": datetime(2026, 11, 22, 6, 5, 4, 321000, tzinfo=UTC),
+            **columns,
+        }
+        places = ", ".join(f"${number}" for number in range(1, len(row) + 1))
+        self.run(f"insert into uploads ({', '.join(row)}) values ({places})", *row.values())
+        return upload_id
+
+
+@pytest.fixture
+def database(database_url: str) -> Database:
+    """This test's database."""
+    return Database(database_url)
+
+
+@pytest.fixture
+def upload_with_report(campaign_id: str, database: Database, s3_settings: S3Settings) -> str:
+    """A rejected upload, its report in the bucket."""
+    key = f"validation-reports/{campaign_id}/{'r' * 22}.csv"
+
+    async def put() -> None:
+        async with open_store(s3_settings) as store:
+            await store.put(key, io.BytesIO(REPORT), download_name="validation-report.csv")
+
+    asyncio.run(put())
+    return database.insert_upload(
+        campaign_id, "upload_rejected", status="rejected", report_key=key, num_rows=1, num_errors=1,
+        finished_at=datetime(2026, 11, 22, 6, 5, 6, tzinfo=UTC), outcome=1,
+    )  # fmt: skip

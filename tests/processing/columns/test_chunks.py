@@ -1,0 +1,113 @@
+"""Bytes to whole records: line ends, quotation marks, and pieces that end anywhere."""
+
+import io
+import random
+
+import pytest
+
+from processing.columns.chunks import read_pieces
+from processing.columns.quotes import unquote
+from tests.processing.reference.reference_records import decode, split_records
+
+Record = tuple[list[str], bool]
+
+CASES = {
+    "LF": (b"a,b\nc,d\n", [["a", "b"], ["c", "d"]]),
+    "CRLF": (b"a,b\r\nc,d\r\n", [["a", "b"], ["c", "d"]]),
+    "CR alone": (b"a,b\rc,d\r", [["a", "b"], ["c", "d"]]),
+    "mixed": (b"a\rb\nc\r\nd", [["a"], ["b"], ["c"], ["d"]]),
+    "CRCRLF is a blank record more": (b"a\r\r\nb\r\r\n", [["a"], [""], ["b"], [""]]),
+    "no final line end": (b"a,b\nc,d", [["a", "b"], ["c", "d"]]),
+    "byte order mark": (b"\xef\xbb\xbfa\nb\n", [["a"], ["b"]]),
+    "byte order mark and quotes": (b'\xef\xbb\xbf"a"\nb\n', [["a"], ["b"]]),
+    "only the first byte order mark": (b"\xef\xbb\xbf\xef\xbb\xbfa\n", [["\ufeffa"]]),
+    "blank records": (b"\n\na\n\n", [[""], [""], ["a"], [""]]),
+    "nothing": (b"", []),
+    "trailing comma": (b"a,\n,", [["a", ""], ["", ""]]),
+    "quoted comma and line ends": (b'"a,b\r\nc",d\n"e\r"\r', [["a,b\r\nc", "d"], ["e\r"]]),
+    "doubled marks": (b'"a""b","",""""\n', [['a"b', "", '"']]),
+    "literal mark": (b'5" pipe,x\n', [['5" pipe', "x"]]),
+    "space before a mark": (b'a, "b,c"\n', [["a", ' "b', 'c"']]),
+    "U+2028 and U+0085 end no line": ("a\u2028b\x85c\n".encode(), [["a\u2028b\x85c"]]),
+    "NUL": (b"a\0b,\0\n", [["a\0b", "\0"]]),
+}
+MALFORMED = {
+    "text after the closing mark": (b'"a"b,c\nd,e\n', [(['"a"b', "c"], True), (["d", "e"], False)]),
+    "backslash": (b'"a \\"b\\"",c\nd,e\n', [(['"a \\"b\\""', "c"], True), (["d", "e"], False)]),
+    "space after the closing mark": (b'"a" ,c\n', [(['"a" ', "c"], True)]),
+    "never closed": (b'a,b\n"c,d\ne,f\n', [(["a", "b"], False), (['"c,d\ne,f\n'], True)]),
+    "closed by another field's": (b'a,"b\nc,"d"\ne,f\n', [(["a", '"b\nc,"d"'], True), (["e", "f"], False)]),
+    "two in one file": (
+        b'"a"b\nc\n"d"e\n"f"\n',
+        [(['"a"b'], True), (["c"], False), (['"d"e'], True), (["f"], False)],
+    ),
+}
+
+
+def read_all(data: bytes, piece_bytes: int) -> list[Record]:
+    """Every record's values, or its fields as written where it is malformed."""
+    records: list[Record] = []
+    for piece in read_pieces(io.BytesIO(data), piece_bytes):
+        assert piece.first == len(records) + 1
+        assert list(piece.records()) == piece.lines()
+        for place, record in enumerate(piece.lines()):
+            fields = record.split(piece.separator)
+            assert len(fields) == piece.width_of(place) == list(piece.each_width())[place]
+            is_malformed = place in piece.malformed
+            values = fields if is_malformed else [unquote(field) for field in fields]
+            records.append(([value.decode("utf-8", "surrogateescape") for value in values], is_malformed))
+        assert len(piece.lines()) == piece.count
+    return records
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 2, 3, 5, 8, 1000])
+@pytest.mark.parametrize(("data", "expected"), CASES.values(), ids=CASES)
+def test_records_are_cut_wherever_a_piece_ends(
+    data: bytes, expected: list[list[str]], piece_bytes: int
+) -> None:
+    assert read_all(data, piece_bytes) == [(fields, False) for fields in expected]
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 2, 3, 5, 8, 1000])
+@pytest.mark.parametrize(("data", "expected"), MALFORMED.values(), ids=MALFORMED)
+def test_malformed_quotation_marks_are_found_on_their_own_record(
+    data: bytes, expected: list[Record], piece_bytes: int
+) -> None:
+    assert read_all(data, piece_bytes) == expected
+
+
+def test_a_record_never_closed_is_told_from_one_with_text_after_its_mark() -> None:
+    (closed,) = read_pieces(io.BytesIO(b'"a"b'))
+    (unclosed,) = read_pieces(io.BytesIO(b'"a\n'))
+    assert (closed.unclosed, unclosed.unclosed) == (False, True)
+
+
+def test_random_marks_commas_and_line_ends_are_read_as_the_reference_reads_them() -> None:
+    chance = random.Random(11)
+    alphabet = ['"', '"', ",", ",", "\n", "\r", "\r\n", "a", "b", "é", " ", "\x1f", "\0"]
+    for _ in range(3000):
+        data = "".join(chance.choices(alphabet, k=chance.randrange(30))).encode()
+        expected = [(record.raw, record.quote_invalid) for record in split_records(decode(data))]
+        for piece_bytes in (chance.randrange(1, 6), 100):
+            read = []
+            for piece in read_pieces(io.BytesIO(data), piece_bytes):
+                for place, record in enumerate(piece.lines()):
+                    read.append((record.replace(piece.separator, b",").decode(), place in piece.malformed))
+            assert read == expected, data
+
+
+def test_a_file_with_every_control_character_can_still_be_cut() -> None:
+    controls = bytes(code for code in range(32) if code not in b"\r\n") + b"\x7f"
+    (piece,) = read_pieces(io.BytesIO(b'"' + controls + b'",b\n"c\nd"\n'))
+    first, second = (record.split(piece.separator) for record in piece.lines())
+    assert (len(first), first[1], second) == (2, b"b", [b'"c\nd"'])
+    # One of them had to stand for three others, white space and control characters all four.
+    assert unquote(first[0]).translate(None, b"\x1c\x1d\x1e\x1f") == controls.translate(
+        None, b"\x1c\x1d\x1e\x1f"
+    )
+
+
+def test_a_huge_record_is_a_piece_of_its_own() -> None:
+    data = b"a,b\n" + b"x" * 500 + b"," * 500 + b"\nc,d\n"
+    pieces = list(read_pieces(io.BytesIO(data), 100))
+    assert [piece.widest for piece in pieces] == [2, 501, 2]

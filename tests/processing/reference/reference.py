@@ -1,0 +1,241 @@
+"""The verdict on an upload, row by row in plain Python, written from the specification alone.
+
+Bytes and rules come in, a `ReferenceVerdict` goes out. The tests hold the gateway's columns against it; the benchmark
+takes it for the row-by-row way. Cells are judged by `reference_rules`, records are cut by `reference_records`.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from config.environment import Environment
+from rules.codes import FindingCode as Code
+from rules.templates import Language, Template, split_body
+from tests.processing.reference import reference_rules as cells
+from tests.processing.reference.reference_records import Record, decode, split_records
+
+MOST_COLUMNS = 200
+# UTF-16, ZIP (a spreadsheet), OLE (an old one), gzip, PDF.
+BINARY = (b"\xff\xfe", b"\xfe\xff", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\x1f\x8b", b"%PDF-")
+TRAINING_LINE = "This is a test message used for training purposes."
+
+ReferenceFinding = tuple[int | None, str | None, Code]
+ReferenceMessage = tuple[int, str, str, dict[str, str], int, str]
+
+
+class UnsupportedSwitches(Protocol):
+    @property
+    def tier3(self) -> bool: ...
+    @property
+    def emoji(self) -> bool: ...
+
+
+class ReferenceRules(Protocol):
+    """What of `processing.verdict.Rules` the reference looks at."""
+
+    @property
+    def template(self) -> Template: ...
+    @property
+    def environment(self) -> Environment: ...
+    @property
+    def footers(self) -> Mapping[Language, str]: ...
+    @property
+    def unsupported(self) -> UnsupportedSwitches: ...
+    @property
+    def max_rows_test(self) -> int: ...
+    @property
+    def max_records(self) -> int: ...
+    @property
+    def max_bytes(self) -> int: ...
+
+
+@dataclass(slots=True)
+class ReferenceVerdict:
+    """`findings` are (row, column, code), in the order of rows; those of the file have neither row nor column.
+
+    `messages` are (row, recipient, language, values, segments, encoding), and empty unless the upload is valid.
+    """
+
+    findings: list[ReferenceFinding] = field(default_factory=list)
+    messages: list[ReferenceMessage] = field(default_factory=list)
+    has_avoidable: bool = False
+    has_unicode: bool = False
+
+    @property
+    def valid(self) -> bool:
+        return not self.findings
+
+    @property
+    def num_rows(self) -> int:
+        return len({row for row, _, _ in self.findings if row is not None})
+
+    @property
+    def num_errors(self) -> int:
+        return len(self.findings)
+
+
+def reference_verdict(data: bytes, rules: ReferenceRules) -> ReferenceVerdict:
+    """What should come of an upload of these bytes."""
+    records = list(split_records(decode(data)))
+    header, rows = _without_blank(records)
+    faults = _check_file(data, header, rules)
+    if not faults:
+        faults = _check_amount(len(records), len(rows), rules)
+    if faults or not header:
+        return ReferenceVerdict([(None, None, code) for code in faults])
+    verdict = ReferenceVerdict()
+    check = _RowCheck(rules, _names_of(header), verdict)
+    for row in rows:
+        check.judge(row)
+    if not verdict.valid:
+        verdict.messages.clear()
+    return verdict
+
+
+def _without_blank(records: list[Record]) -> tuple[Record | None, list[Record]]:
+    """The header and the rows, without blank ones and without the cells under an old report's columns.
+
+    A row of which a person left only the old reason standing is blank too.
+    """
+    header, ignored, rows = None, set[int](), []
+    for record in records:
+        if record.is_blank:
+            continue
+        if header is None:
+            header = record
+            ignored = {place for place, name in enumerate(record.fields) if _is_old_reason(name.strip())}
+        record.fields = [text for place, text in enumerate(record.fields) if place not in ignored]
+        if record is not header and not record.is_blank:
+            rows.append(record)
+    return header, rows
+
+
+def _is_old_reason(name: str) -> bool:
+    """An earlier report's column; a fault of the file stands in the name itself."""
+    return name == "Error Reason" or name.startswith("Error Reason: ")
+
+
+def _check_file(data: bytes, header: Record | None, rules: ReferenceRules) -> list[Code]:
+    """Faults that stop the row checks, up to those of the header."""
+    wanted = {"recipient", "language", *rules.template.parameters}
+    if len(data) >= rules.max_bytes:
+        return [Code.FILE_TOO_LARGE]
+    if data.startswith(BINARY):
+        return [Code.ENCODING_INVALID]
+    if header is None:
+        return [Code.FILE_EMPTY]
+    if header.encoding_invalid or "\0" in header.raw:
+        return [Code.ENCODING_INVALID]
+    if _has_other_delimiter(header, wanted):
+        return [Code.DELIMITER_INVALID]
+    if header.quote_invalid:
+        return [Code.ROW_QUOTE_INVALID]
+    return _check_names(_names_of(header), wanted)
+
+
+def _has_other_delimiter(header: Record, wanted: set[str]) -> bool:
+    """`;` or tab: in place of every comma, or finding more of the wanted names than commas do."""
+    others = [mark for mark in ";\t" if mark in header.raw]
+    if others and "," not in header.raw:
+        return True
+    found = len(wanted.intersection(_names_of(header)))
+    return any(
+        len(wanted.intersection(name.strip().strip('"').strip() for name in header.raw.split(mark))) > found
+        for mark in others
+    )
+
+
+def _names_of(header: Record) -> list[str]:
+    """Trimmed names, without trailing empty ones."""
+    names = [name.strip() for name in header.fields]
+    while names and not names[-1]:
+        names.pop()
+    return names
+
+
+def _check_names(names: list[str], wanted: set[str]) -> list[Code]:
+    if len(names) > MOST_COLUMNS:
+        return [Code.HEADER_UNKNOWN_COLUMN]
+    counts = Counter(names)
+    return (
+        [Code.HEADER_MISSING_COLUMN for name in wanted if name not in counts]
+        + [Code.HEADER_UNKNOWN_COLUMN for name in counts if name not in wanted]
+        + [Code.HEADER_DUPLICATE_COLUMN for name in wanted if counts[name] > 1]
+    )
+
+
+def _check_amount(records: int, rows: int, rules: ReferenceRules) -> list[Code]:
+    """`records` counts the header and blank ones, `rows` neither."""
+    most_rows = rules.max_rows_test if rules.environment is Environment.TEST else rows
+    if records > rules.max_records or rows > most_rows:
+        return [Code.TOO_MANY_ROWS]
+    return [] if rows else [Code.NO_ROWS]
+
+
+class _RowCheck:
+    """Judges one row after the other, writing into the verdict."""
+
+    def __init__(self, rules: ReferenceRules, names: list[str], verdict: ReferenceVerdict) -> None:
+        self.rules, self.names, self.verdict = rules, names, verdict
+        self.parameters = rules.template.parameters
+        self.bodies = {
+            language.value: split_body(cells.normalise_line_ends(body))
+            for language, body in rules.template.bodies.items()
+        }
+        self.available = frozenset(self.bodies)
+        self.unsupported = cells.unsupported_characters(
+            tier3=rules.unsupported.tier3, emoji=rules.unsupported.emoji
+        )
+
+    def judge(self, record: Record) -> None:
+        fault = self._check_shape(record)
+        if fault:
+            self.verdict.findings.append((record.number, None, fault))
+            return
+        before = len(self.verdict.findings)
+        cell = dict(zip(self.names, record.fields, strict=False))
+        recipient, language = cell["recipient"], cell["language"].lower()
+        values = {name: cells.normalise_line_ends(cell[name]) for name in self.parameters}
+        self._note(record, "recipient", cells.check_recipient(recipient, self.rules.environment))
+        self._note(record, "language", cells.check_language(cell["language"], self.available))
+        for name in self.parameters:
+            self._check_value(record, name, cell[name], english=language == "english")
+        body = self._fill(language, values) if language in self.available else ""
+        if cells.utf16_units(body) > 1000:
+            self._note(record, None, Code.MESSAGE_TOO_LONG)
+        if len(self.verdict.findings) == before:
+            encoding, _, segments = cells.count_segments(self._frame(language, body))
+            self.verdict.messages.append((record.number, recipient, language, values, segments, encoding))
+
+    def _check_shape(self, record: Record) -> Code | None:
+        if record.quote_invalid:
+            return Code.ROW_QUOTE_INVALID
+        if record.encoding_invalid or record.has_lost_characters:
+            return Code.ENCODING_INVALID
+        if len(record.fields) < len(self.names):
+            return Code.ROW_TOO_FEW_FIELDS
+        if any(record.fields[len(self.names) :]):
+            return Code.ROW_TOO_MANY_FIELDS
+        return None
+
+    def _check_value(self, record: Record, name: str, text: str, *, english: bool) -> None:
+        self.verdict.has_unicode |= not cells.is_gsm7(text)
+        for code in cells.check_value(text, english=english, unsupported=self.unsupported):
+            self._note(record, name, code)
+            self.verdict.has_avoidable |= code is Code.VALUE_UNSUPPORTED_CHARACTERS
+
+    def _note(self, record: Record, column: str | None, code: Code | None) -> None:
+        if code:
+            self.verdict.findings.append((record.number, column, code))
+
+    def _fill(self, language: str, values: dict[str, str]) -> str:
+        parts = self.bodies[language]
+        return "".join(values[part] if place % 2 else part for place, part in enumerate(parts))
+
+    def _frame(self, language: str, body: str) -> str:
+        """Header, body and footer as they go out (§2)."""
+        header = self.rules.template.header
+        if self.rules.environment is Environment.TEST:
+            header = f"{TRAINING_LINE}\n\n{header}"
+        return f"{header}\n\n---\n\n{body}\n\n---\n\n{self.rules.footers[Language(language)]}"

@@ -1,0 +1,370 @@
+"""One upload, one outcome: what is stored, and that nothing is stored twice, whoever decides and however often."""
+
+import asyncio
+import io
+import json
+import urllib.request
+from collections.abc import Callable
+from datetime import timedelta
+from typing import NoReturn
+
+import pytest
+from polars.exceptions import PanicException
+
+from config.sections import MessageSettings, WorkerSettings
+from config.settings import Settings
+from database.connections import Pool
+from database.job_queue import RunningJob, TryAgain
+from gateway.embedded.s3 import S3Server
+from processing import uploads
+from processing.intake import FinishedSpool, Intake
+from processing.job import VerdictJob, most_attempts, retry_delay
+from processing.object_store import S3ObjectStore, open_store
+from processing.queue_entries import enqueue_verdict, sweep_uploads
+from processing.refusal_summary import send_refusal_summary
+from processing.rule_settings import make_rules
+from processing.verdict import Rules
+from rules.codes import FindingCode
+from rules.templates import Language, Template
+from tests.processing.conftest import BAD, GOOD, MakeSpool
+
+
+@pytest.fixture
+def make_job(pool: Pool, store: S3ObjectStore, settings: Settings) -> Callable[..., VerdictJob]:
+    """A worker's job with these worker settings."""
+
+    def make(store: S3ObjectStore = store, **changes: float) -> VerdictJob:
+        worker = settings.worker.model_copy(update=changes)
+        return VerdictJob(
+            pool,
+            store,
+            worker,
+            lambda template: make_rules(template, settings.environment, MessageSettings()),
+        )
+
+    return make
+
+
+@pytest.fixture
+def job(make_job: Callable[..., VerdictJob]) -> VerdictJob:
+    return make_job()
+
+
+async def decide(job: VerdictJob, *spools: FinishedSpool) -> None:
+    for spool in spools:
+        await job(RunningJob(spool.upload_id, 0))
+
+
+async def test_a_good_upload_becomes_a_batch_its_messages_in_order_and_a_notice(
+    job: VerdictJob, intake: Intake, make_spool: MakeSpool, pool: Pool
+) -> None:
+    spool = make_spool(GOOD)
+    await intake.store(spool)
+    await decide(job, spool)
+    upload = await pool.fetchrow("select * from uploads")
+    assert upload is not None
+    assert upload["status"] == "accepted"
+    assert (upload["num_rows"], upload["num_errors"], upload["total_messages"]) == (0, 0, 2)
+    batch = await pool.fetchrow("select * from batches")
+    assert batch is not None
+    assert batch["id"] == upload["batch_id"]
+    assert batch["id"].startswith("batch_")
+    assert (batch["upload_id"], batch["status"]) == (spool.upload_id, "messages_enqueued")
+    assert (batch["total_messages"], batch["original_file_name"]) == (2, "appointments.csv")
+    rows = await pool.fetch("select * from messages order by row_number")
+    assert [row["batch_id"] for row in rows] == [batch["id"]] * 2
+    assert [row["row_number"] for row in rows] == [2, 3]
+    assert [row["recipient"] for row in rows] == ["6591234567", "6591234568"]
+    assert [row["language"] for row in rows] == ["english", "chinese"]
+    assert [json.loads(row["values"]) for row in rows] == [{"name": "Tan"}, {"name": "陈"}]
+    assert [row["encoding"] for row in rows] == ["GSM-7", "UCS-2"]
+    assert {row["status"] for row in rows} == {"created"}
+    facts = await pool.fetchval("select facts from notifications where status = 'accepted'")
+    assert json.loads(facts) == {"batch_id": batch["id"]}
+
+
+async def test_a_bad_upload_becomes_a_report_and_no_message(
+    job: VerdictJob, intake: Intake, make_spool: MakeSpool, pool: Pool, store: S3ObjectStore
+) -> None:
+    spool = make_spool(BAD)
+    await intake.store(spool)
+    await decide(job, spool)
+    upload = await pool.fetchrow("select * from uploads")
+    assert upload is not None
+    assert (upload["status"], upload["num_rows"], upload["num_errors"]) == ("rejected", 2, 2)
+    assert upload["report_key"] == f"validation-reports/{upload['campaign_id']}/{upload['report_name']}.csv"
+    assert await pool.fetchval("select count(*) from messages") == 0
+    assert await pool.fetchval("select count(*) from batches") == 0
+    link = await store.sign_link(upload["report_key"])
+    with await asyncio.to_thread(urllib.request.urlopen, link) as response:
+        report = response.read().decode("utf-8-sig")
+        assert response.headers["Content-Disposition"].startswith("attachment")
+    header, first, second, third = report.splitlines()
+    assert header.endswith('"Error Reason"')
+    assert "remove the +" in first
+    assert "[" in second
+    assert third.endswith('""')
+
+
+async def test_deciding_again_changes_nothing(
+    job: VerdictJob, intake: Intake, make_spool: MakeSpool, pool: Pool
+) -> None:
+    spool = make_spool()
+    await intake.store(spool)
+    await decide(job, spool, spool, spool)
+    assert await pool.fetchval("select count(*) from batches") == 1
+    assert await pool.fetchval("select count(*) from messages") == 2
+    assert await pool.fetchval("select count(*) from notifications") == 1
+    assert await pool.fetchval("select outcome from uploads") == 1
+
+
+async def test_two_workers_at_once_give_one_outcome(
+    make_job: Callable[..., VerdictJob], intake: Intake, make_spool: MakeSpool, pool: Pool
+) -> None:
+    spool = make_spool()
+    await intake.store(spool)
+    await asyncio.gather(*(decide(make_job(), spool) for _ in range(4)))
+    assert await pool.fetchval("select count(*) from batches") == 1
+    assert await pool.fetchval("select count(*) from messages") == 2
+    assert await pool.fetchval("select count(*) from notifications") == 1
+
+
+async def test_the_same_content_again_repeats_the_first_batch(
+    job: VerdictJob, intake: Intake, make_spool: MakeSpool, pool: Pool
+) -> None:
+    first, second = make_spool(), make_spool()
+    await intake.store(first)
+    await intake.store(second)
+    with pytest.raises(TryAgain):
+        await decide(job, second)  # the first is undecided: the second waits
+    await decide(job, first, second)
+    assert await pool.fetchval("select count(*) from batches") == 1
+    row = await pool.fetchrow("select * from uploads where id = $1", second.upload_id)
+    assert row is not None
+    assert (row["status"], row["duplicate_of"], row["total_messages"]) == ("accepted", first.upload_id, 2)
+    facts = [json.loads(row[0]) for row in await pool.fetch("select facts from notifications")]
+    assert facts[0] == facts[1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"file_name": "other.csv"}, id="another-name"),
+        pytest.param({"data": GOOD + b"\n"}, id="other-bytes"),
+        pytest.param({}, id="a-day-later"),
+    ],
+)
+async def test_another_name_other_bytes_or_another_day_make_a_batch_of_their_own(
+    change: dict[str, object], job: VerdictJob, intake: Intake, make_spool: MakeSpool, pool: Pool
+) -> None:
+    first = make_spool()
+    await intake.store(first)
+    await decide(job, first)
+    if not change:
+        await pool.execute("update uploads set received_at = received_at - interval '24 hours 1 minute'")
+    second = make_spool(**change)
+    await intake.store(second)
+    await decide(job, second)
+    assert await pool.fetchval("select count(*) from batches") == 2
+
+
+async def test_concurrent_workers_make_one_batch_of_ten_same_uploads(
+    make_job: Callable[..., VerdictJob], intake: Intake, make_spool: MakeSpool, pool: Pool
+) -> None:
+    spools = [make_spool() for _ in range(10)]
+    for spool in spools:
+        await intake.store(spool)
+
+    async def insist(spool: FinishedSpool) -> None:
+        while True:
+            try:
+                return await decide(make_job(), spool)
+            except TryAgain:
+                await asyncio.sleep(0)
+
+    await asyncio.gather(*map(insist, spools))
+    assert await pool.fetchval("select count(*) from batches") == 1
+    assert await pool.fetchval("select count(*) from uploads where duplicate_of is not null") == 9
+    assert await pool.fetchval("select count(*) from notifications") == 10
+
+
+async def test_a_bucket_away_is_retried_then_the_upload_has_failed_with_a_support_id(
+    make_job: Callable[..., VerdictJob],
+    intake: Intake,
+    make_spool: MakeSpool,
+    pool: Pool,
+    settings: Settings,
+    own_s3: S3Server,
+) -> None:
+    spool = make_spool()
+    await intake.store(spool)
+    endpoint = own_s3.endpoint_url
+    own_s3.stop()
+    async with open_store(settings.s3.model_copy(update={"endpoint_url": endpoint})) as away:
+        job = make_job(away)
+        with pytest.raises(TryAgain) as first:
+            await decide(job, spool)
+        with pytest.raises(TryAgain) as second:
+            await decide(job, spool)
+        assert (first.value.delay, second.value.delay) == (timedelta(seconds=30), timedelta(seconds=60))
+        assert await pool.fetchval("select status from uploads") == "validating"
+        await pool.execute("update uploads set attempts = 7, deciding_since = now() - interval '61 minutes'")
+        await decide(job, spool)
+    row = await pool.fetchrow("select * from uploads")
+    assert row is not None
+    assert row["status"] == "failed"
+    facts = json.loads(await pool.fetchval("select facts from notifications where status = 'failed'"))
+    assert facts == {"support_id": row["support_id"]}
+    # ops mend the bucket and retry: a new outcome with a new e-mail
+    async with pool.acquire() as connection, connection.transaction():
+        campaign_id = await uploads.reopen_upload(connection, spool.upload_id, "retry")
+        assert campaign_id is not None
+        await enqueue_verdict(connection, spool.upload_id, campaign_id)
+    await decide(make_job(), spool)
+    assert await pool.fetchval("select status from uploads") == "accepted"
+    rows = await pool.fetch("select outcome, status from notifications order by outcome")
+    assert [tuple(row) for row in rows] == [(1, "failed"), (2, "accepted")]
+
+
+async def test_an_hour_without_a_worker_holds_no_tries(
+    make_job: Callable[..., VerdictJob],
+    intake: Intake,
+    make_spool: MakeSpool,
+    pool: Pool,
+    settings: Settings,
+    own_s3: S3Server,
+) -> None:
+    spool = make_spool()
+    await intake.store(spool)
+    endpoint = own_s3.endpoint_url
+    own_s3.stop()
+    await pool.execute("update uploads set attempts = 1, deciding_since = now() - interval '5 hours'")
+    async with open_store(settings.s3.model_copy(update={"endpoint_url": endpoint})) as away:
+        with pytest.raises(TryAgain) as again:
+            await decide(make_job(away), spool)
+    assert again.value.delay == timedelta(seconds=60)
+    assert await pool.fetchval("select status from uploads") == "validating"
+
+
+async def test_an_upload_that_kills_its_workers_has_failed_after_the_hour(
+    job: VerdictJob, intake: Intake, make_spool: MakeSpool, pool: Pool
+) -> None:
+    spool = make_spool()
+    await intake.store(spool)
+    await pool.execute("update uploads set attempts = 20, deciding_since = now() - interval '61 minutes'")
+    await decide(job, spool)
+    assert await pool.fetchval("select status from uploads") == "failed"
+    assert await pool.fetchval("select count(*) from notifications where status = 'failed'") == 1
+    assert await pool.fetchval("select count(*) from messages") == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param("attempts = 20, deciding_since = now() - interval '59 minutes'", id="within-the-hour"),
+        pytest.param("attempts = 1, deciding_since = now() - interval '3 hours'", id="all-nodes-were-off"),
+    ],
+)
+async def test_an_upload_that_still_has_a_try_is_decided(
+    change: str, job: VerdictJob, intake: Intake, make_spool: MakeSpool, pool: Pool
+) -> None:
+    spool = make_spool()
+    await intake.store(spool)
+    await pool.execute(f"update uploads set {change}")
+    await decide(job, spool)
+    assert await pool.fetchval("select status from uploads") == "accepted"
+
+
+def test_an_hour_holds_eight_attempts() -> None:
+    settings = WorkerSettings()
+    assert most_attempts(settings) == 8
+    waits = [retry_delay(settings, attempts).total_seconds() for attempts in range(1, 8)]
+    assert waits == [30, 60, 120, 240, 480, 960, 1800]
+
+
+class Panicking(dict[Language, str]):
+    """Template bodies that make whoever looks at them panic, as polars does at a fault of its own."""
+
+    def values(self) -> NoReturn:
+        raise PanicException("6591234567")
+
+
+async def test_a_panic_within_the_columns_library_is_retried_like_any_fault(
+    pool: Pool, store: S3ObjectStore, settings: Settings, intake: Intake, make_spool: MakeSpool
+) -> None:
+    def rules_of(_: Template) -> Rules:
+        return make_rules(Template("Clinic", Panicking()), settings.environment, MessageSettings())
+
+    spool = make_spool()
+    await intake.store(spool)
+    with pytest.raises(TryAgain) as again:
+        await decide(VerdictJob(pool, store, settings.worker, rules_of), spool)
+    assert (again.value.reason, again.value.delay) == ("internal error", timedelta(seconds=30))
+
+
+async def test_an_object_cut_short_in_the_bucket_is_not_taken_for_the_upload(
+    job: VerdictJob, intake: Intake, make_spool: MakeSpool, pool: Pool, store: S3ObjectStore
+) -> None:
+    spool = make_spool(GOOD)
+    await intake.store(spool)
+    key = await pool.fetchval("select object_key from uploads")
+    await store.put(key, io.BytesIO(GOOD[: GOOD.rindex(b"65")]), download_name="upload.csv")
+    with pytest.raises(TryAgain, match="other bytes"):
+        await decide(job, spool)
+    assert await pool.fetchval("select count(*) from messages") == 0
+    assert await pool.fetchval("select status from uploads") == "validating"
+
+
+async def test_who_waits_long_for_a_twin_asks_less_often(
+    job: VerdictJob, intake: Intake, make_spool: MakeSpool
+) -> None:
+    first, second = make_spool(), make_spool()
+    await intake.store(first)
+    await intake.store(second)
+    waits = []
+    for attempts in (0, 29, 30):
+        with pytest.raises(TryAgain) as again:
+            await job(RunningJob(second.upload_id, attempts))
+        waits.append(again.value.delay.total_seconds())
+    assert waits == [1, 1, 15]
+
+
+async def test_an_upload_that_lost_its_job_is_swept_up(
+    intake: Intake, make_spool: MakeSpool, pool: Pool
+) -> None:
+    await intake.store(make_spool())
+    await pool.execute("delete from pgqueuer")
+    async with pool.acquire() as connection:
+        assert await sweep_uploads(connection, timedelta(seconds=-1)) == 1
+        assert await sweep_uploads(connection, timedelta(seconds=-1)) == 0
+    assert await pool.fetchval("select count(*) from pgqueuer where status = 'queued'") == 1
+
+
+async def test_the_summary_of_refusals_says_how_many(
+    pool: Pool, intake: Intake, make_spool: MakeSpool
+) -> None:
+
+    sender = make_spool().sender
+    for number in range(3):
+        await intake.refuse(sender, f"{number}.txt", FindingCode.FILE_NOT_CSV, byte_count=0)
+    await pool.execute("update uploads set untold = true")
+    await pool.execute("delete from notifications")
+    async with pool.acquire() as connection, connection.transaction():
+        await send_refusal_summary(connection, sender.campaign_id)
+        await send_refusal_summary(connection, sender.campaign_id)
+    (row,) = await pool.fetch("select facts from notifications")
+    facts = json.loads(row["facts"])
+    assert facts["num_errors"] == 3
+    assert "3 uploads" in facts["error_reason"]
+
+
+async def test_a_refusal_that_came_while_the_summary_was_written_is_summed_up_all_the_same(
+    pool: Pool, intake: Intake, make_spool: MakeSpool
+) -> None:
+    await intake.refuse(make_spool().sender, "a.txt", FindingCode.FILE_NOT_CSV, byte_count=0)
+    async with pool.acquire() as connection:
+        assert await sweep_uploads(connection, timedelta(0)) == 0
+        await connection.execute("update uploads set untold = true")
+        assert await sweep_uploads(connection, timedelta(0)) == 1
+        assert await sweep_uploads(connection, timedelta(0)) == 0
+    assert await pool.fetchval("select count(*) from pgqueuer where entrypoint = 'refusal_summary'") == 1

@@ -1,0 +1,56 @@
+"""The GSM-7 alphabet against the standard's tables."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rules.characters.gsm7 import (
+    BASIC,
+    EXTENSION,
+    contains_non_gsm7,
+    gsm7_unit_column,
+    gsm7_units,
+    is_gsm7,
+    with_escapes,
+)
+
+STANDARD = json.loads((Path(__file__).parents[1] / "data" / "gsm7.json").read_text(encoding="utf-8"))
+
+
+def test_the_alphabet_is_that_of_the_standard():
+    assert STANDARD["basic_string"] == BASIC
+    assert set(EXTENSION) == set(STANDARD["extension_string"])
+
+
+def test_every_other_character_is_outside():
+    inside = STANDARD["basic_string"] + STANDARD["extension_string"]
+    assert [char for char in map(chr, range(0x11000)) if is_gsm7(char)] == sorted(inside)
+
+
+@pytest.mark.parametrize(
+    ("text", "units"),
+    [("", 0), ("@", 1), ("\f", 2), ("[]{}~\\|^€", 18), ("Ça", 2), ("a\r\n", 3)],
+    ids=repr,
+)
+def test_extension_characters_take_two_units(text, units):
+    assert is_gsm7(text)
+    assert gsm7_units(text) == units
+
+
+TEXTS = st.lists(st.text(st.sampled_from("a@\n\r\f{€çÇ`é\t中😀")) | st.text(), max_size=8)
+
+
+@given(TEXTS)
+def test_a_column_says_what_each_text_alone_says(texts):
+    series = pl.Series(texts, dtype=pl.String)
+    assert contains_non_gsm7(series).tolist() == [not is_gsm7(text) for text in texts]
+    assert gsm7_unit_column(series).tolist() == [gsm7_units(text) for text in texts]
+
+
+@given(st.text(st.sampled_from(BASIC + EXTENSION)))
+def test_with_escapes_a_text_has_one_character_a_unit(text):
+    assert len(with_escapes(text)) == gsm7_units(text)

@@ -1,0 +1,101 @@
+"""Unsupported characters against the documents' list, tier by tier."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rules.characters.code_points import characters_of
+from rules.characters.unsupported import (
+    Unsupported,
+    UnsupportedRule,
+    all_unsupported,
+    first_unsupported,
+    first_unsupported_column,
+    replacements,
+)
+
+LIST = json.loads((Path(__file__).parents[1] / "data" / "unsupported.json").read_text(encoding="utf-8"))
+ALL = UnsupportedRule()
+FRACTIONS = characters_of("00BC-00BE 2150-215F 2189")
+
+
+def written(code_points):
+    return characters_of(" ".join(code_points).replace("U+", ""))
+
+
+@pytest.mark.parametrize(
+    ("rule", "tiers"),
+    [
+        (ALL, ("tier1", "tier2", "tier3", "emoji")),
+        (UnsupportedRule(tier3=False), ("tier1", "tier2", "emoji")),
+        (UnsupportedRule(emoji=False), ("tier1", "tier2", "tier3")),
+        (UnsupportedRule(tier3=False, emoji=False), ("tier1", "tier2")),
+    ],
+    ids=["all", "without_tier3", "without_emoji", "printed_and_variants"],
+)
+def test_each_rule_refuses_the_characters_of_its_tiers(rule, tiers):
+    by_tier = {name: written(LIST["flat"][name]) for name in ("tier1", "tier2", "tier3")}
+    by_tier["emoji"] = written(LIST["emoji"]["ranges"])
+    assert set(replacements(rule)) == frozenset().union(*(by_tier[tier] for tier in tiers))
+
+
+def test_all_tiers_together_are_the_lists_own_sum():
+    assert set(replacements(ALL)) == written(LIST["flat"]["blocked_ranges_all"])
+
+
+def character(listed):
+    return next(iter(written([listed["codepoint"]])))
+
+
+def test_every_replacement_is_the_lists():
+    listed = {character(one): row["replacement"] for row in LIST["rows"] for one in row["codepoints"]}
+    listed |= {character(one): one["replacement"] for one in LIST["tier3_typography"]}
+    ours = replacements(ALL)
+    assert {char: ours[char] for char in listed.keys() - FRACTIONS} == {
+        char: listed[char] for char in listed.keys() - FRACTIONS
+    }
+
+
+@pytest.mark.parametrize(
+    ("char", "spelled"), [("¼", "1/4"), ("½", "1/2"), ("¾", "3/4"), ("⅔", "2/3"), ("⅒", "1/10")]
+)
+def test_a_vulgar_fraction_is_spelled_out(char, spelled):
+    assert replacements(ALL)[char] == spelled
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["ç", "陈", "த", "á", "e\u0301", "。", "，！？：；（）", "© ® ° ™ ± × µ ¢", "a\nb", "\x07"],
+    ids=ascii,
+)
+def test_what_the_list_leaves_out_is_not_refused(text):
+    assert first_unsupported(text, ALL) is None
+
+
+def test_the_first_refused_character_is_told_and_all_of_them_in_order():
+    assert first_unsupported("a “b” [", ALL) == Unsupported("“", "U+201C", '"')
+    assert [one.character for one in all_unsupported("[“[😀", ALL)] == ["[", "“", "[", "😀"]
+    assert first_unsupported("😀", ALL) == Unsupported("😀", "U+1F600", None)
+
+
+MIXED = st.text(st.sampled_from("ab[“\t\u00a0😀ç中\ufe0f¬~\n") | st.characters(codec="utf-8"), max_size=10)
+
+
+@given(st.lists(MIXED, max_size=10), st.builds(UnsupportedRule, st.booleans(), st.booleans()))
+def test_a_column_says_what_each_text_alone_says(texts, rule):
+    series = pl.Series(texts, dtype=pl.String)
+    alone = {
+        row: found.character for row, text in enumerate(texts) if (found := first_unsupported(text, rule))
+    }
+    column = first_unsupported_column(series, rule)
+    assert dict(zip(column.rows.tolist(), column.characters.to_list(), strict=True)) == alone
+    among = np.arange(1, len(texts), 2)
+    column = first_unsupported_column(series, rule, among)
+    assert dict(zip(column.rows.tolist(), column.characters.to_list(), strict=True)) == {
+        row: char for row, char in alone.items() if row % 2
+    }

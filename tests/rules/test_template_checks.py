@@ -1,0 +1,107 @@
+"""A template is checked once, at its creation, and everything wrong is told."""
+
+import pytest
+
+from rules.characters.unsupported import UnsupportedRule
+from rules.template_checks import check_template
+
+GOOD = {"english": "Dear {{name}}, {{ topic }}.", "chinese": "{{name}}：{{topic}}。"}
+
+
+def refusals(header="Agency", bodies=GOOD, rule=None):
+    return check_template(header, bodies, rule or UnsupportedRule()).refusals
+
+
+def test_a_good_template_has_neither_refusals_nor_warnings():
+    checked = check_template("Agency", GOOD, UnsupportedRule())
+    assert checked.refusals == []
+    assert checked.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("", "english: the body is empty"),
+        (" \n", "english: the body is empty"),
+        ("{{Name}}", "english: the parameter Name: a name has lower-case letters"),
+        ("{{1st}}", "english: the parameter 1st"),
+        ("{{naïve}}", "english: the parameter na\\xefve"),
+        ("{{two words}}", "english: the parameter two words"),
+        ("{{}}", "english: a placeholder has no name"),
+        ("{{recipient}}", "english: the parameter recipient has the name of a column"),
+        ("{{language}}", "english: the parameter language has the name of a column"),
+        ("Dear {{name}", 'english: broken placeholder at "{{name}"'),
+        ("Dear {name}}", 'english: broken placeholder at "{name}}"'),
+        ("Dear {name}", 'english: broken placeholder at "{name}"'),
+        ("Dear {{{name}}}", "english: broken placeholder"),
+        ("Dear {{na{{me}}", "english: broken placeholder"),
+        ("a [b]", "english: the body has the unsupported character [ (U+005B), use ( instead"),
+        ("a ^", "english: the body has the unsupported character ^ (U+005E), remove it"),
+        ("a\tb", "english: the body has the unsupported character tab (U+0009), use a space instead"),
+        (
+            "a\u2028b",
+            "english: the body has the unsupported character line separator (U+2028), use a line break instead",
+        ),
+        ("a\x00b", "english: the body has the control character U+0000"),
+        ("a\x07b", "english: the body has the control character U+0007"),
+        (
+            "".join(f"{{{{p{place}}}}}" for place in range(199)),
+            "english: the body has 199 parameters, at most 198 are allowed",
+        ),
+        ("x" * 1001, "english: the body has 1001 characters without its parameters, at most 1000"),
+    ],
+    ids=lambda value: ascii(value)[:24],
+)
+def test_a_body_is_refused_with_its_reason(body, told):
+    assert any(text.startswith(told) for text in refusals(bodies={"english": body}))
+
+
+@pytest.mark.parametrize("body", ["[]", "{ }", "a\tb", "“x”", "{你}"], ids=ascii)
+def test_other_languages_may_have_unsupported_characters(body):
+    assert refusals(bodies={"chinese": body}) == []
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ("", "the header is empty"),
+        ("\u00a0", "the header is empty"),
+        ("A|B", "the header has the unsupported character | (U+007C), use I (uppercase i) instead"),
+        ("A\x1bB", "the header has the control character U+001B, remove it"),
+    ],
+    ids=ascii,
+)
+def test_a_header_is_refused_with_its_reason(header, told):
+    assert any(text.startswith(told) for text in refusals(header=header))
+
+
+def test_languages_are_known_and_given_once():
+    assert refusals(bodies={"englsh": "x"}) == ["unknown language englsh: did you mean english?"]
+    assert refusals(bodies={"klingon": "x"}) == [
+        "unknown language klingon: use english, chinese, malay, tamil"
+    ]
+    assert refusals(bodies={"english": "x", "English": "y"}) == [
+        "english: given twice, give one body per language"
+    ]
+    assert refusals(bodies={}) == ["the template has no body: give at least one language and its text"]
+    assert refusals(bodies={"TAMIL": "x"}) == []
+
+
+def test_all_languages_have_the_same_parameters():
+    told = refusals(bodies={"english": "{{name}} {{topic}}", "tamil": "{{nama}} {{topic}} {{extra}}"})
+    assert told == [
+        "tamil: the parameter name of the english body is missing, has it the name nama there?",
+        "tamil: the parameter extra is not in the english body",
+        "tamil: the parameter nama is not in the english body",
+    ]
+
+
+@pytest.mark.parametrize(("length", "warned"), [(320, False), (321, True), (1000, True)])
+def test_a_long_body_is_a_warning(length, warned):
+    checked = check_template("A", {"english": "x" * length + "{{name}}"}, UnsupportedRule())
+    assert checked.refusals == []
+    assert bool(checked.warnings) == warned
+
+
+def test_the_switches_hold_for_templates():
+    assert refusals(bodies={"english": "a – b"}, rule=UnsupportedRule(tier3=False)) == []

@@ -1,0 +1,209 @@
+"""What is spoken at the door, as clients and auditors see it."""
+
+import asyncio
+import json
+import shutil
+import sys
+from functools import partial
+from pathlib import Path
+
+import asyncssh
+import pytest
+from asyncssh.public_key import SSHLocalKeyPair
+
+from config.settings import Settings
+from database.connections import Pool
+from keys.host_key_changes import rotate_host_keys
+from tests.conftest import KeyPair
+from tests.sftpd.fronts import OPS, Front, add_campaign, change_sftp, run, running_front
+
+SSH_AUDIT = shutil.which("ssh-audit") or str(Path(sys.executable).with_name("ssh-audit"))
+
+
+class SHA1Pair(SSHLocalKeyPair):
+    """A client's RSA key that signs with SHA-1 whatever the server announces, as JSch 0.1.55 does."""
+
+    def set_sig_algorithm(self, sig_algorithm: bytes) -> None:
+        super().set_sig_algorithm(b"ssh-rsa")
+
+
+def sha1_pair(key: KeyPair) -> SHA1Pair:
+    return SHA1Pair(asyncssh.read_private_key(str(key.private_file)), None, None, None)
+
+
+@pytest.fixture
+async def rsa_campaign(pool: Pool, rsa_key: KeyPair) -> str:
+    return await add_campaign(pool, rsa_key)
+
+
+async def test_a_sha1_user_signature_is_refused(front: Front, rsa_campaign: str, rsa_key: KeyPair) -> None:
+    with pytest.raises(asyncssh.PermissionDenied):
+        await front.connect(rsa_campaign, None, client_keys=[sha1_pair(rsa_key)])
+    # The same key signing with SHA-2 gets in, so it was the signature.
+    await front.connect(rsa_campaign, rsa_key)
+
+
+async def test_one_switch_admits_sha1_user_signatures_again(
+    node: Settings, pool: Pool, rsa_campaign: str, rsa_key: KeyPair
+) -> None:
+    async with running_front(change_sftp(node, allow_sha1_signatures=True), pool) as front:
+        await front.connect(rsa_campaign, None, client_keys=[sha1_pair(rsa_key)])
+
+
+@pytest.mark.parametrize("algorithm", ["ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512", "rsa-sha2-256"])
+async def test_a_client_may_ask_for_each_host_key_algorithm(
+    front: Front, campaign: str, ed25519_key: KeyPair, algorithm: str
+) -> None:
+    connection = await front.connect(campaign, ed25519_key, server_host_key_algs=[algorithm])
+    assert connection.get_server_host_key() is not None
+
+
+async def test_the_rsa_host_key_never_signs_with_sha1(
+    front: Front, campaign: str, ed25519_key: KeyPair
+) -> None:
+    with pytest.raises(asyncssh.KeyExchangeFailed):
+        await front.connect(campaign, ed25519_key, server_host_key_algs=["ssh-rsa"])
+
+
+class SlowKeyExchange(asyncssh.SSHClient):
+    """A client that takes its time after the algorithms are agreed, and notes with which one the server then signs."""
+
+    def __init__(self, pause: float) -> None:
+        self.pause = pause
+        self.signed_with = b""
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        send, validate = conn.send_packet, conn.validate_server_host_key
+
+        def send_later(kind: int, *args: bytes, **options: object) -> None:
+            if kind == 30:  # SSH_MSG_KEX_ECDH_INIT
+                asyncio.get_running_loop().call_later(self.pause, partial(send, kind, *args, **options))
+            else:
+                send(kind, *args, **options)
+
+        def note_signature(key_data: bytes) -> asyncssh.SSHKey:
+            key = validate(key_data)
+            verify = key.verify
+
+            def noted(signed: bytes, signature: bytes) -> bool:
+                self.signed_with = signature[4 : 4 + signature[3]]
+                return verify(signed, signature)
+
+            key.verify = noted
+            return key
+
+        conn.send_packet, conn.validate_server_host_key = send_later, note_signature
+
+
+async def test_clients_at_once_get_the_host_signature_that_each_asked_for(
+    front: Front, campaign: str, ed25519_key: KeyPair
+) -> None:
+    # asyncssh alone sets the algorithm on the key pair that all connections share, and signs a round trip later.
+    clients = {
+        "rsa-sha2-256": SlowKeyExchange(0.6),
+        "rsa-sha2-512": SlowKeyExchange(0.3),
+    }
+    await asyncio.gather(
+        *(
+            front.connect(
+                *(campaign, ed25519_key),
+                server_host_key_algs=[algorithm],
+                kex_algs=["curve25519-sha256"],
+                client_factory=lambda client=client: client,
+            )
+            for algorithm, client in clients.items()
+        )
+    )
+    assert {name: client.signed_with.decode() for name, client in clients.items()} == {
+        name: name for name in clients
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "algorithm"),
+    [
+        ("kex_algs", "diffie-hellman-group14-sha256"),
+        ("kex_algs", "diffie-hellman-group1-sha1"),
+        ("encryption_algs", "aes256-cbc"),
+        ("encryption_algs", "3des-cbc"),
+    ],
+)
+async def test_weak_algorithms_are_not_spoken(
+    front: Front, campaign: str, ed25519_key: KeyPair, kind: str, algorithm: str
+) -> None:
+    with pytest.raises(asyncssh.KeyExchangeFailed):
+        await front.connect(campaign, ed25519_key, **{kind: [algorithm]})
+
+
+@pytest.mark.filterwarnings("ignore:Diffie-Hellman over finite fields")
+@pytest.mark.parametrize(
+    ("kind", "algorithm"),
+    [
+        ("kex_algs", "mlkem768x25519-sha256"),
+        ("kex_algs", "curve25519-sha256"),
+        ("kex_algs", "diffie-hellman-group16-sha512"),
+        ("kex_algs", "diffie-hellman-group18-sha512"),
+        ("encryption_algs", "aes256-gcm@openssh.com"),
+        ("encryption_algs", "chacha20-poly1305@openssh.com"),
+        ("encryption_algs", "aes128-ctr"),
+    ],
+)
+async def test_strong_algorithms_are_spoken(
+    front: Front, campaign: str, ed25519_key: KeyPair, kind: str, algorithm: str
+) -> None:
+    await front.connect(campaign, ed25519_key, **{kind: [algorithm]})
+
+
+@pytest.mark.parametrize("mac", ["hmac-sha2-512", "hmac-sha2-256"])
+async def test_the_macs_that_old_libssh2_knows_are_spoken(
+    front: Front, campaign: str, ed25519_key: KeyPair, mac: str
+) -> None:
+    await front.connect(campaign, ed25519_key, mac_algs=[mac], encryption_algs=["aes128-ctr"])
+
+
+async def test_the_version_string_does_not_tell_the_software(front: Front) -> None:
+    reader, writer = await front.knock()
+    assert await reader.readline() == b"SSH-2.0-SFTP\r\n"
+    writer.close()
+    await writer.wait_closed()
+
+
+@pytest.mark.skipif(not Path(SSH_AUDIT).exists(), reason="ssh-audit is not installed: pip install ssh-audit")
+async def test_ssh_audit_finds_nothing_beyond_what_the_contract_allows(front: Front) -> None:
+    ended = await run([SSH_AUDIT, "-j", "--skip-rate-test", "-p", str(front.port), "127.0.0.1"], timeout=60)
+    found = json.loads(ended.stdout)
+    assert found["banner"]["software"] == "SFTP"
+    for kind in ("kex", "key", "enc", "mac"):
+        for entry in found[kind]:
+            notes, name = entry.get("notes", {}), entry["algorithm"]
+            allowed_warnings = {
+                "kex": "does not provide protection against post-quantum attacks",
+                "mac": "using encrypt-and-MAC mode",
+            }
+            if name.startswith("ecdsa-"):
+                continue
+            assert notes.get("fail", []) == [], name
+            assert set(notes.get("warn", [])) <= {allowed_warnings.get(kind)}, name
+
+
+async def test_openssh_learns_the_new_host_keys_during_a_rotation(
+    node: Settings, pool: Pool, campaign: str, ed25519_key: KeyPair, tmp_path: Path
+) -> None:
+    async with pool.acquire() as connection, connection.transaction():
+        await rotate_host_keys(connection, node.sftp.host_key_dir, actor=OPS)
+    known_hosts = tmp_path / "known_hosts"
+    async with running_front(node, pool) as front:
+        for algorithm in ("ssh-ed25519", "rsa-sha2-512"):
+            known_hosts.unlink(missing_ok=True)
+            options = [
+                *("-o", f"UserKnownHostsFile={known_hosts}", "-o", "UpdateHostKeys=yes"),
+                *("-o", f"HostKeyAlgorithms={algorithm},rsa-sha2-512,ssh-ed25519,ecdsa-sha2-nistp256"),
+            ]
+            # ssh takes the first value of an option that is given twice.
+            command = front.sftp_command(campaign, ed25519_key)
+            command[1:1] = options
+            # The first time the host is new to it; from a host it knows, it learns.
+            for _ in range(2):
+                assert (await run(command, b"pwd\n")).status == 0
+            learned = [line.split()[1] for line in known_hosts.read_text().splitlines()]
+            assert sorted(learned) == sorted(["ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256"] * 2), algorithm

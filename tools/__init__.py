@@ -1,0 +1,1 @@
+"""What builds data and pages of the docs from the code. Not part of the wheel."""

@@ -1,0 +1,147 @@
+"""One faulty file for each reason, judged by the real rules: what the table of reasons shows can't be wrong."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from config.environment import Environment
+from processing.verdict import Rules, decide
+from rules.codes import FindingCode
+from rules.templates import Language, Template
+from rules.texts import file_reason
+
+_HEADER: Final = "recipient,language,name,date"
+_GOOD: Final = "6591234567,english,Emily Yeo,1 May"
+TEMPLATE: Final = Template(
+    "Clinic",
+    {
+        Language.ENGLISH: "Dear {{name}}, see you on {{date}}.",
+        Language.MALAY: "{{name}}, jumpa pada {{date}}.",
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A fault as a sender would see it (`shown`, in words or as code), and what the report or the e-mail says of it."""
+
+    shown: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Faulty:
+    """A file with one fault. `shown` is how the table shows the fault."""
+
+    shown: str
+    rows: str
+    header: str = _HEADER
+    encoding: str = "utf-8"
+    environment: Environment = Environment.PRODUCTION
+
+
+def _code_of(cell: str) -> str:
+    """A cell as Markdown shows it: what is invisible made visible."""
+    if not cell:
+        return "an empty cell"
+    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in cell)
+    return f"`{shown}`" if shown == shown.strip() else f"`{shown.rstrip()}␣`"
+
+
+# What stands in a row's cell, by code.
+_RECIPIENTS: Final = {
+    FindingCode.RECIPIENT_MISSING: "",
+    FindingCode.RECIPIENT_WHITESPACE: "6591234567 ",
+    FindingCode.RECIPIENT_SCIENTIFIC_NOTATION: "6.59E+09",
+    FindingCode.RECIPIENT_DECIMAL: "6591234567.0",
+    FindingCode.RECIPIENT_HAS_PLUS: "+6591234567",
+    FindingCode.RECIPIENT_HAS_SEPARATORS: "65 9123-4567",
+    FindingCode.RECIPIENT_NON_ASCII_DIGITS: "６５９１２３４５６７",
+    FindingCode.RECIPIENT_NOT_DIGITS: "n/a",
+    FindingCode.RECIPIENT_SIMULATOR_NUMBER: "6511111111",
+    FindingCode.RECIPIENT_LEADING_ZERO: "006591234567",
+    FindingCode.RECIPIENT_TOO_LONG: "65912345678",
+    FindingCode.RECIPIENT_NO_COUNTRY_CODE: "91234567",
+    FindingCode.RECIPIENT_UNKNOWN_COUNTRY: "99912345678",
+    FindingCode.RECIPIENT_NOT_MOBILE: "6561234567",
+    FindingCode.RECIPIENT_TRUNK_ZERO: "4407911123456",
+    FindingCode.RECIPIENT_TOO_SHORT: "659123456",
+    FindingCode.RECIPIENT_INVALID_NUMBER: "6521234567",
+}
+_LANGUAGES: Final = {
+    FindingCode.LANGUAGE_MISSING: "",
+    FindingCode.LANGUAGE_UNKNOWN: "englsh",
+    FindingCode.LANGUAGE_UNAVAILABLE: "tamil",
+}
+_VALUES: Final = {
+    FindingCode.VALUE_MISSING: "",
+    FindingCode.VALUE_WHITESPACE: "Emily Yeo ",
+    FindingCode.VALUE_CONTROL_CHARACTER: "Emily\x07Yeo",
+    FindingCode.VALUE_UNSUPPORTED_CHARACTERS: "Emily “Em” Yeo",
+}
+_ROWS: Final = {
+    FindingCode.ROW_TOO_FEW_FIELDS: "6591234567,english,Emily Yeo",
+    FindingCode.ROW_TOO_MANY_FIELDS: "6591234567,english,Yeo, Emily,1 May",
+    FindingCode.ROW_QUOTE_INVALID: '6591234567,english,"Emily Yeo,1 May',
+}
+_HEADERS: Final = {
+    FindingCode.DELIMITER_INVALID: "recipient;language;name;date",
+    FindingCode.HEADER_MISSING_COLUMN: "recipient,language,name",
+    FindingCode.HEADER_UNKNOWN_COLUMN: "recipient,language,name,date,remarks",
+    FindingCode.HEADER_DUPLICATE_COLUMN: "recipient,language,name,name,date",
+}
+_FAULTY: Final[Mapping[FindingCode, _Faulty]] = {
+    **{
+        code: _Faulty(_code_of(cell), f"{cell},english,Emily Yeo,1 May") for code, cell in _RECIPIENTS.items()
+    },
+    **{
+        code: _Faulty(_code_of(cell), f"6591234567,{cell},Emily Yeo,1 May")
+        for code, cell in _LANGUAGES.items()
+    },
+    **{code: _Faulty(_code_of(cell), f"6591234567,english,{cell},1 May") for code, cell in _VALUES.items()},
+    **{code: _Faulty(_code_of(row), row) for code, row in _ROWS.items()},
+    **{code: _Faulty(_code_of(header), _GOOD, header) for code, header in _HEADERS.items()},
+    FindingCode.FILE_EMPTY: _Faulty("a file without a byte", "", header=""),
+    FindingCode.NO_ROWS: _Faulty("the header row alone", ""),
+    FindingCode.TOO_MANY_ROWS: _Faulty(
+        "21 rows, in the test environment", "\n".join([_GOOD] * 21), environment=Environment.TEST
+    ),
+    FindingCode.MESSAGE_TOO_LONG: _Faulty("a value of 990 letters", f"6591234567,english,{'x' * 990},1 May"),
+    FindingCode.ENCODING_INVALID: _Faulty(
+        "`Café` saved in Windows' own encoding", "6591234567,english,Café,1 May", encoding="cp1252"
+    ),
+}
+# Refused before a row is read: how the fault is shown, and the facts of its text.
+_REFUSED: Final[Mapping[FindingCode, tuple[str, dict[str, int]]]] = {
+    FindingCode.FILE_TOO_LARGE: ("a file of 30 MB", {}),
+    FindingCode.FILE_NOT_CSV: ("`appointments.xlsx`", {}),
+    FindingCode.UPLOAD_INTERRUPTED: ("Ctrl-C in the middle of a `put`", {"received": 261_120}),
+}
+
+
+def example_of(code: FindingCode) -> Example:
+    """The example of one reason. Raises LookupError where the rules don't find that reason in it."""
+    if code in _REFUSED:
+        shown, facts = _REFUSED[code]
+        return Example(shown, file_reason(code, **facts))
+    faulty = _FAULTY[code]
+    return Example(faulty.shown, _judge(code, faulty))
+
+
+def _judge(code: FindingCode, faulty: _Faulty) -> str:
+    """The text of the first finding with that code."""
+    content = f"{faulty.header}\n{faulty.rows}\n" if faulty.header else faulty.rows
+    texts: list[str] = []
+    decide(
+        io.BytesIO(content.encode(faulty.encoding)),
+        Rules(TEMPLATE, faulty.environment),
+        file_name="example.csv",
+        batch_id="batch_example",
+        messages=None,
+        report=None,
+        findings=lambda finding: texts.append(finding.text) if finding.code is code else None,
+    )
+    if not texts:
+        raise LookupError(f"the example of {code} has another fault, or none")
+    return texts[0]
