@@ -23,7 +23,7 @@ POINTS: Final = (
     "verdict.copied",  # batch and messages are written, not committed
     "verdict.report_stored",  # the report is in the bucket, no outcome yet
     "verdict.committed",  # the outcome is committed, the job still picked
-    "notification.fetched",  # the notice is here, the mail server not asked
+    "notification.fetched",  # the notification is here, the mail server not asked
     "notification.sent",  # the mail server has it, that isn't recorded
     "notification.recorded",  # recorded, the job still picked
 )

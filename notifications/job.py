@@ -1,4 +1,4 @@
-"""The job of this room: one outcome, one e-mail. Fetch the notice, compose and send, record what became of it."""
+"""The job of this room: one outcome, one e-mail. Fetch the notification, compose and send, record what became of it."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -19,9 +19,9 @@ from notifications.mailer import LinkSigner, Mailer, make_message
 from notifications.metrics import NOTIFICATIONS, RETRIES
 from notifications.notifications import (
     ENTRYPOINT,
-    Notice,
-    fetch_notice,
-    list_notices_without_job,
+    Notification,
+    fetch_notification,
+    list_notifications_without_job,
     record_refused,
     record_sent,
 )
@@ -42,7 +42,7 @@ def retry_delay(attempts: int) -> timedelta:
 
 
 class NotificationJob:
-    """Sends notices. Safe to run twice: a second e-mail of the same outcome has the same Message-ID."""
+    """Sends notifications. Safe to run twice: a second e-mail of the same outcome has the same Message-ID."""
 
     def __init__(self, pool: Pool, mailer: Mailer, links: LinkSigner, settings: SMTPSettings) -> None:
         self._pool = pool
@@ -58,26 +58,26 @@ class NotificationJob:
         """Handle one job. Raises TryAgain while the mail server does not take it, for `give_up_hours` at most."""
         with database_troubles():
             async with self._pool.acquire() as connection:
-                notice = await fetch_notice(connection, job.subject_id)
-        if notice is None or notice.is_done:
+                notification = await fetch_notification(connection, job.subject_id)
+        if notification is None or notification.is_done:
             return
         log = logger.bind(
-            upload_id=notice.upload_id,
-            campaign_id=notice.campaign_id,
-            connection_id=notice.connection_id,
-            outcome=notice.number,
+            upload_id=notification.upload_id,
+            campaign_id=notification.campaign_id,
+            connection_id=notification.connection_id,
+            outcome=notification.number,
         )
         reach("notification.fetched")
         try:
-            message = await make_message(notice, self._settings, self._links)
-            await self._mailer.send(message, notice.notify_email)
+            message = await make_message(notification, self._settings, self._links)
+            await self._mailer.send(message, notification.notify_email)
         except MailRefused as error:
             log.warning("notification_refused", reason=str(error))
-            await self._record_end(notice, "refused", str(error))
+            await self._record_end(notification, "refused", str(error))
         except MailUnavailable as error:
-            if datetime.now(UTC) - notice.created_at > timedelta(hours=self._settings.give_up_hours):
+            if datetime.now(UTC) - notification.created_at > timedelta(hours=self._settings.give_up_hours):
                 log.warning("notification_given_up", reason=str(error))
-                await self._record_end(notice, "given_up", f"given up: {error}")
+                await self._record_end(notification, "given_up", f"given up: {error}")
                 return
             RETRIES.inc()
             delay = retry_delay(job.attempts)
@@ -85,30 +85,30 @@ class NotificationJob:
             raise TryAgain(delay, str(error)) from None
         else:
             reach("notification.sent")
-            await self._record_end(notice, "sent", None)
+            await self._record_end(notification, "sent", None)
             reach("notification.recorded")
             log.info("notification_sent")
 
-    async def _record_end(self, notice: Notice, result: str, reason: str | None) -> None:
+    async def _record_end(self, notification: Notification, result: str, cause: str | None) -> None:
         NOTIFICATIONS.labels(result).inc()
         with database_troubles():
             async with self._pool.acquire() as connection, connection.transaction():
-                if reason is None:
-                    await record_sent(connection, notice)
+                if cause is None:
+                    await record_sent(connection, notification)
                 else:
-                    await record_refused(connection, notice, reason)
+                    await record_refused(connection, notification, cause)
                 await record_event(
                     connection,
-                    AuditEvent.NOTIFICATION_SENT if reason is None else AuditEvent.NOTIFICATION_REFUSED,
-                    campaign_id=notice.campaign_id,
-                    upload_id=notice.upload_id,
-                    details={"outcome": notice.number} | ({"reason": reason} if reason else {}),
+                    AuditEvent.NOTIFICATION_SENT if cause is None else AuditEvent.NOTIFICATION_REFUSED,
+                    campaign_id=notification.campaign_id,
+                    upload_id=notification.upload_id,
+                    details={"outcome": notification.number} | ({"reason": cause} if cause else {}),
                 )
 
 
-async def sweep_notices(connection: Connection, older_than: timedelta) -> int:
-    """Put back on the queue every notice that has no job. Returns how many."""
-    lost = await list_notices_without_job(connection, older_than)
+async def sweep_notifications(connection: Connection, older_than: timedelta) -> int:
+    """Put back on the queue every notification that has no job. Returns how many."""
+    lost = await list_notifications_without_job(connection, older_than)
     for subject_id in lost:
         await enqueue(connection, ENTRYPOINT, subject_id)
     return len(lost)

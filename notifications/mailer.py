@@ -17,9 +17,9 @@ from notifications.errors import MailRefused, MailUnavailable
 from notifications.notifications import (
     Accepted,
     Failed,
-    Notice,
+    Notification,
     Rejected,
-    notice_id,
+    notification_id,
 )
 
 
@@ -65,27 +65,27 @@ class LinkSigner(Protocol):
         """The link. May raise what its store raises."""
 
 
-async def make_message(notice: Notice, settings: SMTPSettings, links: LinkSigner) -> EmailMessage:
+async def make_message(notification: Notification, settings: SMTPSettings, links: LinkSigner) -> EmailMessage:
     """The e-mail of one outcome: plain text, one part, one line. Sent twice after a crash, it has the same Message-ID."""
-    status, body = await _status_and_body(notice, links)
+    status, body = await _status_and_body(notification, links)
     message = EmailMessage(policy=_POLICY)
     message["From"] = settings.sender
-    message["To"] = notice.notify_email
-    subject = compose_subject(status, notice.file_name, notice.campaign_name)
+    message["To"] = notification.notify_email
+    subject = compose_subject(status, notification.file_name, notification.campaign_name)
     # The library decodes what looks encoded, line ends in it too: a file's name could add headers.
     message["Subject"] = _in_words(subject, "") if _needs_words(subject) else subject
-    message["Date"] = format_datetime(notice.created_at)
+    message["Date"] = format_datetime(notification.created_at)
     domain = settings.message_id_domain or parseaddr(settings.sender)[1].rpartition("@")[2]
-    message["Message-ID"] = f"<{notice_id(notice.upload_id, notice.number)}@{domain}>"
+    message["Message-ID"] = f"<{notification_id(notification.upload_id, notification.number)}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"
-    message["X-Upload-Id"] = notice.upload_id
-    message["X-Campaign-Id"] = notice.campaign_id
+    message["X-Upload-Id"] = notification.upload_id
+    message["X-Campaign-Id"] = notification.campaign_id
     message.set_content(body)
     return message
 
 
-async def _status_and_body(notice: Notice, links: LinkSigner) -> tuple[str, str]:
-    match notice.outcome:
+async def _status_and_body(notification: Notification, links: LinkSigner) -> tuple[str, str]:
+    match notification.outcome:
         case Accepted(batch_id):
             return "accepted", compose_accepted(batch_id)
         case Rejected() as rejected:
@@ -100,7 +100,7 @@ async def _status_and_body(notice: Notice, links: LinkSigner) -> tuple[str, str]
             )
             return "rejected", body
         case Failed(support_id):
-            return "failed", compose_failed(notice.file_name, notice.campaign_id, support_id)
+            return "failed", compose_failed(notification.file_name, notification.campaign_id, support_id)
         case _ as never:
             assert_never(never)
 

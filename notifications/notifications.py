@@ -44,7 +44,7 @@ _KINDS: Final = {"accepted": Accepted, "rejected": Rejected, "failed": Failed}
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class Notification:
     """An outcome, with all that its e-mail needs. `number` counts the outcomes of the upload, from 1."""
 
     upload_id: str
@@ -59,25 +59,27 @@ class Notice:
     is_done: bool
 
 
-def notice_id(upload_id: str, number: int) -> str:
+def notification_id(upload_id: str, number: int) -> str:
     """`<uploadId>.<outcome number>`: the job's subject and the Message-ID's local part."""
     return f"{upload_id}.{number}"
 
 
-async def record_notice(connection: Connection, upload_id: str, number: int, outcome: Outcome) -> None:
+async def record_notification(connection: Connection, upload_id: str, number: int, outcome: Outcome) -> None:
     """Write down what is to be told and its job, in the caller's transaction."""
     status = next(name for name, kind in _KINDS.items() if isinstance(outcome, kind))
-    await connection.execute(SQL["insert_notice"], upload_id, number, status, json.dumps(asdict(outcome)))
-    await enqueue(connection, ENTRYPOINT, notice_id(upload_id, number))
+    await connection.execute(
+        SQL["insert_notification"], upload_id, number, status, json.dumps(asdict(outcome))
+    )
+    await enqueue(connection, ENTRYPOINT, notification_id(upload_id, number))
 
 
-async def fetch_notice(connection: Connection, subject_id: str) -> Notice | None:
-    """The notice of that id, or None."""
+async def fetch_notification(connection: Connection, subject_id: str) -> Notification | None:
+    """The notification of that id, or None."""
     upload_id, number = subject_id.rsplit(".", 1)
-    row = await connection.fetchrow(SQL["fetch_notice"], upload_id, int(number))
+    row = await connection.fetchrow(SQL["fetch_notification"], upload_id, int(number))
     if row is None:
         return None
-    return Notice(
+    return Notification(
         upload_id=row["upload_id"],
         number=row["outcome"],
         outcome=_KINDS[row["status"]](**json_object(row["facts"])),
@@ -91,19 +93,19 @@ async def fetch_notice(connection: Connection, subject_id: str) -> Notice | None
     )
 
 
-async def record_sent(connection: Connection, notice: Notice) -> None:
+async def record_sent(connection: Connection, notification: Notification) -> None:
     """The mail server has taken it."""
-    await connection.execute(SQL["record_done"], notice.upload_id, notice.number)
-    await connection.execute(SQL["record_notified"], notice.upload_id, notice.number)
+    await connection.execute(SQL["record_done"], notification.upload_id, notification.number)
+    await connection.execute(SQL["record_notified"], notification.upload_id, notification.number)
 
 
-async def record_refused(connection: Connection, notice: Notice, reason: str) -> None:
-    """It was refused for good, or given up after `give_up_hours`. `reason` is a fixed text."""
-    await connection.execute(SQL["record_done"], notice.upload_id, notice.number)
-    await connection.execute(SQL["record_refused"], notice.upload_id, notice.number, reason)
+async def record_refused(connection: Connection, notification: Notification, cause: str) -> None:
+    """It was refused for good, or given up after `give_up_hours`. `cause` is a fixed text."""
+    await connection.execute(SQL["record_done"], notification.upload_id, notification.number)
+    await connection.execute(SQL["record_refused"], notification.upload_id, notification.number, cause)
 
 
-async def list_notices_without_job(connection: Connection, older_than: timedelta) -> list[str]:
-    """Ids of notices that no job would ever send: at most 1,000, oldest first."""
-    rows = await connection.fetch(SQL["list_notices_without_job"], older_than)
-    return [notice_id(row["upload_id"], row["outcome"]) for row in rows]
+async def list_notifications_without_job(connection: Connection, older_than: timedelta) -> list[str]:
+    """Ids of notifications that no job would ever send: at most 1,000, oldest first."""
+    rows = await connection.fetch(SQL["list_notifications_without_job"], older_than)
+    return [notification_id(row["upload_id"], row["outcome"]) for row in rows]

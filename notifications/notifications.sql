@@ -1,7 +1,7 @@
--- name: insert_notice
+-- name: insert_notification
 insert into notifications (upload_id, outcome, status, facts) values ($1, $2, $3, $4)
 
--- name: fetch_notice
+-- name: fetch_notification
 select n.upload_id, n.outcome, n.status, n.facts, n.created_at, n.done_at,
        u.campaign_id, u.connection_id, u.file_name, c.name as campaign_name, c.notify_email
 from notifications n
@@ -18,7 +18,7 @@ update uploads set notified_at = now() where id = $1 and outcome = $2
 -- name: record_refused
 update uploads set notification_refused_at = now(), notification_error = $3 where id = $1 and outcome = $2
 
--- name: list_notices_without_job
+-- name: list_notifications_without_job
 select n.upload_id, n.outcome from notifications n
 where n.done_at is null and n.created_at < now() - $1::interval
   and not exists (

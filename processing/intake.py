@@ -21,7 +21,7 @@ from config.identifiers import new_identifier
 from config.logs import get_logger
 from config.sections import SFTPSettings
 from database.connections import Connection, Pool, database_troubles
-from notifications.notifications import Rejected, record_notice
+from notifications.notifications import Rejected, record_notification
 from processing import metrics, uploads
 from processing.errors import ProcessingError, StoreUnavailable
 from processing.object_store import ObjectStore, original_key
@@ -310,7 +310,7 @@ class Intake:
                     outcome = Rejected(
                         None, 0, 1, has_avoidable=False, has_unicode=False, error_reason=reason
                     )
-                    await record_notice(connection, upload_id, 1, outcome)
+                    await record_notification(connection, upload_id, 1, outcome)
                 await record_event(
                     connection,
                     AuditEvent.UPLOAD_REFUSED,

@@ -30,7 +30,7 @@ from notifications.notifications import (
     Accepted,
     Failed,
     Rejected,
-    record_notice,
+    record_notification,
 )
 from processing import metrics, uploads
 from processing.errors import ProcessingError, StoreUnavailable, TemporaryTrouble
@@ -176,7 +176,7 @@ class VerdictJob:
             duplicate_of=twin.upload_id,
             has_unicode=False,
         )
-        await record_notice(connection, upload.id, number, Accepted(twin.batch_id))
+        await record_notification(connection, upload.id, number, Accepted(twin.batch_id))
         await self._record_decision(
             connection, upload, {"outcome": "duplicate", "batchId": twin.batch_id, "of": twin.upload_id}
         )
@@ -187,7 +187,7 @@ class VerdictJob:
     async def _store_accepted(
         self, upload: Upload, decided: Decided, log: structlog.stdlib.BoundLogger
     ) -> None:
-        """Batch, messages, hand-over, outcome and notice: one transaction."""
+        """Batch, messages, hand-over, outcome and notification: one transaction."""
         total = decided.verdict.total_messages
         with database_troubles():
             async with self._pool.acquire() as connection, connection.transaction():
@@ -213,7 +213,7 @@ class VerdictJob:
                     duplicate_of=None,
                     has_unicode=decided.verdict.has_unicode,
                 )
-                await record_notice(connection, upload.id, number, Accepted(decided.batch_id))
+                await record_notification(connection, upload.id, number, Accepted(decided.batch_id))
                 await self._record_decision(
                     connection,
                     upload,
@@ -227,7 +227,7 @@ class VerdictJob:
     async def _store_rejected(
         self, upload: Upload, decided: Decided, log: structlog.stdlib.BoundLogger
     ) -> None:
-        """The report first, under the name drawn at receipt; then outcome and notice in one transaction."""
+        """The report first, under the name drawn at receipt; then outcome and notification in one transaction."""
         verdict = decided.verdict
         key = None
         if verdict.report_written:
@@ -256,7 +256,7 @@ class VerdictJob:
                     has_unicode=verdict.has_unicode,
                     error_reason=verdict.error_reason,
                 )
-                await record_notice(connection, upload.id, number, outcome)
+                await record_notification(connection, upload.id, number, outcome)
                 details = {"outcome": "rejected", "rows": verdict.num_rows, "errors": verdict.num_errors}
                 await self._record_decision(connection, upload, details)
         reach("verdict.committed")
@@ -286,7 +286,7 @@ class VerdictJob:
                 if not await uploads.lock_undecided(connection, upload):
                     return
                 number = await uploads.record_failed(connection, upload.id, support_id)
-                await record_notice(connection, upload.id, number, Failed(support_id))
+                await record_notification(connection, upload.id, number, Failed(support_id))
                 await record_event(
                     connection,
                     AuditEvent.UPLOAD_FAILED,

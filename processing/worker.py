@@ -19,7 +19,7 @@ from database.job_queue import (
     release_jobs_of_dead,
     run_jobs,
 )
-from notifications.job import NotificationJob, sweep_notices
+from notifications.job import NotificationJob, sweep_notifications
 from notifications.mailer import Mailer
 from processing import metrics
 from processing.errors import ProcessingError
@@ -32,7 +32,7 @@ from processing.rule_settings import make_rules
 
 logger = get_logger("processing")
 
-# An upload or notice younger than this may be between its commit and its job's start.
+# An upload or notification younger than this may be between its commit and its job's start.
 _SWEPT_WHEN_OLDER: Final = timedelta(seconds=10)
 _RETENTION_INTERVAL: Final = timedelta(hours=1)
 # The exit status that tells the supervisor: jobs were left to others (EX_TEMPFAIL).
@@ -59,13 +59,17 @@ async def run_worker(
         settings.worker,
         lambda template: make_rules(template, settings.environment, settings.messages),
     )
-    notices = NotificationJob(pool, mailer, store, settings.smtp)
+    notifications = NotificationJob(pool, mailer, store, settings.smtp)
     worker = settings.worker
     waiting = _Countdown(2, ready)
     summary = functools.partial(_sum_up, pool)
     queues: list[tuple[JobKind, Handler, Callable[[], None]]] = [
         (verdicts.kind(), verdicts, waiting.one_less),
-        (notices.kind(worker.concurrent_notifications, worker.heartbeat_timeout), notices, waiting.one_less),
+        (
+            notifications.kind(worker.concurrent_notifications, worker.heartbeat_timeout),
+            notifications,
+            waiting.one_less,
+        ),
         (JobKind(SUMMARY_ENTRYPOINT, 2, worker.heartbeat_timeout), summary, lambda: None),
     ]
     async with asyncio.TaskGroup() as tasks:
@@ -110,7 +114,7 @@ async def _sweep(pool: Pool) -> None:
             logger.warning("jobs_released", count=released)
         for kind, count in (
             ("upload", await sweep_uploads(connection, _SWEPT_WHEN_OLDER)),
-            ("notice", await sweep_notices(connection, _SWEPT_WHEN_OLDER)),
+            ("notice", await sweep_notifications(connection, _SWEPT_WHEN_OLDER)),
         ):
             if count:
                 metrics.SWEPT.labels(kind).inc(count)

@@ -12,7 +12,7 @@ from uploads
 where finished_at is null;
 
 -- name: fetch_untold
--- Refusals that one e-mail sums up have no notice of their own: they aren't waited for.
+-- Refusals that one e-mail sums up have no notification of their own: they aren't waited for.
 select count(*) as uploads, coalesce(max(extract(epoch from now() - created_at)), 0)::float8 as oldest_seconds
 from notifications
 where done_at is null;

@@ -60,7 +60,7 @@ async def _decided(rig: Rig, files: list[UploadFile], count: int) -> bool:
 
 
 async def lost_jobs_are_found(rig: Rig, clients: Clients, front: Node) -> str:
-    """Jobs deleted, jobs cancelled by the queue's own means, notices without a job: the sweeper finds them all."""
+    """Jobs deleted, jobs cancelled by the queue's own means, notifications without a job: the sweeper finds them all."""
     deleted, cancelled = make_file(5), make_file(5, bad_rows=2)
     for file in (deleted, cancelled):
         assert (await clients.put(rig.campaigns[0], file, front)).acknowledged

@@ -1,4 +1,4 @@
-"""One e-mail per outcome, through a real mail server, with the notice in a real database."""
+"""One e-mail per outcome, through a real mail server, with the notification in a real database."""
 
 import asyncio
 import email.policy
@@ -15,15 +15,15 @@ from config.settings import Settings
 from database.connections import Pool
 from database.job_queue import RunningJob, TryAgain, run_jobs
 from gateway.embedded.mailbox import Mailbox, MailboxMode
-from notifications.job import NotificationJob, retry_delay, sweep_notices
+from notifications.job import NotificationJob, retry_delay, sweep_notifications
 from notifications.mailer import SMTPMailer
 from notifications.notifications import (
     Accepted,
     Failed,
     Outcome,
     Rejected,
-    fetch_notice,
-    record_notice,
+    fetch_notification,
+    record_notification,
 )
 
 CAMPAIGN = "campaign_mail"
@@ -44,7 +44,7 @@ def job(pool: Pool, settings: Settings) -> NotificationJob:
 
 @pytest.fixture
 async def tell(pool: Pool) -> Callable[[Outcome], Awaitable[str]]:
-    """Write an outcome of one upload and its notice; gives the notice's id."""
+    """Write an outcome of one upload and its notification; gives the notification's id."""
 
     async def tell(outcome: Outcome) -> str:
         async with pool.acquire() as connection, connection.transaction():
@@ -58,7 +58,7 @@ async def tell(pool: Pool) -> Callable[[Outcome], Awaitable[str]]:
                 UPLOAD,
                 CAMPAIGN,
             )
-            await record_notice(connection, UPLOAD, 1, outcome)
+            await record_notification(connection, UPLOAD, 1, outcome)
         return f"{UPLOAD}.1"
 
     return tell
@@ -253,7 +253,7 @@ async def running(job: NotificationJob, settings: Settings) -> AsyncIterator[Non
         stop.set()
 
 
-async def test_a_notice_without_a_job_is_swept_up(
+async def test_a_notification_without_a_job_is_swept_up(
     job: NotificationJob,
     tell: Callable[[Outcome], Awaitable[str]],
     mailbox: Mailbox,
@@ -263,13 +263,13 @@ async def test_a_notice_without_a_job_is_swept_up(
     await tell(Accepted("batch_1"))
     await pool.execute("delete from pgqueuer")
     async with pool.acquire() as connection:
-        assert await sweep_notices(connection, timedelta(seconds=-1)) == 1
-        assert await sweep_notices(connection, timedelta(seconds=-1)) == 0
+        assert await sweep_notifications(connection, timedelta(seconds=-1)) == 1
+        assert await sweep_notifications(connection, timedelta(seconds=-1)) == 0
     async with running(job, settings):
         await mailbox.arrival(1)
 
 
-async def test_a_notice_is_sent_by_its_job(
+async def test_a_notification_is_sent_by_its_job(
     job: NotificationJob,
     tell: Callable[[Outcome], Awaitable[str]],
     mailbox: Mailbox,
@@ -282,9 +282,9 @@ async def test_a_notice_is_sent_by_its_job(
         await mailbox.arrival(1)
         assert datetime.now(UTC) - before < timedelta(seconds=30)
     async with pool.acquire() as connection:
-        notice = await fetch_notice(connection, subject_id)
-    assert notice is not None
-    assert notice.is_done
+        notification = await fetch_notification(connection, subject_id)
+    assert notification is not None
+    assert notification.is_done
 
 
 async def test_a_wrong_password_is_for_ops_to_mend_and_loses_nothing(

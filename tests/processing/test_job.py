@@ -55,7 +55,7 @@ async def decide(job: VerdictJob, *spools: FinishedSpool) -> None:
         await job(RunningJob(spool.upload_id, 0))
 
 
-async def test_a_good_upload_becomes_a_batch_its_messages_in_order_and_a_notice(
+async def test_a_good_upload_becomes_a_batch_its_messages_in_order_and_a_notification(
     job: VerdictJob, intake: Intake, make_spool: MakeSpool, pool: Pool
 ) -> None:
     spool = make_spool(GOOD)
