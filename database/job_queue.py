@@ -6,7 +6,7 @@ PostgreSQL restarts, the same job comes again. A job lost all the same is found 
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NoReturn, cast
@@ -17,19 +17,14 @@ from pgqueuer import Job, Queries, QueueManager, RetryRequested
 from config.errors import ConfigError, ServiceUnreachable
 from config.logs import describe_exception, get_logger
 from config.sections import DatabaseSettings
-from database.connections import (
-    UNREACHABLE,
-    Connection,
-    affected,
-    connect,
-)
+from database.connections import UNREACHABLE, Connection, affected, connect
 from database.queries import NamedQueries
 
 if TYPE_CHECKING:
     import structlog
 
 SQL: Final = NamedQueries("database", "job_queue.sql")
-logger = get_logger("config")
+logger = get_logger("database")
 
 # How long a lost connection is waited for before it is opened anew, in seconds: doubling, at most the last.
 _RECONNECT_FIRST, _RECONNECT_MOST = 0.2, 5.0
@@ -68,6 +63,11 @@ class JobKind:
     heartbeat_timeout: float
 
 
+def dedupe_key(entrypoint: str, subject_id: str) -> str:
+    """What a job is known by while it is queued or picked: at most one job for each subject of an entrypoint."""
+    return f"{entrypoint} {subject_id}"
+
+
 async def enqueue(
     connection: Connection,
     entrypoint: str,
@@ -83,9 +83,18 @@ async def enqueue(
         subject_id.encode(),
         priority=priority,
         execute_after=delay,
-        dedupe_key=f"{entrypoint} {subject_id}",
+        dedupe_key=dedupe_key(entrypoint, subject_id),
         on_conflict="skip",
     )
+
+
+async def subjects_without_job(
+    connection: Connection, entrypoint: str, subject_ids: Sequence[str]
+) -> list[str]:
+    """Those of `subject_ids` for which no job is queued or picked, in the order given: nothing would ever act on them."""
+    keys = [dedupe_key(entrypoint, subject_id) for subject_id in subject_ids]
+    rows = await connection.fetch(SQL["list_subjects_without_job"], list(subject_ids), keys)
+    return [row["subject_id"] for row in rows]
 
 
 async def release_jobs_of_dead(connection: Connection) -> int:
@@ -152,8 +161,7 @@ async def _run_connected(
 
     connection.add_termination_listener(lambda _connection: queue.shutdown.set())
     connected()
-    stopping = asyncio.create_task(_forward(stop, queue.shutdown))
-    try:
+    async with _shutting_down_at(stop, queue.shutdown):
         await queue.run(
             dequeue_timeout=timedelta(seconds=_POLL_SECONDS),
             batch_size=1,
@@ -161,13 +169,23 @@ async def _run_connected(
             heartbeat_timeout=timedelta(seconds=kind.heartbeat_timeout),
             shutdown_on_listener_failure=True,
         )
+
+
+@contextlib.asynccontextmanager
+async def _shutting_down_at(stop: asyncio.Event, shutdown: asyncio.Event) -> AsyncIterator[None]:
+    """Pass the stop on to the library for as long as the block runs."""
+
+    async def pass_on() -> None:
+        await stop.wait()
+        shutdown.set()
+
+    task = asyncio.create_task(pass_on(), name="stop of a queue")
+    try:
+        yield
     finally:
-        stopping.cancel()
-
-
-async def _forward(stop: asyncio.Event, shutdown: asyncio.Event) -> None:
-    await stop.wait()
-    shutdown.set()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 async def _run_one(job: Job, handler: Handler, log: "structlog.stdlib.BoundLogger") -> None:

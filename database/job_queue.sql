@@ -8,3 +8,11 @@ update pgqueuer q set heartbeat = 'epoch'
 where q.status = 'picked' and q.queue_manager_id is not null and q.heartbeat <> 'epoch'
   and not exists (
       select from pg_stat_activity a where a.application_name = 'sftp-gateway queue ' || q.queue_manager_id)
+
+-- name: list_subjects_without_job
+-- $1 and $2 belong together: a subject, and the key that its job would have.
+select given.subject_id
+from unnest($1::text[], $2::text[]) with ordinality as given (subject_id, dedupe_key, position)
+where not exists (
+    select from pgqueuer q where q.dedupe_key = given.dedupe_key and q.status in ('queued', 'picked'))
+order by given.position

@@ -18,6 +18,7 @@ from database.job_queue import (
     enqueue,
     release_jobs_of_dead,
     run_jobs,
+    subjects_without_job,
 )
 from gateway.embedded.postgres import PostgreSQLServer
 
@@ -123,6 +124,26 @@ async def test_a_subject_is_queued_once(pool: Pool, settings: Settings) -> None:
     await put(pool, "same")
     await put(pool, "same")
     assert await pool.fetchval("select count(*) from pgqueuer") == 1
+
+
+async def test_a_subject_without_a_job_is_named_be_its_neighbour_s_queued_or_running(
+    pool: Pool, settings: Settings
+) -> None:
+    begun, finish = asyncio.Event(), asyncio.Event()
+
+    async def work(_job: RunningJob) -> None:
+        begun.set()
+        await finish.wait()
+
+    await put(pool, "running")
+    async with running(settings.database, work, kind=JobKind(KIND.entrypoint, 1, 5)):
+        await asyncio.wait_for(begun.wait(), 30)
+        await put(pool, "queued")
+        async with pool.acquire() as connection, connection.transaction():
+            await enqueue(connection, "another entrypoint", "lost 1")
+            asked = ["lost 2", "queued", "running", "lost 1"]
+            assert await subjects_without_job(connection, KIND.entrypoint, asked) == ["lost 2", "lost 1"]
+        finish.set()
 
 
 async def test_a_job_put_back_comes_again_with_its_attempts_counted(pool: Pool, settings: Settings) -> None:
