@@ -38,13 +38,13 @@ async def measure(processes: int, rows: int, uploads: int) -> float:
         await node.begin()
 
         async def finished() -> bool:
-            return (
-                await rig.fetch_value("select count(*) from uploads where notified_at is not null") == uploads
-            )
+            return await rig.holds("select count(*) = $1 from uploads where notified_at is not null", uploads)
 
         await until(finished, "all uploads decided and told", 600)
-        seconds = await rig.fetch_value(
-            "select extract(epoch from max(notified_at) - min(deciding_since))::float from uploads"
+        seconds = float(
+            await rig.fetch_value(
+                "select extract(epoch from max(notified_at) - min(deciding_since)) from uploads"
+            )
         )
     rate = uploads / seconds
     print(

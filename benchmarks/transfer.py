@@ -100,7 +100,8 @@ def _wait_for(target: Target) -> None:
 def compare(title: str, run: Callable[[Target], float], ours: Target, theirs: Target, rounds: int) -> float:
     """Print the medians of both, turn by turn, and the ratio."""
     pairs = [(run(ours), run(theirs)) for _ in range(rounds)]
-    mine, other = (statistics.median(column) for column in zip(*pairs, strict=True))
+    mine = statistics.median(ours_seconds for ours_seconds, _ in pairs)
+    other = statistics.median(theirs_seconds for _, theirs_seconds in pairs)
     print(f"  {title:<34} {mine:6.2f} s   sshd {other:6.2f} s   = {mine / other:.2f} x sshd", flush=True)
     return mine / other
 

@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from tests.chaos.world.clients import Clients
 from tests.chaos.world.files import UploadFile, any_file, make_file
@@ -68,7 +69,7 @@ async def stop_finishes_uploads(rig: Rig, clients: Clients, node: Node, other: N
 
 
 async def _decided(rig: Rig, file: UploadFile) -> bool:
-    return await rig.fetch_value(
+    return await rig.holds(
         "select count(*) = 1 from uploads where file_name = $1 and finished_at is not null", file.name
     )
 
@@ -94,7 +95,7 @@ async def restarts_under_load(
             for node in itertools.islice(itertools.cycle(nodes), reloads):
                 since = node.log.stat().st_size
                 node.tell(signal.SIGHUP)
-                await until(lambda node=node, since=since: _reloaded(node, since), "the reload", 90)
+                await until(partial(_reloaded, node, since), "the reload", 90)
             assert not any(sent), f"a reload was seen by {sum(map(bool, sent))} of {len(sent)}: {set(sent)}"
             for node in itertools.islice(itertools.cycle(nodes), restarts):
                 assert await node.stop() == 0
@@ -144,7 +145,7 @@ async def hard_stop_leaves_its_job(rig: Rig, clients: Clients, front: Node) -> s
     assert (await clients.put(rig.campaigns[0], file, front)).acknowledged
 
     async def begun() -> bool:
-        return await rig.fetch_value(
+        return await rig.holds(
             "select count(*) = 1 from uploads where file_name = $1 and status = 'validating'", file.name
         )
 

@@ -1,6 +1,7 @@
 """Who is served first, and that nobody is forgotten: seen on order and on events, not on seconds."""
 
 import asyncio
+from functools import partial
 
 import asyncpg
 from pgqueuer import Queries
@@ -28,11 +29,11 @@ async def crowd_lets_one_pass(
         assert sent[0].acknowledged, sent[0].words
         if begun:
             worker = await rig.add_node("worker")
-            await until(lambda crowd=crowd: _decided(rig, crowd, 1), "the crowd being decided", 90)
+            await until(partial(_decided, rig, crowd, 1), "the crowd being decided", 90)
         assert (await clients.put(rig.campaigns[1], single, front)).acknowledged
         received = await rig.fetch_value("select received_at from uploads where file_name = $1", single.name)
         worker = worker or await rig.add_node("worker")
-        await until(lambda crowd=crowd: _decided(rig, crowd, files), "the whole crowd decided", 600)
+        await until(partial(_decided, rig, crowd, files), "the whole crowd decided", 600)
         # The verdicts of the crowd that were stored after the single file had come, and before its own.
         before = await rig.fetch_value(
             "select count(*) from uploads where file_name = any($1) and finished_at > $2 "
@@ -52,7 +53,7 @@ async def crowd_lets_one_pass(
 
 
 async def _decided(rig: Rig, files: list[UploadFile], count: int) -> bool:
-    return await rig.fetch_value(
+    return await rig.holds(
         "select count(*) >= $2 from uploads where file_name = any($1) and finished_at is not null",
         [file.name for file in files],
         count,
@@ -93,7 +94,7 @@ async def lost_jobs_are_found(rig: Rig, clients: Clients, front: Node) -> str:
     await rig.fetch("update notifications set created_at = created_at - interval '1 minute'")
 
     async def told() -> bool:
-        return await rig.fetch_value(
+        return await rig.holds(
             "select count(*) = 2 from uploads where file_name = any($1) and notified_at is not null",
             [deleted.name, cancelled.name],
         )
@@ -110,7 +111,7 @@ async def cancelled_while_running(rig: Rig, clients: Clients, front: Node) -> st
     assert (await clients.put(rig.campaigns[0], file, front)).acknowledged
 
     async def picked() -> bool:
-        return await rig.fetch_value(
+        return await rig.holds(
             "select count(*) = 1 from uploads where file_name = $1 and status = 'validating'", file.name
         )
 
@@ -138,7 +139,7 @@ async def same_bytes_at_once(rig: Rig, clients: Clients, nodes: list[Node], *, t
     assert all(attempt.acknowledged for attempt in attempts), [attempt.words for attempt in attempts]
 
     async def all_decided() -> bool:
-        return await rig.fetch_value(
+        return await rig.holds(
             "select count(*) = $2 from uploads where file_name = $1 and finished_at is not null",
             file.name,
             times,

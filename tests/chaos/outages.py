@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final
 
 from gateway.embedded.errors import EmbeddedError
@@ -45,7 +46,7 @@ async def database_restarts_under_load(world: World) -> str:
                 known = await world.rig.fetch_value("select count(*) from uploads")
 
                 async def more(known: int = known) -> bool:
-                    return await world.rig.fetch_value("select count(*) from uploads") > known
+                    return await world.rig.holds("select count(*) > $1 from uploads", known)
 
                 await until(more, "uploads before the restart", PATIENCE)
                 await asyncio.to_thread(world.rig.postgres.restart)
@@ -151,7 +152,7 @@ async def commits_are_unclear(rig: Rig, clients: Clients, *, rounds: int = 5) ->
             sending = asyncio.create_task(clients.put(rig.campaigns[0], file, front, *UNHURRIED))
             await until(lambda: receives(front), "an upload in the middle", PATIENCE)
             before, cutter.armed = cutter.cut, True
-            await until(lambda before=before: _cut(cutter, before), "a COMMIT cut", PATIENCE)
+            await until(partial(_cut, cutter, before), "a COMMIT cut", PATIENCE)
             cutter.armed = False
             attempt = await sending
             assert attempt.acknowledged, attempt.words
@@ -166,7 +167,7 @@ async def commits_are_unclear(rig: Rig, clients: Clients, *, rounds: int = 5) ->
         names = [*sent, file.name]
 
         async def told() -> bool:
-            return await rig.fetch_value(
+            return await rig.holds(
                 "select count(*) = $2 from uploads where file_name = any($1) and notified_at is not null",
                 *(names, len(names)),
             )
@@ -251,7 +252,7 @@ async def bucket_fails_for_good(rig: Rig, clients: Clients) -> str:
         assert (await clients.put(rig.campaigns[0], file, front)).acknowledged
 
         async def told(outcome: int, status: str) -> bool:
-            return await rig.fetch_value(
+            return await rig.holds(
                 "select count(*) = 1 from uploads where file_name = $1 and outcome = $2 and status = $3 "
                 "and notified_at is not null",
                 *(file.name, outcome, status),
@@ -295,10 +296,8 @@ async def mail_server_fails_for_now(world: World, mode: MailboxMode, seconds: fl
 
 
 async def _told(world: World, file: UploadFile) -> bool:
-    return bool(
-        await world.rig.fetch_value(
-            "select notified_at is not null from uploads where file_name = $1", file.name
-        )
+    return await world.rig.holds(
+        "select notified_at is not null from uploads where file_name = $1", file.name
     )
 
 
@@ -310,12 +309,10 @@ async def mail_server_refuses_for_good(world: World) -> str:
         assert (await world.put(file)).acknowledged
 
         async def recorded() -> bool:
-            return bool(
-                await world.rig.fetch_value(
-                    "select notification_refused_at is not null and status = 'accepted' from uploads "
-                    "where file_name = $1",
-                    file.name,
-                )
+            return await world.rig.holds(
+                "select notification_refused_at is not null and status = 'accepted' from uploads "
+                "where file_name = $1",
+                file.name,
             )
 
         await until(recorded, "the refusal on the upload", PATIENCE)

@@ -9,7 +9,6 @@ from tests.chaos.world.rig import Rig, until
 
 # 29 MB of such rows, below the limit of 30 × 1024 × 1024 bytes.
 _ROWS_OF_29_MB = 545_000
-DEFAULTS = {"worker__heartbeat_timeout": "15", "worker__retry_first": "30", "worker__sweep_interval": "60"}
 
 
 async def worker_dies_in_large_file(
@@ -17,7 +16,7 @@ async def worker_dies_in_large_file(
 ) -> tuple[float, float]:
     """Kill the worker at this step of a large file. Returns seconds from the death, and from the restart, to the outcome."""
     file = make_file(rows)
-    worker = await rig.add_node("worker", **DEFAULTS)
+    worker = await _add_default_worker(rig)
     trap = rig.fault_points / point
     trap.touch()
     assert (await clients.put(rig.campaigns[0], file, front, deadline=120)).acknowledged
@@ -42,8 +41,15 @@ async def worker_dies_in_large_file(
     return ended - died, ended - began
 
 
+async def _add_default_worker(rig: Rig) -> Node:
+    """A worker with the default times of retries and sweeps, which the rig shortens otherwise."""
+    return await rig.add_node(
+        "worker", worker__heartbeat_timeout="15", worker__retry_first="30", worker__sweep_interval="60"
+    )
+
+
 async def _decided(rig: Rig, file: UploadFile) -> bool:
-    return await rig.fetch_value(
+    return await rig.holds(
         "select count(*) = 1 from uploads where file_name = $1 and status = 'accepted'", file.name
     )
 
@@ -52,9 +58,7 @@ async def _stop_when_told(rig: Rig, file: UploadFile, worker: Node) -> None:
     """Stop it, but not before its e-mail is out: no other worker runs that would send it."""
 
     async def told() -> bool:
-        return await rig.fetch_value(
-            "select notified_at is not null from uploads where file_name = $1", file.name
-        )
+        return await rig.holds("select notified_at is not null from uploads where file_name = $1", file.name)
 
     await until(told, "its e-mail", 120)
     await worker.stop()
@@ -63,7 +67,7 @@ async def _stop_when_told(rig: Rig, file: UploadFile, worker: Node) -> None:
 async def undisturbed(rig: Rig, clients: Clients, front: Node, rows: int = _ROWS_OF_29_MB) -> float:
     """Seconds from acknowledgement to outcome of the same file when nobody dies, for comparison."""
     file = make_file(rows)
-    worker = await rig.add_node("worker", **DEFAULTS)
+    worker = await _add_default_worker(rig)
     assert (await clients.put(rig.campaigns[0], file, front, deadline=120)).acknowledged
     took = await until(lambda: _decided(rig, file), "the outcome", 120)
     await _stop_when_told(rig, file, worker)

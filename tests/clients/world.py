@@ -135,13 +135,11 @@ class World:
         """Wait until every upload of that name has been decided, and its e-mail sent."""
 
         async def mailed() -> bool:
-            return bool(
-                await self.rig.fetch_value(
-                    """select count(*) > 0 and count(*) = count(notified_at) from uploads
+            return await self.rig.holds(
+                """select count(*) > 0 and count(*) = count(notified_at) from uploads
                        where campaign_id = $1 and file_name = $2 and refusal_code is null""",
-                    campaign_id,
-                    name,
-                )
+                campaign_id,
+                name,
             )
 
         await until(mailed, f"the e-mail for {name}", timeout)

@@ -83,7 +83,9 @@ class Node:
         """The process ids of its fronts or workers that live now."""
         if not self.is_running:
             return []
-        return [pid for pid in _children_of(self.pid) if f"gateway.{part}".encode() in _command_of(pid)]
+        return [
+            pid for pid in _children_of(self.pid) if f"gateway.processes.{part}".encode() in _command_of(pid)
+        ]
 
     def kill_part(self, part: PartName) -> bool:
         """SIGKILL its front or worker; the rest of the node goes on. Whether there was one."""

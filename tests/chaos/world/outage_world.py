@@ -54,7 +54,7 @@ class World:
         names = [file.name for file in files]
 
         async def decided() -> bool:
-            return await self.rig.fetch_value(
+            return await self.rig.holds(
                 "select count(*) = $2 from uploads where file_name = any($1) and finished_at is not null",
                 names,
                 len(names),

@@ -131,6 +131,10 @@ class Rig:
         async with self._connection() as connection:
             return await connection.fetchval(statement, *arguments)
 
+    async def holds(self, statement: str, *arguments: Any) -> bool:
+        """Ask the database a question whose answer is yes or no; null counts as no."""
+        return bool(await self.fetch_value(statement, *arguments))
+
     @contextlib.asynccontextmanager
     async def _connection(self) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
         connection = await asyncpg.connect(self.postgres.socket_url(DATABASE), timeout=10)
