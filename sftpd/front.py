@@ -14,11 +14,11 @@ from database.connections import Pool, database_troubles
 from keys.host_keys import check_host_keys, load_host_keys
 from processing.intake import Intake
 from sftpd import metrics
-from sftpd.connections.access_watch import judge_live_sessions, listen_for_changes
+from sftpd.connections.access_watch import listen_for_changes, recheck_live_sessions
 from sftpd.connections.algorithms import quiet_group_exchange_warnings, server_options
-from sftpd.connections.front_state import Door, open_door
+from sftpd.connections.front_state import FrontState, make_front_state
 from sftpd.connections.listener import Listener
-from sftpd.connections.live_connections import Visit
+from sftpd.connections.live_connections import LiveConnection
 from sftpd.spool.spool import Spool
 from sftpd.spool_sweep import sweep_regularly
 
@@ -64,26 +64,26 @@ async def serve_front(
         )
         raise ConfigurationError(message) from None
     _allow_open_files()
-    door = open_door(settings.sftp, pool, spool, intake)
+    front = make_front_state(settings.sftp, pool, spool, intake)
     async with asyncio.TaskGroup() as tasks:
         background = [
-            tasks.create_task(door.trail.run()),
-            tasks.create_task(door.pacer.run()),
-            tasks.create_task(judge_live_sessions(door)),
-            tasks.create_task(listen_for_changes(settings.database, door)),
-            tasks.create_task(_look_around(door)),
+            tasks.create_task(front.login_audit.run()),
+            tasks.create_task(front.pacer.run()),
+            tasks.create_task(recheck_live_sessions(front)),
+            tasks.create_task(listen_for_changes(settings.database, front)),
+            tasks.create_task(_run_periodic_checks(front)),
             tasks.create_task(sweep_regularly(spool, intake, settings.sftp, settings.retention)),
         ]
-        listener = Listener(door, options, tasks)
+        listener = Listener(front, options, tasks)
         listener.open(listening)
         logger.info("front_ready", sockets=len(listening), processes=settings.sftp.processes)
         ready()
         await stop.wait()
         listener.close()
-        await drain(door)
+        await drain(front)
         for task in reversed(background):
             task.cancel()
-    await door.trail.finish(timeout=2)
+    await front.login_audit.finish(timeout=2)
     logger.info("front_stopped")
 
 
@@ -95,58 +95,58 @@ def _allow_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-async def drain(door: Door) -> None:
+async def drain(front: FrontState) -> None:
     """Let uploads in progress, and logins, finish within `drain_timeout` seconds; everything else ends at once."""
-    door.stopping = True
+    front.stopping = True
     began = asyncio.get_running_loop().time()
-    deadline = began + door.settings.drain_timeout
-    logger.info("front_draining", sessions=door.limits.sessions)
-    while door.limits.connections and asyncio.get_running_loop().time() < deadline:
-        now = door.now()
-        _drop_strangers(door, everyone=asyncio.get_running_loop().time() - began >= _LOGIN_GRACE)
-        for visit in door.roster:
-            session = visit.session
+    deadline = began + front.settings.drain_timeout
+    logger.info("front_draining", sessions=front.limits.sessions)
+    while front.limits.connections and asyncio.get_running_loop().time() < deadline:
+        now = front.now()
+        _drop_unauthenticated(front, everyone=asyncio.get_running_loop().time() - began >= _LOGIN_GRACE)
+        for live_connection in front.live_sessions:
+            session = live_connection.session
             if (
                 session is not None
                 and not session.active_uploads
                 and now - session.touched_at >= _JUST_SERVED
             ):
-                visit.end("stopping", RESTARTING)
+                live_connection.end("stopping", RESTARTING)
         await asyncio.sleep(0.05)
-    _drop_strangers(door, everyone=True)
+    _drop_unauthenticated(front, everyone=True)
     cut = 0
-    for visit in door.roster:
-        visit.end("stopping", RESTARTING)
+    for live_connection in front.live_sessions:
+        live_connection.end("stopping", RESTARTING)
         cut += 1
     logger.info("front_drained", cut=cut)
     # The connections' own ends are callbacks of the next rounds of the loop.
     await asyncio.sleep(0.05)
 
 
-def _drop_strangers(door: Door, *, everyone: bool) -> None:
+def _drop_unauthenticated(front: FrontState, *, everyone: bool) -> None:
     """Drop who is not logged in: all of them, or those that aren't about to be."""
-    for waiting in door.limits.waiting:
-        if everyone or not (isinstance(waiting, Visit) and waiting.is_logging_in):
+    for waiting in front.limits.waiting:
+        if everyone or not (isinstance(waiting, LiveConnection) and waiting.is_logging_in):
             waiting.drop()
 
 
-async def _look_around(door: Door) -> None:
+async def _run_periodic_checks(front: FrontState) -> None:
     """Set the gauges, end idle sessions, forget old shut-outs; until cancelled."""
-    pause = min(_ROUND, door.settings.idle_timeout / 4)
+    pause = min(_ROUND, front.settings.idle_timeout / 4)
     while True:
-        metrics.CONNECTIONS_OPEN.set(door.limits.connections)
-        metrics.CONNECTIONS_UNAUTHENTICATED.set(door.limits.unauthenticated)
-        metrics.SESSIONS_OPEN.set(door.limits.sessions)
-        metrics.KEY_EXCHANGES_WAITING.set(door.pacer.waiting)
-        door.shutouts.forget_old(door.now())
-        end_idle_sessions(door)
+        metrics.CONNECTIONS_OPEN.set(front.limits.connections)
+        metrics.CONNECTIONS_UNAUTHENTICATED.set(front.limits.unauthenticated)
+        metrics.SESSIONS_OPEN.set(front.limits.sessions)
+        metrics.KEY_EXCHANGES_WAITING.set(front.pacer.waiting)
+        front.shutouts.forget_old(front.now())
+        end_idle_sessions(front)
         await asyncio.sleep(pause)
 
 
-def end_idle_sessions(door: Door) -> None:
+def end_idle_sessions(front: FrontState) -> None:
     """End the sessions that asked for nothing for too long. One whose upload is being stored is not idle."""
-    now = door.now()
-    for visit in door.roster:
-        session = visit.session
-        if session is not None and now - session.touched_at >= door.settings.idle_timeout:
-            visit.end("idle", IDLE)
+    now = front.now()
+    for live_connection in front.live_sessions:
+        session = live_connection.session
+        if session is not None and now - session.touched_at >= front.settings.idle_timeout:
+            live_connection.end("idle", IDLE)

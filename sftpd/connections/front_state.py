@@ -14,9 +14,9 @@ from database.connections import Pool, database_troubles
 from keys.access import Access, fetch_access
 from processing.intake import Intake
 from sftpd.connections.limits import Limits, share_of
-from sftpd.connections.live_connections import Roster
+from sftpd.connections.live_connections import LiveSessions
 from sftpd.connections.log_sampling import SampledLog
-from sftpd.connections.login_audit import LoginTrail
+from sftpd.connections.login_audit import LoginAudit
 from sftpd.connections.pacing import Pacer
 from sftpd.connections.shutouts import Shutouts, shutout_rule
 from sftpd.spool.spool import Spool
@@ -24,7 +24,7 @@ from sftpd.spool.spool import Spool
 logger = get_logger("sftpd")
 
 
-class AccessDesk:
+class AccessLookup:
     """Asks who may come in: one query a login, over a part of the pool, so that uploads keep the rest.
 
     `generation` grows whenever some campaign's access may have changed: an answer asked for before is stale. `changed`
@@ -38,18 +38,18 @@ class AccessDesk:
         self._timeout: Final = timeout
         self.is_away = False
         self.generation = 0
-        self.changed: set[str] = set()
-        self.wanted: Final = asyncio.Event()
+        self.to_recheck: set[str] = set()
+        self.recheck_wanted: Final = asyncio.Event()
 
     def note_change(self, campaign_id: str) -> None:
         """A campaign's access changed, or may have."""
         self.generation += 1
-        self.judge_anew(campaign_id)
+        self.request_recheck(campaign_id)
 
-    def judge_anew(self, campaign_id: str) -> None:
+    def request_recheck(self, campaign_id: str) -> None:
         """Have the live sessions of a campaign looked at."""
-        self.changed.add(campaign_id)
-        self.wanted.set()
+        self.to_recheck.add(campaign_id)
+        self.recheck_wanted.set()
 
     async def fetch(self, campaign_id: str) -> Access | None:
         """The campaign's access now. Raises ConfigError, whatever keeps the database from an answer."""
@@ -69,19 +69,19 @@ class AccessDesk:
 
 
 @dataclass(slots=True)
-class Door:
+class FrontState:
     """The parts that every connection needs. One per process."""
 
     settings: SFTPSettings
-    desk: AccessDesk
+    access_lookup: AccessLookup
     spool: Spool
     intake: Intake
-    trail: LoginTrail
+    login_audit: LoginAudit
     limits: Limits
     shutouts: Shutouts
     pacer: Pacer = field(default_factory=Pacer)
-    roster: Roster = field(default_factory=Roster)
-    sampled: SampledLog = field(default_factory=lambda: SampledLog(logger))
+    live_sessions: LiveSessions = field(default_factory=LiveSessions)
+    sampled_log: SampledLog = field(default_factory=lambda: SampledLog(logger))
     # A stop has begun: no new uploads, no new connections.
     stopping: bool = False
 
@@ -91,15 +91,15 @@ class Door:
         return time.monotonic()
 
 
-def open_door(settings: SFTPSettings, pool: Pool, spool: Spool, intake: Intake) -> Door:
+def make_front_state(settings: SFTPSettings, pool: Pool, spool: Spool, intake: Intake) -> FrontState:
     """The parts of one process, from its settings."""
     at_a_time = max(1, pool.get_max_size() // 2)
-    return Door(
+    return FrontState(
         settings=settings,
-        desk=AccessDesk(pool, at_a_time=at_a_time, timeout=settings.login_timeout / 3),
+        access_lookup=AccessLookup(pool, at_a_time=at_a_time, timeout=settings.login_timeout / 3),
         spool=spool,
         intake=intake,
-        trail=LoginTrail(pool),
+        login_audit=LoginAudit(pool),
         limits=Limits(share_of(settings)),
         shutouts=Shutouts(shutout_rule(settings)),
     )

@@ -21,7 +21,7 @@ class Excess(StrEnum):
     SESSIONS_OF_CAMPAIGN = "max_sessions_per_campaign"
 
 
-class Counted(Protocol):
+class CountedConnection(Protocol):
     """What is counted: a connection from one block of addresses. It is told apart by identity."""
 
     @property
@@ -71,7 +71,7 @@ class Limits:
         self._total = 0
         self._of_block: Counter[Block] = Counter()
         # By block, then by identity in the order of arrival, with the arrival's number.
-        self._unauthenticated: dict[Block, OrderedDict[int, tuple[int, Counted]]] = {}
+        self._unauthenticated: dict[Block, OrderedDict[int, tuple[int, CountedConnection]]] = {}
         self._arrivals = 0
         self._unauthenticated_total = 0
         self._of_campaign: Counter[str] = Counter()
@@ -92,9 +92,11 @@ class Limits:
         return self._of_campaign.total()
 
     @property
-    def waiting(self) -> list[Counted]:
+    def waiting(self) -> list[CountedConnection]:
         """Those not logged in."""
-        return [visitor for waiting in self._unauthenticated.values() for _, visitor in waiting.values()]
+        return [
+            connection for waiting in self._unauthenticated.values() for _, connection in waiting.values()
+        ]
 
     def excess_for(self, block: Block) -> Excess | None:
         """The limit that one more connection from `block` would break, or None."""
@@ -104,17 +106,17 @@ class Limits:
             return Excess.CONNECTIONS_OF_ADDRESS
         return None
 
-    def enter(self, visitor: Counted) -> Counted | None:
+    def enter(self, connection: CountedConnection) -> CountedConnection | None:
         """Count a newcomer that `excess_for` let in. Returns whom to drop for it, never the newcomer itself.
 
         Beyond the unauthenticated limit that is the oldest of the block that has most; among equals, that of the lowest
         standing, and then the oldest of all.
         """
-        block = visitor.block
+        block = connection.block
         self._total += 1
         self._of_block[block] += 1
         self._arrivals += 1
-        self._unauthenticated.setdefault(block, OrderedDict())[id(visitor)] = (self._arrivals, visitor)
+        self._unauthenticated.setdefault(block, OrderedDict())[id(connection)] = (self._arrivals, connection)
         self._unauthenticated_total += 1
         if self._unauthenticated_total <= self._share.unauthenticated:
             return None
@@ -122,15 +124,15 @@ class Limits:
         oldest_of_each = (
             (len(waiting), *oldest)
             for waiting in self._unauthenticated.values()
-            if (oldest := next(iter(waiting.values())))[1] is not visitor
+            if (oldest := next(iter(waiting.values())))[1] is not connection
         )
         _, _, dropped = max(oldest_of_each, key=lambda entry: (entry[0], -entry[2].standing, -entry[1]))
         self._forget_unauthenticated(dropped)
         return dropped
 
-    def log_in(self, visitor: Counted, campaign_id: str) -> Excess | None:
+    def log_in(self, connection: CountedConnection, campaign_id: str) -> Excess | None:
         """Count a login; the connection isn't unauthenticated any more. Returns the limit it breaks, and then counts none."""
-        self._forget_unauthenticated(visitor)
+        self._forget_unauthenticated(connection)
         if self._of_campaign[campaign_id] >= self._share.sessions_per_campaign:
             return Excess.SESSIONS_OF_CAMPAIGN
         self._of_campaign[campaign_id] += 1
@@ -142,18 +144,18 @@ class Limits:
         if self._of_campaign[campaign_id] <= 0:
             del self._of_campaign[campaign_id]
 
-    def leave(self, visitor: Counted) -> None:
+    def leave(self, connection: CountedConnection) -> None:
         """Uncount a connection that `enter` counted."""
-        self._forget_unauthenticated(visitor)
+        self._forget_unauthenticated(connection)
         self._total -= 1
-        self._of_block[visitor.block] -= 1
-        if self._of_block[visitor.block] <= 0:
-            del self._of_block[visitor.block]
+        self._of_block[connection.block] -= 1
+        if self._of_block[connection.block] <= 0:
+            del self._of_block[connection.block]
 
-    def _forget_unauthenticated(self, visitor: Counted) -> None:
-        waiting = self._unauthenticated.get(visitor.block)
-        if waiting is None or waiting.pop(id(visitor), None) is None:
+    def _forget_unauthenticated(self, connection: CountedConnection) -> None:
+        waiting = self._unauthenticated.get(connection.block)
+        if waiting is None or waiting.pop(id(connection), None) is None:
             return
         self._unauthenticated_total -= 1
         if not waiting:
-            del self._unauthenticated[visitor.block]
+            del self._unauthenticated[connection.block]

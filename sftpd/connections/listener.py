@@ -15,13 +15,13 @@ from config.logs import get_logger
 from config.sections import networks
 from sftpd import metrics
 from sftpd.connections.algorithms import options_for
-from sftpd.connections.front_state import Door
+from sftpd.connections.front_state import FrontState
 from sftpd.connections.limits import Excess, share_of
-from sftpd.connections.live_connections import Visit
+from sftpd.connections.live_connections import LiveConnection
 from sftpd.connections.proxy import ProxyHeaderInvalid, parse_proxy_header
 from sftpd.connections.source_addresses import Address, is_listed, parse_address
 from sftpd.connections.ssh_connection import GuardedConnection
-from sftpd.connections.ssh_server import DoorServer
+from sftpd.connections.ssh_server import FrontSSHServer
 
 logger = get_logger("sftpd")
 
@@ -57,16 +57,16 @@ class Listener:
     """Accepts for one process. `open` and `close` are immediate; tasks that begin connections belong to the group given."""
 
     def __init__(
-        self, door: Door, options: asyncssh.SSHServerConnectionOptions, tasks: asyncio.TaskGroup
+        self, front: FrontState, options: asyncssh.SSHServerConnectionOptions, tasks: asyncio.TaskGroup
     ) -> None:
-        self._door: Final = door
+        self._front: Final = front
         self._options: Final = options
         self._tasks: Final = tasks
-        self._proxies: Final = networks(door.settings.proxy_protocol_from)
-        self._most_headers: Final = share_of(door.settings).unauthenticated
+        self._proxies: Final = networks(front.settings.proxy_protocol_from)
+        self._most_headers: Final = share_of(front.settings).unauthenticated
         self._reading_headers: OrderedDict[asyncio.Task[None], None] = OrderedDict()
         self._refusals: Final = {
-            reason: refusal_bytes(door.settings.version_name, text) for reason, text in _TEXTS.items()
+            reason: refusal_bytes(front.settings.version_name, text) for reason, text in _TEXTS.items()
         }
         self._sockets: list[socket.socket] = []
         self._lingering: dict[socket.socket, asyncio.TimerHandle] = {}
@@ -99,7 +99,7 @@ class Listener:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                self._door.sampled.say("accept_failed", self._door.now(), errno=error.errno)
+                self._front.sampled_log.log("accept_failed", self._front.now(), errno=error.errno)
                 self._rest(listening)
                 return
             accepted.setblocking(False)
@@ -149,36 +149,38 @@ class Listener:
         self._admit(accepted, header.source or balancer, received[header.length :])
 
     def _admit(self, accepted: socket.socket, address: Address, early_bytes: bytes) -> None:
-        door = self._door
-        visit = Visit(address, is_known=door.shutouts.is_known(address))
-        if door.stopping:
+        front = self._front
+        live_connection = LiveConnection(address, is_known=front.shutouts.is_known(address))
+        if front.stopping:
             reason: str | None = "stopping"
-        elif door.shutouts.is_shut_out(address, door.now()):
+        elif front.shutouts.is_shut_out(address, front.now()):
             reason = "shut_out"
         else:
-            excess = door.limits.excess_for(visit.block)
+            excess = front.limits.excess_for(live_connection.block)
             reason = excess.value if excess else None
         if reason is not None:
             self._count_refusal(reason, address)
             self._dismiss(accepted, self._refusals[reason])
             return
-        dropped = door.limits.enter(visit)
+        dropped = front.limits.enter(live_connection)
         if dropped is not None:
             dropped.drop()
             self._count_refusal(Excess.UNAUTHENTICATED.value, address)
-        self._tasks.create_task(self._begin(accepted, visit, early_bytes))
+        self._tasks.create_task(self._begin(accepted, live_connection, early_bytes))
 
-    async def _begin(self, accepted: socket.socket, visit: Visit, early_bytes: bytes) -> None:
+    async def _begin(
+        self, accepted: socket.socket, live_connection: LiveConnection, early_bytes: bytes
+    ) -> None:
         loop = asyncio.get_running_loop()
-        options = options_for(self._options, lambda: DoorServer(self._door, visit))
+        options = options_for(self._options, lambda: FrontSSHServer(self._front, live_connection))
 
         def make_connection() -> GuardedConnection:
             return GuardedConnection(
                 loop,
                 options,
-                block=visit.block,
-                pacer=self._door.pacer,
-                max_keys_tried=self._door.settings.max_keys_tried,
+                block=live_connection.block,
+                pacer=self._front.pacer,
+                max_keys_tried=self._front.settings.max_keys_tried,
                 early_bytes=early_bytes,
             )
 
@@ -189,19 +191,19 @@ class Listener:
             # Gone already.
             accepted.close()
         except Exception:  # one connection's trouble must not end all others
-            logger.exception("connection_failed", connection_id=visit.connection_id)
+            logger.exception("connection_failed", connection_id=live_connection.connection_id)
             accepted.close()
-        if visit.connection is None:
+        if live_connection.ssh_connection is None:
             # The protocol has not begun, so its end won't settle the count.
-            self._door.limits.leave(visit)
+            self._front.limits.leave(live_connection)
             if transport is not None:
                 transport.close()
 
     def _count_refusal(self, reason: str, address: Address, **facts: object) -> None:
         metrics.CONNECTIONS_REFUSED.labels(reason).inc()
-        self._door.sampled.say(
+        self._front.sampled_log.log(
             "connection_refused",
-            self._door.now(),
+            self._front.now(),
             kind=f"connection_refused {reason}",
             # That a limit is reached is news once; how often is for the metrics.
             most=1,

@@ -1,4 +1,4 @@
-"""Who gets in: pure. What a client is told is the same for every refusal; the reason is for logs, metrics and the trail."""
+"""Who gets in: pure. What a client is told is the same for every refusal; the reason is for logs, metrics and the login_audit."""
 
 import re
 from enum import StrEnum
@@ -30,7 +30,7 @@ def is_campaign_id(user_name: str) -> bool:
     return _CAMPAIGN_ID.fullmatch(user_name) is not None
 
 
-def judge(access: Access | None, fingerprint: str, address: Address) -> LoginRefusal | None:
+def find_login_refusal(access: Access | None, fingerprint: str, address: Address) -> LoginRefusal | None:
     """None lets this key in from this address. Every rule is looked at whatever the others say, so that time tells nothing."""
     sources = access.allowed_sources if access else ()
     fingerprints = access.fingerprints if access else frozenset()

@@ -1,7 +1,7 @@
-"""Logins in the audit trail, written off the path of a login: a flood of failures must not flood PostgreSQL.
+"""The audit trail of logins. It is written after a login, not during it: a flood of failures must not flood PostgreSQL.
 
 Accepted logins wait in line as long as there is room. Refused ones are kept at a rate per campaign; the next one written
-tells how many were left out. Only known campaigns have a trail.
+tells how many were left out. Only known campaigns have a login_audit.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class _Window:
     left_out: int = 0
 
 
-class LoginTrail:
+class LoginAudit:
     """The lines waiting to be written. `run` writes them, one at a time."""
 
     def __init__(self, pool: Pool) -> None:

@@ -29,7 +29,7 @@ _REQUESTS_PER_KEY: Final = 2
 _OTHER_REQUESTS: Final = 8
 
 # What a client is told at a disconnect that asyncssh decides: its own texts hold what was negotiated, or an exception.
-_WORDS: Final = {
+DISCONNECT_TEXTS: Final = {
     asyncssh.DISC_PROTOCOL_ERROR: "protocol error",
     asyncssh.DISC_KEY_EXCHANGE_FAILED: "no algorithm in common: this client is too old for this service, see its agency guide",
     asyncssh.DISC_MAC_ERROR: "protocol error",
@@ -42,17 +42,17 @@ _WORDS: Final = {
 }
 
 
-class OwnWords(str):
+class FixedText(str):
     """A text of ours for a client, one line. It is what tells our disconnects from asyncssh's."""
 
     __slots__ = ()
 
 
-class Goodbye(asyncssh.DisconnectError):
+class DisconnectWithText(asyncssh.DisconnectError):
     """Raised in a hook, it ends the connection with a text of our own."""
 
     def __init__(self, code: int, text: str) -> None:
-        super().__init__(code, OwnWords(text))
+        super().__init__(code, FixedText(text))
 
 
 TOO_MANY_REQUESTS: Final = "too many login attempts on one connection"
@@ -108,13 +108,15 @@ class GuardedConnection(asyncssh.SSHServerConnection):
         if pkttype == _MSG_KEXINIT:
             self.key_exchanges += 1
             if self.key_exchanges > 1:
-                raise Goodbye(asyncssh.DISC_PROTOCOL_ERROR, "one key exchange is enough before a login")
+                raise DisconnectWithText(
+                    asyncssh.DISC_PROTOCOL_ERROR, "one key exchange is enough before a login"
+                )
             return self._exchange_keys_in_turn(pkttype, pktid, packet)
         if pkttype == _MSG_USERAUTH_REQUEST:
             self.asked_for_login = True
             self._requests_left -= 1
             if self._requests_left < 0:
-                raise Goodbye(asyncssh.DISC_PROTOCOL_ERROR, TOO_MANY_REQUESTS)
+                raise DisconnectWithText(asyncssh.DISC_PROTOCOL_ERROR, TOO_MANY_REQUESTS)
         return super().process_packet(pkttype, pktid, packet)
 
     async def _exchange_keys_in_turn(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
@@ -147,9 +149,11 @@ class GuardedConnection(asyncssh.SSHServerConnection):
 
     def _send_disconnect(self, code: int, reason: str, lang: str) -> None:
         """Say goodbye in our own words: asyncssh's texts may hold an exception's."""
-        words = reason if isinstance(reason, OwnWords) else _WORDS.get(code, "this session was ended")
+        words = (
+            reason if isinstance(reason, FixedText) else DISCONNECT_TEXTS.get(code, "this session was ended")
+        )
         super()._send_disconnect(code, words, lang)
 
     def end(self, code: int, text: str) -> None:
         """End this connection with a text of our own. Nothing more is received; what was sent is sent."""
-        self.disconnect(code, OwnWords(text))
+        self.disconnect(code, FixedText(text))

@@ -12,16 +12,16 @@ from config.logs import get_logger
 from keys.access import Access
 from sftpd import metrics
 from sftpd.connections.algorithms import refuse_sha1_signatures
-from sftpd.connections.front_state import Door
-from sftpd.connections.live_connections import Visit
+from sftpd.connections.front_state import FrontState
+from sftpd.connections.live_connections import LiveConnection
 from sftpd.connections.login import (
     LoginRefusal,
     escape_user_name,
+    find_login_refusal,
     is_campaign_id,
-    judge,
 )
 from sftpd.connections.login_audit import LoginEvent
-from sftpd.connections.ssh_connection import Goodbye, GuardedConnection
+from sftpd.connections.ssh_connection import DisconnectWithText, GuardedConnection
 from sftpd.session.channel import WatchedChannel
 from sftpd.session.drop_box import DropBox
 from sftpd.sessions import Session
@@ -36,12 +36,12 @@ TOO_MANY_SESSIONS: Final = "this campaign has as many sessions as it may: please
 OTHER_USER_NAME: Final = "a connection can't change its user name"
 
 
-class DoorServer(asyncssh.SSHServer):
+class FrontSSHServer(asyncssh.SSHServer):
     """One per connection."""
 
-    def __init__(self, door: Door, visit: Visit) -> None:
-        self._door: Final = door
-        self._visit: Final = visit
+    def __init__(self, front: FrontState, live_connection: LiveConnection) -> None:
+        self._front: Final = front
+        self._live_connection: Final = live_connection
         self._connection: GuardedConnection | None = None
         # As the client gave it; None until it asks for a login.
         self._user_name: str | None = None
@@ -56,14 +56,14 @@ class DoorServer(asyncssh.SSHServer):
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """Remember the connection, so that others can end it."""
         assert isinstance(conn, GuardedConnection)  # noqa: S101 - the listener makes no other
-        self._connection = self._visit.connection = conn
-        if self._visit.dropped:
+        self._connection = self._live_connection.ssh_connection = conn
+        if self._live_connection.dropped:
             conn.abort()
 
     async def begin_auth(self, username: str) -> bool:
         """Look the campaign up: the only question that a login asks, and none for a name of the wrong form."""
         if self._user_name is not None:
-            raise Goodbye(asyncssh.DISC_PROTOCOL_ERROR, OTHER_USER_NAME)
+            raise DisconnectWithText(asyncssh.DISC_PROTOCOL_ERROR, OTHER_USER_NAME)
         self._user_name = username
         if is_campaign_id(username):
             await self._fetch_access(username)
@@ -75,13 +75,13 @@ class DoorServer(asyncssh.SSHServer):
         self._refusal = LoginRefusal.UNAVAILABLE
         try:
             for _ in range(_ASK_AGAIN):
-                self._generation = self._door.desk.generation
-                self._access = await self._door.desk.fetch(campaign_id)
-                if self._generation == self._door.desk.generation:
+                self._generation = self._front.access_lookup.generation
+                self._access = await self._front.access_lookup.fetch(campaign_id)
+                if self._generation == self._front.access_lookup.generation:
                     return
         except ConfigError as error:
-            self._door.sampled.say("login_unavailable", self._door.now(), reason=str(error))
-            raise Goodbye(asyncssh.DISC_SERVICE_NOT_AVAILABLE, UNAVAILABLE) from None
+            self._front.sampled_log.log("login_unavailable", self._front.now(), reason=str(error))
+            raise DisconnectWithText(asyncssh.DISC_SERVICE_NOT_AVAILABLE, UNAVAILABLE) from None
 
     def public_key_auth_supported(self) -> bool:
         """Public keys, and nothing else."""
@@ -99,15 +99,15 @@ class DoorServer(asyncssh.SSHServer):
         """Whether this key may come in from this address; asyncssh then checks its signature."""
         fingerprint = key.get_fingerprint()
         self._keys_tried.add(fingerprint)
-        most = self._door.settings.max_keys_tried
+        most = self._front.settings.max_keys_tried
         if len(self._keys_tried) > most:
             text = f"more than {most} keys were tried: offer only the right one (ssh -i KEY -o IdentitiesOnly=yes)"
-            raise Goodbye(asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE, text)
-        if not self._door.settings.allow_sha1_signatures:
+            raise DisconnectWithText(asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE, text)
+        if not self._front.settings.allow_sha1_signatures:
             refuse_sha1_signatures(key)
-        if self._generation != self._door.desk.generation and is_campaign_id(username):
+        if self._generation != self._front.access_lookup.generation and is_campaign_id(username):
             await self._fetch_access(username)
-        refusal = judge(self._access, fingerprint, self._visit.address)
+        refusal = find_login_refusal(self._access, fingerprint, self._live_connection.address)
         self._refusal = refusal or LoginRefusal.SIGNATURE
         self._fingerprint = None if refusal else fingerprint
         return refusal is None
@@ -121,33 +121,35 @@ class DoorServer(asyncssh.SSHServer):
             connection.abort()
             return
         connection.logged_in = True
-        self._door.shutouts.record_success(self._visit.address)
-        excess = self._door.limits.log_in(self._visit, access.campaign_id)
+        self._front.shutouts.record_success(self._live_connection.address)
+        excess = self._front.limits.log_in(self._live_connection, access.campaign_id)
         if excess is not None:
             self._refusal = LoginRefusal.SESSIONS
             connection.end(asyncssh.DISC_TOO_MANY_CONNECTIONS, TOO_MANY_SESSIONS)
             return
-        self._visit.session = Session(
+        self._live_connection.session = Session(
             campaign_id=access.campaign_id,
-            connection_id=self._visit.connection_id,
-            source_address=str(self._visit.address),
+            connection_id=self._live_connection.connection_id,
+            source_address=str(self._live_connection.address),
             fingerprint=fingerprint,
         )
-        self._door.roster.add(access.campaign_id, self._visit)
-        self._door.trail.note(
-            LoginEvent(AuditEvent.LOGIN_ACCEPTED, access.campaign_id, self._visit.session.sender.actor)
+        self._front.live_sessions.add(access.campaign_id, self._live_connection)
+        self._front.login_audit.note(
+            LoginEvent(
+                AuditEvent.LOGIN_ACCEPTED, access.campaign_id, self._live_connection.session.sender.actor
+            )
         )
         metrics.LOGINS.labels("accepted").inc()
-        metrics.LOGIN_SECONDS.observe(time.monotonic() - self._visit.began)
-        self._log(self._visit.session).info("login_accepted", fingerprint=fingerprint)
-        if self._generation != self._door.desk.generation:
+        metrics.LOGIN_SECONDS.observe(time.monotonic() - self._live_connection.began)
+        self._log(self._live_connection.session).info("login_accepted", fingerprint=fingerprint)
+        if self._generation != self._front.access_lookup.generation:
             # Something changed between the answer and now.
-            self._door.desk.judge_anew(access.campaign_id)
+            self._front.access_lookup.request_recheck(access.campaign_id)
 
     def session_requested(self) -> asyncssh.SSHServerSession[bytes]:
         """Open a channel: SFTP gets a drop box, anything else a refusal."""
-        session, connection = self._visit.session, self._connection
-        most = self._door.settings.max_channels
+        session, connection = self._live_connection.session, self._connection
+        most = self._front.settings.max_channels
         if session is None or connection is None:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "not logged in")
         if self._channels >= most:
@@ -158,76 +160,80 @@ class DoorServer(asyncssh.SSHServer):
         return WatchedChannel(session, lambda channel: self._drop_box(channel, session), self._channel_ended)
 
     def _drop_box(self, channel: "asyncssh.SSHServerChannel[bytes]", session: Session) -> DropBox:
-        return DropBox(channel, session, self._door.spool, self._door.intake, self._door.settings)
+        return DropBox(channel, session, self._front.spool, self._front.intake, self._front.settings)
 
     def _channel_ended(self) -> None:
         self._channels -= 1
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Settle everything that the connection held, and log its one summary line."""
-        visit, session = self._visit, self._visit.session
-        self._door.limits.leave(visit)
+        live_connection, session = self._live_connection, self._live_connection.session
+        self._front.limits.leave(live_connection)
         if session is not None:
-            self._door.roster.remove(session.campaign_id, visit)
-            self._door.limits.log_out(session.campaign_id)
+            self._front.live_sessions.remove(session.campaign_id, live_connection)
+            self._front.limits.log_out(session.campaign_id)
             metrics.CONNECTIONS.labels("logged_in").inc()
-            seconds = round(time.monotonic() - visit.began, 3)
-            reason = visit.ended_because or "client"
+            seconds = round(time.monotonic() - live_connection.began, 3)
+            reason = live_connection.ended_because or "client"
             self._log(session).info(
                 "connection_ended", seconds=seconds, ended_by=reason, fingerprint=session.fingerprint
             )
             details: dict[str, object] = {"seconds": seconds, "ended_by": reason}
-            self._door.trail.note(
+            self._front.login_audit.note(
                 LoginEvent(AuditEvent.SESSION_ENDED, session.campaign_id, session.sender.actor, details)
             )
         elif self._connection is not None and self._connection.asked_for_login:
             # asyncssh ends the connection of a name with control characters before it tells us the name.
             self._settle_refused_login(self._user_name or "", exc)
         else:
-            outcome = "dropped" if visit.dropped else "probe"
+            outcome = "dropped" if live_connection.dropped else "probe"
             metrics.CONNECTIONS.labels(outcome).inc()
             reason = type(exc).__name__ if isinstance(exc, asyncssh.DisconnectError) else outcome
-            self._door.sampled.say(
+            self._front.sampled_log.log(
                 "connection_ended",
-                self._door.now(),
+                self._front.now(),
                 kind=f"connection_ended {reason}",
                 outcome=outcome,
                 reason=reason,
-                connection_id=visit.connection_id,
-                source_address=str(visit.address),
+                connection_id=live_connection.connection_id,
+                source_address=str(live_connection.address),
             )
 
     def _settle_refused_login(self, user_name: str, exc: Exception | None) -> None:
-        door, visit, refusal = self._door, self._visit, self._refusal
+        front, live_connection, refusal = self._front, self._live_connection, self._refusal
         outcome = "login_unavailable" if refusal is LoginRefusal.UNAVAILABLE else "login_refused"
-        metrics.CONNECTIONS.labels("dropped" if visit.dropped else outcome).inc()
+        metrics.CONNECTIONS.labels("dropped" if live_connection.dropped else outcome).inc()
         metrics.LOGINS.labels(refusal.value).inc()
-        now = door.now()
+        now = front.now()
         # Neither for want of a database nor of room: only what the client itself got wrong counts.
         excused = {LoginRefusal.UNAVAILABLE, LoginRefusal.SESSIONS}
-        is_failure = not visit.dropped and not door.desk.is_away and refusal not in excused
-        if is_failure and door.shutouts.record_failure(visit.address, now):
+        is_failure = (
+            not live_connection.dropped and not front.access_lookup.is_away and refusal not in excused
+        )
+        if is_failure and front.shutouts.record_failure(live_connection.address, now):
             metrics.SHUTOUTS.inc()
-            door.sampled.say(
+            front.sampled_log.log(
                 "address_shut_out",
                 now,
-                source_address=str(visit.address),
-                seconds=door.settings.shutout_duration,
+                source_address=str(live_connection.address),
+                seconds=front.settings.shutout_duration,
             )
         if is_campaign_id(user_name) and refusal is not LoginRefusal.UNAVAILABLE:
-            actor = Actor(connection_id=visit.connection_id, source_address=str(visit.address))
-            door.trail.note_refused(user_name, actor, refusal.value)
-        door.sampled.say(
+            actor = Actor(
+                connection_id=live_connection.connection_id, source_address=str(live_connection.address)
+            )
+            front.login_audit.note_refused(user_name, actor, refusal.value)
+        front.sampled_log.log(
             outcome,
             now,
             kind=f"{outcome} {refusal.value}",
-            reason="dropped" if visit.dropped else refusal.value,
+            reason="dropped" if live_connection.dropped else refusal.value,
             error=type(exc).__name__ if exc else None,
             user_name=escape_user_name(user_name),
             keys_tried=len(self._keys_tried),
-            connection_id=visit.connection_id,
-            source_address=str(visit.address),
-            seconds=round(time.monotonic() - visit.began, 3),
+            connection_id=live_connection.connection_id,
+            source_address=str(live_connection.address),
+            seconds=round(time.monotonic() - live_connection.began, 3),
         )
 
     def _log(self, session: Session) -> BoundLogger:

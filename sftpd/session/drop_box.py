@@ -25,7 +25,7 @@ from sftpd.refusals import (
     WriteOnly,
 )
 from sftpd.session.file_names import is_root, may_become, parse_name
-from sftpd.session.intake_client import Handover
+from sftpd.session.intake_client import IntakeClient
 from sftpd.session.listing import (
     MAX_TIME,
     file_attributes,
@@ -55,8 +55,8 @@ class DropBox(asyncssh.SFTPServer):
         self.session = session
         self.settings = settings
         self._spool = spool
-        self._onward = Handover(intake, session)
-        self._uploads = Uploads(session, spool, self._onward, settings)
+        self._intake_client = IntakeClient(intake, session)
+        self._uploads = Uploads(session, spool, self._intake_client, settings)
 
     async def open_file(self, path: bytes, flags: int, attributes: asyncssh.SFTPAttrs) -> OpenFile:
         """Answer an OPEN for writing with a handle of its own."""
@@ -105,9 +105,9 @@ class DropBox(asyncssh.SFTPServer):
         if (
             temporary is not None
             and may_become(temporary, name, self.settings.temporary_suffixes)
-            and await self._onward.upload(name)
+            and await self._intake_client.upload(name)
         ):
-            await self._onward.unlist(name)
+            await self._intake_client.unlist(name)
             return
         raise await self._absent(name)
 
@@ -115,7 +115,7 @@ class DropBox(asyncssh.SFTPServer):
         """Why there is no partial of that name to rename or remove."""
         if any(opened.name == name for opened in self._uploads.open):
             return StillOpen()
-        return AcceptedUnchangeable() if await self._onward.upload(name) else NoSuchFile()
+        return AcceptedUnchangeable() if await self._intake_client.upload(name) else NoSuchFile()
 
     async def stat(self, path: bytes) -> asyncssh.SFTPAttrs:
         """The attributes of the drop box, a partial, or an upload of the last 24 hours: exact size, the client's time."""
@@ -127,7 +127,7 @@ class DropBox(asyncssh.SFTPServer):
         for opened in self._uploads.open:
             if opened.name == name:
                 return file_attributes(opened.size, opened.modified_at or datetime.now(UTC))
-        upload = await self._onward.upload(name)
+        upload = await self._intake_client.upload(name)
         if upload is None:
             raise NoSuchFile
         return file_attributes(upload.byte_count, upload.modified_at or upload.received_at)
@@ -161,7 +161,7 @@ class DropBox(asyncssh.SFTPServer):
         if partial is not None:
             self._spool.change_notes(partial, modified_at=modified_at)
         else:
-            await self._onward.set_modified_at(name, modified_at)
+            await self._intake_client.set_modified_at(name, modified_at)
 
     async def lsetstat(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> None:
         """As SETSTAT."""
@@ -181,7 +181,7 @@ class DropBox(asyncssh.SFTPServer):
         now = datetime.now(UTC)
         listed = {
             name: file_attributes(upload.byte_count, upload.modified_at or upload.received_at)
-            for name, upload in (await self._onward.uploads()).items()
+            for name, upload in (await self._intake_client.uploads()).items()
         }
         for opened in self._uploads.open:
             listed[opened.name] = file_attributes(opened.size, opened.modified_at or now)

@@ -46,7 +46,7 @@ async def report_refusal(
     return True
 
 
-class Handover:
+class IntakeClient:
     """What one login's drop boxes hand to the intake."""
 
     def __init__(self, intake: Intake, session: Session) -> None:

@@ -17,9 +17,9 @@ class OpenFile:
     kind: NameKind
     announced: int | None
     # Opened with truncation: whatever had this name before, this is a new upload, even an empty one.
-    is_anew: bool = True
+    opened_anew: bool = True
     # The client gave its size by FSETSTAT.
-    is_sized: bool = False
+    size_was_set: bool = False
     spooled: SpoolFile | None = None
     partial: Partial | None = None
     # Why it is spoilt: clients still send CLOSE, and that completes nothing.

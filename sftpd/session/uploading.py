@@ -22,7 +22,7 @@ from sftpd.refusals import (
     WrongOffset,
 )
 from sftpd.session.file_names import NameKind, classify_name
-from sftpd.session.intake_client import Handover, RefusedUpload
+from sftpd.session.intake_client import IntakeClient, RefusedUpload
 from sftpd.session.open_file import OpenFile
 from sftpd.sessions import Session
 from sftpd.spool.partials import Partial, PartialState
@@ -35,10 +35,12 @@ _log = get_logger("sftpd")
 class Uploads:
     """What one channel is uploading. All methods that refuse raise a Refusal."""
 
-    def __init__(self, session: Session, spool: Spool, onward: Handover, settings: SFTPSettings) -> None:
+    def __init__(
+        self, session: Session, spool: Spool, intake_client: IntakeClient, settings: SFTPSettings
+    ) -> None:
         self._session = session
         self._spool = spool
-        self._onward = onward
+        self._intake_client = intake_client
         self._settings = settings
         self._log = _log.bind(campaign_id=session.campaign_id, connection_id=session.connection_id)
         self.open: set[OpenFile] = set()
@@ -52,11 +54,11 @@ class Uploads:
         # A size of 0 announces nothing: clients send it for a file that they are about to fill.
         announced = attributes.size or None
         if announced is not None and announced >= self._settings.max_upload_bytes:
-            await self._onward.report(name, RefusedUpload.TOO_LARGE, announced)
+            await self._intake_client.report(name, RefusedUpload.TOO_LARGE, announced)
             raise TooLarge.beyond(self._settings.max_upload_bytes)
-        opened = OpenFile(name, kind, announced, is_anew=bool(flags & FXF_TRUNC))
+        opened = OpenFile(name, kind, announced, opened_anew=bool(flags & FXF_TRUNC))
         partial = self._spool.find(self._session.campaign_id, name)
-        if partial is None and not flags & FXF_CREAT and not await self._onward.upload(name):
+        if partial is None and not flags & FXF_CREAT and not await self._intake_client.upload(name):
             raise NoSuchFile
         if partial is not None and not flags & FXF_TRUNC:
             opened.partial = partial
@@ -89,7 +91,7 @@ class Uploads:
             raise opened.refusal
         if size >= self._settings.max_upload_bytes:
             await self._refuse_size(opened, size)
-        opened.is_sized = True
+        opened.size_was_set = True
         spooled = opened.spooled
         if spooled is None:
             if size == opened.size:
@@ -117,9 +119,13 @@ class Uploads:
                 # Only looked at: it goes on waiting for its rename.
                 return
             # Opened to resume, and nothing came: an interrupted client does that.
-            await self._onward.report(opened.name, RefusedUpload.INTERRUPTED, opened.size)
+            await self._intake_client.report(opened.name, RefusedUpload.INTERRUPTED, opened.size)
             raise UploadInterrupted.after(opened.size)
-        if not opened.is_anew and spooled.trace.count == 0 and await self._is_nothing_new(opened, spooled):
+        if (
+            not opened.opened_anew
+            and spooled.trace.count == 0
+            and await self._is_nothing_new(opened, spooled)
+        ):
             return
         spooled.set_modified_at(opened.modified_at)
         suspicion = spooled.suspicion()
@@ -127,7 +133,9 @@ class Uploads:
             self._log.info("upload_suspected", suspicion=suspicion.value, bytes=spooled.size)
             try:
                 # Still locked while the intake makes its own copy of the bytes.
-                await self._onward.report(opened.name, RefusedUpload.INTERRUPTED, spooled.size, spooled.path)
+                await self._intake_client.report(
+                    opened.name, RefusedUpload.INTERRUPTED, spooled.size, spooled.path
+                )
             finally:
                 self._spool.keep(spooled, PartialState.INTERRUPTED)
             raise UploadInterrupted.after(spooled.size)
@@ -136,7 +144,7 @@ class Uploads:
             self.closed_temporary = opened.name
             return
         try:
-            await self._onward.store(spooled, opened.name, opened.modified_at)
+            await self._intake_client.store(spooled, opened.name, opened.modified_at)
         finally:
             spooled.discard()
         self._spool.remove_all_of(self._session.campaign_id, opened.name)
@@ -147,11 +155,11 @@ class Uploads:
         curl's `-C -` and lftp's `put -c` do that where only the answer to their CLOSE was lost.
         """
         try:
-            earlier = await self._onward.upload(opened.name)
-            if earlier is None or (opened.is_sized and not earlier.byte_count == spooled.size > 0):
+            earlier = await self._intake_client.upload(opened.name)
+            if earlier is None or (opened.size_was_set and not earlier.byte_count == spooled.size > 0):
                 return False
             if opened.modified_at is not None:
-                await self._onward.set_modified_at(opened.name, opened.modified_at)
+                await self._intake_client.set_modified_at(opened.name, opened.modified_at)
         except Refusal:
             spooled.discard()
             raise
@@ -188,7 +196,7 @@ class Uploads:
         try:
             spooled = self._spool.resume(partial)
             try:
-                await self._onward.store(spooled, name, partial.notes.modified_at)
+                await self._intake_client.store(spooled, name, partial.notes.modified_at)
             except BaseException:
                 # Its CLOSE was answered OK: the client may try the rename again.
                 self._spool.keep(spooled, PartialState.WAITING)
@@ -201,7 +209,7 @@ class Uploads:
     async def _check_kind(self, name: str, size: int) -> NameKind:
         kind = classify_name(name, self._settings.temporary_suffixes)
         if kind is NameKind.OTHER:
-            await self._onward.report(name, RefusedUpload.NOT_CSV, size)
+            await self._intake_client.report(name, RefusedUpload.NOT_CSV, size)
             raise NotCSV
         return kind
 
@@ -223,7 +231,7 @@ class Uploads:
         try:
             self._spoil(opened, TooLarge.beyond(self._settings.max_upload_bytes))
         finally:
-            await self._onward.report(opened.name, RefusedUpload.TOO_LARGE, size)
+            await self._intake_client.report(opened.name, RefusedUpload.TOO_LARGE, size)
 
     def _spoil(self, opened: OpenFile, refusal: Refusal) -> NoReturn:
         """Drop what came: clients still send CLOSE for the handle, and that completes nothing."""

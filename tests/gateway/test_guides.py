@@ -14,7 +14,7 @@ from gateway.cli.main import build_app
 from gateway.embedded.mailbox import Mailbox
 from sftpd import front
 from sftpd.connections import listener, ssh_server
-from sftpd.connections.ssh_connection import _WORDS
+from sftpd.connections.ssh_connection import DISCONNECT_TEXTS
 from sftpd.refusals import Refusal
 from sftpd.session.channel import COMMANDS_REFUSED
 from tests.gateway.nodes import ROOT, Node
@@ -91,7 +91,7 @@ def shown_refusals() -> Iterator[str]:
         ssh_server.UNAVAILABLE,
         ssh_server.TOO_MANY_SESSIONS,
     )
-    yield from (text for text in _WORDS.values() if "agency guide" in text)
+    yield from (text for text in DISCONNECT_TEXTS.values() if "agency guide" in text)
 
 
 @pytest.mark.parametrize("line", list(shown_refusals()))

@@ -141,7 +141,7 @@ class Box:
         ]
 
 
-class _OpenDoor(asyncssh.SSHServer):
+class _OpenServer(asyncssh.SSHServer):
     def __init__(self, box: Box) -> None:
         self._box = box
         self._session = Session(
@@ -168,7 +168,7 @@ async def running_box(spool_dir: Path, **changes: object) -> AsyncIterator[Box]:
     box = Box(0, settings, spool, NotedIntake())
     key = asyncssh.generate_private_key("ssh-ed25519")
     server = await asyncssh.listen(
-        "127.0.0.1", 0, server_factory=lambda: _OpenDoor(box), server_host_keys=[key], line_editor=False
+        "127.0.0.1", 0, server_factory=lambda: _OpenServer(box), server_host_keys=[key], line_editor=False
     )
     box.port = server.get_port()
     try:

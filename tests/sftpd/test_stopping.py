@@ -8,7 +8,7 @@ import pytest
 from audit.events import Actor, AuditEvent
 from config.settings import Settings
 from database.connections import Pool
-from sftpd.connections.login_audit import LoginEvent, LoginTrail
+from sftpd.connections.login_audit import LoginAudit, LoginEvent
 from tests.conftest import KeyPair
 from tests.sftpd.fronts import GOOD_CSV, Front, add_campaign, change_sftp, running_front
 
@@ -106,20 +106,20 @@ async def test_a_flood_of_refused_logins_leaves_a_few_lines_and_a_count(
     pool: Pool, ed25519_key: KeyPair
 ) -> None:
     campaign_id = await add_campaign(pool, ed25519_key)
-    trail = LoginTrail(pool)
+    login_audit = LoginAudit(pool)
     actor = Actor(source_address="192.0.2.7")
     for _ in range(1000):
-        trail.note_refused(campaign_id, actor, "key")
-    trail.note(LoginEvent(AuditEvent.LOGIN_ACCEPTED, campaign_id, actor))
-    await trail.finish(timeout=5)
+        login_audit.note_refused(campaign_id, actor, "key")
+    login_audit.note(LoginEvent(AuditEvent.LOGIN_ACCEPTED, campaign_id, actor))
+    await login_audit.finish(timeout=5)
     written = await events(pool, campaign_id)
     assert (written.count("login_refused"), written.count("login_accepted")) == (10, 1)
 
 
 async def test_a_flood_over_many_names_is_bounded_in_all(pool: Pool) -> None:
-    trail = LoginTrail(pool)
+    login_audit = LoginAudit(pool)
     for number in range(20_000):
-        trail.note_refused(f"campaign_{number}", Actor(), "unknown")
-    assert len(trail._lines) <= 120
-    assert len(trail._refused) <= 5000
-    trail._lines.clear()
+        login_audit.note_refused(f"campaign_{number}", Actor(), "unknown")
+    assert len(login_audit._lines) <= 120
+    assert len(login_audit._refused) <= 5000
+    login_audit._lines.clear()

@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 
 from campaigns.campaigns import suspend_campaign
 from database.connections import Pool
-from sftpd.connections.front_state import AccessDesk
+from sftpd.connections.front_state import AccessLookup
 from tests.conftest import KeyPair
 from tests.sftpd.fronts import OPS, Front, add_campaign, eventually
 
@@ -66,13 +66,13 @@ async def test_each_refusal_costs_one_question_to_the_database_and_a_malformed_n
     users: dict[str, str], front: Front, ed25519_key: KeyPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     questions: list[str] = []
-    ask = AccessDesk.fetch
+    ask = AccessLookup.fetch
 
-    async def counted(self: AccessDesk, campaign_id: str) -> object:
+    async def counted(self: AccessLookup, campaign_id: str) -> object:
         questions.append(campaign_id)
         return await ask(self, campaign_id)
 
-    monkeypatch.setattr(AccessDesk, "fetch", counted)
+    monkeypatch.setattr(AccessLookup, "fetch", counted)
     for case in CASES:
         await front.ssh(users[case], ed25519_key, "x")
         assert questions == [users[case]], case

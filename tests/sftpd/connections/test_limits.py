@@ -14,7 +14,7 @@ from sftpd.connections.source_addresses import Block, block_of, parse_address
 
 
 @dataclass(eq=False)
-class Visitor:
+class Connection:
     """A connection, as the counters see it."""
 
     address: str
@@ -54,9 +54,9 @@ def test_limits_are_split_over_the_processes_and_rounded_up() -> None:
 
 def test_a_connection_beyond_the_total_is_one_too_many() -> None:
     limits = limits_of(connections=2)
-    first = Visitor("10.0.0.1")
+    first = Connection("10.0.0.1")
     limits.enter(first)
-    limits.enter(Visitor("10.0.0.2"))
+    limits.enter(Connection("10.0.0.2"))
     assert limits.excess_for(block_of(IPv4Address("10.0.0.3"))) is Excess.CONNECTIONS
     limits.leave(first)
     assert limits.excess_for(block_of(IPv4Address("10.0.0.3"))) is None
@@ -64,15 +64,15 @@ def test_a_connection_beyond_the_total_is_one_too_many() -> None:
 
 def test_one_address_may_have_only_so_many_and_others_are_not_touched() -> None:
     limits = limits_of(connections_per_address=2)
-    limits.enter(Visitor("10.0.0.1"))
-    limits.enter(Visitor("10.0.0.1"))
+    limits.enter(Connection("10.0.0.1"))
+    limits.enter(Connection("10.0.0.1"))
     assert limits.excess_for(block_of(parse_address("10.0.0.1"))) is Excess.CONNECTIONS_OF_ADDRESS
     assert limits.excess_for(block_of(parse_address("10.0.0.2"))) is None
 
 
 def test_an_ipv6_customer_counts_once_whatever_address_of_its_64_it_uses() -> None:
     limits = limits_of(connections_per_address=1)
-    limits.enter(Visitor("2001:db8:1:2::1"))
+    limits.enter(Connection("2001:db8:1:2::1"))
     assert limits.excess_for(block_of(parse_address("2001:db8:1:2:ffff::9"))) is not None
     assert limits.excess_for(block_of(parse_address("2001:db8:1:3::1"))) is None
 
@@ -83,18 +83,18 @@ def test_an_ipv4_address_seen_through_an_ipv6_socket_is_the_same_address() -> No
 
 def test_beyond_the_unauthenticated_limit_the_oldest_of_the_busiest_address_is_dropped() -> None:
     limits = limits_of(unauthenticated=4)
-    customer, first, second = Visitor("10.0.0.1"), Visitor("10.0.0.9", 1), Visitor("10.0.0.9", 2)
-    for visitor in (customer, first, second, Visitor("10.0.0.9", 3)):
-        assert limits.enter(visitor) is None
-    newcomer = Visitor("10.0.0.2")
+    customer, first, second = Connection("10.0.0.1"), Connection("10.0.0.9", 1), Connection("10.0.0.9", 2)
+    for connection in (customer, first, second, Connection("10.0.0.9", 3)):
+        assert limits.enter(connection) is None
+    newcomer = Connection("10.0.0.2")
     assert limits.enter(newcomer) is first
-    assert limits.enter(Visitor("10.0.0.3")) is second
+    assert limits.enter(Connection("10.0.0.3")) is second
     assert limits.unauthenticated == 4
 
 
 def test_among_addresses_with_one_each_the_oldest_is_dropped_and_never_the_newcomer() -> None:
     limits = limits_of(unauthenticated=2)
-    oldest, newer, newcomer = Visitor("10.0.0.1"), Visitor("10.0.0.2"), Visitor("10.0.0.3")
+    oldest, newer, newcomer = Connection("10.0.0.1"), Connection("10.0.0.2"), Connection("10.0.0.3")
     assert limits.enter(oldest) is None
     assert limits.enter(newer) is None
     assert limits.enter(newcomer) is oldest
@@ -102,43 +102,43 @@ def test_among_addresses_with_one_each_the_oldest_is_dropped_and_never_the_newco
 
 def test_among_addresses_with_one_each_whoever_has_come_less_far_is_dropped() -> None:
     limits = limits_of(unauthenticated=3)
-    customer = Visitor("10.0.0.1", standing=2)
-    silent = Visitor("10.0.0.2")
-    for visitor in (customer, silent, Visitor("10.0.0.3", standing=1)):
-        limits.enter(visitor)
-    assert limits.enter(Visitor("10.0.0.4", standing=1)) is silent
+    customer = Connection("10.0.0.1", standing=2)
+    silent = Connection("10.0.0.2")
+    for connection in (customer, silent, Connection("10.0.0.3", standing=1)):
+        limits.enter(connection)
+    assert limits.enter(Connection("10.0.0.4", standing=1)) is silent
 
 
 def test_the_newcomer_is_not_dropped_where_all_others_have_come_further() -> None:
     limits = limits_of(unauthenticated=2)
-    oldest = Visitor("10.0.0.1", standing=1)
+    oldest = Connection("10.0.0.1", standing=1)
     limits.enter(oldest)
-    limits.enter(Visitor("10.0.0.2", standing=1))
-    assert limits.enter(Visitor("10.0.0.3")) is oldest
+    limits.enter(Connection("10.0.0.2", standing=1))
+    assert limits.enter(Connection("10.0.0.3")) is oldest
 
 
 def test_the_oldest_counts_by_its_own_arrival_not_by_its_address() -> None:
     limits = limits_of(unauthenticated=2)
-    gone, left, stays = Visitor("10.0.0.1"), Visitor("10.0.0.1"), Visitor("10.0.0.2")
+    gone, left, stays = Connection("10.0.0.1"), Connection("10.0.0.1"), Connection("10.0.0.2")
     limits.enter(gone)
     limits.enter(stays)
     limits.leave(gone)
     limits.enter(left)
-    assert limits.enter(Visitor("10.0.0.3")) is stays
+    assert limits.enter(Connection("10.0.0.3")) is stays
 
 
 def test_who_is_logged_in_is_not_dropped() -> None:
     limits = limits_of(unauthenticated=1)
-    customer = Visitor("10.0.0.1")
+    customer = Connection("10.0.0.1")
     limits.enter(customer)
     assert limits.log_in(customer, "campaign_a") is None
-    assert limits.enter(Visitor("10.0.0.1")) is None
+    assert limits.enter(Connection("10.0.0.1")) is None
     assert limits.sessions == 1
 
 
 def test_a_campaign_may_have_only_so_many_sessions_and_a_place_is_given_back() -> None:
     limits = limits_of(sessions_per_campaign=1)
-    first, second = Visitor("10.0.0.1"), Visitor("10.0.0.1")
+    first, second = Connection("10.0.0.1"), Connection("10.0.0.1")
     limits.enter(first)
     limits.enter(second)
     assert limits.log_in(first, "campaign_a") is None
@@ -150,11 +150,11 @@ def test_a_campaign_may_have_only_so_many_sessions_and_a_place_is_given_back() -
 
 def test_leaving_settles_every_count() -> None:
     limits = limits_of()
-    visitors = [Visitor("10.0.0.1"), Visitor("10.0.0.1"), Visitor("2001:db8::1")]
-    for visitor in visitors:
-        limits.enter(visitor)
-    limits.log_in(visitors[0], "campaign_a")
+    connections = [Connection("10.0.0.1"), Connection("10.0.0.1"), Connection("2001:db8::1")]
+    for connection in connections:
+        limits.enter(connection)
+    limits.log_in(connections[0], "campaign_a")
     limits.log_out("campaign_a")
-    for visitor in visitors:
-        limits.leave(visitor)
+    for connection in connections:
+        limits.leave(connection)
     assert (limits.connections, limits.unauthenticated, limits.sessions, limits.waiting) == (0, 0, 0, [])

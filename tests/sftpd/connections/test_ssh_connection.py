@@ -102,7 +102,7 @@ async def test_a_client_that_reads_no_answers_is_cut(
     front: Front, campaign: str, ed25519_key: KeyPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Less than in truth: from Python 3.12 on, asyncio's own loop counts its buffer anew at each write; uvloop doesn't.
-    monkeypatch.setattr("sftpd.connection._BYTES_UNREAD", 256 * 1024)
+    monkeypatch.setattr("sftpd.connections.ssh_connection._BYTES_UNREAD", 256 * 1024)
     sock = socket.socket()
     # So that the kernel keeps little for the client.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)

@@ -32,8 +32,8 @@ OTHER_PROCESS = """
 import sys
 from pathlib import Path
 from config.sections import SFTPSettings
-from sftpd.session import Session
-from sftpd.spool import Spool
+from sftpd.sessions import Session
+from sftpd.spool.spool import Spool
 spool = Spool(SFTPSettings(spool_dir=Path(sys.argv[1]), host_key_dir=Path(sys.argv[1])))
 spooled = spool.create(Session("campaign_a", "connection_9", "192.0.2.9", "SHA256:z"), "x.csv", None)
 for offset in map(int, sys.argv[2].split(",")):
