@@ -7,8 +7,11 @@ import json
 import re
 from typing import Final
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\u200e\u200f]")
-_LINE_SEPARATORS: Final = re.compile("[\u0085\u2028\u2029]")
+from rules.characters.code_points import DECEIVING, LINE_SEPARATORS, python_class
+
+_DECEIVING: Final = re.compile(python_class(DECEIVING))
+# JSON leaves these as they are, and some mail readers break the line there.
+_BREAKS_LEFT_BY_JSON: Final = re.compile(python_class(LINE_SEPARATORS | {"\N{NEXT LINE}"}))
 _SUBJECT_NAME_LENGTH: Final = 120
 
 
@@ -57,10 +60,9 @@ def compose_subject(status: str, file_name: str, campaign_name: str) -> str:
 
 def escape_controls(text: str) -> str:
     """`text` with what could start a line or turn the reading direction written as \\u escapes."""
-    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return _DECEIVING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _one_line(body: dict[str, object]) -> str:
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    # JSON leaves these as they are, and some readers break the line there.
-    return _LINE_SEPARATORS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return _BREAKS_LEFT_BY_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from rules.characters.code_points import WHITE_SPACE
+from rules.characters.code_points import CONTROLS, WHITE_SPACE, polars_class, python_class
 from rules.characters.unsupported import (
     UnsupportedColumn,
     UnsupportedRule,
@@ -42,8 +42,10 @@ FLAG_CODES: Final[tuple[tuple[int, FindingCode], ...]] = (
     (UNSUPPORTED, FindingCode.VALUE_UNSUPPORTED_CHARACTERS),
 )
 
-_CONTROL_CLASS: Final = r"[\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x{9F}]"
-_CONTROL_PATTERN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_REFUSED_CONTROLS: Final = CONTROLS - set("\t\n\r")
+_CONTROL_PATTERN: Final = re.compile(python_class(_REFUSED_CONTROLS))
+# The same for polars.
+CONTROL_CLASS: Final = polars_class(_REFUSED_CONTROLS)
 # Not empty, printable ASCII and LF, no space or line end first or last, none of [ \ ] ^ ` { | } ~: no rule of
 # this module says anything of such a value, and in GSM-7 it takes one unit a byte.
 _PLAIN: Final = r"\A[!-Z_a-z](?:[\n -Z_a-z]*[!-Z_a-z])?\z"
@@ -98,7 +100,7 @@ def check_values(series: pl.Series, english: npt.NDArray[np.bool_], rule: Unsupp
     missing = (stripped == "").to_numpy()
     found = np.where(missing, MISSING, 0).astype(np.uint8)
     found[~missing & (stripped != asked).to_numpy()] |= WHITESPACE
-    found[~missing & asked.str.contains(_CONTROL_CLASS).to_numpy()] |= CONTROL
+    found[~missing & asked.str.contains(CONTROL_CLASS).to_numpy()] |= CONTROL
     unsupported = first_unsupported_column(series, rule, suspects[english[suspects] & ~missing])
     found[np.searchsorted(suspects, unsupported.rows)] |= UNSUPPORTED
     if not found.any():

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TextIO
 
+from rules.characters.code_points import DECEIVING, characters_of, python_class
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-# What moves the cursor, starts an escape sequence or turns the reading direction.
-_CONTROL: Final = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\u200e\u200f\ud800-\udfff]"
-)
+# Half surrogates (General_Category=Cs) stand for bytes of an argument that aren't UTF-8; a terminal can't be sent them.
+_UNPRINTABLE: Final = re.compile(python_class(DECEIVING | characters_of("D800-DFFF")))
 
 # How a status is shown on a terminal.
 STYLES: Final = {
@@ -35,7 +35,7 @@ STYLES: Final = {
 
 def printable(text: str) -> str:
     """`text` on one line, control characters written as escapes."""
-    return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
+    return _UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def utc(at: datetime | None) -> str | None:

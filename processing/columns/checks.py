@@ -33,6 +33,7 @@ from rules.templates import Language, Template
 from rules.texts import join_names
 from rules.values import (
     CONTROL,
+    CONTROL_CLASS,
     FLAG_CODES,
     UNSUPPORTED,
     ValueColumn,
@@ -42,9 +43,6 @@ from rules.values import (
 # Different wrong languages of a piece for which the nearest is looked up; a column of names would take seconds.
 _SUGGESTIONS: Final = 500
 _ENGLISH: Final = LANGUAGES.index(Language.ENGLISH)
-
-# Which of them `values` found, for the text.
-_CONTROL_CHARACTER: Final = r"([\p{Cc}--[\t\n\r]])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +184,7 @@ class Checks:
 
 
 def _control_code_points(series: pl.Series) -> pl.Series:
-    characters = series.str.extract(_CONTROL_CHARACTER, 1)
+    characters = series.str.extract(f"({CONTROL_CLASS})", 1)
     return _look_up(characters, {one: f"U+{ord(one):04X}" for one in characters.unique().drop_nulls()})
 
 

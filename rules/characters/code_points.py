@@ -1,4 +1,7 @@
-"""Sets of characters as the tables of this folder write them: code points in hexadecimal, single or ranges."""
+"""Sets of characters that several rules ask for, and how the tables of this folder write such sets.
+
+A set is written as code points in hexadecimal, single ones or ranges: `41-43 5F`.
+"""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -22,10 +25,10 @@ def characters_of(ranges: str) -> frozenset[str]:
     return frozenset(map(chr, code_points_of(ranges)))
 
 
-def ranges_of(points: Iterable[int]) -> list[tuple[int, int]]:
-    """Code points as ascending ranges, first and last."""
+def _ranges_of(characters: Iterable[str]) -> list[tuple[int, int]]:
+    """The characters' code points as ascending ranges, first and last."""
     ranges: list[tuple[int, int]] = []
-    for point in sorted(points):
+    for point in sorted(map(ord, characters)):
         if ranges and ranges[-1][1] == point - 1:
             ranges[-1] = ranges[-1][0], point
         else:
@@ -33,6 +36,24 @@ def ranges_of(points: Iterable[int]) -> list[tuple[int, int]]:
     return ranges
 
 
-def polars_class(points: Iterable[int], more: str = "") -> str:
+def python_class(characters: Iterable[str]) -> str:
+    """A character class of Python's regular expressions."""
+    return "[" + "".join(rf"\U{first:08X}-\U{last:08X}" for first, last in _ranges_of(characters)) + "]"
+
+
+def polars_class(characters: Iterable[str], more: str = "") -> str:
     """A character class of polars' regular expressions; `more` is put in as it stands."""
-    return "[" + "".join(rf"\x{{{first:X}}}-\x{{{last:X}}}" for first, last in ranges_of(points)) + more + "]"
+    ranges = "".join(rf"\x{{{first:X}}}-\x{{{last:X}}}" for first, last in _ranges_of(characters))
+    return f"[{ranges}{more}]"
+
+
+# General_Category=Cc: the controls of ASCII (C0), DEL, and those of ISO 8859 (C1). Unicode promises never to change them.
+CONTROLS: Final = characters_of("0000-001F 007F-009F")
+# General_Category=Zl and Zp: many programs break a line there, as they do at a line feed.
+LINE_SEPARATORS: Final = characters_of("2028-2029")
+# The property Bidi_Control of PropList.txt (UAX #9): marks, embeddings, overrides and isolates. They turn the reading
+# direction, so that a text is shown in another order than it is written.
+BIDI_CONTROLS: Final = characters_of("061C 200E-200F 202A-202E 2066-2069")
+# Whatever may start a line, move a cursor or turn the reading direction, so that what a person is shown isn't what is
+# written. Names of uploads may not have these; elsewhere they are shown escaped.
+DECEIVING: Final = CONTROLS | LINE_SEPARATORS | BIDI_CONTROLS

@@ -58,7 +58,7 @@ def may_lead(char: str) -> bool:
 def tangled_class() -> str:
     """A class, for polars, of the characters that `may_follow` or `may_lead` others or take two UTF-16 units."""
     below = (char for char in _classes().sticky | _classes().prepend if char < "\U00010000")
-    return polars_class(map(ord, below), r"\x{10000}-\x{10FFFF}")
+    return polars_class(below, r"\x{10000}-\x{10FFFF}")
 
 
 @cache

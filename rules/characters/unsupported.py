@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from rules.characters.code_points import code_points_of, polars_class, ranges_of
+from rules.characters.code_points import code_points_of, polars_class, python_class
 
 # Replacement → code points in hexadecimal, single or ranges.
 _TIER_1: Final[tuple[tuple[str | None, str], ...]] = (
@@ -170,13 +170,12 @@ def replacements(rule: UnsupportedRule) -> dict[str, str | None]:
 
 @cache
 def _pattern(rule: UnsupportedRule) -> re.Pattern[str]:
-    ranges = ranges_of(map(ord, replacements(rule)))
-    return re.compile("[" + "".join(rf"\U{first:08X}-\U{last:08X}" for first, last in ranges) + "]")
+    return re.compile(python_class(replacements(rule)))
 
 
 @cache
 def _polars_pattern(rule: UnsupportedRule) -> str:
-    return f"({polars_class(map(ord, replacements(rule)))})"
+    return f"({polars_class(replacements(rule))})"
 
 
 def describe_unsupported(character: str, rule: UnsupportedRule) -> Unsupported:

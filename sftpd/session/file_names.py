@@ -1,18 +1,14 @@
 """Names in the drop box: one flat folder, a rule of what a name may be, and which names wait for a rename. Pure."""
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Final
 
+from rules.characters.code_points import DECEIVING
 from sftpd.refusals import FolderRefused, NameRefused
 
 MAX_NAME_BYTES: Final = 255
 
-# Unicode's bidirectional controls (UAX #9) would show a name other than it is; the separators break lines.
-_FORBIDDEN: Final = frozenset(
-    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029"
-)
 # OpenSSH's sftp and paramiko put the folder they are in before what the user typed: `./x` arrives as `/./x`.
 _PREFIXES: Final = (b"/./", b"./", b"/")
 _ROOT_PATHS: Final = frozenset({b"", b".", b"/.", *_PREFIXES})
@@ -43,7 +39,7 @@ def parse_name(path: bytes) -> str:
         name = path.decode("utf-8")
     except UnicodeDecodeError:
         raise NameRefused from None
-    if any(character in _FORBIDDEN or unicodedata.category(character) == "Cc" for character in name):
+    if not DECEIVING.isdisjoint(name):
         raise NameRefused
     return name
 

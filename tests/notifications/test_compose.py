@@ -68,6 +68,8 @@ def test_a_failed_body_is_the_guides() -> None:
         pytest.param("名单.csv", "名单.csv", id="chinese"),
         pytest.param("a\r\nBcc: x.csv", "a\\u000d\\u000aBcc: x.csv", id="header-injection"),
         pytest.param("a\u202excsv", "a\\u202excsv", id="reading-direction"),
+        pytest.param("a\u061c.csv", "a\\u061c.csv", id="arabic-letter-mark"),
+        pytest.param("a\x85b\u2028.csv", "a\\u0085b\\u2028.csv", id="line-separators"),
     ],
 )
 def test_control_characters_are_escaped(name: str, shown: str) -> None:

@@ -168,11 +168,21 @@ def test_an_unknown_campaign_is_said_to_be_unknown(admin: "Call", words: tuple[s
 
 
 def test_tables_show_no_control_characters(admin: "Call") -> None:
-    admin("campaign", "create", "--name", "A\x1b[31mB\rC", "--header", "A", "--notify", "a@b.sg", *ENGLISH)
+    admin(
+        "campaign",
+        "create",
+        "--name",
+        "A\x1b[31mB\rC\u061cD",
+        "--header",
+        "A",
+        "--notify",
+        "a@b.sg",
+        *ENGLISH,
+    )
     listed = admin("campaign", "list")
-    assert "A\\x1b[31mB\\rC" in listed.out
+    assert "A\\x1b[31mB\\rC\\u061cD" in listed.out
     assert "\x1b" not in listed.out
-    assert json.loads(admin("campaign", "list", "--json").out)[0]["name"] == "A\x1b[31mB\rC"
+    assert json.loads(admin("campaign", "list", "--json").out)[0]["name"] == "A\x1b[31mB\rC\u061cD"
 
 
 def test_an_empty_list_is_said_to_be_empty(admin: "Call") -> None:
