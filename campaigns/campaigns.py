@@ -16,7 +16,7 @@ import asyncpg
 
 from audit.events import Actor, AuditEvent, record_event
 from config.addresses import parse_network
-from config.identifiers import new_identifier
+from config.identifiers import is_campaign_id, new_identifier
 from database.connections import Connection
 from database.queries import NamedQueries
 from keys.errors import CampaignNotFound, CampaignRefused
@@ -25,9 +25,6 @@ from rules.templates import Language, Template
 SQL: Final = NamedQueries("campaigns", "campaigns.sql")
 
 Network: TypeAlias = IPv4Network | IPv6Network
-
-# 2-gateway.md §1: what a user name of the SFTP front may look like.
-CAMPAIGN_ID: Final = re.compile(r"[A-Za-z0-9_-]{3,64}", re.ASCII)
 
 # One address as RFC 5321 has it, without quoted local parts, comments and domains in brackets.
 _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -87,7 +84,7 @@ class Campaign:
 
 def parse_campaign_id(text: str) -> str:
     """`text`, which has the form of a campaignId. Raises CampaignRefused."""
-    if not CAMPAIGN_ID.fullmatch(text):
+    if not is_campaign_id(text):
         raise CampaignRefused(
             "a campaignId has 3 to 64 characters, only letters A-Z a-z, digits, '_' and '-': choose another --id"
         )

@@ -10,8 +10,7 @@ from pydantic_settings import NoDecode
 
 from config.addresses import parse_network
 from config.network import check_database_url, check_http_url, check_mail_address
-
-MEBIBYTE = 1024 * 1024
+from config.sizes import MAX_UPLOAD_BYTES, MEBIBYTE
 
 
 def _words(value: object) -> object:
@@ -201,8 +200,8 @@ class SFTPSettings(Section):
         default=False,
         description="Let clients sign with SHA-1 (ssh-rsa), as JSch 0.1.55 does. Weak: leave it off.",
     )
-    max_upload_bytes: Annotated[int, Field(ge=1, le=30 * MEBIBYTE)] = Field(
-        default=30 * MEBIBYTE,
+    max_upload_bytes: Annotated[int, Field(ge=1, le=MAX_UPLOAD_BYTES)] = Field(
+        default=MAX_UPLOAD_BYTES,
         description="An upload must be smaller than this many bytes; the default is the most that verdicts are made for.",
     )
     max_partials_per_campaign: Count = Field(

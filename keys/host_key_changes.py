@@ -7,7 +7,7 @@ failure midway, it goes on where it stopped.
 from pathlib import Path
 
 from audit.events import Actor, AuditEvent, record_event
-from database.connections import Connection
+from database.connections import Connection, affected
 from keys.errors import HostKeyRefused
 from keys.host_keys import (
     SQL,
@@ -127,7 +127,7 @@ async def _lock_in_force(connection: Connection) -> set[str]:
 async def _record(connection: Connection, keys: list[HostKey], actor: Actor) -> None:
     for key in keys:
         added = await connection.execute(SQL["insert"], key.fingerprint, key.type.algorithm, key.public_line)
-        if added.endswith(" 1"):
+        if affected(added):
             details = {"fingerprint": key.fingerprint, "algorithm": key.type.algorithm}
             await record_event(connection, AuditEvent.HOST_KEY_ADDED, actor=actor, details=details)
 

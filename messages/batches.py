@@ -2,7 +2,7 @@
 
 from typing import BinaryIO, Final
 
-from database.connections import Connection
+from database.connections import Connection, affected
 from database.queries import NamedQueries
 
 SQL: Final = NamedQueries("messages", "batches.sql")
@@ -30,7 +30,7 @@ async def create_batch(
     status = await connection.copy_to_table(
         "messages", source=messages, columns=MESSAGE_COLUMNS, format="text", timeout=_COPY_SECONDS
     )
-    copied = int(status.rsplit(" ", 1)[-1])
+    copied = affected(status)
     if copied != total_messages:
         message = f"{copied} messages copied of {total_messages}"
         raise ValueError(message)

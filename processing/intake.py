@@ -20,6 +20,7 @@ from config.fault_points import reach
 from config.identifiers import new_identifier
 from config.logs import get_logger
 from config.sections import SFTPSettings
+from config.sizes import size_text
 from database.connections import Connection, Pool, database_troubles
 from notifications.notifications import Rejected, record_notification
 from processing import metrics, uploads
@@ -27,7 +28,7 @@ from processing.errors import ProcessingError, StoreUnavailable
 from processing.object_store import ObjectStore, original_key
 from processing.queue_entries import enqueue_refusal_summary, enqueue_verdict
 from rules.codes import FindingCode
-from rules.texts import file_reason, megabytes
+from rules.texts import file_reason
 
 logger = get_logger("processing")
 
@@ -275,7 +276,7 @@ class Intake:
         key: str | None,
         sha256: str | None,
     ) -> None:
-        reason = file_reason(code, received=byte_count, limit=megabytes(self._settings.max_upload_bytes))
+        reason = file_reason(code, received=byte_count, limit=size_text(self._settings.max_upload_bytes))
         with database_troubles():
             async with self._pool.acquire() as connection, connection.transaction():
                 if await connection.fetchval(uploads.SQL["upload_exists"], upload_id):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
 from config.environment import Environment
+from config.sizes import MAX_UPLOAD_BYTES
 from processing.columns.checks import Checks
 from processing.columns.chunk_findings import Faults
 from processing.columns.chunk_rows import read_rows
@@ -39,7 +40,7 @@ class Rules:
     unsupported: UnsupportedRule = field(default_factory=UnsupportedRule)
     max_rows_test: int = 20
     max_records: int = 1_700_000
-    max_bytes: int = 30 * 1024 * 1024
+    max_bytes: int = MAX_UPLOAD_BYTES
 
 
 @dataclass(frozen=True, slots=True)

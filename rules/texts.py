@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from config.sizes import MAX_UPLOAD_BYTES, size_text
 from rules.codes import FindingCode
 
 QUOTED_CHARACTERS: Final = 40
 NAMED_AT_MOST: Final = 20
+
+_LARGEST: Final = size_text(MAX_UPLOAD_BYTES)
 
 _ENOUGH = "Give the whole number with its country code, digits only, such as 6591234567."
 
@@ -42,7 +45,7 @@ REASONS: Final[Mapping[FindingCode, Reason]] = MappingProxyType(
         ),
         FindingCode.FILE_TOO_LARGE: Reason(
             "the file is not smaller than {limit}: split it into several files, each with the header row",
-            "The file is 30 MB or larger.",
+            f"The file is {_LARGEST} or larger.",
             "Split it into several files, each with the header row.",
         ),
         FindingCode.FILE_NOT_CSV: Reason(
@@ -235,7 +238,7 @@ REASONS: Final[Mapping[FindingCode, Reason]] = MappingProxyType(
 )
 
 # Facts that a caller need not give.
-_DEFAULTS: Final[Mapping[str, str]] = MappingProxyType({"hint": "", "limit": "30 MB"})
+_DEFAULTS: Final[Mapping[str, str]] = MappingProxyType({"hint": "", "limit": _LARGEST})
 
 
 def text_of(code: FindingCode, *, whole_file: bool = False) -> str:
@@ -252,11 +255,6 @@ def row_reason(code: FindingCode, **facts: str | int) -> str:
 def file_reason(code: FindingCode, **facts: str | int) -> str:
     """What is wrong with a file: facts are `received` for upload_interrupted, and optionally `limit` for file_too_large."""
     return _fill(text_of(code, whole_file=True), facts)
-
-
-def megabytes(count: int) -> str:
-    """A limit of bytes as people are told it: `30 MB`."""
-    return f"{count / (1024 * 1024):.15g} MB"
 
 
 def _fill(text: str, facts: Mapping[str, str | int]) -> str:

@@ -14,6 +14,8 @@ from asyncssh.constants import (
     FX_PERMISSION_DENIED,
 )
 
+from config.sizes import MAX_UPLOAD_BYTES, size_text
+
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a fault
     """What an SFTP client is told instead of OK. `shown`: also on stderr, which OpenSSH's and PuTTY's clients print."""
@@ -144,15 +146,14 @@ class TooManyHandles(Refusal):
 class TooLarge(Refusal):
     """A WRITE, FSETSTAT or announced size that reaches the limit."""
 
-    text = "the file is too large: it must be smaller than 30 MB; split it"
+    _form = "the file is too large: it must be smaller than {limit}; split it"
+    text = _form.format(limit=size_text(MAX_UPLOAD_BYTES))
     event = "upload_refused_too_large"
 
     @classmethod
     def beyond(cls, limit: int) -> "TooLarge":
         """The refusal, naming a limit given in bytes."""
-        mebibytes, rest = divmod(limit, 1024 * 1024)
-        size = f"{limit} bytes" if rest else f"{mebibytes} MB"
-        return cls(f"the file is too large: it must be smaller than {size}; split it")
+        return cls(cls._form.format(limit=size_text(limit)))
 
 
 class UploadInterrupted(Refusal):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from config.environment import Environment
+from config.sizes import MAX_UPLOAD_BYTES, size_text
 from processing.verdict import Rules, decide
 from rules.codes import FindingCode
 from rules.templates import Language, Template
@@ -114,7 +115,7 @@ _FAULTY: Final[Mapping[FindingCode, _Faulty]] = {
 }
 # Refused before a row is read: how the fault is shown, and the facts of its text.
 _REFUSED: Final[Mapping[FindingCode, tuple[str, dict[str, int]]]] = {
-    FindingCode.FILE_TOO_LARGE: ("a file of 30 MB", {}),
+    FindingCode.FILE_TOO_LARGE: (f"a file of {size_text(MAX_UPLOAD_BYTES)}", {}),
     FindingCode.FILE_NOT_CSV: ("`appointments.xlsx`", {}),
     FindingCode.UPLOAD_INTERRUPTED: ("Ctrl-C in the middle of a `put`", {"received": 261_120}),
 }

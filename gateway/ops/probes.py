@@ -15,8 +15,9 @@ import aiosmtplib
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from config.errors import ConfigError, ServiceUnreachable
-from config.sections import MEBIBYTE, DatabaseSettings, S3Settings, SFTPSettings, SMTPSettings
+from config.sections import DatabaseSettings, S3Settings, SFTPSettings, SMTPSettings
 from config.settings import Settings
+from config.sizes import MEBIBYTE
 from database.connections import connect, database_troubles
 from database.schema import check_schema
 from gateway.exit_status import ExitStatus

@@ -4,13 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
+from config.sizes import size_text
 from processing.columns.chunks import PIECE_BYTES, Piece, read_pieces
 from processing.columns.findings import Finding
 from processing.columns.header import Header, read_header
 from processing.columns.single_rows import check_record, is_blank
 from processing.columns.sniff import is_binary
 from rules.codes import FindingCode
-from rules.texts import file_reason, megabytes
+from rules.texts import file_reason
 
 _BEGINNING: Final = 64 * 1024
 
@@ -46,7 +47,7 @@ def scan_upload(
     """Cuts the whole upload into pieces, unless it can't be one. `expected` are the columns that must be there."""
     scan = Scan()
     if source.seek(0, 2) >= limits.max_bytes:
-        _tell(scan, FindingCode.FILE_TOO_LARGE, limit=megabytes(limits.max_bytes))
+        _tell(scan, FindingCode.FILE_TOO_LARGE, limit=size_text(limits.max_bytes))
         return scan
     source.seek(0)
     beginning = source.read(_BEGINNING)

@@ -11,6 +11,7 @@ from typing import Final
 import asyncpg
 
 from config.errors import ConfigError
+from config.identifiers import is_campaign_id
 from config.logs import describe_exception, get_logger
 from config.sections import DatabaseSettings
 from database.connections import UNREACHABLE, Connection, connect
@@ -18,7 +19,7 @@ from keys.access import Access
 from sftpd import metrics
 from sftpd.connections.front_state import FrontState
 from sftpd.connections.live_connections import LiveConnection
-from sftpd.connections.login import LoginRefusal, find_login_refusal, is_campaign_id
+from sftpd.connections.login import LoginRefusal, find_login_refusal
 from sftpd.connections.source_addresses import parse_address
 
 logger = get_logger("sftpd")

@@ -1,13 +1,11 @@
 """Who gets in: pure. What a client is told is the same for every refusal; the reason is for logs, metrics and the login_audit."""
 
-import re
 from enum import StrEnum
 from typing import Final
 
 from keys.access import Access
 from sftpd.connections.source_addresses import Address, is_listed
 
-_CAMPAIGN_ID: Final = re.compile(r"[A-Za-z0-9_-]{3,64}", re.ASCII)
 _SHOWN: Final = 64
 
 
@@ -23,11 +21,6 @@ class LoginRefusal(StrEnum):
     NO_KEY = "no_key"  # no public key was tried at all
     SESSIONS = "sessions"
     UNAVAILABLE = "unavailable"
-
-
-def is_campaign_id(user_name: str) -> bool:
-    """Whether a user name has the form of a campaign's id, and is worth a question to the database."""
-    return _CAMPAIGN_ID.fullmatch(user_name) is not None
 
 
 def find_login_refusal(access: Access | None, fingerprint: str, address: Address) -> LoginRefusal | None:

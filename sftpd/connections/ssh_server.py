@@ -8,6 +8,7 @@ from structlog.stdlib import BoundLogger
 
 from audit.events import Actor, AuditEvent
 from config.errors import ConfigError
+from config.identifiers import is_campaign_id
 from config.logs import get_logger
 from keys.access import Access
 from sftpd import metrics
@@ -18,7 +19,6 @@ from sftpd.connections.login import (
     LoginRefusal,
     escape_user_name,
     find_login_refusal,
-    is_campaign_id,
 )
 from sftpd.connections.login_audit import LoginEvent
 from sftpd.connections.ssh_connection import DisconnectWithText, GuardedConnection

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from config.sections import MEBIBYTE
+from config.sizes import MEBIBYTE
 from tests.chaos.world.files import UploadFile
 from tests.chaos.world.proxy import ProxyMode
 from tests.chaos.world.rig import until

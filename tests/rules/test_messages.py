@@ -1,8 +1,5 @@
 """From template and values to the text that is sent."""
 
-import json
-from pathlib import Path
-
 import polars as pl
 import pytest
 from hypothesis import given
@@ -20,13 +17,9 @@ from rules.messages import (
 )
 from rules.segments import segment
 from rules.templates import Language
+from tests.rules.vectors import SEGMENTS
 
-VECTORS = {
-    vector["id"]: vector
-    for vector in json.loads((Path(__file__).parent / "data" / "segments.json").read_text(encoding="utf-8"))[
-        "vectors"
-    ]
-}
+VECTORS = {vector["id"]: vector for vector in SEGMENTS}
 
 
 def test_the_english_frame_adds_76_units_to_the_header():

@@ -2,7 +2,6 @@
 
 import json
 import random
-from pathlib import Path
 
 import numpy as np
 import phonenumbers
@@ -23,9 +22,9 @@ from rules.recipients import (
     check_recipient,
     check_recipients,
 )
+from tests.rules.vectors import PHONES
 from tools.compile_recipients import compile_table
 
-VECTORS = json.loads((Path(__file__).parent / "data" / "phones.json").read_text(encoding="utf-8"))["vectors"]
 FINE_IN_VECTORS = {"ok", "ok_simulator"}
 REACHABLE = {
     PhoneNumberType.MOBILE,
@@ -113,7 +112,7 @@ def disagreements(numbers: list[str]) -> list[tuple[str, FindingCode | None, Fin
     ]
 
 
-@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: f"{vector['recipient']!r}-{vector['env']}")
+@pytest.mark.parametrize("vector", PHONES, ids=lambda vector: f"{vector['recipient']!r}-{vector['env']}")
 def test_each_documented_vector_gets_its_code(vector):
     wanted = None if vector["reason_code"] in FINE_IN_VECTORS else vector["reason_code"]
     environment = Environment(vector["env"])

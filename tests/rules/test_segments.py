@@ -1,8 +1,6 @@
 """Segments: Twilio's vectors, graphemes against `regex`, and columns against single texts."""
 
-import json
 from functools import cache
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -17,10 +15,7 @@ from rules.characters.gsm7 import EXTENSION, is_gsm7
 from rules.measures import measure
 from rules.segment_columns import segment_column, segment_columns
 from rules.segments import segment, utf16_units
-
-VECTORS = json.loads((Path(__file__).parent / "data" / "segments.json").read_text(encoding="utf-8"))[
-    "vectors"
-]
+from tests.rules.vectors import SEGMENTS
 
 # Consonants of conjuncts bring their virama: `regex` joins a stray one to what follows, UAX #29 doesn't.
 PIECES = [
@@ -67,7 +62,7 @@ def segments_by_steps(text):
     return len(segments)
 
 
-@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["id"])
+@pytest.mark.parametrize("vector", SEGMENTS, ids=lambda vector: vector["id"])
 def test_each_vector_of_twilios_calculator_is_counted_alike(vector):
     counted = segment(vector["text"])
     assert counted.encoding == vector["encoding"]

@@ -79,8 +79,9 @@ def test_an_interrupted_upload_is_told_its_bytes_and_both_cures() -> None:
     assert "released" in text
 
 
-def test_facts_of_the_file_have_defaults() -> None:
-    assert "30 MB" in file_reason(FindingCode.FILE_TOO_LARGE)
+def test_a_file_is_too_large_at_30_megabytes_unless_the_limit_is_told() -> None:
+    assert "not smaller than 30 MB:" in file_reason(FindingCode.FILE_TOO_LARGE)
+    assert "not smaller than 5 MB:" in file_reason(FindingCode.FILE_TOO_LARGE, limit="5 MB")
 
 
 @pytest.mark.parametrize(

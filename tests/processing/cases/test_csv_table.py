@@ -3,9 +3,6 @@
 Each case is judged by the gateway and by the row-by-row reference: both must give the findings written with it.
 """
 
-import json
-from pathlib import Path
-
 import pytest
 
 from rules.codes import FindingCode as Code
@@ -14,10 +11,7 @@ from tests.processing.cases.csv_case import RULES, Case
 from tests.processing.cases.csv_cases import CASES
 from tests.processing.reference.reference import reference_verdict
 from tests.processing.reference.verdicts import assert_agree, ordered, run_decide
-
-PHONES = json.loads(
-    Path(__file__).parents[1].joinpath("reference", "data", "phones.json").read_text("utf-8")
-)["vectors"]
+from tests.rules.vectors import PHONES
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)

@@ -1,9 +1,7 @@
 """The reference's rules for one cell or one message, written from 4-sms-content.md §1 to §5 alone."""
 
-import json
 import re
 from functools import cache
-from pathlib import Path
 
 import phonenumbers
 import regex
@@ -11,13 +9,10 @@ from phonenumbers import PhoneMetadata, PhoneNumber, PhoneNumberType
 
 from config.environment import Environment
 from rules.codes import FindingCode as Code
+from tests.rules.vectors import GSM7, UNSUPPORTED
 
-_DATA = Path(__file__).with_name("data")
-_GSM7 = json.loads((_DATA / "gsm7.json").read_text("utf-8"))
-_UNSUPPORTED = json.loads((_DATA / "unsupported.json").read_text("utf-8"))
-
-GSM7_BASIC = frozenset(entry["char"] for entry in _GSM7["basic"] if entry["codepoint"] != "U+001B")
-GSM7_EXTENSION = frozenset(entry["char"] for entry in _GSM7["extension"])
+GSM7_BASIC = frozenset(entry["char"] for entry in GSM7["basic"] if entry["codepoint"] != "U+001B")
+GSM7_EXTENSION = frozenset(entry["char"] for entry in GSM7["extension"])
 SIMULATORS = frozenset(
     ["6511111111", "6511112222", "6511113333", "6511114444", "6511115555", "6511119999", "6522222222"]
 )
@@ -44,9 +39,9 @@ def _expand(ranges: list[str]) -> frozenset[str]:
     return frozenset(characters)
 
 
-DOCUMENTED = _expand(_UNSUPPORTED["flat"]["tier1"]) | _expand(_UNSUPPORTED["flat"]["tier2"])
-TYPOGRAPHY = _expand(_UNSUPPORTED["flat"]["tier3"])
-EMOJI = _expand(_UNSUPPORTED["emoji"]["ranges"])
+DOCUMENTED = _expand(UNSUPPORTED["flat"]["tier1"]) | _expand(UNSUPPORTED["flat"]["tier2"])
+TYPOGRAPHY = _expand(UNSUPPORTED["flat"]["tier3"])
+EMOJI = _expand(UNSUPPORTED["emoji"]["ranges"])
 
 
 @cache

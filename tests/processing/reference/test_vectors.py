@@ -1,8 +1,5 @@
 """The vectors of the specification (recipients, segments, unsupported characters), through the gateway and the reference."""
 
-import json
-from pathlib import Path
-
 import pytest
 
 from config.environment import Environment
@@ -15,14 +12,12 @@ from tests.processing.cases.csv_case import cells
 from tests.processing.reference import reference_rules
 from tests.processing.reference.reference import TRAINING_LINE, reference_verdict
 from tests.processing.reference.verdicts import assert_agree, run_decide
+from tests.rules.vectors import PHONES, SEGMENTS
 
-DATA = Path(__file__).with_name("data")
 ONE_VALUE = Template(
     header="Open Government Products",
     bodies={Language.ENGLISH: "{{text}}", Language.CHINESE: "{{text}}", Language.TAMIL: "{{text}}"},
 )
-PHONES = json.loads((DATA / "phones.json").read_text("utf-8"))["vectors"]
-SEGMENTS = json.loads((DATA / "segments.json").read_text("utf-8"))["vectors"]
 
 
 @pytest.mark.parametrize("vector", PHONES, ids=lambda vector: f"{vector['recipient']!a} {vector['env']}")

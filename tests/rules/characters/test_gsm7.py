@@ -1,8 +1,5 @@
 """The GSM-7 alphabet against the standard's tables."""
 
-import json
-from pathlib import Path
-
 import polars as pl
 import pytest
 from hypothesis import given
@@ -17,17 +14,16 @@ from rules.characters.gsm7 import (
     is_gsm7,
     with_escapes,
 )
-
-STANDARD = json.loads((Path(__file__).parents[1] / "data" / "gsm7.json").read_text(encoding="utf-8"))
+from tests.rules.vectors import GSM7
 
 
 def test_the_alphabet_is_that_of_the_standard():
-    assert STANDARD["basic_string"] == BASIC
-    assert set(EXTENSION) == set(STANDARD["extension_string"])
+    assert GSM7["basic_string"] == BASIC
+    assert set(EXTENSION) == set(GSM7["extension_string"])
 
 
 def test_every_other_character_is_outside():
-    inside = STANDARD["basic_string"] + STANDARD["extension_string"]
+    inside = GSM7["basic_string"] + GSM7["extension_string"]
     assert [char for char in map(chr, range(0x11000)) if is_gsm7(char)] == sorted(inside)
 
 

@@ -1,8 +1,5 @@
 """Unsupported characters against the documents' list, tier by tier."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 import pytest
@@ -18,8 +15,8 @@ from rules.characters.unsupported import (
     first_unsupported_column,
     replacements,
 )
+from tests.rules.vectors import UNSUPPORTED
 
-LIST = json.loads((Path(__file__).parents[1] / "data" / "unsupported.json").read_text(encoding="utf-8"))
 ALL = UnsupportedRule()
 FRACTIONS = characters_of("00BC-00BE 2150-215F 2189")
 
@@ -39,13 +36,13 @@ def written(code_points):
     ids=["all", "without_tier3", "without_emoji", "printed_and_variants"],
 )
 def test_each_rule_refuses_the_characters_of_its_tiers(rule, tiers):
-    by_tier = {name: written(LIST["flat"][name]) for name in ("tier1", "tier2", "tier3")}
-    by_tier["emoji"] = written(LIST["emoji"]["ranges"])
+    by_tier = {name: written(UNSUPPORTED["flat"][name]) for name in ("tier1", "tier2", "tier3")}
+    by_tier["emoji"] = written(UNSUPPORTED["emoji"]["ranges"])
     assert set(replacements(rule)) == frozenset().union(*(by_tier[tier] for tier in tiers))
 
 
 def test_all_tiers_together_are_the_lists_own_sum():
-    assert set(replacements(ALL)) == written(LIST["flat"]["blocked_ranges_all"])
+    assert set(replacements(ALL)) == written(UNSUPPORTED["flat"]["blocked_ranges_all"])
 
 
 def character(listed):
@@ -53,8 +50,8 @@ def character(listed):
 
 
 def test_every_replacement_is_the_lists():
-    listed = {character(one): row["replacement"] for row in LIST["rows"] for one in row["codepoints"]}
-    listed |= {character(one): one["replacement"] for one in LIST["tier3_typography"]}
+    listed = {character(one): row["replacement"] for row in UNSUPPORTED["rows"] for one in row["codepoints"]}
+    listed |= {character(one): one["replacement"] for one in UNSUPPORTED["tier3_typography"]}
     ours = replacements(ALL)
     assert {char: ours[char] for char in listed.keys() - FRACTIONS} == {
         char: listed[char] for char in listed.keys() - FRACTIONS

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from config.sections import MEBIBYTE
 from config.settings import Settings
+from config.sizes import MEBIBYTE
 from database.connections import Pool
 from gateway.embedded.s3 import S3Server
 from tests.conftest import KeyPair
