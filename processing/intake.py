@@ -5,8 +5,7 @@ The one call between rooms. It knows nothing of SFTP: an HTTP upload would enter
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,16 +62,6 @@ class FinishedSpool:
     byte_count: int
     modified_at: datetime | None
     still_welcome: Callable[[], bool] = lambda: True
-
-
-@dataclass(frozen=True, slots=True)
-class ListedUpload:
-    """What a campaign sees of an upload of its own in the last 24 hours. Times are aware UTC."""
-
-    file_name: str
-    byte_count: int
-    modified_at: datetime | None
-    received_at: datetime
 
 
 class IntakeError(ProcessingError):
@@ -163,49 +152,6 @@ class Intake:
             bytes=byte_count,
         )
         return upload_id
-
-    async def list_uploads(self, campaign_id: str) -> list[ListedUpload]:
-        """The campaign's accepted uploads of the last 24 hours, the newest of each name. Raises IntakeUnavailable."""
-        async with self._connection() as connection:
-            rows = await connection.fetch(uploads.SQL["list_campaign_uploads"], campaign_id)
-        return [
-            ListedUpload(row["file_name"], row["bytes"], row["modified_at"], row["received_at"])
-            for row in rows
-        ]
-
-    async def find_upload(self, campaign_id: str, file_name: str) -> ListedUpload | None:
-        """The newest listed upload of that name, of the last 24 hours. Raises IntakeUnavailable."""
-        async with self._connection() as connection:
-            row = await connection.fetchrow(uploads.SQL["find_campaign_upload"], campaign_id, file_name)
-        return (
-            ListedUpload(row["file_name"], row["bytes"], row["modified_at"], row["received_at"])
-            if row
-            else None
-        )
-
-    async def unlist_upload(self, campaign_id: str, file_name: str) -> None:
-        """Take an earlier upload's name out of the listing; nothing else changes. Raises IntakeUnavailable."""
-        async with self._connection() as connection:
-            await connection.execute(uploads.SQL["unlist_upload"], campaign_id, file_name)
-
-    async def set_modified_at(self, campaign_id: str, file_name: str, modified_at: datetime) -> None:
-        """Show another time of the file itself in the listing. Raises IntakeUnavailable."""
-        async with self._connection() as connection:
-            await connection.execute(uploads.SQL["set_modified_at"], campaign_id, file_name, modified_at)
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
-        try:
-            with database_troubles():
-                async with (
-                    asyncio.timeout(self._settings.acknowledge_timeout),
-                    self._pool.acquire() as connection,
-                ):
-                    yield connection
-        except ServiceUnreachable:
-            raise IntakeUnavailable(
-                "the list of uploads is not available; please try again in a few minutes"
-            ) from None
 
     async def _is_taken(self, upload_id: str, timeout: float) -> bool:
         """Whether the time-out came in the middle of a COMMIT that was carried out. False where nobody knows."""

@@ -66,6 +66,16 @@ class Twin:
     total_messages: int
 
 
+@dataclass(frozen=True, slots=True)
+class ListedUpload:
+    """What a campaign sees of an upload that it sent in the last 24 hours. Times are aware UTC."""
+
+    file_name: str
+    byte_count: int
+    modified_at: datetime | None
+    received_at: datetime
+
+
 def _upload(row: asyncpg.Record) -> Upload:
     values = dict(row)
     return Upload(status=UploadStatus(values.pop("status")), byte_count=values.pop("bytes"), **values)
@@ -94,6 +104,35 @@ async def list_uploads(
     """Uploads that fit all the conditions given, newest first."""
     rows = await connection.fetch(SQL["list_uploads"], campaign_id, status and status.value, since, limit)
     return [_upload(row) for row in rows]
+
+
+def _listed_upload(row: asyncpg.Record) -> ListedUpload:
+    return ListedUpload(row["file_name"], row["bytes"], row["modified_at"], row["received_at"])
+
+
+async def fetch_listed_uploads(connection: Connection, campaign_id: str) -> list[ListedUpload]:
+    """What the campaign sent in the last 24 hours, whatever its outcome; only the newest upload of each name."""
+    return [_listed_upload(row) for row in await connection.fetch(SQL["list_campaign_uploads"], campaign_id)]
+
+
+async def fetch_listed_upload(
+    connection: Connection, campaign_id: str, file_name: str
+) -> ListedUpload | None:
+    """The newest upload of that name that the campaign sent in the last 24 hours, or None."""
+    row = await connection.fetchrow(SQL["find_campaign_upload"], campaign_id, file_name)
+    return _listed_upload(row) if row else None
+
+
+async def unlist_upload(connection: Connection, campaign_id: str, file_name: str) -> None:
+    """Take a name out of the campaign's listing. Its uploads are otherwise left as they are."""
+    await connection.execute(SQL["unlist_upload"], campaign_id, file_name)
+
+
+async def record_modified_at(
+    connection: Connection, campaign_id: str, file_name: str, modified_at: datetime
+) -> None:
+    """Give the newest listed upload of that name the modification time that its client has set."""
+    await connection.execute(SQL["set_modified_at"], campaign_id, file_name, modified_at)
 
 
 async def count_undecided(connection: Connection, campaign_id: str) -> int:

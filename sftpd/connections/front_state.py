@@ -19,6 +19,7 @@ from sftpd.connections.log_sampling import SampledLog
 from sftpd.connections.login_audit import LoginAudit
 from sftpd.connections.pacing import Pacer
 from sftpd.connections.shutouts import Shutouts, shutout_rule
+from sftpd.session.received_uploads import ReceivedUploads
 from sftpd.spool.spool import Spool
 
 logger = get_logger("sftpd")
@@ -76,6 +77,7 @@ class FrontState:
     access_lookup: AccessLookup
     spool: Spool
     intake: Intake
+    received_uploads: ReceivedUploads
     login_audit: LoginAudit
     limits: Limits
     shutouts: Shutouts
@@ -99,6 +101,7 @@ def make_front_state(settings: SFTPSettings, pool: Pool, spool: Spool, intake: I
         access_lookup=AccessLookup(pool, at_a_time=at_a_time, timeout=settings.login_timeout / 3),
         spool=spool,
         intake=intake,
+        received_uploads=ReceivedUploads(pool, timeout=settings.acknowledge_timeout),
         login_audit=LoginAudit(pool),
         limits=Limits(share_of(settings)),
         shutouts=Shutouts(shutout_rule(settings)),

@@ -1,7 +1,7 @@
 """The audit trail of logins. It is written after a login, not during it: a flood of failures must not flood PostgreSQL.
 
 Accepted logins wait in line as long as there is room. Refused ones are kept at a rate per campaign; the next one written
-tells how many were left out. Only known campaigns have a login_audit.
+tells how many were left out. Only known campaigns have an audit trail.
 """
 
 import asyncio

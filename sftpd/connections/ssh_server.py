@@ -160,7 +160,8 @@ class FrontSSHServer(asyncssh.SSHServer):
         return WatchedChannel(session, lambda channel: self._drop_box(channel, session), self._channel_ended)
 
     def _drop_box(self, channel: "asyncssh.SSHServerChannel[bytes]", session: Session) -> DropBox:
-        return DropBox(channel, session, self._front.spool, self._front.intake, self._front.settings)
+        front = self._front
+        return DropBox(channel, session, front.spool, front.intake, front.received_uploads, front.settings)
 
     def _channel_ended(self) -> None:
         self._channels -= 1

@@ -34,7 +34,8 @@ from sftpd.session.listing import (
     space_attributes,
 )
 from sftpd.session.open_file import OpenFile
-from sftpd.session.uploading import Uploads
+from sftpd.session.received_uploads import ReceivedUploads
+from sftpd.session.uploading import ChannelUploads
 from sftpd.sessions import Session
 from sftpd.spool.partials import Partial
 from sftpd.spool.spool import Spool
@@ -49,14 +50,17 @@ class DropBox(asyncssh.SFTPServer):
         session: Session,
         spool: Spool,
         intake: Intake,
+        received_uploads: ReceivedUploads,
         settings: SFTPSettings,
     ) -> None:
         super().__init__(channel)
         self.session = session
         self.settings = settings
         self._spool = spool
-        self._intake_client = IntakeClient(intake, session)
-        self._uploads = Uploads(session, spool, self._intake_client, settings)
+        self._received_uploads = received_uploads
+        self._uploads = ChannelUploads(
+            session, spool, IntakeClient(intake, session), received_uploads, settings
+        )
 
     async def open_file(self, path: bytes, flags: int, attributes: asyncssh.SFTPAttrs) -> OpenFile:
         """Answer an OPEN for writing with a handle of its own."""
@@ -105,9 +109,9 @@ class DropBox(asyncssh.SFTPServer):
         if (
             temporary is not None
             and may_become(temporary, name, self.settings.temporary_suffixes)
-            and await self._intake_client.upload(name)
+            and await self._received_uploads.fetch(self.session.campaign_id, name)
         ):
-            await self._intake_client.unlist(name)
+            await self._received_uploads.unlist(self.session.campaign_id, name)
             return
         raise await self._absent(name)
 
@@ -115,7 +119,11 @@ class DropBox(asyncssh.SFTPServer):
         """Why there is no partial of that name to rename or remove."""
         if any(opened.name == name for opened in self._uploads.open):
             return StillOpen()
-        return AcceptedUnchangeable() if await self._intake_client.upload(name) else NoSuchFile()
+        return (
+            AcceptedUnchangeable()
+            if await self._received_uploads.fetch(self.session.campaign_id, name)
+            else NoSuchFile()
+        )
 
     async def stat(self, path: bytes) -> asyncssh.SFTPAttrs:
         """The attributes of the drop box, a partial, or an upload of the last 24 hours: exact size, the client's time."""
@@ -127,7 +135,7 @@ class DropBox(asyncssh.SFTPServer):
         for opened in self._uploads.open:
             if opened.name == name:
                 return file_attributes(opened.size, opened.modified_at or datetime.now(UTC))
-        upload = await self._intake_client.upload(name)
+        upload = await self._received_uploads.fetch(self.session.campaign_id, name)
         if upload is None:
             raise NoSuchFile
         return file_attributes(upload.byte_count, upload.modified_at or upload.received_at)
@@ -161,7 +169,7 @@ class DropBox(asyncssh.SFTPServer):
         if partial is not None:
             self._spool.change_notes(partial, modified_at=modified_at)
         else:
-            await self._intake_client.set_modified_at(name, modified_at)
+            await self._received_uploads.record_modified_at(self.session.campaign_id, name, modified_at)
 
     async def lsetstat(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> None:
         """As SETSTAT."""
@@ -180,8 +188,8 @@ class DropBox(asyncssh.SFTPServer):
             raise NoSuchFile
         now = datetime.now(UTC)
         listed = {
-            name: file_attributes(upload.byte_count, upload.modified_at or upload.received_at)
-            for name, upload in (await self._intake_client.uploads()).items()
+            upload.file_name: file_attributes(upload.byte_count, upload.modified_at or upload.received_at)
+            for upload in await self._received_uploads.fetch_all(self.session.campaign_id)
         }
         for opened in self._uploads.open:
             listed[opened.name] = file_attributes(opened.size, opened.modified_at or now)

@@ -1,4 +1,4 @@
-"""The way onward, for one login: everything that the drop box asks of the intake, with its errors made refusals."""
+"""What one login asks of the intake: to take an upload in, or to report a refused one. Its errors become refusals."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -6,9 +6,9 @@ from pathlib import Path
 
 from config.identifiers import new_identifier
 from config.logs import describe_exception, get_logger
-from processing.intake import FinishedSpool, Intake, IntakeError, ListedUpload, Sender
+from processing.intake import FinishedSpool, Intake, IntakeError, Sender
 from rules.codes import FindingCode
-from sftpd.refusals import ListingUnavailable, Unavailable
+from sftpd.refusals import Unavailable
 from sftpd.sessions import Session
 from sftpd.spool.spool_file import SpoolFile
 
@@ -27,19 +27,19 @@ async def report_refusal(
     intake: Intake,
     sender: Sender,
     name: str,
-    reason: RefusedUpload,
+    refused: RefusedUpload,
     byte_count: int,
     path: Path | None = None,
 ) -> bool:
     """Have the reject e-mail sent. Never raises: a client gets its refusal whether or not the intake can be reached."""
     try:
-        await intake.refuse(sender, name, FindingCode(reason), byte_count=byte_count, path=path)
+        await intake.refuse(sender, name, FindingCode(refused), byte_count=byte_count, path=path)
     except Exception as error:  # noqa: BLE001 - logged; the client's answer must not depend on it
         _log.error(
             "refusal_unreported",
             campaign_id=sender.campaign_id,
             connection_id=sender.actor.connection_id,
-            code=reason.value,
+            code=refused.value,
             **describe_exception(error),
         )
         return False
@@ -47,7 +47,7 @@ async def report_refusal(
 
 
 class IntakeClient:
-    """What one login's drop boxes hand to the intake."""
+    """The intake, as the drop boxes of one login use it."""
 
     def __init__(self, intake: Intake, session: Session) -> None:
         self._intake = intake
@@ -74,38 +74,7 @@ class IntakeClient:
             raise Unavailable(str(error) or None) from None
 
     async def report(
-        self, name: str, reason: RefusedUpload, byte_count: int, path: Path | None = None
+        self, name: str, refused: RefusedUpload, byte_count: int, path: Path | None = None
     ) -> None:
         """Have the reject e-mail sent, if the intake can be reached."""
-        await report_refusal(self._intake, self._sender, name, reason, byte_count, path)
-
-    async def uploads(self) -> dict[str, ListedUpload]:
-        """The campaign's accepted uploads of 24 hours, by name. Raises ListingUnavailable."""
-        try:
-            return {
-                upload.file_name: upload
-                for upload in await self._intake.list_uploads(self._sender.campaign_id)
-            }
-        except IntakeError:
-            raise ListingUnavailable from None
-
-    async def upload(self, name: str) -> ListedUpload | None:
-        """The campaign's accepted upload of that name, of 24 hours. Raises ListingUnavailable."""
-        try:
-            return await self._intake.find_upload(self._sender.campaign_id, name)
-        except IntakeError:
-            raise ListingUnavailable from None
-
-    async def unlist(self, name: str) -> None:
-        """Clear an earlier upload's name from the listing. Raises ListingUnavailable."""
-        try:
-            await self._intake.unlist_upload(self._sender.campaign_id, name)
-        except IntakeError:
-            raise ListingUnavailable from None
-
-    async def set_modified_at(self, name: str, modified_at: datetime) -> None:
-        """Show in the listing a time that the client set after its upload was accepted. Raises ListingUnavailable."""
-        try:
-            await self._intake.set_modified_at(self._sender.campaign_id, name, modified_at)
-        except IntakeError:
-            raise ListingUnavailable from None
+        await report_refusal(self._intake, self._sender, name, refused, byte_count, path)

@@ -24,6 +24,7 @@ from sftpd.refusals import (
 from sftpd.session.file_names import NameKind, classify_name
 from sftpd.session.intake_client import IntakeClient, RefusedUpload
 from sftpd.session.open_file import OpenFile
+from sftpd.session.received_uploads import ReceivedUploads
 from sftpd.sessions import Session
 from sftpd.spool.partials import Partial, PartialState
 from sftpd.spool.spool import Spool
@@ -32,15 +33,21 @@ from sftpd.spool.spool_file import SpoolFile
 _log = get_logger("sftpd")
 
 
-class Uploads:
+class ChannelUploads:
     """What one channel is uploading. All methods that refuse raise a Refusal."""
 
     def __init__(
-        self, session: Session, spool: Spool, intake_client: IntakeClient, settings: SFTPSettings
+        self,
+        session: Session,
+        spool: Spool,
+        intake_client: IntakeClient,
+        received_uploads: ReceivedUploads,
+        settings: SFTPSettings,
     ) -> None:
         self._session = session
         self._spool = spool
         self._intake_client = intake_client
+        self._received_uploads = received_uploads
         self._settings = settings
         self._log = _log.bind(campaign_id=session.campaign_id, connection_id=session.connection_id)
         self.open: set[OpenFile] = set()
@@ -58,7 +65,11 @@ class Uploads:
             raise TooLarge.beyond(self._settings.max_upload_bytes)
         opened = OpenFile(name, kind, announced, opened_anew=bool(flags & FXF_TRUNC))
         partial = self._spool.find(self._session.campaign_id, name)
-        if partial is None and not flags & FXF_CREAT and not await self._intake_client.upload(name):
+        if (
+            partial is None
+            and not flags & FXF_CREAT
+            and not await self._received_uploads.fetch(self._session.campaign_id, name)
+        ):
             raise NoSuchFile
         if partial is not None and not flags & FXF_TRUNC:
             opened.partial = partial
@@ -155,11 +166,13 @@ class Uploads:
         curl's `-C -` and lftp's `put -c` do that where only the answer to their CLOSE was lost.
         """
         try:
-            earlier = await self._intake_client.upload(opened.name)
+            earlier = await self._received_uploads.fetch(self._session.campaign_id, opened.name)
             if earlier is None or (opened.size_was_set and not earlier.byte_count == spooled.size > 0):
                 return False
             if opened.modified_at is not None:
-                await self._intake_client.set_modified_at(opened.name, opened.modified_at)
+                await self._received_uploads.record_modified_at(
+                    self._session.campaign_id, opened.name, opened.modified_at
+                )
         except Refusal:
             spooled.discard()
             raise

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import io
-from datetime import UTC, datetime
 
 import asyncpg
 import pytest
@@ -154,7 +153,7 @@ async def test_a_database_that_restarts_in_between_is_waited_for(
     database = settings.database.model_copy(update={"url": SecretStr(url)})
     async with open_pool(database, name="test") as pool:
         intake = Intake(pool, store, settings.sftp)
-        await intake.list_uploads(CAMPAIGN)
+        await pool.fetchval("select 1")
         own_postgres.stop()
         storing = asyncio.create_task(intake.store(make_spool()))
         await asyncio.to_thread(own_postgres.start)
@@ -174,8 +173,6 @@ async def test_a_database_that_stays_away_refuses_loudly(
         with pytest.raises(IntakeUnavailable, match="send it again"):
             await intake.store(make_spool())
         assert not_stored("database") == before + 1
-        with pytest.raises(IntakeUnavailable):
-            await intake.list_uploads(CAMPAIGN)
 
 
 async def test_an_interrupted_upload_is_refused_by_e_mail_and_kept_for_release(
@@ -229,30 +226,3 @@ async def test_refusals_at_the_same_moment_are_counted_one_by_one(
     )
     assert await pool.fetchval("select count(*) from notifications") == 5
     assert await pool.fetchval("select count(*) from uploads where untold") == 25
-
-
-async def test_the_listing_shows_the_newest_of_each_name(
-    intake: Intake, make_spool: MakeSpool, pool: Pool, campaign: str
-) -> None:
-    await intake.store(make_spool(GOOD))
-    await intake.store(make_spool(GOOD + b"\n"))
-    await intake.store(make_spool(GOOD, file_name="other.csv"))
-    moved = datetime(2026, 3, 4, tzinfo=UTC)
-    await intake.set_modified_at(campaign, "appointments.csv", moved)
-    listed = {entry.file_name: entry for entry in await intake.list_uploads(campaign)}
-    assert {name: entry.byte_count for name, entry in listed.items()} == {
-        "appointments.csv": len(GOOD) + 1,
-        "other.csv": len(GOOD),
-    }
-    assert listed["appointments.csv"].modified_at == moved
-    assert await intake.find_upload(campaign, "appointments.csv") == listed["appointments.csv"]
-    assert await intake.find_upload(campaign, "none.csv") is None
-    await intake.unlist_upload(campaign, "appointments.csv")
-    assert [entry.file_name for entry in await intake.list_uploads(campaign)] == ["other.csv"]
-    await pool.execute("update uploads set received_at = received_at - interval '25 hours'")
-    assert await intake.list_uploads(campaign) == []
-
-
-async def test_the_listing_is_the_campaigns_own(intake: Intake, make_spool: MakeSpool) -> None:
-    await intake.store(make_spool())
-    assert await intake.list_uploads("campaign_other") == []

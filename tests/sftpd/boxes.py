@@ -13,10 +13,13 @@ from asyncssh.constants import FXF_CREAT, FXF_TRUNC, FXF_WRITE
 from asyncssh.sftp import SFTPClientHandler
 
 from config.sections import SFTPSettings
-from processing.intake import FinishedSpool, Intake, IntakeUnavailable, ListedUpload, Sender
+from processing.intake import FinishedSpool, Intake, IntakeUnavailable, Sender
+from processing.uploads import ListedUpload
 from rules.codes import FindingCode
+from sftpd.refusals import ListingUnavailable
 from sftpd.session.drop_box import DropBox
 from sftpd.session.packet_handler import UploadChannel
+from sftpd.session.received_uploads import ReceivedUploads
 from sftpd.sessions import Session
 from sftpd.spool.spool import Spool
 
@@ -62,24 +65,6 @@ class NotedIntake(Intake):
         self.refused.append((file_name, code, byte_count, path.read_bytes() if path else None))  # noqa: ASYNC240 - tiny
         return "upload_refused"
 
-    async def find_upload(self, campaign_id: str, file_name: str) -> ListedUpload | None:
-        listed = await self.list_uploads(campaign_id)
-        return next((upload for upload in listed if upload.file_name == file_name), None)
-
-    async def list_uploads(self, campaign_id: str) -> list[ListedUpload]:
-        if self.away:
-            raise IntakeUnavailable("the list of uploads is not available")
-        return list(self.listed.values())
-
-    async def unlist_upload(self, campaign_id: str, file_name: str) -> None:
-        self.listed.pop(file_name, None)
-
-    async def set_modified_at(self, campaign_id: str, file_name: str, modified_at: datetime) -> None:
-        if upload := self.listed.get(file_name):
-            self.listed[file_name] = ListedUpload(
-                file_name, upload.byte_count, modified_at, upload.received_at
-            )
-
     @property
     def names(self) -> list[str]:
         """The names of what was stored, in order."""
@@ -89,6 +74,29 @@ class NotedIntake(Intake):
     def codes(self) -> list[FindingCode]:
         """The reasons of what was refused, in order."""
         return [code for _, code, _, _ in self.refused]
+
+
+class NotedUploads(ReceivedUploads):
+    """What the intake above has stored, without a database."""
+
+    def __init__(self, intake: NotedIntake) -> None:
+        self._intake = intake
+
+    async def fetch_all(self, campaign_id: str) -> list[ListedUpload]:
+        if self._intake.away:
+            raise ListingUnavailable
+        return list(self._intake.listed.values())
+
+    async def fetch(self, campaign_id: str, name: str) -> ListedUpload | None:
+        listed = await self.fetch_all(campaign_id)
+        return next((upload for upload in listed if upload.file_name == name), None)
+
+    async def unlist(self, campaign_id: str, name: str) -> None:
+        self._intake.listed.pop(name, None)
+
+    async def record_modified_at(self, campaign_id: str, name: str, modified_at: datetime) -> None:
+        if upload := self._intake.listed.get(name):
+            self._intake.listed[name] = ListedUpload(name, upload.byte_count, modified_at, upload.received_at)
 
 
 @dataclass
@@ -155,7 +163,10 @@ class _OpenServer(asyncssh.SSHServer):
     def session_requested(self) -> asyncssh.SSHServerSession[bytes]:
         box = self._box
         return UploadChannel(
-            None, lambda channel: DropBox(channel, self._session, box.spool, box.intake, box.settings)
+            None,
+            lambda channel: DropBox(
+                channel, self._session, box.spool, box.intake, NotedUploads(box.intake), box.settings
+            ),
         )
 
 

@@ -1,0 +1,60 @@
+"""What a campaign sees of the uploads that it has sent: the database's answers to a listing, a STAT or a SETSTAT.
+
+This is the border to PostgreSQL for the drop box: it sets the time-out, and makes the database's errors a refusal.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from config.errors import ServiceUnreachable
+from database.connections import Connection, Pool, database_troubles
+from processing.uploads import (
+    ListedUpload,
+    fetch_listed_upload,
+    fetch_listed_uploads,
+    record_modified_at,
+    unlist_upload,
+)
+from sftpd.refusals import ListingUnavailable
+
+
+class ReceivedUploads:
+    """The uploads of the last 24 hours, of any campaign. One per process.
+
+    Each method waits at most `timeout` seconds for the database, and then raises ListingUnavailable.
+    """
+
+    def __init__(self, pool: Pool, *, timeout: float) -> None:
+        self._pool = pool
+        self._timeout = timeout
+
+    async def fetch_all(self, campaign_id: str) -> list[ListedUpload]:
+        """The newest upload of each name."""
+        async with self._connection() as connection:
+            return await fetch_listed_uploads(connection, campaign_id)
+
+    async def fetch(self, campaign_id: str, name: str) -> ListedUpload | None:
+        """The newest upload of that name, or None where the campaign sent none."""
+        async with self._connection() as connection:
+            return await fetch_listed_upload(connection, campaign_id, name)
+
+    async def unlist(self, campaign_id: str, name: str) -> None:
+        """Take a name out of the listing. Its uploads go on as if nothing had happened."""
+        async with self._connection() as connection:
+            await unlist_upload(connection, campaign_id, name)
+
+    async def record_modified_at(self, campaign_id: str, name: str, modified_at: datetime) -> None:
+        """Show in the listing a modification time that the client set after its upload was taken in."""
+        async with self._connection() as connection:
+            await record_modified_at(connection, campaign_id, name, modified_at)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        try:
+            with database_troubles():
+                async with asyncio.timeout(self._timeout), self._pool.acquire() as connection:
+                    yield connection
+        except ServiceUnreachable:
+            raise ListingUnavailable from None

@@ -1,0 +1,93 @@
+"""What a campaign sees of its uploads, asked of a real database."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pydantic import SecretStr
+
+from config.identifiers import new_identifier
+from config.settings import Settings
+from database.connections import Pool, open_pool
+from gateway.embedded.postgres import PostgreSQLServer
+from sftpd.refusals import ListingUnavailable
+from sftpd.session.received_uploads import ReceivedUploads
+
+SENT_AT = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+@pytest.fixture
+def received(pool: Pool) -> ReceivedUploads:
+    return ReceivedUploads(pool, timeout=10)
+
+
+async def add_upload(pool: Pool, campaign_id: str, name: str, size: int, *, age: timedelta) -> None:
+    """Record an upload of `size` bytes that came in that long ago."""
+    await pool.execute(
+        "insert into uploads (id, campaign_id, file_name, status, bytes, report_name, received_at, modified_at)"
+        " values ($1, $2, $3, 'received', $4, $1, now() - $5::interval, $6)",
+        new_identifier("upload"),
+        campaign_id,
+        name,
+        size,
+        age,
+        SENT_AT,
+    )
+
+
+async def sizes(received: ReceivedUploads, campaign_id: str) -> dict[str, int]:
+    return {upload.file_name: upload.byte_count for upload in await received.fetch_all(campaign_id)}
+
+
+async def test_the_listing_shows_the_newest_of_each_name_within_24_hours(
+    received: ReceivedUploads, pool: Pool, campaign: str
+) -> None:
+    await add_upload(pool, campaign, "old.csv", 1, age=timedelta(hours=25))
+    await add_upload(pool, campaign, "appointments.csv", 2, age=timedelta(hours=23))
+    await add_upload(pool, campaign, "appointments.csv", 3, age=timedelta(hours=1))
+    await add_upload(pool, campaign, "other.csv", 4, age=timedelta(hours=2))
+    assert await sizes(received, campaign) == {"appointments.csv": 3, "other.csv": 4}
+    newest = await received.fetch(campaign, "appointments.csv")
+    assert newest is not None
+    assert (newest.byte_count, newest.modified_at) == (3, SENT_AT)
+    assert await received.fetch(campaign, "old.csv") is None
+
+
+async def test_the_listing_is_the_campaigns_own(received: ReceivedUploads, pool: Pool, campaign: str) -> None:
+    await add_upload(pool, campaign, "appointments.csv", 1, age=timedelta())
+    assert await sizes(received, "campaign_other") == {}
+    assert await received.fetch("campaign_other", "appointments.csv") is None
+
+
+async def test_a_time_set_later_is_shown_at_the_newest_upload_of_that_name(
+    received: ReceivedUploads, pool: Pool, campaign: str
+) -> None:
+    await add_upload(pool, campaign, "appointments.csv", 1, age=timedelta(hours=1))
+    await add_upload(pool, campaign, "appointments.csv", 2, age=timedelta())
+    set_at = datetime(2026, 3, 4, tzinfo=UTC)
+    await received.record_modified_at(campaign, "appointments.csv", set_at)
+    rows = await pool.fetch("select bytes, modified_at from uploads order by bytes")
+    assert [(row["bytes"], row["modified_at"]) for row in rows] == [(1, SENT_AT), (2, set_at)]
+
+
+async def test_a_name_taken_out_of_the_listing_keeps_its_upload(
+    received: ReceivedUploads, pool: Pool, campaign: str
+) -> None:
+    await add_upload(pool, campaign, "appointments.csv", 1, age=timedelta())
+    await add_upload(pool, campaign, "other.csv", 2, age=timedelta())
+    await received.unlist(campaign, "appointments.csv")
+    assert await sizes(received, campaign) == {"other.csv": 2}
+    assert await pool.fetchval("select count(*) from uploads") == 2
+
+
+async def test_a_database_that_is_away_is_a_refusal(
+    settings: Settings, own_postgres: PostgreSQLServer
+) -> None:
+    database = settings.database.model_copy(update={"url": SecretStr(own_postgres.socket_url("postgres"))})
+    async with open_pool(database, name="test") as pool:
+        received = ReceivedUploads(pool, timeout=1)
+        assert await received.fetch_all("campaign_a") == []
+        own_postgres.stop()
+        with pytest.raises(ListingUnavailable):
+            await received.fetch_all("campaign_a")
+        with pytest.raises(ListingUnavailable):
+            await received.record_modified_at("campaign_a", "a.csv", SENT_AT)
