@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from audit.events import Actor
 from benchmarks.files import TEMPLATE, clean
-from campaigns.campaigns import create_campaign
+from campaigns.creation import create_campaign
 from config.identifiers import new_identifier
 from config.logs import configure_logs
 from config.sections import DatabaseSettings, LogSettings, S3Settings, SFTPSettings
@@ -20,6 +20,7 @@ from gateway.embedded.s3 import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
 from gateway.embedded.stack import BUCKET
 from processing.intake import FinishedSpool, Intake, Sender
 from processing.object_store import open_store
+from rules.characters.unsupported import UnsupportedRule
 from tests.chaos.world.rig import (
     DATABASE,
     Rig,
@@ -74,6 +75,7 @@ async def _fill(rig: Rig, rows: int, uploads: int) -> None:
                 name="Bench",
                 template=TEMPLATE,
                 notify_email="bench@agency.example",
+                unsupported=UnsupportedRule(),
                 actor=Actor(),
             )
         intake = Intake(pool, store, SFTPSettings())
@@ -83,7 +85,7 @@ async def _fill(rig: Rig, rows: int, uploads: int) -> None:
             await asyncio.to_thread(path.write_bytes, data)
             spool = FinishedSpool(
                 new_identifier("upload"),
-                Sender(campaign, Actor()),
+                Sender(campaign.id, Actor()),
                 f"{time.time_ns()}.csv",
                 path,
                 len(data),

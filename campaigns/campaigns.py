@@ -1,37 +1,29 @@
-"""Campaigns: who an agency is to this gateway. Created once; suspended, resumed and deleted, but never edited.
+"""The tables `campaigns` and `template_bodies`: who an agency is to this gateway, and what its messages say.
 
-Every change here is made in the caller's transaction, with its line of the audit trail.
+A campaign is created once; then it is suspended, resumed or deleted, but its template is never edited. Its SSH keys are added
+and revoked here too, since its row must be locked meanwhile. Every change is made in the caller's transaction, together with
+its audit event.
 """
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final
 
 import asyncpg
 
 from audit.events import Actor, AuditEvent, record_event
-from config.addresses import parse_network
-from config.identifiers import is_campaign_id, new_identifier
+from campaigns.errors import CampaignNotFound, CampaignRefused
+from campaigns.fields import Network, parse_notify_address
 from database.connections import Connection
 from database.queries import NamedQueries
-from keys.errors import CampaignNotFound, CampaignRefused
+from keys.public_keys import PublicKey
+from keys.ssh_keys import AddedKeys, record_all_keys_revoked, record_key_revoked, record_keys
 from rules.templates import Language, Template
 
 SQL: Final = NamedQueries("campaigns", "campaigns.sql")
-
-Network: TypeAlias = IPv4Network | IPv6Network
-
-# One address as RFC 5321 has it, without quoted local parts, comments and domains in brackets.
-_ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_ADDRESS: Final = re.compile(
-    rf"(?P<local>{_ATOM}(?:\.{_ATOM})*)@(?P<domain>{_LABEL}(?:\.{_LABEL})*)", re.ASCII
-)
 
 
 class Channel(StrEnum):
@@ -82,83 +74,33 @@ class Campaign:
     deleted_at: datetime | None
 
 
-def parse_campaign_id(text: str) -> str:
-    """`text`, which has the form of a campaignId. Raises CampaignRefused."""
-    if not is_campaign_id(text):
-        raise CampaignRefused(
-            "a campaignId has 3 to 64 characters, only letters A-Z a-z, digits, '_' and '-': choose another --id"
-        )
-    return text
-
-
-def parse_notify_address(text: str) -> str:
-    """`text`, which is exactly one e-mail address. Raises CampaignRefused, which doesn't repeat it."""
-    if re.search(r"[,;\s]", text.strip()) or text.count("@") > 1:
-        raise CampaignRefused(
-            "exactly one notification address is possible, written as name@agency.gov.sg: "
-            "for several readers, give a mailing list's address"
-        )
-    match = _ADDRESS.fullmatch(text.strip())
-    if match is None or len(match["local"]) > 64 or len(match[0]) > 254:
-        raise CampaignRefused("the notification address is not an e-mail address such as name@agency.gov.sg")
-    if "." not in match["domain"] and match["domain"] != "localhost":
-        raise CampaignRefused("the notification address's domain is incomplete: write name@agency.gov.sg")
-    return match[0]
-
-
-def parse_sources(texts: Sequence[str]) -> tuple[Network, ...]:
-    """Addresses and networks, once each, host bits cleared. Raises CampaignRefused."""
-    found: list[Network] = []
-    for text in texts:
-        for word in text.replace(",", " ").split():
-            try:
-                network = parse_network(word)
-            except ValueError:
-                network = None
-            # An IPv6 zone is one machine's own affair, and PostgreSQL's cidr knows none.
-            if network is None or "%" in word:
-                raise CampaignRefused(
-                    f"{word!r} is not an address or network: write 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32"
-                )
-            found.append(network)
-    return tuple(dict.fromkeys(found))
-
-
-async def create_campaign(
+async def record_campaign(
     connection: Connection,
+    campaign_id: str,
     *,
     name: str,
     template: Template,
     notify_email: str,
-    campaign_id: str | None = None,
-    channel: Channel = Channel.PUBLIC,
-    allowed_sources: Collection[Network] = (),
+    channel: Channel,
+    allowed_sources: Collection[Network],
     actor: Actor,
-) -> str:
-    """Store a campaign whose template the rules have passed. Returns its id.
-
-    Raises CampaignRefused: an id that is taken (a deleted campaign keeps its own) or malformed, no name, no address.
-    """
-    name = name.strip()
-    if not name:
-        raise CampaignRefused("a campaign needs a name: give --name")
-    address = parse_notify_address(notify_email)
-    identifier = new_identifier("campaign") if campaign_id is None else parse_campaign_id(campaign_id)
+) -> None:
+    """Store a campaign whose fields `creation` has checked. Raises CampaignRefused: the id is taken, if by a deleted one."""
     try:
         async with connection.transaction():
             await connection.execute(
                 SQL["insert_campaign"],
-                identifier,
+                campaign_id,
                 name,
                 channel.value,
                 template.header,
-                address,
+                notify_email,
                 list(allowed_sources),
             )
     except asyncpg.UniqueViolationError:
-        raise CampaignRefused(f"the campaignId {identifier} is taken: choose another --id") from None
+        raise CampaignRefused(f"the campaignId {campaign_id} is taken: choose another --id") from None
     rows = [
-        (identifier, language.value, body, position)
+        (campaign_id, language.value, body, position)
         for position, (language, body) in enumerate(template.bodies.items())
     ]
     await connection.executemany(SQL["insert_body"], rows)
@@ -168,9 +110,8 @@ async def create_campaign(
         "allowed_sources": [str(network) for network in allowed_sources],
     }
     await record_event(
-        connection, AuditEvent.CAMPAIGN_CREATED, campaign_id=identifier, actor=actor, details=details
+        connection, AuditEvent.CAMPAIGN_CREATED, campaign_id=campaign_id, actor=actor, details=details
     )
-    return identifier
 
 
 async def fetch_campaign(connection: Connection, campaign_id: str) -> Campaign | None:
@@ -222,16 +163,12 @@ async def delete_campaign(connection: Connection, campaign_id: str, *, actor: Ac
     """Delete for good: no login any more, keys revoked; uploads, messages and audit stay. False when it already was."""
     if not await _move(connection, campaign_id, CampaignStatus.DELETED, actor):
         return False
-    for row in await connection.fetch(SQL["revoke_keys_of_campaign"], campaign_id):
-        details = {"fingerprint": row["fingerprint"], "reason": "campaign deleted"}
-        await record_event(
-            connection, AuditEvent.KEY_REVOKED, campaign_id=campaign_id, actor=actor, details=details
-        )
+    await record_all_keys_revoked(connection, campaign_id, cause="campaign deleted", actor=actor)
     return True
 
 
 async def _move(connection: Connection, campaign_id: str, target: CampaignStatus, actor: Actor) -> bool:
-    status = await lock_campaign(connection, campaign_id)
+    status = await _lock_campaign(connection, campaign_id)
     if status is target:
         return False
     if target not in _MOVES[status]:
@@ -246,9 +183,9 @@ async def _move(connection: Connection, campaign_id: str, target: CampaignStatus
 async def set_notify_address(connection: Connection, campaign_id: str, text: str, *, actor: Actor) -> str:
     """From now on outcomes are mailed to this one address. Returns it. Raises CampaignNotFound, CampaignRefused."""
     address = parse_notify_address(text)
-    await lock_live_campaign(connection, campaign_id)
+    await _lock_live_campaign(connection, campaign_id)
     await connection.execute(SQL["set_notify_email"], campaign_id, address)
-    # The address is a person's: the trail says that it changed, not to what.
+    # The address is a person's: the audit event says that it changed, not to what.
     await record_event(connection, AuditEvent.CAMPAIGN_NOTIFY_CHANGED, campaign_id=campaign_id, actor=actor)
     return address
 
@@ -257,7 +194,7 @@ async def set_allowed_sources(
     connection: Connection, campaign_id: str, sources: Collection[Network], *, actor: Actor
 ) -> None:
     """From now on only these may connect; none: anyone. Live sessions from elsewhere end at once."""
-    await lock_live_campaign(connection, campaign_id)
+    await _lock_live_campaign(connection, campaign_id)
     await connection.execute(SQL["set_allowed_sources"], campaign_id, list(sources))
     details = {"allowed_sources": [str(network) for network in sources]}
     await record_event(
@@ -269,7 +206,26 @@ async def set_allowed_sources(
     )
 
 
-async def lock_campaign(connection: Connection, campaign_id: str) -> CampaignStatus:
+async def add_keys(
+    connection: Connection,
+    campaign_id: str,
+    keys: Sequence[PublicKey],
+    *,
+    label: str | None = None,
+    actor: Actor,
+) -> AddedKeys:
+    """Let the campaign log in with these keys; see `record_keys`. Raises CampaignNotFound, CampaignRefused (a deleted one)."""
+    await _lock_live_campaign(connection, campaign_id)
+    return await record_keys(connection, campaign_id, keys, label=label, actor=actor)
+
+
+async def revoke_key(connection: Connection, campaign_id: str, fingerprint: str, *, actor: Actor) -> None:
+    """Take one key out of force; its sessions end at once. Raises CampaignNotFound, KeyNotFound."""
+    await _lock_campaign(connection, campaign_id)
+    await record_key_revoked(connection, campaign_id, fingerprint, actor=actor)
+
+
+async def _lock_campaign(connection: Connection, campaign_id: str) -> CampaignStatus:
     """Hold the campaign's row until the transaction ends; its status. Raises CampaignNotFound."""
     status = await connection.fetchval(SQL["lock_campaign"], campaign_id)
     if status is None:
@@ -277,9 +233,9 @@ async def lock_campaign(connection: Connection, campaign_id: str) -> CampaignSta
     return CampaignStatus(status)
 
 
-async def lock_live_campaign(connection: Connection, campaign_id: str) -> None:
-    """`lock_campaign`, for changes that a deleted campaign takes no more. Raises CampaignNotFound, CampaignRefused."""
-    if await lock_campaign(connection, campaign_id) is CampaignStatus.DELETED:
+async def _lock_live_campaign(connection: Connection, campaign_id: str) -> None:
+    """Like `_lock_campaign`, for changes that a deleted campaign takes no more. Raises CampaignNotFound, CampaignRefused."""
+    if await _lock_campaign(connection, campaign_id) is CampaignStatus.DELETED:
         raise CampaignRefused(
             f"campaign {campaign_id} is deleted, and that can't be undone: create a new campaign"
         )

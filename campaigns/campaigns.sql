@@ -29,9 +29,6 @@ set status = $2,
     deleted_at = case $2 when 'deleted' then now() end
 where id = $1
 
--- name: revoke_keys_of_campaign
-update ssh_keys set revoked_at = now() where campaign_id = $1 and revoked_at is null returning fingerprint
-
 -- name: set_notify_email
 update campaigns set notify_email = $2 where id = $1
 

@@ -1,5 +1,6 @@
 """The errors of the command line, and the exit status of every room's. Importing this opens nothing and costs little."""
 
+from campaigns.errors import CampaignsError
 from config.errors import ConfigError, ServiceUnreachable
 from gateway.embedded.errors import EmbeddedError
 from gateway.exit_status import ExitStatus
@@ -25,6 +26,7 @@ _STATUSES: tuple[tuple[type[Exception], ExitStatus], ...] = (
     (CallRefused, ExitStatus.REFUSED),
     (CallMisused, ExitStatus.CONFIGURATION),
     (HostKeyError, ExitStatus.CONFIGURATION),
+    (CampaignsError, ExitStatus.REFUSED),
     (KeysError, ExitStatus.REFUSED),
     (ServiceUnreachable, ExitStatus.UNREACHABLE),
     (ConfigError, ExitStatus.CONFIGURATION),

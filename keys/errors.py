@@ -2,15 +2,7 @@
 
 
 class KeysError(Exception):
-    """An admin's call was refused by a rule; the text says what is wrong and what to do. Nothing was stored."""
-
-
-class CampaignNotFound(KeysError):  # noqa: N818 - a fact, read as one
-    """No campaign has this id."""
-
-
-class CampaignRefused(KeysError):  # noqa: N818 - a fact, read as one
-    """What was asked of a campaign breaks a rule: its id, address, sources, or a move its status doesn't allow."""
+    """A rule refused an admin's call; the text says what is wrong and what to do. Nothing was stored."""
 
 
 class KeyRefused(KeysError):  # noqa: N818 - a fact, read as one

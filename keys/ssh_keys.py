@@ -1,6 +1,7 @@
-"""The public keys of campaigns: added, listed, revoked. A revoked key stays on the books, and loses access at once.
+"""The table `ssh_keys`: the public keys of campaigns. A revoked key keeps its row, and loses access at once.
 
-Every change is made in the caller's transaction, with its line of the audit trail.
+Every change is made in the caller's transaction, together with its audit event. The caller holds the campaign's row locked,
+so that no key is added to a campaign that is being deleted: use `campaigns.campaigns`, which does both.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,6 @@ from datetime import datetime
 from typing import Final
 
 from audit.events import Actor, AuditEvent, record_event
-from campaigns.campaigns import lock_campaign, lock_live_campaign
 from database.connections import Connection
 from database.queries import NamedQueries
 from keys.errors import KeyNotFound
@@ -31,7 +31,10 @@ class SSHKey:
 
 @dataclass(frozen=True, slots=True)
 class AddedKeys:
-    """What `add_keys` did. `shared` maps a fingerprint to the other campaigns that use the key, `revoked` were before."""
+    """What `record_keys` did. `shared` maps a fingerprint to the other campaigns in which that key is in force.
+
+    `revoked` has the fingerprints that were revoked for this campaign before and are in force again.
+    """
 
     added: tuple[PublicKey, ...]
     present: tuple[PublicKey, ...]
@@ -39,7 +42,7 @@ class AddedKeys:
     revoked: frozenset[str]
 
 
-async def add_keys(
+async def record_keys(
     connection: Connection,
     campaign_id: str,
     keys: Sequence[PublicKey],
@@ -47,11 +50,7 @@ async def add_keys(
     label: str | None = None,
     actor: Actor,
 ) -> AddedKeys:
-    """Put keys in force; those that already are stay as they are. Without a label each gets its own comment as one.
-
-    Raises CampaignNotFound, CampaignRefused (a deleted campaign).
-    """
-    await lock_live_campaign(connection, campaign_id)
+    """Put keys in force; those that already are stay as they are. Without a label each gets its own comment as one."""
     added, present = [], []
     for key in keys:
         new = await connection.fetchval(
@@ -100,9 +99,10 @@ async def count_keys(connection: Connection) -> dict[str, int]:
     return {row["campaign_id"]: row["keys"] for row in await connection.fetch(SQL["count_keys"])}
 
 
-async def revoke_key(connection: Connection, campaign_id: str, fingerprint: str, *, actor: Actor) -> None:
-    """Take the key out of force; its sessions end at once. Raises CampaignNotFound, KeyNotFound."""
-    await lock_campaign(connection, campaign_id)
+async def record_key_revoked(
+    connection: Connection, campaign_id: str, fingerprint: str, *, actor: Actor
+) -> None:
+    """Take the key out of force; its sessions end at once. Raises KeyNotFound."""
     if await connection.fetchval(SQL["revoke_key"], campaign_id, fingerprint) is None:
         raise KeyNotFound(
             f"campaign {campaign_id} has no key {fingerprint} in force: see `sftp-gateway key list {campaign_id}`"
@@ -111,3 +111,14 @@ async def revoke_key(connection: Connection, campaign_id: str, fingerprint: str,
     await record_event(
         connection, AuditEvent.KEY_REVOKED, campaign_id=campaign_id, actor=actor, details=details
     )
+
+
+async def record_all_keys_revoked(
+    connection: Connection, campaign_id: str, *, cause: str, actor: Actor
+) -> None:
+    """Take all of the campaign's keys out of force. `cause` is a fixed text, written into each key's audit event."""
+    for row in await connection.fetch(SQL["revoke_all_keys"], campaign_id):
+        details = {"fingerprint": row["fingerprint"], "reason": cause}
+        await record_event(
+            connection, AuditEvent.KEY_REVOKED, campaign_id=campaign_id, actor=actor, details=details
+        )

@@ -23,3 +23,6 @@ select campaign_id, count(*) as keys from ssh_keys where revoked_at is null grou
 update ssh_keys set revoked_at = now()
 where campaign_id = $1 and fingerprint = $2 and revoked_at is null
 returning id
+
+-- name: revoke_all_keys
+update ssh_keys set revoked_at = now() where campaign_id = $1 and revoked_at is null returning fingerprint

@@ -8,6 +8,11 @@ from rules.messages import DEFAULT_FOOTERS
 from rules.templates import Language, Template
 
 
+def unsupported_rule(settings: MessageSettings) -> UnsupportedRule:
+    """Which characters are refused, in templates and in values."""
+    return UnsupportedRule(tier3=settings.refuse_typography, emoji=settings.refuse_emoji)
+
+
 def make_rules(template: Template, environment: Environment, settings: MessageSettings) -> Rules:
     """The rules by which an upload of a campaign with that template is judged in that environment."""
     chosen = {
@@ -20,5 +25,5 @@ def make_rules(template: Template, environment: Environment, settings: MessageSe
         template=template,
         environment=environment,
         footers={language: chosen[language] or DEFAULT_FOOTERS[language] for language in Language},
-        unsupported=UnsupportedRule(tier3=settings.refuse_typography, emoji=settings.refuse_emoji),
+        unsupported=unsupported_rule(settings),
     )

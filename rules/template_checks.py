@@ -39,6 +39,9 @@ class TemplateCheck:
 
 def check_template(header: str, bodies: Mapping[str, str], rule: UnsupportedRule) -> TemplateCheck:
     """Checks a header and one body per language name; everything wrong is told at once."""
+    # A lone surrogate, which no encoding can store, would stop the checks below.
+    if any(not _is_encodable(text) for text in (header, *bodies.values())):
+        return TemplateCheck(["the template is not UTF-8 text"], [])
     refusals = [*_header_refusals(header, rule)]
     warnings: list[str] = []
     if not bodies:
@@ -61,6 +64,14 @@ def check_template(header: str, bodies: Mapping[str, str], rule: UnsupportedRule
             )
     refusals.extend(_differing_parameters(known))
     return TemplateCheck(refusals, warnings)
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _header_refusals(header: str, rule: UnsupportedRule) -> Iterator[str]:

@@ -23,7 +23,7 @@ import pytest
 from pydantic import SecretStr
 
 from audit.events import Actor
-from campaigns.campaigns import create_campaign
+from campaigns.creation import create_campaign
 from config.sections import DatabaseSettings, S3Settings
 from config.settings import PREFIX, Settings, load_settings, variable_of
 from database.connections import Connection, Pool, open_pool
@@ -32,6 +32,7 @@ from gateway.embedded.mailbox import Mailbox
 from gateway.embedded.postgres import PostgreSQLServer, postgres_server
 from gateway.embedded.s3 import S3Server, s3_server
 from gateway.embedded.stack import database_variables, mailbox_variables, s3_variables
+from rules.characters.unsupported import UnsupportedRule
 from rules.templates import Language, Template
 
 T = TypeVar("T")
@@ -143,25 +144,29 @@ async def connection(pool: Pool) -> AsyncIterator[Connection]:
 @pytest.fixture
 async def campaign_id(connection: Connection) -> str:
     """An active campaign without keys."""
-    return await create_campaign(
+    created = await create_campaign(
         connection,
         name="Clinic reminders",
         template=CAMPAIGN_TEMPLATE,
         notify_email="ops@clinic.gov.sg",
+        unsupported=UnsupportedRule(),
         actor=ADMIN,
     )
+    return created.id
 
 
 @pytest.fixture
 async def other_campaign_id(connection: Connection) -> str:
     """Another active campaign without keys."""
-    return await create_campaign(
+    created = await create_campaign(
         connection,
         name="Library notices",
         template=CAMPAIGN_TEMPLATE,
         notify_email="it@library.gov.sg",
+        unsupported=UnsupportedRule(),
         actor=ADMIN,
     )
+    return created.id
 
 
 @pytest.fixture(scope="session")

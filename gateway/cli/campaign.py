@@ -13,12 +13,16 @@ from gateway.cli.output import (
     print_json,
     print_line,
     print_table,
+    warn,
 )
-from gateway.cli.template_options import check_bodies, parse_bodies
+from gateway.cli.template_options import parse_bodies
 from gateway.errors import CallMisused
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from campaigns.campaigns import Campaign
+    from campaigns.creation import CreatedCampaign
 
 app = typer.Typer(
     help="Campaigns: create, look at, suspend, resume, delete.",
@@ -82,7 +86,10 @@ def create(
     as_json: JSON = False,
 ) -> None:
     """Create a campaign and print its campaignId."""
-    from campaigns.campaigns import Channel, create_campaign, parse_sources
+    from campaigns.campaigns import Channel
+    from campaigns.creation import create_campaign
+    from campaigns.errors import CampaignRefused
+    from processing.rule_settings import unsupported_rule
     from rules.templates import Template
 
     invocation = invocation_of(context)
@@ -90,10 +97,9 @@ def create(
         raise CallMisused(f"the channel is public or internal, not {channel!r}")
     bodies = parse_bodies(template)
     shown_header = name.strip() if header is None else header
-    check_bodies(shown_header, bodies, invocation.settings.messages)
-    sources = parse_sources(source or [])
+    unsupported = unsupported_rule(invocation.settings.messages)
 
-    async def store() -> str:
+    async def store() -> "CreatedCampaign":
         async with invocation.open_database() as connection, connection.transaction():
             return await create_campaign(
                 connection,
@@ -102,16 +108,27 @@ def create(
                 notify_email=notify,
                 campaign_id=campaign_id,
                 channel=Channel(channel),
-                allowed_sources=sources,
+                allowed_sources=source or [],
+                unsupported=unsupported,
                 actor=current_actor(),
             )
 
-    identifier = run(store())
+    try:
+        created = run(store())
+    except CampaignRefused as error:
+        _warn_all(error.warnings)
+        raise
+    _warn_all(created.warnings)
     if as_json:
-        print_json({"campaignId": identifier})
+        print_json({"campaignId": created.id})
     else:
-        print_line(identifier)
-        note(f"Next: sftp-gateway key add {identifier} agency.pub")
+        print_line(created.id)
+        note(f"Next: sftp-gateway key add {created.id} agency.pub")
+
+
+def _warn_all(warnings: "Sequence[str]") -> None:
+    for warning in warnings:
+        warn(warning)
 
 
 @app.command("list", epilog="Example: sftp-gateway campaign list --json | jq -r '.[].campaignId'")
@@ -232,7 +249,8 @@ def allow(
     ] = False,
 ) -> None:
     """Set which source addresses may connect. Sessions from elsewhere end at once."""
-    from campaigns.campaigns import parse_sources, set_allowed_sources
+    from campaigns.campaigns import set_allowed_sources
+    from campaigns.fields import parse_sources
 
     invocation = invocation_of(context)
     sources = parse_sources(source or [])

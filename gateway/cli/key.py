@@ -81,9 +81,9 @@ def add(
     as_json: JSON = False,
 ) -> None:
     """Let a campaign log in with the public keys of a file: all of them, or none where one is refused."""
+    from campaigns.campaigns import add_keys
     from keys.key_armour import parse_public_keys
     from keys.public_keys import LARGEST_FILE
-    from keys.ssh_keys import add_keys
 
     invocation = invocation_of(context)
     keys = parse_public_keys(read_input(file, limit=LARGEST_FILE), file)
@@ -195,8 +195,8 @@ def revoke(
     ],
 ) -> None:
     """Take a key out of force at once: its live sessions end."""
+    from campaigns.campaigns import revoke_key
     from keys.public_keys import parse_fingerprint
-    from keys.ssh_keys import revoke_key
 
     invocation = invocation_of(context)
     parsed = parse_fingerprint(fingerprint)

@@ -100,19 +100,28 @@ def _fetch_template(context: typer.Context, campaign_id: str) -> "Template":
 
 
 def _parse_template(context: typer.Context, words: list[str]) -> "Template":
-    from gateway.cli.template_options import check_bodies, parse_bodies
-    from gateway.errors import CallRefused
+    from campaigns.creation import approve_template
+    from campaigns.errors import CampaignRefused
+    from config.sections import MessageSettings
+    from gateway.cli.output import warn
+    from gateway.cli.template_options import parse_bodies
+    from processing.rule_settings import unsupported_rule
     from rules.templates import Template
 
     invocation = invocation_of(context)
-    bodies = parse_bodies(words)
-    header = "Offline"
+    template = Template("Offline", parse_bodies(words))
+    settings = invocation.settings.messages if invocation.config else MessageSettings()
+    refused: CampaignRefused | None = None
     try:
-        check_bodies(header, bodies, invocation.settings.messages if invocation.config else None)
-    except CallRefused as error:
+        warnings = approve_template(template, unsupported_rule(settings))
+    except CampaignRefused as error:
+        warnings, refused = error.warnings, error
+    for warning in warnings:
+        warn(warning)
+    if refused is not None:
         # Exit status 1 says that the file is not valid; here the call isn't.
-        raise CallMisused(str(error)) from None
-    return Template(header, bodies)
+        raise CallMisused(str(refused))
+    return template
 
 
 def segments(

@@ -1,15 +1,12 @@
-"""`--template LANG=TEXT`, as several commands take it: from words to checked bodies."""
+"""`--template LANG=TEXT`, as several commands take it: from words to bodies."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.cli.output import warn
-from gateway.errors import CallMisused, CallRefused
+from gateway.errors import CallMisused
 
 if TYPE_CHECKING:
-    from config.sections import MessageSettings
-    from rules.characters.unsupported import UnsupportedRule
     from rules.templates import Language
 
 
@@ -47,30 +44,3 @@ def _read_body(name: str) -> str:
         raise CallMisused(f"the template's file {name!r} is not UTF-8 text") from None
     # The last line end is the editor's.
     return text.removesuffix("\n")
-
-
-def check_bodies(header: str, bodies: "Mapping[Language, str]", settings: "MessageSettings | None") -> None:
-    """Warn of what is unwise. Raises CallRefused, a line for each refusal. No settings: the defaults."""
-    from rules.template_checks import check_template
-
-    for text in (header, *bodies.values()):
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise CallRefused("the template is not UTF-8 text") from None
-    checked = check_template(
-        header, {language.value: body for language, body in bodies.items()}, rule_of(settings)
-    )
-    for warning in checked.warnings:
-        warn(warning)
-    if checked.refusals:
-        raise CallRefused("\n".join(checked.refusals))
-
-
-def rule_of(settings: "MessageSettings | None") -> "UnsupportedRule":
-    """Which characters are refused, by the settings; None: the defaults."""
-    from rules.characters.unsupported import UnsupportedRule
-
-    if settings is None:
-        return UnsupportedRule()
-    return UnsupportedRule(tier3=settings.refuse_typography, emoji=settings.refuse_emoji)

@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from campaigns.campaigns import create_campaign
+from campaigns.campaigns import add_keys
+from campaigns.creation import create_campaign
 from config.settings import Settings
 from database.connections import connect, database_troubles
 from database.schema import migrate
@@ -16,7 +17,7 @@ from gateway.embedded.errors import EmbeddedError
 from keys.host_key_changes import generate_host_keys
 from keys.host_keys import HostKey
 from keys.key_armour import parse_public_keys
-from keys.ssh_keys import add_keys
+from processing.rule_settings import unsupported_rule
 from rules.templates import Template
 
 KEY_NAME: Final = "agency_key"
@@ -56,15 +57,16 @@ async def _provision(settings: Settings, public_key: bytes) -> tuple[str, list[H
         with database_troubles():
             async with connection.transaction():
                 host_keys = await generate_host_keys(connection, settings.sftp.host_key_dir, actor=actor)
-                campaign_id = await create_campaign(
+                campaign = await create_campaign(
                     connection,
                     name=CAMPAIGN_NAME,
                     template=Template(AGENCY, BODIES),
                     notify_email=NOTIFY_ADDRESS,
+                    unsupported=unsupported_rule(settings.messages),
                     actor=actor,
                 )
                 keys = parse_public_keys(public_key, f"{KEY_NAME}.pub")
-                await add_keys(connection, campaign_id, keys, label="demo", actor=actor)
+                await add_keys(connection, campaign.id, keys, label="demo", actor=actor)
     finally:
         await connection.close()
-    return campaign_id, host_keys
+    return campaign.id, host_keys

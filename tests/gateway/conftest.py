@@ -11,13 +11,14 @@ import psutil
 import pytest
 
 from audit.events import Actor
-from campaigns.campaigns import create_campaign
+from campaigns.campaigns import add_keys
+from campaigns.creation import create_campaign
 from config.settings import Settings
 from database.connections import connect
 from keys.host_key_changes import generate_host_keys
 from keys.host_keys import HostKeyType, generate_host_key
 from keys.key_armour import parse_public_keys
-from keys.ssh_keys import add_keys
+from rules.characters.unsupported import UnsupportedRule
 from rules.templates import Language, Template
 from tests.conftest import KeyPair, run_apart
 from tests.gateway.nodes import ROOT, Node
@@ -46,18 +47,19 @@ async def provision(settings: Settings, public_line: str) -> str:
     try:
         async with connection.transaction():
             await generate_host_keys(connection, settings.sftp.host_key_dir, actor=Actor("test"))
-            campaign_id = await create_campaign(
+            campaign = await create_campaign(
                 connection,
                 name="Test",
                 template=Template("Agency", {Language.ENGLISH: "Dear {{name}}, hello."}),
                 notify_email="desk@agency.example",
+                unsupported=UnsupportedRule(),
                 actor=Actor("test"),
             )
             keys = parse_public_keys(public_line.encode())
-            await add_keys(connection, campaign_id, keys, label="test", actor=Actor("test"))
+            await add_keys(connection, campaign.id, keys, label="test", actor=Actor("test"))
     finally:
         await connection.close()
-    return campaign_id
+    return campaign.id
 
 
 @pytest.fixture

@@ -7,16 +7,17 @@ import pytest
 
 from audit.events import Actor
 from campaigns.campaigns import (
+    add_keys,
     delete_campaign,
-    parse_sources,
     resume_campaign,
+    revoke_key,
     set_allowed_sources,
     suspend_campaign,
 )
+from campaigns.fields import parse_sources
 from database.connections import Connection, Pool
 from keys.access import fetch_access
 from keys.key_armour import parse_public_keys
-from keys.ssh_keys import add_keys, revoke_key
 
 if TYPE_CHECKING:
     from tests.conftest import KeyPair

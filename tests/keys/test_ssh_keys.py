@@ -5,12 +5,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from audit.events import Actor
-from campaigns.campaigns import delete_campaign
 from database.connections import Connection
-from keys.errors import CampaignNotFound, CampaignRefused, KeyNotFound
+from keys.errors import KeyNotFound
 from keys.key_armour import parse_public_keys
 from keys.public_keys import PublicKey
-from keys.ssh_keys import add_keys, count_keys, list_keys, revoke_key
+from keys.ssh_keys import (
+    count_keys,
+    list_keys,
+    record_all_keys_revoked,
+    record_key_revoked,
+    record_keys,
+)
 
 if TYPE_CHECKING:
     from tests.conftest import KeyPair
@@ -26,8 +31,8 @@ def keys(ed25519_key: "KeyPair", other_key: "KeyPair") -> list[PublicKey]:
 async def test_added_keys_are_listed_with_their_comments_or_label(
     connection: Connection, campaign_id: str, keys: list[PublicKey]
 ) -> None:
-    first = await add_keys(connection, campaign_id, keys[:1], actor=ADMIN)
-    second = await add_keys(connection, campaign_id, keys, label="batch server", actor=ADMIN)
+    first = await record_keys(connection, campaign_id, keys[:1], actor=ADMIN)
+    second = await record_keys(connection, campaign_id, keys, label="batch server", actor=ADMIN)
 
     assert (first.added, first.present) == ((keys[0],), ())
     assert (second.added, second.present) == ((keys[1],), (keys[0],))
@@ -42,50 +47,53 @@ async def test_added_keys_are_listed_with_their_comments_or_label(
 async def test_a_key_of_another_campaign_is_named_while_it_is_in_force(
     connection: Connection, campaign_id: str, other_campaign_id: str, keys: list[PublicKey]
 ) -> None:
-    await add_keys(connection, other_campaign_id, keys, actor=ADMIN)
-    await revoke_key(connection, other_campaign_id, keys[1].fingerprint, actor=ADMIN)
+    await record_keys(connection, other_campaign_id, keys, actor=ADMIN)
+    await record_key_revoked(connection, other_campaign_id, keys[1].fingerprint, actor=ADMIN)
 
-    result = await add_keys(connection, campaign_id, keys, actor=ADMIN)
+    result = await record_keys(connection, campaign_id, keys, actor=ADMIN)
 
     assert result.shared == {keys[0].fingerprint: [other_campaign_id]}
 
 
-async def test_a_revoked_key_stays_on_the_books_and_can_come_back(
+async def test_a_revoked_key_keeps_its_row_and_can_come_back(
     connection: Connection, campaign_id: str, keys: list[PublicKey]
 ) -> None:
-    await add_keys(connection, campaign_id, keys[:1], actor=ADMIN)
-    await revoke_key(connection, campaign_id, keys[0].fingerprint, actor=ADMIN)
+    await record_keys(connection, campaign_id, keys[:1], actor=ADMIN)
+    await record_key_revoked(connection, campaign_id, keys[0].fingerprint, actor=ADMIN)
     with pytest.raises(KeyNotFound, match="has no key SHA256:"):
-        await revoke_key(connection, campaign_id, keys[0].fingerprint, actor=ADMIN)
+        await record_key_revoked(connection, campaign_id, keys[0].fingerprint, actor=ADMIN)
 
-    result = await add_keys(connection, campaign_id, keys[:1], actor=ADMIN)
+    result = await record_keys(connection, campaign_id, keys[:1], actor=ADMIN)
 
     assert result.revoked == {keys[0].fingerprint}
     assert [key.revoked_at is None for key in await list_keys(connection, campaign_id)] == [False, True]
 
 
-async def test_deleting_a_campaign_revokes_its_keys(
-    connection: Connection, campaign_id: str, keys: list[PublicKey]
+async def test_all_keys_in_force_are_revoked_at_once_and_others_left_alone(
+    connection: Connection, campaign_id: str, other_campaign_id: str, keys: list[PublicKey]
 ) -> None:
-    await add_keys(connection, campaign_id, keys, actor=ADMIN)
-    await delete_campaign(connection, campaign_id, actor=ADMIN)
+    await record_keys(connection, campaign_id, keys, actor=ADMIN)
+    await record_keys(connection, other_campaign_id, keys, actor=ADMIN)
+    await record_key_revoked(connection, campaign_id, keys[0].fingerprint, actor=ADMIN)
 
-    assert [key.revoked_at is None for key in await list_keys(connection, campaign_id)] == [False, False]
-    with pytest.raises(CampaignRefused, match="deleted"):
-        await add_keys(connection, campaign_id, keys, actor=ADMIN)
+    await record_all_keys_revoked(connection, campaign_id, cause="campaign deleted", actor=ADMIN)
 
-
-async def test_an_unknown_campaign_takes_no_keys(connection: Connection, keys: list[PublicKey]) -> None:
-    with pytest.raises(CampaignNotFound):
-        await add_keys(connection, "nobody", keys, actor=ADMIN)
-    assert await connection.fetchval("select count(*) from ssh_keys") == 0
+    assert await count_keys(connection) == {other_campaign_id: 2}
+    events = await connection.fetch(
+        "select campaign_id, details ->> 'fingerprint', details ->> 'reason' from audit_events "
+        "where event = 'key_revoked' order by id"
+    )
+    assert [tuple(row) for row in events] == [
+        (campaign_id, keys[0].fingerprint, None),
+        (campaign_id, keys[1].fingerprint, "campaign deleted"),
+    ]
 
 
 async def test_every_change_of_keys_is_on_record_without_the_key(
     connection: Connection, campaign_id: str, keys: list[PublicKey]
 ) -> None:
-    await add_keys(connection, campaign_id, keys, actor=ADMIN)
-    await revoke_key(connection, campaign_id, keys[0].fingerprint, actor=ADMIN)
+    await record_keys(connection, campaign_id, keys, actor=ADMIN)
+    await record_key_revoked(connection, campaign_id, keys[0].fingerprint, actor=ADMIN)
 
     rows = await connection.fetch(
         "select event, actor, host(source_address) as address, details ->> 'fingerprint' as fingerprint, "

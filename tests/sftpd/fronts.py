@@ -11,14 +11,15 @@ from pathlib import Path
 import asyncssh
 
 from audit.events import Actor
-from campaigns.campaigns import create_campaign
+from campaigns.campaigns import add_keys
+from campaigns.creation import create_campaign
 from config.settings import Settings
 from database.connections import Pool
 from keys.host_key_changes import generate_host_keys
 from keys.public_keys import check_lines
-from keys.ssh_keys import add_keys
 from processing.intake import Intake
 from processing.object_store import open_store
+from rules.characters.unsupported import UnsupportedRule
 from rules.templates import Language, Template
 from sftpd.front import serve_front
 from tests.conftest import KeyPair
@@ -31,20 +32,25 @@ async def add_campaign(pool: Pool, *keys: KeyPair, sources: Sequence[str] = ()) 
     """An active campaign with these keys. Returns its id."""
     template = Template("Agency", {Language.ENGLISH: "Dear {{recipient_name}}"})
     async with pool.acquire() as connection, connection.transaction():
-        campaign_id = await create_campaign(
-            connection, name="Parking", template=template, notify_email="night@agency.example", actor=OPS
+        campaign = await create_campaign(
+            connection,
+            name="Parking",
+            template=template,
+            notify_email="night@agency.example",
+            unsupported=UnsupportedRule(),
+            actor=OPS,
         )
         for key in keys:
             passed, refused = check_lines(key.public_line)
             assert not refused
-            await add_keys(connection, campaign_id, passed, actor=OPS)
+            await add_keys(connection, campaign.id, passed, actor=OPS)
         if sources:
             await connection.execute(
                 "update campaigns set allowed_sources = $2::text[]::cidr[] where id = $1",
-                campaign_id,
+                campaign.id,
                 list(sources),
             )
-    return campaign_id
+    return campaign.id
 
 
 def change_sftp(settings: Settings, **changes: object) -> Settings:

@@ -16,7 +16,8 @@ import asyncpg
 from pydantic import SecretStr
 
 from audit.events import Actor
-from campaigns.campaigns import create_campaign
+from campaigns.campaigns import add_keys
+from campaigns.creation import create_campaign
 from config.fault_points import VARIABLE as FAULT_POINTS_VARIABLE
 from config.sections import DatabaseSettings
 from config.settings import PREFIX, variable_of
@@ -28,7 +29,7 @@ from gateway.embedded.stack import BUCKET, database_variables, mailbox_variables
 from keys.host_key_changes import generate_host_keys
 from keys.host_keys import HostKey
 from keys.public_keys import check_lines
-from keys.ssh_keys import add_keys
+from rules.characters.unsupported import UnsupportedRule
 from tests.chaos.world.files import TEMPLATE
 from tests.chaos.world.node import Command, Node, new_port
 from tests.chaos.world.proxy import Proxy, open_proxy
@@ -210,15 +211,16 @@ async def _provision(
             assert not refused
             ids = []
             for number in range(1, campaigns + 1):
-                campaign_id = await create_campaign(
+                campaign = await create_campaign(
                     connection,
                     name=f"Harbour {number}",
                     template=TEMPLATE,
                     notify_email=f"night{number}@agency.example",
+                    unsupported=UnsupportedRule(),
                     actor=_ACTOR,
                 )
-                await add_keys(connection, campaign_id, passed, actor=_ACTOR)
-                ids.append(campaign_id)
+                await add_keys(connection, campaign.id, passed, actor=_ACTOR)
+                ids.append(campaign.id)
     finally:
         await connection.close()
     return host_keys, ids

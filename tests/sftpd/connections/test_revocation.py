@@ -12,11 +12,10 @@ import asyncssh
 import pytest
 from structlog.testing import capture_logs
 
-from campaigns.campaigns import delete_campaign, set_allowed_sources, suspend_campaign
+from campaigns.campaigns import delete_campaign, revoke_key, set_allowed_sources, suspend_campaign
 from config.settings import Settings
 from database.connections import Connection, Pool, open_pool
 from gateway.embedded.postgres import PostgreSQLServer
-from keys.ssh_keys import revoke_key
 from tests.conftest import KeyPair
 from tests.sftpd.fronts import (
     GOOD_CSV,

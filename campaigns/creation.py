@@ -1,0 +1,73 @@
+"""Creates campaigns: every field is checked here, whoever asks (command, API, console), then all is stored at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from audit.events import Actor
+from campaigns.campaigns import Channel, record_campaign
+from campaigns.errors import CampaignRefused
+from campaigns.fields import parse_campaign_id, parse_notify_address, parse_sources
+from config.identifiers import new_identifier
+from database.connections import Connection
+from rules.characters.unsupported import UnsupportedRule
+from rules.template_checks import check_template
+from rules.templates import Template
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedCampaign:
+    """What `create_campaign` stored. `warnings` are sentences about its template, which may be used all the same."""
+
+    id: str
+    warnings: tuple[str, ...]
+
+
+def approve_template(template: Template, rule: UnsupportedRule) -> tuple[str, ...]:
+    """The warnings about a template that may be stored; `rule` says which characters the settings refuse.
+
+    Raises CampaignRefused with a line for each refusal.
+    """
+    checked = check_template(
+        template.header, {language.value: body for language, body in template.bodies.items()}, rule
+    )
+    if checked.refusals:
+        raise CampaignRefused("\n".join(checked.refusals), checked.warnings)
+    return tuple(checked.warnings)
+
+
+async def create_campaign(
+    connection: Connection,
+    *,
+    name: str,
+    template: Template,
+    notify_email: str,
+    campaign_id: str | None = None,
+    channel: Channel = Channel.PUBLIC,
+    allowed_sources: Sequence[str] = (),
+    unsupported: UnsupportedRule,
+    actor: Actor,
+) -> CreatedCampaign:
+    """Check all fields and store the campaign, in the caller's transaction. Without an id of its own it gets a new one.
+
+    `allowed_sources` are addresses and networks as they were typed; `unsupported` says which characters the settings refuse.
+    Raises CampaignRefused: a template that breaks a rule (a line for each), an id that is taken (a deleted campaign keeps its
+    own) or malformed, no name, not one e-mail address, a source that is no network.
+    """
+    warnings = approve_template(template, unsupported)
+    sources = parse_sources(allowed_sources)
+    name = name.strip()
+    if not name:
+        raise CampaignRefused("a campaign needs a name: give --name")
+    address = parse_notify_address(notify_email)
+    identifier = new_identifier("campaign") if campaign_id is None else parse_campaign_id(campaign_id)
+    await record_campaign(
+        connection,
+        identifier,
+        name=name,
+        template=template,
+        notify_email=address,
+        channel=channel,
+        allowed_sources=sources,
+        actor=actor,
+    )
+    return CreatedCampaign(identifier, warnings)

@@ -1,0 +1,22 @@
+"""The errors of this room. Their texts are for the admin who made the call, and hold no personal data."""
+
+from collections.abc import Sequence
+
+
+class CampaignsError(Exception):
+    """A rule refused an admin's call; the text says what is wrong and what to do. Nothing was stored."""
+
+
+class CampaignNotFound(CampaignsError):  # noqa: N818 - a fact, read as one
+    """No campaign has this id."""
+
+
+class CampaignRefused(CampaignsError):  # noqa: N818 - a fact, read as one
+    """What was asked of a campaign breaks a rule: its template, id, address, sources, or a move its status doesn't allow.
+
+    A refused template gives one line for each refusal, and the warnings that it would have got beside them.
+    """
+
+    def __init__(self, text: str, warnings: Sequence[str] = ()) -> None:
+        super().__init__(text)
+        self.warnings = tuple(warnings)
