@@ -48,11 +48,11 @@ async def test_three_types_are_made_for_this_user_only(connection: Connection, f
     assert mode_of(folder) == 0o700
     for key in keys:
         assert mode_of(key.path) == 0o600
-        told = ssh_keygen("-l", "-f", key.path)
-        assert key.fingerprint in told
+        bits, fingerprint = ssh_keygen("-l", "-f", key.path).split()[:2]
+        assert fingerprint == key.fingerprint
+        assert key.type is not HostKeyType.RSA or bits == "3072"
         public = key.path.with_name(f"{key.path.name}.pub").read_text()
         assert public.strip() == key.public_line
-    assert " 3072 " in f" {told}"
     await check_host_keys(connection, load_host_keys(folder))
     assert [key.fingerprint for key in load_host_keys(folder)] == [key.fingerprint for key in keys]
 
