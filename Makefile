@@ -33,8 +33,8 @@ check: setup ## Static checks: ruff, format, mypy strict, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup ## Speed and memory, as ratios in one run
-	$(BIN)/python -m benchmarks
+bench: setup ## Speed and memory, as ratios in one run; BASE=<revision>: beside that commit
+	$(BIN)/python -m benchmarks $(if $(BASE),--base $(BASE))
 
 chaos: setup ## Kills, cuts and outages, the long form
 	$(BIN)/python -m tests.chaos
