@@ -109,7 +109,7 @@ def measure(name: str, *, runs: int, with_reference: bool) -> Measurement:
 
 def reference_speed(name: str) -> float:
     """Rows a second of the row-by-row reference, on a shorter file of the kind; best of two."""
-    from tests.processing.reference.reference import reference_verdict
+    from tests.processing.reference.row_by_row import reference_verdict
 
     data = GOOD_FILES[name](rows=REFERENCE_ROWS)
     best = float("inf")

@@ -1,8 +1,8 @@
 """The verdict on one upload: bytes in; findings, report and messages out. Pure, and bounded in memory.
 
-First all records are cut, and whatever is wrong with the file as a whole is told. Then the rows are checked piece by
-piece, two pieces at once (polars and numpy work outside Python's lock). Messages are written up to the first piece with
-a finding, the report from the first one on as soon as there is any: the last piece decides which of the two counts.
+First all rows are cut, and whatever is wrong with the file as a whole is told. Then the rows are checked chunk by
+chunk, two chunks at once (polars and numpy work outside Python's lock). Messages are written up to the first chunk with
+a finding, the report from the first one on as soon as there is any: the last chunk decides which of the two counts.
 """
 
 from collections import deque
@@ -14,13 +14,12 @@ from typing import BinaryIO, Final
 from config.environment import Environment
 from config.sizes import MAX_UPLOAD_BYTES
 from processing.columns.checks import Checks
-from processing.columns.chunk_findings import Faults
 from processing.columns.chunk_rows import read_rows
-from processing.columns.chunks import PIECE_BYTES, Piece
+from processing.columns.chunks import CHUNK_BYTES, Chunk
 from processing.columns.copytext import MessageForm
-from processing.columns.findings import Finding
+from processing.columns.findings import ChunkFindings, Finding
 from processing.columns.header import LANGUAGE, RECIPIENT, Header
-from processing.columns.report import BEGINNING, ReportForm, report_form, write_clean_piece, write_piece
+from processing.columns.report import BEGINNING, ReportForm, report_form, write_chunk, write_clean_chunk
 from processing.columns.scan import Limits, Scan, scan_upload
 from rules.characters.unsupported import UnsupportedRule
 from rules.messages import DEFAULT_FOOTERS, Frame
@@ -39,7 +38,7 @@ class Rules:
     footers: Mapping[Language, str] = field(default_factory=lambda: DEFAULT_FOOTERS)
     unsupported: UnsupportedRule = field(default_factory=UnsupportedRule)
     max_rows_test: int = 20
-    max_records: int = 1_700_000
+    max_rows: int = 1_700_000
     max_bytes: int = MAX_UPLOAD_BYTES
 
 
@@ -62,11 +61,11 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class _Outcome:
-    """One piece's part. Of `messages` and `report` there is what was wanted when the piece was done."""
+class _CheckedChunk:
+    """One chunk's part. Of `messages` and `report` there is what was wanted when the chunk was done."""
 
     rows: int
-    faults: Faults | None
+    findings: ChunkFindings | None
     has_avoidable: bool
     has_unicode: bool
     messages: bytes | None
@@ -74,10 +73,10 @@ class _Outcome:
 
 
 @dataclass(slots=True)
-class _Work:
-    """What the work on a piece depends on. `is_bad` is set by the first piece found to have a finding.
+class _ChunkWork:
+    """What the work on a chunk depends on. `is_bad` is set by the first chunk found to have a finding.
 
-    From then on no messages are needed, and every piece's part of the report is.
+    From then on no messages are needed, and every chunk's part of the report is.
     """
 
     header: Header
@@ -87,38 +86,38 @@ class _Work:
     report_form: ReportForm | None
     is_bad: bool = False
 
-    def do(self, piece: Piece) -> _Outcome:
-        """Checks a piece; in a thread of its own."""
-        checked = self.checks.check(read_rows(piece, self.header, self.header_number))
-        faults = checked.faults
+    def check(self, chunk: Chunk) -> _CheckedChunk:
+        """Checks a chunk; in a thread of its own."""
+        checked = self.checks.check(read_rows(chunk, self.header, self.header_number))
+        findings = checked.findings
         messages = report = None
-        self.is_bad = self.is_bad or faults is not None
-        if self.report_form and faults:
-            report = write_piece(piece, self.report_form, *faults.by_row())
+        self.is_bad = self.is_bad or findings is not None
+        if self.report_form and findings:
+            report = write_chunk(chunk, self.report_form, *findings.by_row())
         elif self.report_form and self.is_bad:
-            report = write_clean_piece(piece, self.report_form)
+            report = write_clean_chunk(chunk, self.report_form)
         elif self.message_form and not self.is_bad:
             messages = self.message_form.lines(checked)
         rows = len(checked.rows.numbers)
-        return _Outcome(rows, faults, checked.has_avoidable, checked.has_unicode, messages, report)
+        return _CheckedChunk(rows, findings, checked.has_avoidable, checked.has_unicode, messages, report)
 
 
 @dataclass(slots=True)
 class _Report:
-    """Writes the report piece by piece, from the first piece on as soon as one has a finding."""
+    """Writes the report chunk by chunk, from the first chunk on as soon as one has a finding."""
 
     sink: BinaryIO
     form: ReportForm
-    pieces: Sequence[Piece]
+    chunks: Sequence[Chunk]
     _written: int = 0
 
     def write(self, place: int, text: bytes | None) -> None:
-        """Writes the part of the piece at `place`, after all before it that haven't been written."""
+        """Writes the part of the chunk at `place`, after all before it that haven't been written."""
         if not self._written:
             self.sink.write(BEGINNING)
-        for piece in self.pieces[self._written : place]:
-            self.sink.write(write_clean_piece(piece, self.form))
-        self.sink.write(write_clean_piece(self.pieces[place], self.form) if text is None else text)
+        for chunk in self.chunks[self._written : place]:
+            self.sink.write(write_clean_chunk(chunk, self.form))
+        self.sink.write(write_clean_chunk(self.chunks[place], self.form) if text is None else text)
         self._written = place + 1
 
 
@@ -131,17 +130,19 @@ def decide(
     messages: BinaryIO | None,
     report: BinaryIO | None,
     findings: Callable[[Finding], None] | None = None,
-    piece_bytes: int = PIECE_BYTES,
+    chunk_bytes: int = CHUNK_BYTES,
 ) -> Verdict:
     """Checks an upload, all of it. `source` is seekable and read from its start.
 
     `messages` receives PostgreSQL COPY text lines of the columns in `copytext.COLUMNS`, with meaning only if the upload is
     valid. `report` receives the report's bytes if it isn't, unless no rows could be read. `findings` is called with
-    each finding in the order of rows. The verdict doesn't depend on `piece_bytes`, what is checked at a time; memory does.
+    each finding in the order of rows. The verdict doesn't depend on `chunk_bytes`, what is checked at a time; memory does.
     """
     expected = (RECIPIENT, LANGUAGE, *rules.template.parameters)
-    max_rows = rules.max_rows_test if rules.environment is Environment.TEST else None
-    scan = scan_upload(source, expected, Limits(rules.max_bytes, rules.max_records, max_rows), piece_bytes)
+    max_filled_rows = rules.max_rows_test if rules.environment is Environment.TEST else None
+    scan = scan_upload(
+        source, expected, Limits(rules.max_bytes, rules.max_rows, max_filled_rows), chunk_bytes
+    )
     if scan.findings or scan.header is None:
         return _refuse_file(scan, report, findings)
     return _decide_rows(scan, scan.header, rules, batch_id, messages, report, findings)
@@ -154,10 +155,10 @@ def _refuse_file(scan: Scan, report: BinaryIO | None, findings: Callable[[Findin
             findings(finding)
     is_written = False
     if report and scan.header and scan.has_rows:
-        form = report_form(scan.pieces, scan.header, scan.header_number, scan.line_end)
+        form = report_form(scan.chunks, scan.header, scan.header_number, scan.line_end)
         report.write(BEGINNING)
-        for piece in scan.pieces:
-            report.write(write_clean_piece(piece, form, reason))
+        for chunk in scan.chunks:
+            report.write(write_clean_chunk(chunk, form, reason))
         is_written = True
     return Verdict(valid=False, num_errors=len(scan.findings), error_reason=reason, report_written=is_written)
 
@@ -175,31 +176,31 @@ def _decide_rows(
     checks = Checks.of_template(template, rules.environment, rules.unsupported, len(header.kept))
     frame = Frame(template.header, rules.environment, rules.footers)
     message_form = MessageForm.of_batch(batch_id, template.parameters, checks.layouts, frame)
-    form = report_form(scan.pieces, header, scan.header_number, scan.line_end)
-    work = _Work(
+    form = report_form(scan.chunks, header, scan.header_number, scan.line_end)
+    work = _ChunkWork(
         header,
         scan.header_number,
         checks,
         message_form if messages else None,
         form if report else None,
     )
-    writer = _Report(report, form, scan.pieces) if report else None
+    writer = _Report(report, form, scan.chunks) if report else None
     total = rows = errors = 0
     has_avoidable = has_unicode = False
-    for place, outcome in enumerate(_in_order(work.do, scan.pieces)):
-        total += outcome.rows
-        has_avoidable |= outcome.has_avoidable
-        has_unicode |= outcome.has_unicode
-        if outcome.faults:
-            rows += outcome.faults.row_count
-            errors += len(outcome.faults.rows)
+    for place, checked in enumerate(_in_order(work.check, scan.chunks)):
+        total += checked.rows
+        has_avoidable |= checked.has_avoidable
+        has_unicode |= checked.has_unicode
+        if checked.findings:
+            rows += checked.findings.row_count
+            errors += len(checked.findings.rows)
             if findings:
-                for finding in outcome.faults.findings():
+                for finding in checked.findings.each():
                     findings(finding)
         if errors and writer:
-            writer.write(place, outcome.report)
-        elif messages and outcome.messages and not errors:
-            messages.write(outcome.messages)
+            writer.write(place, checked.report)
+        elif messages and checked.messages and not errors:
+            messages.write(checked.messages)
     return Verdict(
         valid=not errors,
         total_messages=0 if errors else total,
@@ -211,12 +212,12 @@ def _decide_rows(
     )
 
 
-def _in_order(work: Callable[[Piece], _Outcome], pieces: Sequence[Piece]) -> Iterator[_Outcome]:
-    """The pieces' outcomes in their order, two being worked on at once."""
+def _in_order(work: Callable[[Chunk], _CheckedChunk], chunks: Sequence[Chunk]) -> Iterator[_CheckedChunk]:
+    """The checked chunks in their order, two being worked on at once."""
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="verdict") as pool:
-        waiting: deque[Future[_Outcome]] = deque()
-        for piece in pieces:
-            waiting.append(pool.submit(work, piece))
+        waiting: deque[Future[_CheckedChunk]] = deque()
+        for chunk in chunks:
+            waiting.append(pool.submit(work, chunk))
             if len(waiting) > _AT_ONCE:
                 yield waiting.popleft().result()
         while waiting:

@@ -1,4 +1,4 @@
-"""One faulty file for each reason, judged by the real rules: what the table of reasons shows can't be wrong."""
+"""One bad file for each reason, judged by the real rules: what the table of reasons shows can't be wrong."""
 
 import io
 from collections.abc import Mapping
@@ -25,15 +25,15 @@ TEMPLATE: Final = Template(
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A fault as a sender would see it (`shown`, in words or as code), and what the report or the e-mail says of it."""
+    """A finding as a sender would see it (`shown`, in words or as code), and what the report or the e-mail says of it."""
 
     shown: str
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Faulty:
-    """A file with one fault. `shown` is how the table shows the fault."""
+class _BadFile:
+    """A file with one finding. `shown` is how the table shows what is wrong."""
 
     shown: str
     rows: str
@@ -92,29 +92,30 @@ _HEADERS: Final = {
     FindingCode.HEADER_UNKNOWN_COLUMN: "recipient,language,name,date,remarks",
     FindingCode.HEADER_DUPLICATE_COLUMN: "recipient,language,name,name,date",
 }
-_FAULTY: Final[Mapping[FindingCode, _Faulty]] = {
+_BAD_FILES: Final[Mapping[FindingCode, _BadFile]] = {
     **{
-        code: _Faulty(_code_of(cell), f"{cell},english,Emily Yeo,1 May") for code, cell in _RECIPIENTS.items()
+        code: _BadFile(_code_of(cell), f"{cell},english,Emily Yeo,1 May")
+        for code, cell in _RECIPIENTS.items()
     },
     **{
-        code: _Faulty(_code_of(cell), f"6591234567,{cell},Emily Yeo,1 May")
+        code: _BadFile(_code_of(cell), f"6591234567,{cell},Emily Yeo,1 May")
         for code, cell in _LANGUAGES.items()
     },
-    **{code: _Faulty(_code_of(cell), f"6591234567,english,{cell},1 May") for code, cell in _VALUES.items()},
-    **{code: _Faulty(_code_of(row), row) for code, row in _ROWS.items()},
-    **{code: _Faulty(_code_of(header), _GOOD, header) for code, header in _HEADERS.items()},
-    FindingCode.FILE_EMPTY: _Faulty("a file without a byte", "", header=""),
-    FindingCode.NO_ROWS: _Faulty("the header row alone", ""),
-    FindingCode.TOO_MANY_ROWS: _Faulty(
+    **{code: _BadFile(_code_of(cell), f"6591234567,english,{cell},1 May") for code, cell in _VALUES.items()},
+    **{code: _BadFile(_code_of(row), row) for code, row in _ROWS.items()},
+    **{code: _BadFile(_code_of(header), _GOOD, header) for code, header in _HEADERS.items()},
+    FindingCode.FILE_EMPTY: _BadFile("a file without a byte", "", header=""),
+    FindingCode.NO_ROWS: _BadFile("the header row alone", ""),
+    FindingCode.TOO_MANY_ROWS: _BadFile(
         "21 rows, in the test environment", "\n".join([_GOOD] * 21), environment=Environment.TEST
     ),
-    FindingCode.MESSAGE_TOO_LONG: _Faulty("a value of 990 letters", f"6591234567,english,{'x' * 990},1 May"),
-    FindingCode.ENCODING_INVALID: _Faulty(
+    FindingCode.MESSAGE_TOO_LONG: _BadFile("a value of 990 letters", f"6591234567,english,{'x' * 990},1 May"),
+    FindingCode.ENCODING_INVALID: _BadFile(
         "`Café` saved in Windows' own encoding", "6591234567,english,Café,1 May", encoding="cp1252"
     ),
 }
-# Refused before a row is read: how the fault is shown, and the facts of its text.
-_REFUSED: Final[Mapping[FindingCode, tuple[str, dict[str, int]]]] = {
+# What is refused before a row is read: how it is shown, and the facts of its text.
+_NEVER_READ: Final[Mapping[FindingCode, tuple[str, dict[str, int]]]] = {
     FindingCode.FILE_TOO_LARGE: (f"a file of {size_text(MAX_UPLOAD_BYTES)}", {}),
     FindingCode.FILE_NOT_CSV: ("`appointments.xlsx`", {}),
     FindingCode.UPLOAD_INTERRUPTED: ("Ctrl-C in the middle of a `put`", {"received": 261_120}),
@@ -123,20 +124,20 @@ _REFUSED: Final[Mapping[FindingCode, tuple[str, dict[str, int]]]] = {
 
 def example_of(code: FindingCode) -> Example:
     """The example of one reason. Raises LookupError where the rules don't find that reason in it."""
-    if code in _REFUSED:
-        shown, facts = _REFUSED[code]
+    if code in _NEVER_READ:
+        shown, facts = _NEVER_READ[code]
         return Example(shown, file_reason(code, **facts))
-    faulty = _FAULTY[code]
-    return Example(faulty.shown, _judge(code, faulty))
+    bad = _BAD_FILES[code]
+    return Example(bad.shown, _judge(code, bad))
 
 
-def _judge(code: FindingCode, faulty: _Faulty) -> str:
-    """The text of the first finding with that code."""
-    content = f"{faulty.header}\n{faulty.rows}\n" if faulty.header else faulty.rows
+def _judge(code: FindingCode, bad: _BadFile) -> str:
+    """The text of the first finding with that code. Raises LookupError where there is none."""
+    content = f"{bad.header}\n{bad.rows}\n" if bad.header else bad.rows
     texts: list[str] = []
     decide(
-        io.BytesIO(content.encode(faulty.encoding)),
-        Rules(TEMPLATE, faulty.environment),
+        io.BytesIO(content.encode(bad.encoding)),
+        Rules(TEMPLATE, bad.environment),
         file_name="example.csv",
         batch_id="batch_example",
         messages=None,
@@ -144,5 +145,5 @@ def _judge(code: FindingCode, faulty: _Faulty) -> str:
         findings=lambda finding: texts.append(finding.text) if finding.code is code else None,
     )
     if not texts:
-        raise LookupError(f"the example of {code} has another fault, or none")
+        raise LookupError(f"the example of {code} has another finding, or none")
     return texts[0]

@@ -1,4 +1,4 @@
-"""The row checks over one piece's columns: recipients, languages, values, lengths; and the messages of a good piece."""
+"""The row checks over one chunk's columns: recipients, languages, values, lengths; and the messages of a good chunk."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,9 +9,8 @@ import numpy.typing as npt
 import polars as pl
 
 from config.environment import Environment
-from processing.columns.chunk_findings import FaultList, Faults
 from processing.columns.chunk_rows import Rows
-from processing.columns.finding_texts import numbers_column, quote_column
+from processing.columns.findings import ChunkFindings, FindingGroups, numbers_column, quote_column
 from processing.columns.header import LANGUAGE, RECIPIENT
 from rules.characters.unsupported import UnsupportedColumn, UnsupportedRule, describe_unsupported
 from rules.codes import FindingCode
@@ -40,19 +39,19 @@ from rules.values import (
     check_values,
 )
 
-# Different wrong languages of a piece for which the nearest is looked up; a column of names would take seconds.
+# Different wrong languages of a chunk for which the nearest is looked up; a column of names would take seconds.
 _SUGGESTIONS: Final = 500
 _ENGLISH: Final = LANGUAGES.index(Language.ENGLISH)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedRows:
-    """A piece's rows and what is wrong with them. `languages` are places in LANGUAGES; `measures` are by parameter."""
+    """A chunk's rows and what is wrong with them. `languages` are places in LANGUAGES; `measures` are by parameter."""
 
     rows: Rows
     languages: npt.NDArray[np.uint8]
     measures: Mapping[str, Measures]
-    faults: Faults | None
+    findings: ChunkFindings | None
     has_avoidable: bool
     has_unicode: bool
 
@@ -76,29 +75,29 @@ class Checks:
 
     def check(self, rows: Rows) -> CheckedRows:
         """All findings of all rows."""
-        faults = FaultList()
-        self._tell_row_faults(rows, faults)
+        findings = FindingGroups()
+        self._tell_row_findings(rows, findings)
         if not len(rows.numbers):
-            return CheckedRows(rows, np.zeros(0, np.uint8), {}, faults.sorted(), False, False)
-        self._check_recipients(rows, faults)
-        languages = self._check_languages(rows, faults)
-        columns = self._check_values(rows, languages == _ENGLISH, faults)
+            return CheckedRows(rows, np.zeros(0, np.uint8), {}, findings.sorted(), False, False)
+        self._check_recipients(rows, findings)
+        languages = self._check_languages(rows, findings)
+        columns = self._check_values(rows, languages == _ENGLISH, findings)
         measures = {name: measure(rows.cells[name], column.suspects) for name, column in columns.items()}
-        self._check_lengths(rows, languages, measures, faults)
+        self._check_lengths(rows, languages, measures, findings)
         has_avoidable = any(len(column.unsupported.rows) for column in columns.values())
         has_unicode = any(one.non_gsm7 is not None and bool(one.non_gsm7.any()) for one in measures.values())
-        return CheckedRows(rows, languages, measures, faults.sorted(), has_avoidable, has_unicode)
+        return CheckedRows(rows, languages, measures, findings.sorted(), has_avoidable, has_unicode)
 
-    def _tell_row_faults(self, rows: Rows, faults: FaultList) -> None:
-        for code, numbers in rows.faults.numbers.items():
-            counts = np.array(rows.faults.fields[code], np.int64)
+    def _tell_row_findings(self, rows: Rows, findings: FindingGroups) -> None:
+        for code, numbers in rows.findings.numbers.items():
+            counts = np.array(rows.findings.fields[code], np.int64)
             facts: dict[str, str | pl.Series] = {
                 "count": numbers_column(counts),
                 "expected": f"{self.fields:,}",
             }
-            faults.add(code, np.array(numbers, np.int64), facts)
+            findings.add(code, np.array(numbers, np.int64), facts)
 
-    def _check_recipients(self, rows: Rows, faults: FaultList) -> None:
+    def _check_recipients(self, rows: Rows, findings: FindingGroups) -> None:
         series = rows.cells[RECIPIENT]
         places = check_recipients(series, self.environment)
         for place in np.unique(places[places > 0]).tolist():
@@ -106,22 +105,22 @@ class Checks:
             if code:
                 those = np.flatnonzero(places == place)
                 facts = {"value": quote_column(series.gather(those))}
-                faults.add(code, rows.numbers[those], facts, RECIPIENT)
+                findings.add(code, rows.numbers[those], facts, RECIPIENT)
 
-    def _check_languages(self, rows: Rows, faults: FaultList) -> npt.NDArray[np.uint8]:
+    def _check_languages(self, rows: Rows, findings: FindingGroups) -> npt.NDArray[np.uint8]:
         series = rows.cells[LANGUAGE]
-        languages, findings = check_languages(series, self.template.bodies)
-        if findings is not None:
+        languages, places = check_languages(series, self.template.bodies)
+        if places is not None:
             available = join_names([language.value for language in self.template.bodies])
-            for place in np.unique(findings[findings > 0]).tolist():
+            for place in np.unique(places[places > 0]).tolist():
                 code = LANGUAGE_FINDINGS[place]
-                those = np.flatnonzero(findings == place)
+                those = np.flatnonzero(places == place)
                 if code:
                     texts = series.gather(those)
                     hint = self._hints(texts) if code is FindingCode.LANGUAGE_UNKNOWN else ""
                     facts: dict[str, str | pl.Series] = {"value": quote_column(texts), "hint": hint}
                     facts["languages"] = available
-                    faults.add(code, rows.numbers[those], facts, LANGUAGE)
+                    findings.add(code, rows.numbers[those], facts, LANGUAGE)
         return languages
 
     def _hints(self, texts: pl.Series) -> pl.Series:
@@ -132,7 +131,7 @@ class Checks:
         return _look_up(texts, hints)
 
     def _check_values(
-        self, rows: Rows, english: npt.NDArray[np.bool_], faults: FaultList
+        self, rows: Rows, english: npt.NDArray[np.bool_], findings: FindingGroups
     ) -> dict[str, ValueColumn]:
         columns = {}
         for name in self.template.parameters:
@@ -147,7 +146,7 @@ class Checks:
                     facts |= self._unsupported_facts(column.unsupported)
                 elif flag == CONTROL and len(those):
                     facts["code_point"] = _control_code_points(series.gather(those))
-                faults.add(code, rows.numbers[those], facts, name)
+                findings.add(code, rows.numbers[those], facts, name)
         return columns
 
     def _unsupported_facts(self, found: UnsupportedColumn) -> dict[str, pl.Series]:
@@ -166,7 +165,7 @@ class Checks:
         rows: Rows,
         languages: npt.NDArray[np.uint8],
         measures: Mapping[str, Measures],
-        faults: FaultList,
+        findings: FindingGroups,
     ) -> None:
         lengths = np.zeros(len(rows.numbers), np.int64)
         for language, layout in self.layouts.items():
@@ -180,7 +179,7 @@ class Checks:
                 "excess": numbers_column(lengths[over] - BODY_LIMIT),
                 "limit": f"{BODY_LIMIT:,}",
             }
-            faults.add(FindingCode.MESSAGE_TOO_LONG, rows.numbers[over], facts)
+            findings.add(FindingCode.MESSAGE_TOO_LONG, rows.numbers[over], facts)
 
 
 def _control_code_points(series: pl.Series) -> pl.Series:

@@ -1,7 +1,7 @@
-"""From a piece to columns: the rows that have all their fields, and the faults of those that haven't.
+"""From a chunk to columns: the rows that have all their fields, and the findings of those that haven't.
 
-polars cuts the fields, only where the structure is decided already: every record given to it has the same number of
-fields. Records unlike the others are looked at one by one.
+polars cuts the fields, only where the structure is decided already: every row given to it has the same number of
+fields. Rows unlike the others are looked at one by one.
 """
 
 from bisect import bisect_left
@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from processing.columns.chunks import Piece
+from processing.columns.chunks import Chunk
 from processing.columns.header import Header
-from processing.columns.single_rows import check_record, without_fields
+from processing.columns.single_rows import check_row, without_fields
 from rules.characters.code_points import WHITE_SPACE
 from rules.codes import FindingCode
 
@@ -30,8 +30,8 @@ _LOST: Final = "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(slots=True)
-class RowFaults:
-    """Rows whose cells can't be told apart: by code their numbers, and how many fields each has.
+class RowFindings:
+    """Findings of rows whose cells can't be told apart: by code the rows' numbers, and how many fields each has.
 
     The fields under an old report's column aren't counted, nor empty ones at the end of rows that have too many.
     """
@@ -47,38 +47,38 @@ class RowFaults:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows of a piece, skipped ones gone.
+    """The rows of a chunk, skipped ones gone.
 
-    `numbers` are the records' in the file; `cells` the columns by name. `is_plain`: no cell has a quotation mark, a
+    `numbers` are the rows' in the file; `cells` the columns by name. `is_plain`: no cell has a quotation mark, a
     backslash, a tab or a line end.
     """
 
     numbers: npt.NDArray[np.int64]
     cells: Mapping[str, pl.Series]
-    faults: RowFaults
+    findings: RowFindings
     is_plain: bool
 
 
-def read_rows(piece: Piece, header: Header, after: int) -> Rows:
-    """The rows of a piece with a number above `after`, which is the header's."""
-    text, first, places, faults = piece.text, piece.first, None, RowFaults()
+def read_rows(chunk: Chunk, header: Header, after: int) -> Rows:
+    """The rows of a chunk with a number above `after`, which is the header's."""
+    text, first, places, findings = chunk.text, chunk.first, None, RowFindings()
     width = header.width
-    bad, is_utf8 = _unreadable(piece, header)
-    if bad or piece.malformed or not piece.has_width(header.width):
+    bad, is_utf8 = _unreadable(chunk, header)
+    if bad or chunk.malformed or not chunk.has_width(header.width):
         width = _width_to_cut(header)
-        text, places, faults = _regular(piece, header, after, bad, width)
+        text, places, findings = _regular(chunk, header, after, bad, width)
     elif after >= first:
-        text = _from_record(piece, after + 1 - first)
+        text = _from_row(chunk, after + 1 - first)
         first = after + 1
     if not is_utf8:
         # What is left of other bytes stands in cells that are ignored.
         text = text.decode("utf-8", "replace").encode()
-    numbers = np.arange(first, piece.first + piece.count) if places is None else np.array(places, np.int64)
-    columns = _cut(piece, text, header, len(numbers), width)
-    is_plain = not piece.is_quoted and b"\\" not in text and b"\t" not in text
+    numbers = np.arange(first, chunk.first + chunk.count) if places is None else np.array(places, np.int64)
+    columns = _cut(chunk, text, header, len(numbers), width)
+    is_plain = not chunk.is_quoted and b"\\" not in text and b"\t" not in text
     cells = {name: columns[at] for name, at in zip(header.names, header.kept, strict=True)}
     unnamed = {at: columns[at] for at in header.unnamed if at < width}
-    return _without_blank(Rows(numbers, cells, faults, is_plain), header, unnamed)
+    return _without_blank(Rows(numbers, cells, findings, is_plain), header, unnamed)
 
 
 def _width_to_cut(header: Header) -> int:
@@ -87,36 +87,36 @@ def _width_to_cut(header: Header) -> int:
     return header.width if header.width - named <= _MOST_FILLED else named
 
 
-def _from_record(piece: Piece, place: int) -> bytes:
-    """The piece's text from one of its records on."""
+def _from_row(chunk: Chunk, place: int) -> bytes:
+    """The chunk's text from one of its rows on."""
     begin = 0
     for _ in range(place):
-        begin = piece.text.index(piece.end, begin) + 1
-    return piece.text[begin:]
+        begin = chunk.text.index(chunk.end, begin) + 1
+    return chunk.text[begin:]
 
 
-def _unreadable(piece: Piece, header: Header) -> tuple[Collection[int], bool]:
-    """Places of the records that aren't UTF-8, old reports' cells left aside; and whether the whole piece is UTF-8.
+def _unreadable(chunk: Chunk, header: Header) -> tuple[Collection[int], bool]:
+    """Places of the rows that aren't UTF-8, old reports' cells left aside; and whether the whole chunk is UTF-8.
 
     U+FFFD counts as such: it stands where other bytes were lost, in our reports too, and must not be sent to anyone.
     """
-    if piece.text.isascii():
+    if chunk.text.isascii():
         return (), True
-    text = _decoded(piece.text)
+    text = _decoded(chunk.text)
     if text is not None and _LOST not in text:
         return (), True
     places = sorted(header.ignored)
     return {
         place
-        for place, record in enumerate(piece.records())
-        if not _is_readable(without_fields(record, piece.separator, places)[0] if places else record)
+        for place, row in enumerate(chunk.each_row())
+        if not _is_readable(without_fields(row, chunk.separator, places)[0] if places else row)
     }, text is not None
 
 
-def _is_readable(record: bytes) -> bool:
-    if record.isascii():
+def _is_readable(row: bytes) -> bool:
+    if row.isascii():
         return True
-    text = _decoded(record)
+    text = _decoded(row)
     return text is not None and _LOST not in text
 
 
@@ -128,27 +128,25 @@ def _decoded(text: bytes) -> str | None:
 
 
 def _regular(
-    piece: Piece, header: Header, after: int, bad: Collection[int], cut: int
-) -> tuple[bytes, list[int], RowFaults]:
-    """The text of the records that have their fields, `cut` of them each; their numbers; the others' faults."""
-    malformed = frozenset(piece.malformed)
+    chunk: Chunk, header: Header, after: int, bad: Collection[int], cut: int
+) -> tuple[bytes, list[int], RowFindings]:
+    """The text of the rows that have their fields, `cut` of them each; their numbers; the others' findings."""
+    malformed = frozenset(chunk.malformed)
     ignored = sorted(header.ignored)
     filled = frozenset[int]() if 0 in header.ignored else _FILLED
     kept: list[bytes] = []
     numbers: list[int] = []
-    faults = RowFaults()
-    for number, (record, width) in enumerate(
-        zip(piece.lines(), piece.each_width(), strict=True), piece.first
-    ):
-        if number <= after or not record:
+    findings = RowFindings()
+    for number, (row, width) in enumerate(zip(chunk.rows(), chunk.each_width(), strict=True), chunk.first):
+        if number <= after or not row:
             continue
-        place = number - piece.first
+        place = number - chunk.first
         if width == header.width == cut and place not in malformed and place not in bad:
-            kept.append(record)
+            kept.append(row)
             numbers.append(number)
             continue
-        # Of most records one byte tells that they aren't blank.
-        is_filled = record[0] in filled
+        # Of most rows one byte tells that they aren't blank.
+        is_filled = row[0] in filled
         own = width - bisect_left(ignored, width)
         checked: FindingCode | list[bytes] | None
         if place in malformed:
@@ -158,45 +156,45 @@ def _regular(
         elif is_filled and own < len(header.kept):
             checked = FindingCode.ROW_TOO_FEW_FIELDS
         else:
-            checked = check_record(record, width, header, piece.separator)
+            checked = check_row(row, width, header, chunk.separator)
             if checked is not None and place in bad:
                 checked = FindingCode.ENCODING_INVALID
         if checked is FindingCode.ROW_TOO_MANY_FIELDS:
             # Empty ones at the end are none that a person sees; a report has padded the row with them.
-            filled_width = record.rstrip(piece.separator).count(piece.separator) + 1
+            filled_width = row.rstrip(chunk.separator).count(chunk.separator) + 1
             own = filled_width - bisect_left(ignored, filled_width)
         if isinstance(checked, FindingCode):
-            faults.add(checked, number, own)
+            findings.add(checked, number, own)
         elif checked is not None:
-            kept.append(piece.separator.join(checked[:cut] + [b""] * (cut - len(checked))))
+            kept.append(chunk.separator.join(checked[:cut] + [b""] * (cut - len(checked))))
             numbers.append(number)
     kept.append(b"")
-    return piece.end.join(kept), numbers, faults
+    return chunk.end.join(kept), numbers, findings
 
 
-def _cut(piece: Piece, text: bytes, header: Header, count: int, width: int) -> dict[int, pl.Series]:
-    """The columns that matter, by their place. Every record of `text` has `width` fields."""
+def _cut(chunk: Chunk, text: bytes, header: Header, count: int, width: int) -> dict[int, pl.Series]:
+    """The columns that matter, by their place. Every row of `text` has `width` fields."""
     wanted = [at for at in range(width) if at not in header.ignored]
     # A first row of our own: polars takes a byte order mark away from it, and lines of white space before it.
-    guard = piece.separator.join([b"-"] * width) + piece.end
+    guard = chunk.separator.join([b"-"] * width) + chunk.end
     frame = pl.read_csv(
         guard + text,
         has_header=False,
         schema={str(at): pl.String for at in range(width)},
         columns=wanted,
-        separator=piece.separator.decode(),
-        eol_char=piece.end.decode(),
+        separator=chunk.separator.decode(),
+        eol_char=chunk.end.decode(),
         quote_char=None,
         empty_string_is_null=False,
     )[1:]
     if frame.height != count:
-        raise RuntimeError("the columns have another number of rows than the piece")
-    return {at: _values(frame[str(at)], piece) for at in wanted}
+        raise RuntimeError("the columns have another number of rows than the chunk")
+    return {at: _values(frame[str(at)], chunk) for at in wanted}
 
 
-def _values(series: pl.Series, piece: Piece) -> pl.Series:
+def _values(series: pl.Series, chunk: Chunk) -> pl.Series:
     """Values of fields as written: quotation marks around them taken off, line ends in them made LF."""
-    if not piece.is_quoted:
+    if not chunk.is_quoted:
         return series
     quoted = series.str.starts_with('"')
     if not quoted.any():
@@ -209,7 +207,7 @@ def _values(series: pl.Series, piece: Piece) -> pl.Series:
 
 
 def _without_blank(rows: Rows, header: Header, unnamed: Mapping[int, pl.Series]) -> Rows:
-    """Takes away rows of empty cells, and rows with a value under a column without a name, which are faults."""
+    """Takes away rows of empty cells, and rows with a value under a column without a name: those are findings."""
     filled = np.zeros(len(rows.numbers), np.int64)
     for at, series in unnamed.items():
         filled[(series != "").to_numpy()] = at + 1 - sum(place < at for place in header.ignored)
@@ -219,12 +217,12 @@ def _without_blank(rows: Rows, header: Header, unnamed: Mapping[int, pl.Series])
     if not away.any():
         return rows
     for number, fields in zip(rows.numbers[beyond].tolist(), filled[beyond].tolist(), strict=True):
-        rows.faults.add(FindingCode.ROW_TOO_MANY_FIELDS, number, fields)
+        rows.findings.add(FindingCode.ROW_TOO_MANY_FIELDS, number, fields)
     keep = pl.Series(~away)
     return Rows(
         rows.numbers[~away],
         {name: series.filter(keep) for name, series in rows.cells.items()},
-        rows.faults,
+        rows.findings,
         rows.is_plain,
     )
 

@@ -1,6 +1,6 @@
-"""From bytes to pieces: some megabytes of whole records each, every field and record end marked by one known byte.
+"""From bytes to chunks: some megabytes of whole rows each, every field and row end marked by one known byte.
 
-A piece without quotation marks is its own text: fields end in `,` and records in LF (CRLF and CR made LF). One with
+A chunk without quotation marks is its own text: fields end in `,` and rows in LF (CRLF and CR made LF). One with
 quotation marks is marked by `quotes`, so that whoever cuts it need not know of quoting. No stock CSV reader decides the
 structure: they lose blank lines, CR-only files, or the difference between an empty field and a missing one.
 """
@@ -15,16 +15,16 @@ import numpy.typing as npt
 
 from processing.columns.quotes import Marked, mark_fields
 
-PIECE_BYTES: Final = 2 * 1024 * 1024
+CHUNK_BYTES: Final = 2 * 1024 * 1024
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
-# The number of fields of each record of a piece; one number where all have the same.
+# The number of fields of each row of a chunk; one number where all have the same.
 Widths = int | npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """Consecutive records. `first` is the number of the first one in the file, from 1; every record ends in `end`."""
+class Chunk:
+    """Consecutive rows. `first` is the number of the first one in the file, from 1; every row ends in `end`."""
 
     text: bytes
     separator: bytes
@@ -32,9 +32,9 @@ class Piece:
     first: int
     count: int
     widths: Widths
-    # Places in the piece, ascending, of records whose quotation marks are wrong.
+    # Places in the chunk, ascending, of rows whose quotation marks are wrong.
     malformed: tuple[int, ...] = ()
-    # The last record is malformed because its last quotation mark is never closed.
+    # The last row is malformed because its last quotation mark is never closed.
     unclosed: bool = False
 
     @property
@@ -44,63 +44,63 @@ class Piece:
 
     @property
     def widest(self) -> int:
-        """Fields of the widest record."""
+        """Fields of the widest row."""
         return self.widths if isinstance(self.widths, int) else int(self.widths.max())
 
     def has_width(self, width: int) -> bool:
-        """Whether every record has so many fields."""
+        """Whether every row has so many fields."""
         return isinstance(self.widths, int) and self.widths == width
 
     def width_of(self, place: int) -> int:
-        """Fields of one record."""
+        """Fields of one row."""
         return self.widths if isinstance(self.widths, int) else int(self.widths[place])
 
     def each_width(self) -> Iterable[int]:
-        """Fields of each record."""
+        """Fields of each row."""
         return repeat(self.widths, self.count) if isinstance(self.widths, int) else self.widths.tolist()
 
-    def records(self) -> Iterator[bytes]:
-        """The records one by one, without their ends, not all at once in memory."""
+    def each_row(self) -> Iterator[bytes]:
+        """The rows one by one, without their ends, not all at once in memory."""
         begin = 0
         while begin < len(self.text):
             stop = self.text.index(self.end, begin)
             yield self.text[begin:stop]
             begin = stop + 1
 
-    def lines(self) -> list[bytes]:
-        """The records, without their ends."""
-        lines = self.text.split(self.end)
-        lines.pop()
-        return lines
+    def rows(self) -> list[bytes]:
+        """The rows, without their ends."""
+        rows = self.text.split(self.end)
+        rows.pop()
+        return rows
 
 
-def read_pieces(source: BinaryIO, piece_bytes: int = PIECE_BYTES) -> Iterator[Piece]:
-    """The records of `source` from where it stands, a byte order mark dropped.
+def read_chunks(source: BinaryIO, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Chunk]:
+    """The rows of `source` from where it stands, a byte order mark dropped.
 
-    A piece is longer than `piece_bytes` only where one record is.
+    A chunk is longer than `chunk_bytes` only where one row is.
     """
     carry = source.read(len(BYTE_ORDER_MARK)).removeprefix(BYTE_ORDER_MARK)
     first = 1
     while True:
-        # A record that is longer than a piece is looked at again with each block: doubled, that is at most twice.
-        block = source.read(max(piece_bytes, len(carry)))
+        # A row that is longer than a chunk is looked at again with each block: doubled, that is at most twice.
+        block = source.read(max(chunk_bytes, len(carry)))
         carry += block
         if not carry:
             return
-        marked, used = _mark(carry, at_end=not block, piece_bytes=piece_bytes)
+        marked, used = _mark(carry, at_end=not block, chunk_bytes=chunk_bytes)
         if marked is not None:
-            for piece in _pieces_of(marked, first, piece_bytes):
-                yield piece
-                first += piece.count
+            for chunk in _chunks_of(marked, first, chunk_bytes):
+                yield chunk
+                first += chunk.count
         carry = carry[used:]
         if not block and not carry:
             return
 
 
-def _mark(data: bytes, *, at_end: bool, piece_bytes: int) -> tuple[Marked | None, int]:
-    """Marks the whole records that `data` begins with; returns also how many of its bytes they are."""
+def _mark(data: bytes, *, at_end: bool, chunk_bytes: int) -> tuple[Marked | None, int]:
+    """Marks the whole rows that `data` begins with; returns also how many of its bytes they are."""
     if b'"' in data:
-        return mark_fields(data, at_end=at_end, alone=len(data) > 2 * piece_bytes)
+        return mark_fields(data, at_end=at_end, alone=len(data) > 2 * chunk_bytes)
     # A CR that ends the data may be half of a CRLF.
     used = len(data) if at_end else max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1)) + 1
     if not used:
@@ -111,27 +111,27 @@ def _mark(data: bytes, *, at_end: bool, piece_bytes: int) -> tuple[Marked | None
     return Marked(text if text.endswith(b"\n") else text + b"\n", b",", b"\n"), used
 
 
-def _pieces_of(marked: Marked, first: int, piece_bytes: int) -> Iterator[Piece]:
-    """One piece; where the first record is huge, that record and the rest, so that no array is as long as it."""
+def _chunks_of(marked: Marked, first: int, chunk_bytes: int) -> Iterator[Chunk]:
+    """One chunk; where the first row is huge, that row and the rest, so that no array is as long as it."""
     text, malformed = marked.text, marked.malformed
     stop = text.index(marked.end) + 1
-    if stop > piece_bytes and stop < len(text):
+    if stop > chunk_bytes and stop < len(text):
         head, text = text[:stop], text[stop:]
-        yield _piece(marked, head, first, malformed[:1] if malformed[:1] == (0,) else ())
+        yield _chunk(marked, head, first, malformed[:1] if malformed[:1] == (0,) else ())
         first += 1
         malformed = tuple(place - 1 for place in malformed if place)
-    yield _piece(marked, text, first, malformed, unclosed=marked.unclosed)
+    yield _chunk(marked, text, first, malformed, unclosed=marked.unclosed)
 
 
-def _piece(
+def _chunk(
     marked: Marked, text: bytes, first: int, malformed: tuple[int, ...], *, unclosed: bool = False
-) -> Piece:
+) -> Chunk:
     count, widths = _count_fields(text, marked.separator, marked.end)
-    return Piece(text, marked.separator, marked.end, first, count, widths, malformed, unclosed)
+    return Chunk(text, marked.separator, marked.end, first, count, widths, malformed, unclosed)
 
 
 def _count_fields(text: bytes, separator: bytes, end: bytes) -> tuple[int, Widths]:
-    """The number of records, and of fields in each."""
+    """The number of rows, and of fields in each."""
     count, separators = text.count(end), text.count(separator)
     if count == 1 or not separators:
         return count, separators + 1

@@ -6,15 +6,14 @@ ignored with all their cells, and so are columns without a name at the end where
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
 
-from processing.columns.chunks import Piece
+from processing.columns.chunks import Chunk
 from processing.columns.findings import Finding
 from processing.columns.quotes import unquote
-from processing.columns.sniff import foreign_delimiter
 from rules.codes import FindingCode
 from rules.texts import (
     file_reason,
@@ -31,6 +30,9 @@ MOST_COLUMNS: Final = 200
 _MOST_NAMES: Final = 1000
 RECIPIENT: Final = "recipient"
 LANGUAGE: Final = "language"
+_DELIMITERS: Final = {b";": "semicolons", b"\t": "tabs"}
+# Of a header row no more is searched for another delimiter: two hundred long names are shorter.
+_HEADER_BYTES: Final = 64 * 1024
 # A mobile number in the header row: it is somebody's row then, and nothing of it belongs in an e-mail.
 _NUMBER: Final = re.compile(r"[+(]?[0-9][0-9eE ().+-]{6,}")
 # A part of a longer name is a suggestion from so many characters on.
@@ -58,39 +60,57 @@ class Header:
 
 
 def read_header(
-    piece: Piece, place: int, record: bytes, expected: Sequence[str]
+    chunk: Chunk, place: int, row: bytes, expected: Sequence[str]
 ) -> tuple[Header, list[Finding]]:
-    """The header from its record, and what is wrong with it. `expected` are the names that must be there."""
-    width = piece.width_of(place)
+    """The header from its row, and what is wrong with it. `expected` are the names that must be there."""
+    width = chunk.width_of(place)
     if width > _MOST_NAMES:
-        width = record.rstrip(piece.separator).count(piece.separator) + 1
-    raw = record.split(piece.separator, min(width, _MOST_NAMES))[: min(width, _MOST_NAMES)]
+        width = row.rstrip(chunk.separator).count(chunk.separator) + 1
+    raw = row.split(chunk.separator, min(width, _MOST_NAMES))[: min(width, _MOST_NAMES)]
     names = [unquote(field).decode("utf-8", "replace").strip() for field in raw]
     ignored = frozenset(at for at, name in enumerate(names) if _is_reason_column(name))
     kept = [at for at in range(len(names)) if at not in ignored]
     while kept and not names[kept[-1]]:
         kept.pop()
     header = Header(width, ignored, tuple(kept), tuple(names[at] for at in kept))
-    others = [field for at, field in enumerate(raw) if at not in ignored] if ignored else [record]
-    if b"\0" in record or not all(map(_is_utf8, others)):
+    others = [field for at, field in enumerate(raw) if at not in ignored] if ignored else [row]
+    if b"\0" in row or not all(map(_is_utf8, others)):
         return header, [_finding(FindingCode.ENCODING_INVALID)]
-    return header, _check(piece, place, record, header, expected)
+    return header, _check(chunk, place, row, header, expected)
 
 
 def _is_reason_column(name: str) -> bool:
     return name == REASON_COLUMN or name.startswith(FILE_REASON_PREFIX)
 
 
-def _check(piece: Piece, place: int, record: bytes, header: Header, expected: Sequence[str]) -> list[Finding]:
-    delimiter = foreign_delimiter(record.replace(piece.separator, b","), header.names, expected)
+def _check(chunk: Chunk, place: int, row: bytes, header: Header, expected: Sequence[str]) -> list[Finding]:
+    delimiter = _foreign_delimiter(row.replace(chunk.separator, b","), header.names, expected)
     if delimiter:
         return [_finding(FindingCode.DELIMITER_INVALID, delimiter=delimiter)]
-    if place in piece.malformed:
+    if place in chunk.malformed:
         return [_finding(FindingCode.ROW_QUOTE_INVALID)]
     count = header.width if header.width > _MOST_NAMES else len(header.names)
     if count > MOST_COLUMNS:
         return [_finding(FindingCode.HEADER_UNKNOWN_COLUMN, count=count, expected=len(expected))]
     return _check_names(header.names, expected)
+
+
+def _foreign_delimiter(header: bytes, names: Collection[str], expected: Collection[str]) -> str | None:
+    """What the header row is separated by, in words, if it is not commas.
+
+    `header` is the row's own text, `names` what commas make of it. It is another one where there is no comma at all, or
+    where cutting there gives more of the expected names.
+    """
+    found = len(set(expected).intersection(names))
+    for delimiter, words in _DELIMITERS.items():
+        if delimiter not in header:
+            continue
+        if b"," not in header:
+            return words
+        cells = header[:_HEADER_BYTES].decode("utf-8", "replace").split(delimiter.decode())
+        if len(set(expected).intersection(cell.strip().strip('"').strip() for cell in cells)) > found:
+            return words
+    return None
 
 
 def _is_utf8(text: bytes) -> bool:

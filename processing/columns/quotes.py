@@ -1,11 +1,11 @@
-"""Quotation marks in a CSV: marks the commas and line ends outside them, and finds the records where they are wrong.
+"""Quotation marks in a CSV: marks the commas and line ends outside them, and finds the rows where they are wrong.
 
 The grammar is RFC 4180's, and for what is beyond it that of Python's csv module: a field is quoted only if its very
 first character is `"`; within it `""` is one mark; after the closing one must come a comma, a line end or the end.
-Otherwise the record is malformed, and its field goes on unquoted; so it does when nothing closes it before the end.
+Otherwise the row is malformed, and its field goes on unquoted; so it does when nothing closes it before the end.
 
 Three ways, the first that can answer: parity of the marks over all bytes; parity within each line, with the odd lines
-read one by one; one record alone, byte by byte, where it is so long that arrays of its marks would not be bounded.
+read one by one; one row alone, byte by byte, where it is so long that arrays of its marks would not be bounded.
 """
 
 import re
@@ -55,18 +55,18 @@ def unquote(field: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """Whole records: after each field stands `separator`, after each record `end`, and neither anywhere else."""
+    """Whole rows: after each field stands `separator`, after each row `end`, and neither anywhere else."""
 
     text: bytes
     separator: bytes
     end: bytes
-    # Places of records whose quotation marks are wrong, ascending; the last is never closed if `unclosed`.
+    # Places of rows whose quotation marks are wrong, ascending; the last is never closed if `unclosed`.
     malformed: tuple[int, ...] = ()
     unclosed: bool = False
 
 
 class _Marks(NamedTuple):
-    """The bytes written after a field, after a record, and over the CR of a CRLF, to be taken out."""
+    """The bytes written after a field, after a row, and over the CR of a CRLF, to be taken out."""
 
     separator: int
     end: int
@@ -74,7 +74,7 @@ class _Marks(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """One record read byte by byte: where its line end stands, whether its marks are wrong, or the last never closed."""
+    """One row read byte by byte: where its line end stands, whether its marks are wrong, or the last never closed."""
 
     stop: int
     malformed: bool
@@ -82,10 +82,10 @@ class _Read(NamedTuple):
 
 
 def mark_fields(data: bytes, *, at_end: bool, alone: bool) -> tuple[Marked | None, int]:
-    """Marks the whole records that `data` begins with, and says how many of its bytes they are; none, 0.
+    """Marks the whole rows that `data` begins with, and says how many of its bytes they are; none, 0.
 
-    Where `at_end`, the last record is whole wherever it stops. `alone`: `data` is longer than arrays of numbers may be,
-    so that a record with wrong marks is read alone.
+    Where `at_end`, the last row is whole wherever it stops. `alone`: `data` is longer than arrays of numbers may be,
+    so that a row with wrong marks is read alone.
     """
     data, marks = _choose_marks(data)
     codes = np.frombuffer(data, np.uint8)
@@ -173,7 +173,7 @@ def _mark_outside(codes: _Codes, inside: _Flags, out: bytearray, marks: _Marks, 
 
 
 def _finish(text: bytes, marks: _Marks, begins: tuple[int, ...], *, unclosed: bool) -> Marked:
-    """Puts the result together. `begins` are the places in `text` where malformed records begin."""
+    """Puts the result together. `begins` are the places in `text` where malformed rows begin."""
     end = bytes([marks.end])
     malformed: tuple[int, ...] = ()
     if begins:
@@ -189,10 +189,10 @@ def _finish(text: bytes, marks: _Marks, begins: tuple[int, ...], *, unclosed: bo
 
 
 def _mark_one(data: bytes, marks: _Marks, *, at_end: bool) -> tuple[Marked | None, int]:
-    """The first record alone."""
+    """The first row alone."""
     out = bytearray(data)
     view = memoryview(out)
-    read = _read_record(data, 0, view, marks, at_end=at_end)
+    read = _read_row(data, 0, view, marks, at_end=at_end)
     if read is None:
         return None, 0
     used = _mark_end(data, view, read.stop, marks)
@@ -203,7 +203,7 @@ def _mark_one(data: bytes, marks: _Marks, *, at_end: bool) -> tuple[Marked | Non
 def _mark_by_line(
     data: bytes, codes: _Codes, parity: _Codes, marks: _Marks, *, at_end: bool
 ) -> tuple[Marked | None, int]:
-    """A line with an even number of right marks is a record, and so is one without a field that begins with a mark.
+    """A line with an even number of right marks is a row, and so is one without a field that begins with a mark.
 
     Any other is read on its own, over as many lines as it takes. `parity` is that of the marks so far, over all lines.
     """
@@ -225,7 +225,7 @@ def _mark_by_line(
     for begin in begins[odd & has_quoted_field].tolist():
         if begin < reached or begin >= used:
             continue
-        read = _read_record(data, begin, view, marks, at_end=at_end)
+        read = _read_row(data, begin, view, marks, at_end=at_end)
         if read is None:
             used = begin
             break
@@ -263,8 +263,8 @@ def _odd_lines(codes: _Codes, inside: _Flags, begins: npt.NDArray[np.int64]) -> 
     return odd
 
 
-def _read_record(data: bytes, begin: int, out: memoryview, marks: _Marks, *, at_end: bool) -> _Read | None:
-    """Reads the record at `begin` as Python's csv module does, marking its fields in `out`; None if it isn't whole."""
+def _read_row(data: bytes, begin: int, out: memoryview, marks: _Marks, *, at_end: bool) -> _Read | None:
+    """Reads the row at `begin` as Python's csv module does, marking its fields in `out`; None if it isn't whole."""
     separator = bytes([marks.separator])
     place, malformed = begin, False
     while True:
@@ -299,7 +299,7 @@ def _close_quoted(data: bytes, place: int) -> int | None:
 
 
 def _mark_end(data: bytes, out: memoryview, stop: int, marks: _Marks) -> int:
-    """Marks the line end at `stop`; returns where the next record begins."""
+    """Marks the line end at `stop`; returns where the next row begins."""
     if stop == len(data):
         return stop
     if data[stop] == CR and data[stop + 1 : stop + 2] == b"\n":

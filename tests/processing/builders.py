@@ -68,7 +68,7 @@ class PlainRules:
     footers: Mapping[Language, str] = field(default_factory=lambda: FOOTERS)
     unsupported: Switches = field(default_factory=Switches)
     max_rows_test: int = 20
-    max_records: int = 1_700_000
+    max_rows: int = 1_700_000
     max_bytes: int = 30 * 1024 * 1024
 
 

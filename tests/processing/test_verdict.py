@@ -281,7 +281,7 @@ def test_the_test_environment_takes_twenty_rows() -> None:
 
 
 def test_records_are_limited_blank_ones_too() -> None:
-    small = rules(max_records=5)
+    small = rules(max_rows=5)
     assert run(HEADER + GOOD * 4, small)[0].valid
     verdict, findings, _, _ = run(HEADER + GOOD + "\n" * 4, small)
     assert [finding.code.value for finding in findings] == ["too_many_rows"]
@@ -304,7 +304,7 @@ def test_without_sinks_the_verdict_is_the_same(tmp_path: Path) -> None:
     assert (verdict.num_rows, verdict.report_written) == (1, False)
 
 
-def test_a_finding_in_a_late_piece_still_has_all_pieces_reported() -> None:
+def test_a_finding_in_a_late_chunk_still_has_all_chunks_reported() -> None:
     data = files.clean(90_000) + b"91234567,english,a,b\n" + files.clean(40_000, seed=2).partition(b"\n")[2]
     verdict, findings, _, report = run(data, Rules(files.TEMPLATE, Environment.PRODUCTION))
     assert [finding.row for finding in findings] == [90_002]

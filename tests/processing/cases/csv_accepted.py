@@ -11,7 +11,7 @@ from tests.processing.cases.csv_case import (
 
 ACCEPTED = [
     accepted("as many bytes as are allowed", guide_csv(GOOD_ROW), at_most(len(guide_csv(GOOD_ROW)) + 1)),
-    accepted("as many records as are allowed", guide_csv(GOOD_ROW, "", GOOD_ROW), at_most(records=4)),
+    accepted("as many rows as are allowed", guide_csv(GOOD_ROW, "", GOOD_ROW), at_most(rows=4)),
     accepted("the guide's example", csv_bytes(*TWO)),
     accepted("LF", csv_bytes(*TWO, end="\n")),
     accepted("CRLF", csv_bytes(*TWO, end="\r\n")),
@@ -61,15 +61,13 @@ ACCEPTED = [
         "a line of spaces, padded in a report",
         csv_bytes(HEADER + ",Error Reason", GOOD_ROW + ',""', '  ,,,,""'),
     ),
-    accepted(
-        "an old report of a fault of the file", csv_bytes(HEADER + ",Error Reason: no rows", GOOD_ROW + ",")
-    ),
+    accepted("an old report on a whole file", csv_bytes(HEADER + ",Error Reason: no rows", GOOD_ROW + ",")),
     accepted(
         "an old report's column in Windows-1252",
         csv_bytes(HEADER + ",Error Reason", GOOD_ROW + ',"use “ instead"').replace("“".encode(), b"\x93"),
     ),
     accepted(
-        "an old report's name of a fault of the file in Windows-1252",
+        "an old report's column on a whole file in Windows-1252",
         csv_bytes(HEADER + ",Error Reason: the column x… is missing", GOOD_ROW + ",").replace(
             "…".encode(), b"\x85"
         ),

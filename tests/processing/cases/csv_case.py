@@ -27,15 +27,19 @@ class Case:
 
 
 def accepted(name: str, data: bytes, rules: Rules = RULES) -> Case:
+    """A case of an upload without findings."""
     return Case(name, data, [], rules)
 
 
-def refused(name: str, data: bytes, *codes: Code, rules: Rules = RULES) -> Case:
-    """For a fault of the file."""
+def file_refused(name: str, data: bytes, *codes: Code, rules: Rules = RULES) -> Case:
+    """A case of findings of the file itself, which stop the row checks."""
     return Case(name, data, [(None, None, code) for code in codes], rules)
 
 
-def faulty(name: str, data: bytes, *findings: tuple[int, str | None, Code], rules: Rules = RULES) -> Case:
+def rows_refused(
+    name: str, data: bytes, *findings: tuple[int, str | None, Code], rules: Rules = RULES
+) -> Case:
+    """A case of findings in rows: row, column and code of each."""
     return Case(name, data, list(findings), rules)
 
 
@@ -46,9 +50,9 @@ def cells(
     return quoted_csv([HEADER.split(","), [recipient, language, name, topic]])
 
 
-def at_most(first_size_refused: int = 10**6, *, records: int = 1000) -> Rules:
+def at_most(first_size_refused: int = 10**6, *, rows: int = 1000) -> Rules:
     """The rules with other limits: the real ones are too large for a table."""
-    return replace(RULES, max_bytes=first_size_refused, max_records=records)
+    return replace(RULES, max_bytes=first_size_refused, max_rows=rows)
 
 
 TWO = (HEADER, GOOD_ROW, "6599999998,chinese,James Tan,passport application #67890A")

@@ -7,11 +7,15 @@ import pytest
 
 from rules.codes import FindingCode as Code
 from tests.processing.builders import GOOD_ROW, HEADER, guide_csv, quoted_csv
+from tests.processing.cases.csv_accepted import ACCEPTED
 from tests.processing.cases.csv_case import RULES, Case
-from tests.processing.cases.csv_cases import CASES
-from tests.processing.reference.reference import reference_verdict
-from tests.processing.reference.verdicts import assert_agree, ordered, run_decide
+from tests.processing.cases.csv_file_findings import OF_THE_FILE
+from tests.processing.cases.csv_row_findings import OF_A_ROW
+from tests.processing.reference.gateway_verdict import assert_agree, ordered, run_decide
+from tests.processing.reference.row_by_row import reference_verdict
 from tests.rules.vectors import PHONES
+
+CASES = ACCEPTED + OF_THE_FILE + OF_A_ROW
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
@@ -24,10 +28,10 @@ def test_the_verdict_of_the_table(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if len(case.data) < 5000], ids=lambda case: case.id)
-def test_the_verdict_of_the_table_with_pieces_of_a_few_bytes(case: Case) -> None:
+def test_the_verdict_of_the_table_with_chunks_of_a_few_bytes(case: Case) -> None:
     whole = run_decide(case.data, case.rules)
-    for piece_bytes in (1, 3, 16):
-        assert run_decide(case.data, case.rules, piece_bytes=piece_bytes) == whole
+    for chunk_bytes in (1, 3, 16):
+        assert run_decide(case.data, case.rules, chunk_bytes=chunk_bytes) == whole
 
 
 def test_every_code_that_bytes_alone_can_earn_has_a_case() -> None:

@@ -1,27 +1,27 @@
-"""Bytes to whole records: line ends, quotation marks, and pieces that end anywhere."""
+"""Bytes to whole rows: line ends, quotation marks, and chunks that end anywhere."""
 
 import io
 import random
 
 import pytest
 
-from processing.columns.chunks import read_pieces
+from processing.columns.chunks import read_chunks
 from processing.columns.quotes import unquote
-from tests.processing.reference.reference_records import decode, split_records
+from tests.processing.reference.split_rows import decode, split_rows
 
-Record = tuple[list[str], bool]
+ReadRow = tuple[list[str], bool]
 
 CASES = {
     "LF": (b"a,b\nc,d\n", [["a", "b"], ["c", "d"]]),
     "CRLF": (b"a,b\r\nc,d\r\n", [["a", "b"], ["c", "d"]]),
     "CR alone": (b"a,b\rc,d\r", [["a", "b"], ["c", "d"]]),
     "mixed": (b"a\rb\nc\r\nd", [["a"], ["b"], ["c"], ["d"]]),
-    "CRCRLF is a blank record more": (b"a\r\r\nb\r\r\n", [["a"], [""], ["b"], [""]]),
+    "CRCRLF is a blank row more": (b"a\r\r\nb\r\r\n", [["a"], [""], ["b"], [""]]),
     "no final line end": (b"a,b\nc,d", [["a", "b"], ["c", "d"]]),
     "byte order mark": (b"\xef\xbb\xbfa\nb\n", [["a"], ["b"]]),
     "byte order mark and quotes": (b'\xef\xbb\xbf"a"\nb\n', [["a"], ["b"]]),
     "only the first byte order mark": (b"\xef\xbb\xbf\xef\xbb\xbfa\n", [["\ufeffa"]]),
-    "blank records": (b"\n\na\n\n", [[""], [""], ["a"], [""]]),
+    "blank rows": (b"\n\na\n\n", [[""], [""], ["a"], [""]]),
     "nothing": (b"", []),
     "trailing comma": (b"a,\n,", [["a", ""], ["", ""]]),
     "quoted comma and line ends": (b'"a,b\r\nc",d\n"e\r"\r', [["a,b\r\nc", "d"], ["e\r"]]),
@@ -44,41 +44,39 @@ MALFORMED = {
 }
 
 
-def read_all(data: bytes, piece_bytes: int) -> list[Record]:
-    """Every record's values, or its fields as written where it is malformed."""
-    records: list[Record] = []
-    for piece in read_pieces(io.BytesIO(data), piece_bytes):
-        assert piece.first == len(records) + 1
-        assert list(piece.records()) == piece.lines()
-        for place, record in enumerate(piece.lines()):
-            fields = record.split(piece.separator)
-            assert len(fields) == piece.width_of(place) == list(piece.each_width())[place]
-            is_malformed = place in piece.malformed
+def read_all(data: bytes, chunk_bytes: int) -> list[ReadRow]:
+    """Every row's values, or its fields as written where it is malformed."""
+    rows: list[ReadRow] = []
+    for chunk in read_chunks(io.BytesIO(data), chunk_bytes):
+        assert chunk.first == len(rows) + 1
+        assert list(chunk.each_row()) == chunk.rows()
+        for place, row in enumerate(chunk.rows()):
+            fields = row.split(chunk.separator)
+            assert len(fields) == chunk.width_of(place) == list(chunk.each_width())[place]
+            is_malformed = place in chunk.malformed
             values = fields if is_malformed else [unquote(field) for field in fields]
-            records.append(([value.decode("utf-8", "surrogateescape") for value in values], is_malformed))
-        assert len(piece.lines()) == piece.count
-    return records
+            rows.append(([value.decode("utf-8", "surrogateescape") for value in values], is_malformed))
+        assert len(chunk.rows()) == chunk.count
+    return rows
 
 
-@pytest.mark.parametrize("piece_bytes", [1, 2, 3, 5, 8, 1000])
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 5, 8, 1000])
 @pytest.mark.parametrize(("data", "expected"), CASES.values(), ids=CASES)
-def test_records_are_cut_wherever_a_piece_ends(
-    data: bytes, expected: list[list[str]], piece_bytes: int
-) -> None:
-    assert read_all(data, piece_bytes) == [(fields, False) for fields in expected]
+def test_rows_are_cut_wherever_a_chunk_ends(data: bytes, expected: list[list[str]], chunk_bytes: int) -> None:
+    assert read_all(data, chunk_bytes) == [(fields, False) for fields in expected]
 
 
-@pytest.mark.parametrize("piece_bytes", [1, 2, 3, 5, 8, 1000])
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 5, 8, 1000])
 @pytest.mark.parametrize(("data", "expected"), MALFORMED.values(), ids=MALFORMED)
-def test_malformed_quotation_marks_are_found_on_their_own_record(
-    data: bytes, expected: list[Record], piece_bytes: int
+def test_malformed_quotation_marks_are_found_on_their_own_row(
+    data: bytes, expected: list[ReadRow], chunk_bytes: int
 ) -> None:
-    assert read_all(data, piece_bytes) == expected
+    assert read_all(data, chunk_bytes) == expected
 
 
-def test_a_record_never_closed_is_told_from_one_with_text_after_its_mark() -> None:
-    (closed,) = read_pieces(io.BytesIO(b'"a"b'))
-    (unclosed,) = read_pieces(io.BytesIO(b'"a\n'))
+def test_a_row_never_closed_is_told_from_one_with_text_after_its_mark() -> None:
+    (closed,) = read_chunks(io.BytesIO(b'"a"b'))
+    (unclosed,) = read_chunks(io.BytesIO(b'"a\n'))
     assert (closed.unclosed, unclosed.unclosed) == (False, True)
 
 
@@ -87,19 +85,19 @@ def test_random_marks_commas_and_line_ends_are_read_as_the_reference_reads_them(
     alphabet = ['"', '"', ",", ",", "\n", "\r", "\r\n", "a", "b", "é", " ", "\x1f", "\0"]
     for _ in range(3000):
         data = "".join(chance.choices(alphabet, k=chance.randrange(30))).encode()
-        expected = [(record.raw, record.quote_invalid) for record in split_records(decode(data))]
-        for piece_bytes in (chance.randrange(1, 6), 100):
+        expected = [(row.raw, row.quote_invalid) for row in split_rows(decode(data))]
+        for chunk_bytes in (chance.randrange(1, 6), 100):
             read = []
-            for piece in read_pieces(io.BytesIO(data), piece_bytes):
-                for place, record in enumerate(piece.lines()):
-                    read.append((record.replace(piece.separator, b",").decode(), place in piece.malformed))
+            for chunk in read_chunks(io.BytesIO(data), chunk_bytes):
+                for place, row in enumerate(chunk.rows()):
+                    read.append((row.replace(chunk.separator, b",").decode(), place in chunk.malformed))
             assert read == expected, data
 
 
 def test_a_file_with_every_control_character_can_still_be_cut() -> None:
     controls = bytes(code for code in range(32) if code not in b"\r\n") + b"\x7f"
-    (piece,) = read_pieces(io.BytesIO(b'"' + controls + b'",b\n"c\nd"\n'))
-    first, second = (record.split(piece.separator) for record in piece.lines())
+    (chunk,) = read_chunks(io.BytesIO(b'"' + controls + b'",b\n"c\nd"\n'))
+    first, second = (row.split(chunk.separator) for row in chunk.rows())
     assert (len(first), first[1], second) == (2, b"b", [b'"c\nd"'])
     # One of them had to stand for three others, white space and control characters all four.
     assert unquote(first[0]).translate(None, b"\x1c\x1d\x1e\x1f") == controls.translate(
@@ -107,7 +105,7 @@ def test_a_file_with_every_control_character_can_still_be_cut() -> None:
     )
 
 
-def test_a_huge_record_is_a_piece_of_its_own() -> None:
+def test_a_huge_row_is_a_chunk_of_its_own() -> None:
     data = b"a,b\n" + b"x" * 500 + b"," * 500 + b"\nc,d\n"
-    pieces = list(read_pieces(io.BytesIO(data), 100))
-    assert [piece.widest for piece in pieces] == [2, 501, 2]
+    chunks = list(read_chunks(io.BytesIO(data), 100))
+    assert [chunk.widest for chunk in chunks] == [2, 501, 2]

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from processing.columns.chunks import read_pieces
+from processing.columns.chunks import read_chunks
 from processing.columns.findings import Finding
 from processing.columns.header import Header, read_header
 
@@ -13,8 +13,8 @@ EXPECTED = ("recipient", "language", "recipient_name", "topic")
 
 def read(text: str | bytes) -> tuple[Header, list[Finding]]:
     data = text if isinstance(text, bytes) else text.encode()
-    (piece,) = read_pieces(io.BytesIO(data))
-    return read_header(piece, 0, piece.lines()[0], EXPECTED)
+    (chunk,) = read_chunks(io.BytesIO(data))
+    return read_header(chunk, 0, chunk.rows()[0], EXPECTED)
 
 
 RIGHT = {
@@ -126,7 +126,7 @@ def test_a_right_header_is_found(text: str, kept: tuple[int, ...], width: int) -
 
 
 @pytest.mark.parametrize(("text", "codes", "words"), WRONG.values(), ids=WRONG)
-def test_a_wrong_header_is_told_all_its_faults(text: str | bytes, codes: list[str], words: str) -> None:
+def test_a_wrong_header_is_told_all_its_findings(text: str | bytes, codes: list[str], words: str) -> None:
     _, findings = read(text)
     assert [finding.code.value for finding in findings] == codes
     assert any(words in finding.text for finding in findings)

@@ -21,8 +21,8 @@ from config.environment import Environment
 from processing.verdict import Rules, decide
 from rules.templates import Language, Template
 from tests.processing.builders import FOOTERS, GOOD_ROW, GUIDE_TEMPLATE, HEADER, generated_csv
-from tests.processing.reference.reference import reference_verdict
-from tests.processing.reference.verdicts import BATCH, assert_agree, run_decide
+from tests.processing.reference.gateway_verdict import BATCH, assert_agree, run_decide
+from tests.processing.reference.row_by_row import reference_verdict
 
 MEGABYTE = 1024 * 1024
 SIZE = 30 * MEGABYTE - 1

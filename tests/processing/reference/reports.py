@@ -4,29 +4,27 @@ import csv
 import io
 from collections.abc import Sequence
 
-from tests.processing.reference.reference_records import BYTE_ORDER_MARK, decode, split_records
+from tests.processing.reference.split_rows import BYTE_ORDER_MARK, decode, split_rows
 
 REPORT_COLUMN = "Error Reason"
 
 
 def read_report(report: bytes) -> list[list[str]]:
-    """All records of a report, by Python's csv module: no code of ours is trusted with it."""
+    """All rows of a report, by Python's csv module: no code of ours is trusted with it."""
     assert report.startswith(BYTE_ORDER_MARK)
     return list(csv.reader(io.StringIO(report.decode("utf-8-sig"), newline="")))
 
 
 def sent_fields(data: bytes) -> list[list[str]]:
-    """The fields of an upload's records, without those of old reports; what isn't UTF-8 as U+FFFD."""
-    records = list(split_records(decode(data)))
-    header = next(record for record in records if not record.is_blank)
+    """The fields of an upload's rows, without those of old reports; what isn't UTF-8 as U+FFFD."""
+    rows = list(split_rows(decode(data)))
+    header = next(row for row in rows if not row.is_blank)
     old = {place for place, name in enumerate(header.fields) if _is_old(name)}
-    return [
-        [_shown(text) for place, text in enumerate(record.fields) if place not in old] for record in records
-    ]
+    return [[_shown(text) for place, text in enumerate(row.fields) if place not in old] for row in rows]
 
 
 def is_well_formed(data: bytes) -> bool:
-    return not any(record.quote_invalid for record in split_records(decode(data)))
+    return not any(row.quote_invalid for row in split_rows(decode(data)))
 
 
 def unpadded(fields: Sequence[str]) -> list[str]:

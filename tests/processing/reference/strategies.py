@@ -116,7 +116,7 @@ LANGUAGES = ("english", "English", "ENGLISH", "chinese", "Malay", "tamil")
 BAD_LANGUAGES = ("", " ", "english ", "englsh", "EN", "ｅnglish", "engl\u0131sh", "ENGL\u0130SH", "\tenglish")
 LINE_ENDS = ("\n", "\r\n", "\r", "\r\r\n")
 # Rows that are wrong in their very shape; `surrogateescape` makes bytes of the last ones.
-ODD_RECORDS = (
+ODD_ROWS = (
     *(
         '"',
         '"a"b',
@@ -185,7 +185,7 @@ class Upload:
 
 
 def quote(text: str, quoting: str) -> str:
-    """A field as a program with this habit writes it; `never` makes other fields, or records, of some texts."""
+    """A field as a program with this habit writes it; `never` makes other fields, or rows, of some texts."""
     needed = any(character in text for character in ',"\r\n')
     if quoting == "never" or (quoting == "needed" and not needed):
         return text
@@ -235,7 +235,7 @@ def headers(draw: st.DrawFn, template: Template, *, faulty: bool) -> list[str]:
 
 @st.composite
 def uploads(draw: st.DrawFn, *, most_rows: int = 8) -> Upload:
-    """Anything from a valid upload to one with faults of every kind."""
+    """Anything from a valid upload to one with findings of every kind."""
     rules = draw(rules_of_a_campaign())
     names = draw(headers(rules.template, faulty=True))
     spoken = st.sampled_from([name for name in LANGUAGES if name.lower() in rules.template.bodies])
@@ -251,7 +251,7 @@ def uploads(draw: st.DrawFn, *, most_rows: int = 8) -> Upload:
     for _ in range(draw(st.integers(0, most_rows))):
         kind = draw(st.sampled_from(("good", "good", "good", "any", "any", "any", "any", "count", "odd")))
         if kind == "odd":
-            lines.append(draw(st.sampled_from(ODD_RECORDS)))
+            lines.append(draw(st.sampled_from(ODD_ROWS)))
             continue
         cells = draw(any_cells if kind == "any" else good)
         quoting = draw(quotings)
@@ -266,7 +266,7 @@ def uploads(draw: st.DrawFn, *, most_rows: int = 8) -> Upload:
 
 @st.composite
 def valid_uploads(draw: st.DrawFn) -> Upload:
-    """Uploads without a fault, written in every way that is allowed."""
+    """Uploads without a finding, written in every way that is allowed."""
     template = draw(st.sampled_from(TEMPLATES[:3]))
     rules = Rules(template=template, environment=Environment.TEST, footers=FOOTERS)
     names = draw(headers(template, faulty=False))
@@ -296,7 +296,7 @@ def _cell(draw: st.DrawFn, cells: dict[str, str], name: str, *, plain: bool) -> 
 
 
 def _written(draw: Any, lines: list[str]) -> bytes:
-    """These records with one kind of line end or several, the last one perhaps without, perhaps with a BOM."""
+    """These rows with one kind of line end or several, the last one perhaps without, perhaps with a BOM."""
     mixed = draw(st.integers(0, 3)) == 0
     habit = draw(st.sampled_from(LINE_ENDS))
     text = "".join(line + (draw(st.sampled_from(LINE_ENDS)) if mixed else habit) for line in lines)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from processing.verdict import Rules
 from rules.codes import FindingCode as Code
-from tests.processing.reference.reference import reference_verdict
+from tests.processing.reference.gateway_verdict import assert_agree, ordered, run_decide
 from tests.processing.reference.reports import (
     is_well_formed,
     read_report,
@@ -20,13 +20,13 @@ from tests.processing.reference.reports import (
     unpadded,
     write_rows,
 )
+from tests.processing.reference.row_by_row import reference_verdict
 from tests.processing.reference.strategies import Upload, uploads, valid_uploads
-from tests.processing.reference.verdicts import assert_agree, ordered, run_decide
 
 # The long form may take an hour, each test of it.
 pytestmark = pytest.mark.timeout(3600)
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
-# Faults of a shape that the report has to change, so that sending it again finds something else.
+# Findings about a shape that the report has to change, so that sending it again finds something else.
 CHANGED_BY_THE_REPORT = {Code.ROW_TOO_FEW_FIELDS, Code.ROW_QUOTE_INVALID}
 
 
@@ -60,10 +60,9 @@ def test_gateway_and_reference_agree_on_every_message(upload: Upload) -> None:
 
 @given(st.one_of(uploads(), valid_uploads()), st.sampled_from((1, 2, 3, 5, 8, 13, 21, 40, 100)))
 @examples(100)
-def test_the_verdict_is_the_same_wherever_a_piece_ends(upload: Upload, piece_bytes: int) -> None:
+def test_the_verdict_is_the_same_wherever_a_chunk_ends(upload: Upload, chunk_bytes: int) -> None:
     whole = run_decide(upload.data, upload.rules)
-    pieces = run_decide(upload.data, upload.rules, piece_bytes=piece_bytes)
-    assert pieces == whole
+    assert run_decide(upload.data, upload.rules, chunk_bytes=chunk_bytes) == whole
 
 
 @given(uploads())
@@ -124,5 +123,5 @@ def mend(rows: list[list[str]], rules: Rules, chance: random.Random) -> bytes:
 
 
 def _header_number(rows: list[list[str]]) -> int:
-    """The record number of the first row that isn't blank."""
+    """The number of the first row that isn't blank."""
     return next(number for number, row in enumerate(rows, 1) if row and (row[0].strip() or any(row[1:])))

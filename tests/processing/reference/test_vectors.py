@@ -9,9 +9,9 @@ from rules.codes import FindingCode as Code
 from rules.templates import Language, Template
 from tests.processing.builders import FOOTERS, GUIDE_TEMPLATE, HEADER, quoted_csv
 from tests.processing.cases.csv_case import cells
-from tests.processing.reference import reference_rules
-from tests.processing.reference.reference import TRAINING_LINE, reference_verdict
-from tests.processing.reference.verdicts import assert_agree, run_decide
+from tests.processing.reference import cell_rules
+from tests.processing.reference.gateway_verdict import assert_agree, run_decide
+from tests.processing.reference.row_by_row import TRAINING_LINE, reference_verdict
 from tests.rules.vectors import PHONES, SEGMENTS
 
 ONE_VALUE = Template(
@@ -24,7 +24,7 @@ ONE_VALUE = Template(
 def test_the_recipient_vectors(vector: dict[str, object]) -> None:
     recipient, environment = str(vector["recipient"]), Environment(str(vector["env"]))
     expected = None if vector["valid"] else Code(str(vector["reason_code"]))
-    assert reference_rules.check_recipient(recipient, environment) == expected
+    assert cell_rules.check_recipient(recipient, environment) == expected
     rules = Rules(template=GUIDE_TEMPLATE, environment=environment, footers=FOOTERS)
     decided = run_decide(cells(recipient), rules)
     assert decided.findings == ([(2, "recipient", expected)] if expected else [])
@@ -42,7 +42,7 @@ def test_the_recipient_vectors_as_one_column(environment: Environment) -> None:
 
 @pytest.mark.parametrize("vector", SEGMENTS, ids=lambda vector: vector["id"])
 def test_the_reference_counts_segments_as_twilio_does(vector: dict[str, object]) -> None:
-    counted = reference_rules.count_segments(str(vector["text"]))
+    counted = cell_rules.count_segments(str(vector["text"]))
     assert counted == (vector["encoding"], vector["units"], vector["segments"])
 
 
@@ -118,9 +118,9 @@ def unsupported_findings(characters: list[str], language: str, switches: Unsuppo
 
 
 LISTED = {
-    "documented": sorted(reference_rules.DOCUMENTED),
-    "typography": sorted(reference_rules.TYPOGRAPHY),
-    "emoji": sorted(reference_rules.EMOJI),
+    "documented": sorted(cell_rules.DOCUMENTED),
+    "typography": sorted(cell_rules.TYPOGRAPHY),
+    "emoji": sorted(cell_rules.EMOJI),
 }
 # unsupported.json, `not_blocked`: a name can't be avoided, and these have no replacement.
 NEVER = list("。，！？：；（）０１Ａçáā陈த©®°™±×µ¢éÇñßøΔ\u0301\u0303\n'\"-a")

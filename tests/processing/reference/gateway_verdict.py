@@ -5,9 +5,9 @@ import json
 import re
 from dataclasses import dataclass
 
-from processing.columns.chunks import PIECE_BYTES
+from processing.columns.chunks import CHUNK_BYTES
 from processing.verdict import Rules, Verdict, decide
-from tests.processing.reference.reference import ReferenceFinding, ReferenceMessage, ReferenceVerdict
+from tests.processing.reference.row_by_row import ReferenceFinding, ReferenceMessage, ReferenceVerdict
 
 BATCH = "batch_00000000-0000-4000-8000-000000000000"
 # COPY text, as PostgreSQL's manual has it: tab between columns, backslash before what would be misread.
@@ -24,7 +24,7 @@ class Decided:
     report: bytes
 
 
-def run_decide(data: bytes, rules: Rules, *, piece_bytes: int = PIECE_BYTES) -> Decided:
+def run_decide(data: bytes, rules: Rules, *, chunk_bytes: int = CHUNK_BYTES) -> Decided:
     findings: list[ReferenceFinding] = []
     messages, report = io.BytesIO(), io.BytesIO()
     verdict = decide(
@@ -35,7 +35,7 @@ def run_decide(data: bytes, rules: Rules, *, piece_bytes: int = PIECE_BYTES) -> 
         messages=messages,
         report=report,
         findings=lambda finding: findings.append((finding.row, finding.column, finding.code)),
-        piece_bytes=piece_bytes,
+        chunk_bytes=chunk_bytes,
     )
     rows = parse_copy(messages.getvalue()) if verdict.valid else []
     return Decided(verdict, findings, rows, report.getvalue())

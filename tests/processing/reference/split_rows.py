@@ -1,4 +1,4 @@
-"""The reference's reading of a CSV: bytes to records, one field after the other (4-sms-content.md §5, §6)."""
+"""The reference's reading of a CSV: bytes to rows, one field after the other (4-sms-content.md §5, §6)."""
 
 import re
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ UNDECODED = re.compile("[\udc80-\udcff]")
 
 
 @dataclass(slots=True)
-class Record:
-    """One record as sent. `number` counts from 1, skipped records too; bytes that aren't UTF-8 are lone surrogates."""
+class SentRow:
+    """One row as sent. `number` counts from 1, skipped rows too; bytes that aren't UTF-8 are lone surrogates."""
 
     number: int
     raw: str = ""
@@ -37,21 +37,21 @@ def decode(data: bytes) -> str:
     return data.removeprefix(BYTE_ORDER_MARK).decode("utf-8", "surrogateescape")
 
 
-def split_records(text: str) -> Iterator[Record]:
-    """Records in order. Line ends are LF, CRLF and CR, outside quotes; nothing else ends a line."""
+def split_rows(text: str) -> Iterator[SentRow]:
+    """Rows in order. Line ends are LF, CRLF and CR, outside quotes; nothing else ends a line."""
     number, place = 0, 0
     while place < len(text):
         number += 1
-        record, begin = Record(number), place
+        row, begin = SentRow(number), place
         while True:
             value, place, well_formed = _read_field(text, place)
-            record.fields.append(value)
-            record.quote_invalid |= not well_formed
+            row.fields.append(value)
+            row.quote_invalid |= not well_formed
             if text[place : place + 1] != ",":
                 break
             place += 1
-        record.raw = text[begin:place]
-        yield record
+        row.raw = text[begin:place]
+        yield row
         place += 2 if text.startswith("\r\n", place) else 1
 
 

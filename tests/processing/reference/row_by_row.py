@@ -1,7 +1,7 @@
 """The verdict on an upload, row by row in plain Python, written from the specification alone.
 
 Bytes and rules come in, a `ReferenceVerdict` goes out. The tests hold the gateway's columns against it; the benchmark
-takes it for the row-by-row way. Cells are judged by `reference_rules`, records are cut by `reference_records`.
+takes it for the row-by-row way. Cells are judged by `cell_rules`, rows are cut by `split_rows`.
 """
 
 from collections import Counter
@@ -12,8 +12,8 @@ from typing import Protocol
 from config.environment import Environment
 from rules.codes import FindingCode as Code
 from rules.templates import Language, Template, split_body
-from tests.processing.reference import reference_rules as cells
-from tests.processing.reference.reference_records import Record, decode, split_records
+from tests.processing.reference import cell_rules
+from tests.processing.reference.split_rows import SentRow, decode, split_rows
 
 MOST_COLUMNS = 200
 # UTF-16, ZIP (a spreadsheet), OLE (an old one), gzip, PDF.
@@ -45,7 +45,7 @@ class ReferenceRules(Protocol):
     @property
     def max_rows_test(self) -> int: ...
     @property
-    def max_records(self) -> int: ...
+    def max_rows(self) -> int: ...
     @property
     def max_bytes(self) -> int: ...
 
@@ -77,13 +77,13 @@ class ReferenceVerdict:
 
 def reference_verdict(data: bytes, rules: ReferenceRules) -> ReferenceVerdict:
     """What should come of an upload of these bytes."""
-    records = list(split_records(decode(data)))
-    header, rows = _without_blank(records)
-    faults = _check_file(data, header, rules)
-    if not faults:
-        faults = _check_amount(len(records), len(rows), rules)
-    if faults or not header:
-        return ReferenceVerdict([(None, None, code) for code in faults])
+    sent = list(split_rows(decode(data)))
+    header, rows = _without_blank(sent)
+    codes = _check_file(data, header, rules)
+    if not codes:
+        codes = _check_amount(len(sent), len(rows), rules)
+    if codes or not header:
+        return ReferenceVerdict([(None, None, code) for code in codes])
     verdict = ReferenceVerdict()
     check = _RowCheck(rules, _names_of(header), verdict)
     for row in rows:
@@ -93,31 +93,31 @@ def reference_verdict(data: bytes, rules: ReferenceRules) -> ReferenceVerdict:
     return verdict
 
 
-def _without_blank(records: list[Record]) -> tuple[Record | None, list[Record]]:
+def _without_blank(sent: list[SentRow]) -> tuple[SentRow | None, list[SentRow]]:
     """The header and the rows, without blank ones and without the cells under an old report's columns.
 
     A row of which a person left only the old reason standing is blank too.
     """
     header, ignored, rows = None, set[int](), []
-    for record in records:
-        if record.is_blank:
+    for row in sent:
+        if row.is_blank:
             continue
         if header is None:
-            header = record
-            ignored = {place for place, name in enumerate(record.fields) if _is_old_reason(name.strip())}
-        record.fields = [text for place, text in enumerate(record.fields) if place not in ignored]
-        if record is not header and not record.is_blank:
-            rows.append(record)
+            header = row
+            ignored = {place for place, name in enumerate(row.fields) if _is_old_reason(name.strip())}
+        row.fields = [text for place, text in enumerate(row.fields) if place not in ignored]
+        if row is not header and not row.is_blank:
+            rows.append(row)
     return header, rows
 
 
 def _is_old_reason(name: str) -> bool:
-    """An earlier report's column; a fault of the file stands in the name itself."""
+    """An earlier report's column; the reason for a whole file stands in the name itself."""
     return name == "Error Reason" or name.startswith("Error Reason: ")
 
 
-def _check_file(data: bytes, header: Record | None, rules: ReferenceRules) -> list[Code]:
-    """Faults that stop the row checks, up to those of the header."""
+def _check_file(data: bytes, header: SentRow | None, rules: ReferenceRules) -> list[Code]:
+    """The codes of the file's own findings, which stop the row checks, up to those of the header."""
     wanted = {"recipient", "language", *rules.template.parameters}
     if len(data) >= rules.max_bytes:
         return [Code.FILE_TOO_LARGE]
@@ -134,7 +134,7 @@ def _check_file(data: bytes, header: Record | None, rules: ReferenceRules) -> li
     return _check_names(_names_of(header), wanted)
 
 
-def _has_other_delimiter(header: Record, wanted: set[str]) -> bool:
+def _has_other_delimiter(header: SentRow, wanted: set[str]) -> bool:
     """`;` or tab: in place of every comma, or finding more of the wanted names than commas do."""
     others = [mark for mark in ";\t" if mark in header.raw]
     if others and "," not in header.raw:
@@ -146,7 +146,7 @@ def _has_other_delimiter(header: Record, wanted: set[str]) -> bool:
     )
 
 
-def _names_of(header: Record) -> list[str]:
+def _names_of(header: SentRow) -> list[str]:
     """Trimmed names, without trailing empty ones."""
     names = [name.strip() for name in header.fields]
     while names and not names[-1]:
@@ -165,12 +165,12 @@ def _check_names(names: list[str], wanted: set[str]) -> list[Code]:
     )
 
 
-def _check_amount(records: int, rows: int, rules: ReferenceRules) -> list[Code]:
-    """`records` counts the header and blank ones, `rows` neither."""
-    most_rows = rules.max_rows_test if rules.environment is Environment.TEST else rows
-    if records > rules.max_records or rows > most_rows:
+def _check_amount(sent: int, filled: int, rules: ReferenceRules) -> list[Code]:
+    """`sent` counts all rows, the header and blank ones too; `filled` neither."""
+    most_filled = rules.max_rows_test if rules.environment is Environment.TEST else filled
+    if sent > rules.max_rows or filled > most_filled:
         return [Code.TOO_MANY_ROWS]
-    return [] if rows else [Code.NO_ROWS]
+    return [] if filled else [Code.NO_ROWS]
 
 
 class _RowCheck:
@@ -180,54 +180,54 @@ class _RowCheck:
         self.rules, self.names, self.verdict = rules, names, verdict
         self.parameters = rules.template.parameters
         self.bodies = {
-            language.value: split_body(cells.normalise_line_ends(body))
+            language.value: split_body(cell_rules.normalise_line_ends(body))
             for language, body in rules.template.bodies.items()
         }
         self.available = frozenset(self.bodies)
-        self.unsupported = cells.unsupported_characters(
+        self.unsupported = cell_rules.unsupported_characters(
             tier3=rules.unsupported.tier3, emoji=rules.unsupported.emoji
         )
 
-    def judge(self, record: Record) -> None:
-        fault = self._check_shape(record)
-        if fault:
-            self.verdict.findings.append((record.number, None, fault))
+    def judge(self, row: SentRow) -> None:
+        code = self._check_shape(row)
+        if code:
+            self.verdict.findings.append((row.number, None, code))
             return
         before = len(self.verdict.findings)
-        cell = dict(zip(self.names, record.fields, strict=False))
+        cell = dict(zip(self.names, row.fields, strict=False))
         recipient, language = cell["recipient"], cell["language"].lower()
-        values = {name: cells.normalise_line_ends(cell[name]) for name in self.parameters}
-        self._note(record, "recipient", cells.check_recipient(recipient, self.rules.environment))
-        self._note(record, "language", cells.check_language(cell["language"], self.available))
+        values = {name: cell_rules.normalise_line_ends(cell[name]) for name in self.parameters}
+        self._note(row, "recipient", cell_rules.check_recipient(recipient, self.rules.environment))
+        self._note(row, "language", cell_rules.check_language(cell["language"], self.available))
         for name in self.parameters:
-            self._check_value(record, name, cell[name], english=language == "english")
+            self._check_value(row, name, cell[name], english=language == "english")
         body = self._fill(language, values) if language in self.available else ""
-        if cells.utf16_units(body) > 1000:
-            self._note(record, None, Code.MESSAGE_TOO_LONG)
+        if cell_rules.utf16_units(body) > 1000:
+            self._note(row, None, Code.MESSAGE_TOO_LONG)
         if len(self.verdict.findings) == before:
-            encoding, _, segments = cells.count_segments(self._frame(language, body))
-            self.verdict.messages.append((record.number, recipient, language, values, segments, encoding))
+            encoding, _, segments = cell_rules.count_segments(self._frame(language, body))
+            self.verdict.messages.append((row.number, recipient, language, values, segments, encoding))
 
-    def _check_shape(self, record: Record) -> Code | None:
-        if record.quote_invalid:
+    def _check_shape(self, row: SentRow) -> Code | None:
+        if row.quote_invalid:
             return Code.ROW_QUOTE_INVALID
-        if record.encoding_invalid or record.has_lost_characters:
+        if row.encoding_invalid or row.has_lost_characters:
             return Code.ENCODING_INVALID
-        if len(record.fields) < len(self.names):
+        if len(row.fields) < len(self.names):
             return Code.ROW_TOO_FEW_FIELDS
-        if any(record.fields[len(self.names) :]):
+        if any(row.fields[len(self.names) :]):
             return Code.ROW_TOO_MANY_FIELDS
         return None
 
-    def _check_value(self, record: Record, name: str, text: str, *, english: bool) -> None:
-        self.verdict.has_unicode |= not cells.is_gsm7(text)
-        for code in cells.check_value(text, english=english, unsupported=self.unsupported):
-            self._note(record, name, code)
+    def _check_value(self, row: SentRow, name: str, text: str, *, english: bool) -> None:
+        self.verdict.has_unicode |= not cell_rules.is_gsm7(text)
+        for code in cell_rules.check_value(text, english=english, unsupported=self.unsupported):
+            self._note(row, name, code)
             self.verdict.has_avoidable |= code is Code.VALUE_UNSUPPORTED_CHARACTERS
 
-    def _note(self, record: Record, column: str | None, code: Code | None) -> None:
+    def _note(self, row: SentRow, column: str | None, code: Code | None) -> None:
         if code:
-            self.verdict.findings.append((record.number, column, code))
+            self.verdict.findings.append((row.number, column, code))
 
     def _fill(self, language: str, values: dict[str, str]) -> str:
         parts = self.bodies[language]

@@ -151,7 +151,7 @@ def check_language(text: str, available: frozenset[str]) -> Code | None:
 
 
 def check_value(text: str, *, english: bool, unsupported: frozenset[str]) -> list[Code]:
-    """Every fault of one parameter's value, each code once (§3, §5)."""
+    """Every finding of one parameter's value, each code once (§3, §5)."""
     if not text.strip():
         return [Code.VALUE_MISSING]
     codes = []
