@@ -26,6 +26,7 @@ from config.settings import Settings
 from database.connections import Pool, open_pool
 from database.schema import migrate
 from gateway.embedded.stack import EmbeddedStack, embedded_stack
+from gateway.processes.front import intake_settings
 from messages.batches import MESSAGE_COLUMNS
 from processing.intake import FinishedSpool, Intake, Sender
 from processing.object_store import open_store
@@ -126,7 +127,7 @@ async def measure(folder: Path) -> None:
                 sys.executable, "-m", "gateway", "worker", env=variables(servers)
             )
             try:
-                intake = Intake(pool, store, settings.sftp)
+                intake = Intake(pool, store, intake_settings(settings.sftp))
                 await close_to_verdict(connection, intake, folder / "upload.csv", data)
                 await bare_copy(connection, copy_text.getvalue())
                 pairs = [

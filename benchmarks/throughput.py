@@ -18,6 +18,7 @@ from config.sections import DatabaseSettings, LogSettings, S3Settings, SFTPSetti
 from database.connections import open_pool
 from gateway.embedded.s3 import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
 from gateway.embedded.stack import BUCKET
+from gateway.processes.front import intake_settings
 from processing.intake import FinishedSpool, Intake, Sender
 from processing.object_store import open_store
 from rules.characters.unsupported import UnsupportedRule
@@ -78,7 +79,7 @@ async def _fill(rig: Rig, rows: int, uploads: int) -> None:
                 unsupported=UnsupportedRule(),
                 actor=Actor(),
             )
-        intake = Intake(pool, store, SFTPSettings())
+        intake = Intake(pool, store, intake_settings(SFTPSettings()))
         for number in range(uploads):
             data = clean(rows=rows, seed=number)
             path = folder / "upload.csv"

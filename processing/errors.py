@@ -13,5 +13,9 @@ class StoreUnavailable(TemporaryTrouble):
     """The bucket did not answer, or refused."""
 
 
+class ReopeningRefused(ProcessingError):  # noqa: N818
+    """The upload is in no state in which ops may retry or release it; the text tells them why."""
+
+
 class ObjectMissing(ProcessingError):  # noqa: N818
     """An object that the database knows is not in the bucket."""

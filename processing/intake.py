@@ -4,7 +4,6 @@ The one call between rooms. It knows nothing of SFTP: an HTTP upload would enter
 """
 
 import asyncio
-import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,16 +17,14 @@ from config.errors import ServiceUnreachable
 from config.fault_points import reach
 from config.identifiers import new_identifier
 from config.logs import get_logger
-from config.sections import SFTPSettings
-from config.sizes import size_text
 from database.connections import Connection, Pool, database_troubles
-from notifications.notifications import Rejected, record_notification
 from processing import metrics, uploads
 from processing.errors import ProcessingError, StoreUnavailable
 from processing.object_store import ObjectStore, original_key
-from processing.queue_entries import enqueue_refusal_summary, enqueue_verdict
+from processing.refusals import record_refusal
+from processing.uploads import NewUpload
+from processing.verdict_queue import enqueue_verdict
 from rules.codes import FindingCode
-from rules.texts import file_reason
 
 logger = get_logger("processing")
 
@@ -37,6 +34,20 @@ _PAUSE: Final = 0.25
 _LAST_QUESTION: Final = 0.1
 _UNWELCOME: Final = "this campaign can't receive uploads any more"
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeSettings:
+    """How the intake behaves towards any source of uploads. Whoever composes the process fills it in.
+
+    `acknowledge_timeout`: seconds in all that a sender waits for its answer. `max_upload_bytes`: the size that the e-mail
+    of an upload too large names. `max_not_csv_notifications`: e-mails an hour to one campaign about names that aren't
+    *.csv, before one e-mail stands for all the rest.
+    """
+
+    acknowledge_timeout: float
+    max_upload_bytes: int
+    max_not_csv_notifications: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +86,7 @@ class IntakeUnavailable(IntakeError):  # noqa: N818 - read as a fact
 class Intake:
     """Takes uploads in. One per process; calls run side by side."""
 
-    def __init__(self, pool: Pool, store: ObjectStore, settings: SFTPSettings) -> None:
+    def __init__(self, pool: Pool, store: ObjectStore, settings: IntakeSettings) -> None:
         self._pool = pool
         self._store = store
         self._settings = settings
@@ -137,9 +148,17 @@ class Intake:
                     key = original_key(sender.campaign_id, upload_id)
                     kept, kept_as = path, key
                     sha256 = await _until_done(lambda: self._put(kept_as, kept))
-                await _until_done(
-                    lambda: self._record_refusal(upload_id, sender, file_name, code, byte_count, key, sha256)
+                refused = NewUpload(
+                    id=upload_id,
+                    campaign_id=sender.campaign_id,
+                    actor=sender.actor,
+                    file_name=file_name,
+                    byte_count=byte_count,
+                    sha256=sha256,
+                    object_key=key,
+                    received_at=datetime.now(UTC),
                 )
+                await _until_done(lambda: self._record_refusal(refused, code))
         except TimeoutError:
             logger.warning("refusal_not_recorded", code=code.value, campaign_id=sender.campaign_id)
             raise IntakeUnavailable("the refusal could not be recorded") from None
@@ -158,7 +177,7 @@ class Intake:
         try:
             with database_troubles():
                 async with asyncio.timeout(timeout), self._pool.acquire() as connection:
-                    return bool(await connection.fetchval(uploads.SQL["upload_exists"], upload_id))
+                    return await uploads.has_upload(connection, upload_id)
         except ServiceUnreachable:
             return False
 
@@ -172,100 +191,54 @@ class Intake:
             async with self._pool.acquire() as connection:
                 try:
                     async with connection.transaction():
-                        await self._insert(connection, spool, key, sha256)
+                        await _record_upload(connection, spool, key, sha256)
                 except asyncpg.UniqueViolationError:
-                    if not await connection.fetchval(uploads.SQL["upload_exists"], spool.upload_id):
+                    if not await uploads.has_upload(connection, spool.upload_id):
                         # Another key than the upload's own, as after a restore with stale sequences: nothing is taken.
                         raise
 
-    async def _insert(self, connection: Connection, spool: FinishedSpool, key: str, sha256: str) -> None:
-        campaign_id = spool.sender.campaign_id
-        if not spool.still_welcome():
-            raise IntakeError(_UNWELCOME)
-        inserted = await connection.fetchval(
-            uploads.SQL["insert_upload"],
-            spool.upload_id,
-            campaign_id,
-            spool.file_name,
-            spool.byte_count,
-            sha256,
-            spool.modified_at,
-            key,
-            secrets.token_hex(16),
-            spool.sender.actor.source_address,
-            spool.sender.actor.connection_id,
-            datetime.now(UTC),
-        )
-        if inserted is None:
-            if await connection.fetchval(uploads.SQL["upload_exists"], spool.upload_id):
-                # An earlier COMMIT, unclear to us, was carried out, and then the access was taken away.
-                return
-            raise IntakeError(_UNWELCOME)
-        await enqueue_verdict(connection, spool.upload_id, campaign_id)
-        await record_event(
-            connection,
-            AuditEvent.UPLOAD_RECEIVED,
-            campaign_id=campaign_id,
-            upload_id=spool.upload_id,
-            actor=spool.sender.actor,
-            details={"bytes": spool.byte_count, "sha256": sha256},
-        )
-        reach("intake.before_commit")
-
-    async def _record_refusal(
-        self,
-        upload_id: str,
-        sender: Sender,
-        file_name: str,
-        code: FindingCode,
-        byte_count: int,
-        key: str | None,
-        sha256: str | None,
-    ) -> None:
-        reason = file_reason(code, received=byte_count, limit=size_text(self._settings.max_upload_bytes))
+    async def _record_refusal(self, refused: NewUpload, code: FindingCode) -> None:
         with database_troubles():
             async with self._pool.acquire() as connection, connection.transaction():
-                if await connection.fetchval(uploads.SQL["upload_exists"], upload_id):
-                    return
-                if code is FindingCode.FILE_NOT_CSV:
-                    await connection.execute(uploads.SQL["lock_refusals"], sender.campaign_id)
-                recent = await connection.fetchval(
-                    uploads.SQL["count_recent_refusals"], sender.campaign_id, FindingCode.FILE_NOT_CSV.value
-                )
-                untold = (
-                    code is FindingCode.FILE_NOT_CSV and recent >= self._settings.max_not_csv_notifications
-                )
-                await connection.fetchval(
-                    uploads.SQL["insert_refused_upload"],
-                    upload_id,
-                    sender.campaign_id,
-                    file_name,
-                    byte_count,
-                    sha256,
-                    key,
-                    secrets.token_hex(16),
-                    sender.actor.source_address,
-                    sender.actor.connection_id,
-                    datetime.now(UTC),
-                    code.value,
-                    reason,
-                    untold,
-                )
-                if untold:
-                    await enqueue_refusal_summary(connection, sender.campaign_id)
-                else:
-                    outcome = Rejected(
-                        None, 0, 1, has_avoidable=False, has_unicode=False, error_reason=reason
-                    )
-                    await record_notification(connection, upload_id, 1, outcome)
-                await record_event(
+                await record_refusal(
                     connection,
-                    AuditEvent.UPLOAD_REFUSED,
-                    campaign_id=sender.campaign_id,
-                    upload_id=upload_id,
-                    actor=sender.actor,
-                    details={"code": code.value, "bytes": byte_count},
+                    refused,
+                    code,
+                    max_upload_bytes=self._settings.max_upload_bytes,
+                    max_not_csv_notifications=self._settings.max_not_csv_notifications,
                 )
+
+
+async def _record_upload(connection: Connection, spool: FinishedSpool, key: str, sha256: str) -> None:
+    campaign_id, actor = spool.sender.campaign_id, spool.sender.actor
+    if not spool.still_welcome():
+        raise IntakeError(_UNWELCOME)
+    upload = NewUpload(
+        id=spool.upload_id,
+        campaign_id=campaign_id,
+        actor=actor,
+        file_name=spool.file_name,
+        byte_count=spool.byte_count,
+        sha256=sha256,
+        object_key=key,
+        received_at=datetime.now(UTC),
+        modified_at=spool.modified_at,
+    )
+    if not await uploads.record_received(connection, upload):
+        if await uploads.has_upload(connection, spool.upload_id):
+            # An earlier COMMIT, unclear to us, was carried out, and then the access was taken away.
+            return
+        raise IntakeError(_UNWELCOME)
+    await enqueue_verdict(connection, spool.upload_id, campaign_id)
+    await record_event(
+        connection,
+        AuditEvent.UPLOAD_RECEIVED,
+        campaign_id=campaign_id,
+        upload_id=spool.upload_id,
+        actor=actor,
+        details={"bytes": spool.byte_count, "sha256": sha256},
+    )
+    reach("intake.before_commit")
 
 
 async def _until_done(step: Callable[[], Awaitable[_T]]) -> _T:

@@ -35,9 +35,9 @@ from notifications.notifications import (
 from processing import metrics, uploads
 from processing.errors import ProcessingError, StoreUnavailable, TemporaryTrouble
 from processing.object_store import ObjectStore, report_key, sha256_of
-from processing.queue_entries import ENTRYPOINT
 from processing.uploads import Upload
 from processing.verdict import Rules, Verdict, decide
+from processing.verdict_queue import ENTRYPOINT
 from rules.templates import Template
 
 logger = get_logger("processing")

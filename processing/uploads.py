@@ -1,12 +1,18 @@
-"""The table `uploads`: one row for each file received, with its status and its outcome. The caller owns the transaction."""
+"""The table `uploads`: one row for each upload received, with its status and its outcome.
 
+Every statement on this table that processing runs is run here. The caller owns the transaction.
+"""
+
+import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Final
 
 import asyncpg
 
+from audit.events import Actor
 from database.connections import Connection
 from database.queries import NamedQueries
 
@@ -21,6 +27,40 @@ class UploadStatus(StrEnum):
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     FAILED = "failed"
+
+
+class Reopening(StrEnum):
+    """Why ops let an upload be judged anew: it has failed (retry), or was taken for interrupted (release)."""
+
+    RETRY = "retry"
+    RELEASE = "release"
+
+
+@dataclass(frozen=True, slots=True)
+class NewUpload:
+    """What is known of an upload before its row is written. Times are aware UTC.
+
+    `sha256` (hex) and `object_key` are None where no bytes were kept. `modified_at` is the file's own time, as its
+    client set it.
+    """
+
+    id: str
+    campaign_id: str
+    actor: Actor
+    file_name: str
+    byte_count: int
+    sha256: str | None
+    object_key: str | None
+    received_at: datetime
+    modified_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UntoldRefusal:
+    """A refused upload that no e-mail has told of. `received_at` is aware UTC."""
+
+    upload_id: str
+    received_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +119,76 @@ class ListedUpload:
 def _upload(row: asyncpg.Record) -> Upload:
     values = dict(row)
     return Upload(status=UploadStatus(values.pop("status")), byte_count=values.pop("bytes"), **values)
+
+
+async def record_received(connection: Connection, upload: NewUpload) -> bool:
+    """Write the row of an upload that waits for its verdict. False, and no row, where its campaign has lost its access."""
+    inserted = await connection.fetchval(
+        SQL["insert_upload"],
+        upload.id,
+        upload.campaign_id,
+        upload.file_name,
+        upload.byte_count,
+        upload.sha256,
+        upload.modified_at,
+        upload.object_key,
+        _draw_report_name(),
+        upload.actor.source_address,
+        upload.actor.connection_id,
+        upload.received_at,
+    )
+    return inserted is not None
+
+
+async def record_refused(
+    connection: Connection, upload: NewUpload, *, refusal_code: str, error_reason: str, is_untold: bool
+) -> None:
+    """Write the row of an upload refused before any row of it was read: it has its first outcome, rejected, at once.
+
+    `is_untold`: no e-mail of its own tells of it, so a summary must.
+    """
+    await connection.execute(
+        SQL["insert_refused_upload"],
+        upload.id,
+        upload.campaign_id,
+        upload.file_name,
+        upload.byte_count,
+        upload.sha256,
+        upload.object_key,
+        _draw_report_name(),
+        upload.actor.source_address,
+        upload.actor.connection_id,
+        upload.received_at,
+        refusal_code,
+        error_reason,
+        is_untold,
+    )
+
+
+def _draw_report_name() -> str:
+    """128 random bits: nobody can guess the name of another campaign's report."""
+    return secrets.token_hex(16)
+
+
+async def has_upload(connection: Connection, upload_id: str) -> bool:
+    """Whether there is an upload of this id."""
+    return bool(await connection.fetchval(SQL["upload_exists"], upload_id))
+
+
+async def lock_refusals(connection: Connection, campaign_id: str) -> None:
+    """Let refusals of this campaign wait for each other until the transaction ends: no two count the same earlier ones."""
+    await connection.execute(SQL["lock_refusals"], campaign_id)
+
+
+async def count_recent_refusals(connection: Connection, campaign_id: str, refusal_code: str) -> int:
+    """How many of the campaign's uploads were refused with this code within the last hour."""
+    return int(await connection.fetchval(SQL["count_recent_refusals"], campaign_id, refusal_code))
+
+
+async def take_untold(connection: Connection, campaign_id: str) -> Sequence[UntoldRefusal]:
+    """The campaign's refusals that no e-mail has told of. They count as told from here on."""
+    rows = await connection.fetch(SQL["take_untold"], campaign_id)
+    return [UntoldRefusal(row["id"], row["received_at"]) for row in rows]
 
 
 async def fetch_upload(connection: Connection, upload_id: str) -> Upload | None:
@@ -212,15 +322,12 @@ async def record_failed(connection: Connection, upload_id: str, support_id: str)
     return int(await connection.fetchval(SQL["record_failed"], upload_id, support_id))
 
 
-async def reopen_upload(
-    connection: Connection, upload_id: str, why: Literal["retry", "release"]
-) -> str | None:
-    """Let a failed (`retry`) or interrupted (`release`) upload be decided anew.
+async def reopen_upload(connection: Connection, upload_id: str, reopening: Reopening) -> bool:
+    """Take the outcome from an upload, so that it waits for a verdict again.
 
-    Returns its campaign's id, or None where the upload doesn't exist, isn't in that state or left no bytes.
+    False, and no change, where the upload doesn't exist, isn't in the state that this reopening asks for or left no bytes.
     """
-    campaign_id: str | None = await connection.fetchval(SQL["reopen_upload"], upload_id, why)
-    return campaign_id
+    return await connection.fetchval(SQL["reopen_upload"], upload_id, reopening.value) is not None
 
 
 async def list_uploads_without_job(connection: Connection, older_than: timedelta) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Protocol
 
 import typer
 
@@ -21,9 +21,7 @@ from gateway.cli.upload_facts import show_upload, timeline_document, upload_docu
 from gateway.errors import CallMisused, CallRefused
 
 if TYPE_CHECKING:
-    from typing import Literal
-
-    from audit.events import RecordedEvent
+    from audit.events import Actor, RecordedEvent
     from database.connections import Connection
     from processing.uploads import Upload, UploadStatus
 
@@ -188,49 +186,34 @@ async def _fetch_known(connection: "Connection", upload_id: str) -> "Upload":
 @app.command(epilog="Example: sftp-gateway upload retry upload_5f0c…")
 def retry(context: typer.Context, upload_id: UploadId) -> None:
     """Decide a failed upload once more: it gets a new outcome, and a new e-mail."""
-    _reopen(context, upload_id, "retry")
+    from processing.verdict_queue import retry_upload
+
+    _reopen(context, upload_id, retry_upload)
 
 
 @app.command(epilog="Example: sftp-gateway upload release upload_5f0c…")
 def release(context: typer.Context, upload_id: UploadId) -> None:
     """Decide an upload that was taken for interrupted, as it is: after the agency has said that it is whole."""
-    _reopen(context, upload_id, "release")
+    from processing.verdict_queue import release_upload
+
+    _reopen(context, upload_id, release_upload)
 
 
-def _reopen(context: typer.Context, upload_id: str, why: "Literal['retry', 'release']") -> None:
-    from audit.events import AuditEvent, record_event
-    from processing.queue_entries import enqueue_verdict
-    from processing.uploads import reopen_upload
+class _Reopen(Protocol):
+    async def __call__(self, connection: "Connection", upload: "Upload", *, actor: "Actor") -> None: ...
 
+
+def _reopen(context: typer.Context, upload_id: str, reopen: _Reopen) -> None:
     invocation = invocation_of(context)
-    event = AuditEvent.UPLOAD_RETRIED if why == "retry" else AuditEvent.UPLOAD_RELEASED
 
     async def change() -> str:
         async with invocation.open_database() as connection, connection.transaction():
             found = await _fetch_known(connection, upload_id)
-            campaign_id = await reopen_upload(connection, found.id, why)
-            if campaign_id is None:
-                raise CallRefused(_why_not(found, why))
-            await record_event(
-                connection, event, campaign_id=campaign_id, upload_id=found.id, actor=current_actor()
-            )
-            await enqueue_verdict(connection, found.id, campaign_id)
+            await reopen(connection, found, actor=current_actor())
             return found.id
 
     identifier = run(change())
     note(f"{identifier} will be decided anew: see `sftp-gateway upload show {identifier}`")
-
-
-def _why_not(upload: "Upload", why: "Literal['retry', 'release']") -> str:
-    """Why an upload can't be reopened."""
-    if upload.finished_at is None:
-        return f"{upload.id} is {upload.status} and will get its outcome by itself"
-    fits = upload.status.value == "failed" if why == "retry" else upload.refusal_code == "upload_interrupted"
-    if fits and upload.object_key is None:
-        return f"the bytes of {upload.id} are not kept: ask the agency to upload the file again"
-    if why == "retry":
-        return f"{upload.id} is {upload.status}: only a failed upload can be retried"
-    return f"{upload.id} is {upload.status}, not refused as interrupted: only such an upload can be released"
 
 
 @app.command(

@@ -5,11 +5,12 @@ import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
+from config.sections import SFTPSettings
 from config.settings import Settings
 from database.connections import open_pool
 from gateway.processes.child_main import Inheritance, run_child
 from gateway.processes.parts import Part
-from processing.intake import Intake
+from processing.intake import Intake, IntakeSettings
 from processing.object_store import open_store
 from sftpd.front import serve_front
 
@@ -21,8 +22,17 @@ async def front(
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(settings.database, name="front"))
         store = await stack.enter_async_context(open_store(settings.s3))
-        intake = Intake(pool, store, settings.sftp)
+        intake = Intake(pool, store, intake_settings(settings.sftp))
         await serve_front(settings, inherited.sockets, pool, intake, stop, ready)
+
+
+def intake_settings(settings: SFTPSettings) -> IntakeSettings:
+    """What the intake is told of the SFTP front's settings."""
+    return IntakeSettings(
+        acknowledge_timeout=settings.acknowledge_timeout,
+        max_upload_bytes=settings.max_upload_bytes,
+        max_not_csv_notifications=settings.max_not_csv_notifications,
+    )
 
 
 if __name__ == "__main__":

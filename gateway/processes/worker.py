@@ -1,17 +1,38 @@
-"""Composition root of a worker process: verdicts and notifications."""
+"""Composition root of a worker process: the rooms' jobs, each with a queue and a connection of its own, and the sweeps."""
 
 import asyncio
+import os
 import sys
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
+from config.errors import ConfigError
+from config.logs import get_logger
 from config.settings import Settings
-from database.connections import open_pool
+from database.connections import Pool, database_troubles, open_pool
+from database.job_queue import Handler, JobKind, release_jobs_of_dead, run_jobs
 from gateway.processes.child_main import Inheritance, run_child
 from gateway.processes.parts import Part
-from notifications.mailer import SMTPMailer
-from processing.object_store import open_store
-from processing.worker import run_worker
+from notifications.job import NotificationJob, sweep_notifications
+from notifications.mailer import Mailer, SMTPMailer
+from processing import metrics
+from processing.errors import ProcessingError
+from processing.job import VerdictJob
+from processing.object_store import ObjectStore, open_store
+from processing.refusals import RefusalSummaryJob, sweep_summaries
+from processing.retention import remove_expired
+from processing.rule_settings import make_rules
+from processing.verdict_queue import sweep_uploads
+
+logger = get_logger("gateway")
+
+# An upload or notification younger than this may be between its commit and its job's start.
+_SWEPT_WHEN_OLDER: Final = timedelta(seconds=10)
+_RETENTION_INTERVAL: Final = timedelta(hours=1)
+# The exit status that tells the supervisor: jobs were left to others (EX_TEMPFAIL).
+_DRAIN_TIMED_OUT: Final = 75
 
 
 async def worker(
@@ -20,14 +41,107 @@ async def worker(
     stop: asyncio.Event,
     ready: Callable[[], None],
 ) -> None:
-    """Decide uploads and send e-mails until `stop`, then finish what is begun. Raises ConfigError where it can't start."""
+    """Judge uploads and send e-mails until `stop`, then finish what is begun. Raises ConfigError where it can't start."""
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(
             open_pool(settings.database, name="worker", command_timeout=60)
         )
         store = await stack.enter_async_context(open_store(settings.s3))
-        mailer = SMTPMailer(settings.smtp)
-        await run_worker(settings, pool, store, mailer, stop=stop, ready=ready)
+        await _run_jobs_and_sweeps(settings, pool, store, SMTPMailer(settings.smtp), stop=stop, ready=ready)
+
+
+async def _run_jobs_and_sweeps(
+    settings: Settings,
+    pool: Pool,
+    store: ObjectStore,
+    mailer: Mailer,
+    *,
+    stop: asyncio.Event,
+    ready: Callable[[], None],
+) -> None:
+    """Work until `stop` is set; then finish the jobs begun, within `drain_timeout`.
+
+    At the deadline the process ends hard: its jobs are taken over by others, while a cancelled job would be forgotten.
+    `ready` is called once, when the queues of verdicts and of notifications are listening.
+    """
+    timing = settings.worker
+    verdicts = VerdictJob(
+        pool,
+        store,
+        timing,
+        lambda template: make_rules(template, settings.environment, settings.messages),
+    )
+    notifications = NotificationJob(pool, mailer, store, settings.smtp)
+    summaries = RefusalSummaryJob(pool)
+    listening = _Countdown(2, ready)
+    queues: list[tuple[JobKind, Handler, Callable[[], None]]] = [
+        (verdicts.kind(), verdicts, listening.one_less),
+        (
+            notifications.kind(timing.concurrent_notifications, timing.heartbeat_timeout),
+            notifications,
+            listening.one_less,
+        ),
+        (summaries.kind(timing.heartbeat_timeout), summaries, lambda: None),
+    ]
+    async with asyncio.TaskGroup() as tasks:
+        running = [
+            tasks.create_task(run_jobs(settings.database, kind, handler, stop=stop, connected=connected))
+            for kind, handler, connected in queues
+        ]
+        tasks.create_task(_every(timedelta(seconds=timing.sweep_interval), stop, lambda: _sweep(pool)))
+        tasks.create_task(
+            _every(_RETENTION_INTERVAL, stop, lambda: remove_expired(pool, store, settings.retention))
+        )
+        await stop.wait()
+        _, late = await asyncio.wait(running, timeout=timing.drain_timeout)
+        if late:
+            logger.warning("drain_timed_out")
+            os._exit(_DRAIN_TIMED_OUT)
+
+
+class _Countdown:
+    """Calls `done` once, when it has been counted down."""
+
+    def __init__(self, count: int, done: Callable[[], None]) -> None:
+        self._count = count
+        self._done = done
+
+    def one_less(self) -> None:
+        self._count -= 1
+        if self._count == 0:
+            self._done()
+
+
+async def _sweep(pool: Pool) -> None:
+    """Free the jobs of dead processes, and give a job to whatever waits for an outcome or an e-mail and has none."""
+    async with pool.acquire() as connection, connection.transaction():
+        released = await release_jobs_of_dead(connection)
+        if released:
+            logger.warning("jobs_released", count=released)
+        uploads = await sweep_uploads(connection, _SWEPT_WHEN_OLDER) + await sweep_summaries(connection)
+        for kind, count in (
+            ("upload", uploads),
+            ("notice", await sweep_notifications(connection, _SWEPT_WHEN_OLDER)),
+        ):
+            if count:
+                metrics.SWEPT.labels(kind).inc(count)
+                logger.warning("jobs_swept", kind=kind, count=count)
+
+
+async def _every(interval: timedelta, stop: asyncio.Event, work: Callable[[], Awaitable[None]]) -> None:
+    """Do `work` now and at each interval until the stop. Trouble with a service is for the next time."""
+    while not stop.is_set():
+        started = datetime.now(UTC)
+        try:
+            with database_troubles():
+                await work()
+        except (ConfigError, ProcessingError) as error:
+            logger.warning("periodic_work_postponed", reason=str(error))
+        except Exception:
+            logger.exception("periodic_work_crashed")
+        rest = interval - (datetime.now(UTC) - started)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), timeout=max(rest.total_seconds(), 0.1))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """A campaign, a store and an intake on the test's own servers."""
 
+import io
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,12 +12,15 @@ from audit.events import Actor
 from config.identifiers import new_identifier
 from config.settings import Settings
 from database.connections import Pool
-from processing.intake import FinishedSpool, Intake, Sender
+from processing.intake import FinishedSpool, Intake, IntakeSettings, Sender
 from processing.object_store import S3ObjectStore, open_store
 
 CAMPAIGN = "campaign_test"
 GOOD = b"recipient,language,name\r\n6591234567,english,Tan\r\n6591234568,chinese,\xe9\x99\x88\r\n"
 BAD = b"recipient,language,name\r\n+6591234567,english,Tan\r\n6591234568,english,[x]\r\n6591234569,english,Lee\r\n"
+INTAKE_SETTINGS = IntakeSettings(
+    acknowledge_timeout=3, max_upload_bytes=30 * 1024 * 1024, max_not_csv_notifications=20
+)
 
 MakeSpool = Callable[..., FinishedSpool]
 
@@ -42,8 +46,8 @@ async def campaign(pool: Pool) -> str:
 
 
 @pytest.fixture
-def intake(pool: Pool, store: S3ObjectStore, settings: Settings) -> Intake:
-    return Intake(pool, store, settings.sftp.model_copy(update={"acknowledge_timeout": 3}))
+def intake(pool: Pool, store: S3ObjectStore) -> Intake:
+    return Intake(pool, store, INTAKE_SETTINGS)
 
 
 @pytest.fixture
@@ -65,3 +69,10 @@ def make_spool(tmp_path: Path, campaign: str) -> MakeSpool:
         return replace(spool, **changes)  # type: ignore[arg-type]
 
     return make
+
+
+async def read_object(store: S3ObjectStore, key: str) -> bytes:
+    """What the store keeps under this key."""
+    target = io.BytesIO()
+    await store.fetch(key, target)
+    return target.getvalue()

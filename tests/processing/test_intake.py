@@ -3,21 +3,21 @@
 import asyncio
 import hashlib
 import io
+from dataclasses import replace
 
 import asyncpg
 import pytest
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
-from audit.events import Actor
 from config.settings import Settings
 from database.connections import Pool, open_pool
 from gateway.embedded.postgres import PostgreSQLServer
 from gateway.embedded.s3 import S3Server
-from processing.intake import Intake, IntakeError, IntakeUnavailable, Sender
+from processing.intake import Intake, IntakeError, IntakeUnavailable
 from processing.object_store import S3ObjectStore, open_store
 from rules.codes import FindingCode
-from tests.processing.conftest import CAMPAIGN, GOOD, MakeSpool
+from tests.processing.conftest import CAMPAIGN, GOOD, INTAKE_SETTINGS, MakeSpool
 
 
 async def test_a_stored_upload_is_durable_in_all_three_places(
@@ -62,14 +62,6 @@ async def test_a_key_taken_elsewhere_is_not_mistaken_for_an_upload_taken_before(
     assert await pool.fetchval("select count(*) from uploads") == 0
 
 
-async def test_each_undecided_upload_of_a_campaign_lowers_the_next_ones_priority(
-    intake: Intake, make_spool: MakeSpool, pool: Pool
-) -> None:
-    for number in range(3):
-        await intake.store(make_spool(GOOD + b"\n" * number))
-    assert [row[0] for row in await pool.fetch("select priority from pgqueuer order by id")] == [0, -1, -2]
-
-
 async def test_a_campaign_suspended_since_the_login_is_refused(
     intake: Intake, make_spool: MakeSpool, pool: Pool
 ) -> None:
@@ -91,7 +83,7 @@ async def test_an_upload_taken_before_the_suspension_is_not_denied(
 
 
 async def test_a_commit_that_outlasts_the_time_out_is_asked_about_before_the_answer(
-    pool: Pool, store: S3ObjectStore, settings: Settings, make_spool: MakeSpool
+    pool: Pool, store: S3ObjectStore, make_spool: MakeSpool
 ) -> None:
     await pool.execute(
         """
@@ -106,8 +98,7 @@ async def test_a_commit_that_outlasts_the_time_out_is_asked_about_before_the_ans
             for each row execute function stall();
         """
     )
-    sftp = settings.sftp.model_copy(update={"acknowledge_timeout": 3})
-    await Intake(pool, store, sftp).store(make_spool())
+    await Intake(pool, store, INTAKE_SETTINGS).store(make_spool())
     assert await pool.fetchval("select count(*) from uploads") == 1
 
 
@@ -129,9 +120,8 @@ async def test_a_bucket_that_is_away_refuses_loudly_and_takes_nothing(
     settings: Settings, pool: Pool, make_spool: MakeSpool, own_s3: S3Server
 ) -> None:
     s3 = settings.s3.model_copy(update={"endpoint_url": own_s3.endpoint_url, "bucket": "own"})
-    sftp = settings.sftp.model_copy(update={"acknowledge_timeout": 1})
     async with open_store(s3) as store:
-        intake = Intake(pool, store, sftp)
+        intake = Intake(pool, store, replace(INTAKE_SETTINGS, acknowledge_timeout=1))
         own_s3.stop()
         before = not_stored("s3")
         with pytest.raises(IntakeUnavailable, match="send it again"):
@@ -152,7 +142,7 @@ async def test_a_database_that_restarts_in_between_is_waited_for(
     await connection.close()
     database = settings.database.model_copy(update={"url": SecretStr(url)})
     async with open_pool(database, name="test") as pool:
-        intake = Intake(pool, store, settings.sftp)
+        intake = Intake(pool, store, replace(INTAKE_SETTINGS, acknowledge_timeout=10))
         await pool.fetchval("select 1")
         own_postgres.stop()
         storing = asyncio.create_task(intake.store(make_spool()))
@@ -165,9 +155,8 @@ async def test_a_database_that_stays_away_refuses_loudly(
     settings: Settings, own_postgres: PostgreSQLServer, store: S3ObjectStore, make_spool: MakeSpool
 ) -> None:
     database = settings.database.model_copy(update={"url": SecretStr(own_postgres.socket_url("postgres"))})
-    sftp = settings.sftp.model_copy(update={"acknowledge_timeout": 1})
     async with open_pool(database, name="test") as pool:
-        intake = Intake(pool, store, sftp)
+        intake = Intake(pool, store, replace(INTAKE_SETTINGS, acknowledge_timeout=1))
         own_postgres.stop()
         before = not_stored("database")
         with pytest.raises(IntakeUnavailable, match="send it again"):
@@ -191,38 +180,3 @@ async def test_an_interrupted_upload_is_refused_by_e_mail_and_kept_for_release(
     assert stored.getvalue() == GOOD
     assert await pool.fetchval("select count(*) from notifications where done_at is null") == 1
     assert await pool.fetchval("select entrypoint from pgqueuer") == "notification"
-
-
-async def test_the_e_mail_of_a_file_too_large_names_the_limit_in_force(
-    pool: Pool, store: S3ObjectStore, settings: Settings, campaign: str
-) -> None:
-    sftp = settings.sftp.model_copy(update={"max_upload_bytes": 5 * 1024 * 1024})
-    await Intake(pool, store, sftp).refuse(
-        Sender(campaign, Actor()), "a.csv", FindingCode.FILE_TOO_LARGE, byte_count=6_000_000
-    )
-    assert "smaller than 5 MB" in await pool.fetchval("select error_reason from uploads")
-
-
-async def test_beyond_the_hours_single_e_mails_refusals_are_counted_in_one(
-    pool: Pool, store: S3ObjectStore, settings: Settings, campaign: str
-) -> None:
-    sftp = settings.sftp.model_copy(update={"max_not_csv_notifications": 2})
-    intake = Intake(pool, store, sftp)
-    sender = Sender(campaign, Actor())
-    for number in range(5):
-        await intake.refuse(sender, f"{number}.txt", FindingCode.FILE_NOT_CSV, byte_count=0)
-    assert await pool.fetchval("select count(*) from notifications") == 2
-    assert await pool.fetchval("select count(*) from uploads where untold") == 3
-    assert await pool.fetchval("select count(*) from pgqueuer where entrypoint = 'refusal_summary'") == 1
-
-
-async def test_refusals_at_the_same_moment_are_counted_one_by_one(
-    make_spool: MakeSpool, pool: Pool, store: S3ObjectStore, settings: Settings
-) -> None:
-    sender = make_spool().sender
-    intake = Intake(pool, store, settings.sftp.model_copy(update={"max_not_csv_notifications": 5}))
-    await asyncio.gather(
-        *(intake.refuse(sender, f"{n}.txt", FindingCode.FILE_NOT_CSV, byte_count=0) for n in range(30))
-    )
-    assert await pool.fetchval("select count(*) from notifications") == 5
-    assert await pool.fetchval("select count(*) from uploads where untold") == 25

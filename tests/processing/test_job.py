@@ -11,20 +11,19 @@ from typing import NoReturn
 import pytest
 from polars.exceptions import PanicException
 
+from audit.events import Actor
 from config.sections import MessageSettings, WorkerSettings
 from config.settings import Settings
 from database.connections import Pool
 from database.job_queue import RunningJob, TryAgain
 from gateway.embedded.s3 import S3Server
-from processing import uploads
 from processing.intake import FinishedSpool, Intake
 from processing.job import VerdictJob, most_attempts, retry_delay
 from processing.object_store import S3ObjectStore, open_store
-from processing.queue_entries import enqueue_verdict, sweep_uploads
-from processing.refusal_summary import send_refusal_summary
 from processing.rule_settings import make_rules
+from processing.uploads import fetch_upload
 from processing.verdict import Rules
-from rules.codes import FindingCode
+from processing.verdict_queue import retry_upload
 from rules.templates import Language, Template
 from tests.processing.conftest import BAD, GOOD, MakeSpool
 
@@ -217,9 +216,9 @@ async def test_a_bucket_away_is_retried_then_the_upload_has_failed_with_a_suppor
     assert facts == {"support_id": row["support_id"]}
     # ops mend the bucket and retry: a new outcome with a new e-mail
     async with pool.acquire() as connection, connection.transaction():
-        campaign_id = await uploads.reopen_upload(connection, spool.upload_id, "retry")
-        assert campaign_id is not None
-        await enqueue_verdict(connection, spool.upload_id, campaign_id)
+        failed = await fetch_upload(connection, spool.upload_id)
+        assert failed is not None
+        await retry_upload(connection, failed, actor=Actor("ops"))
     await decide(make_job(), spool)
     assert await pool.fetchval("select status from uploads") == "accepted"
     rows = await pool.fetch("select outcome, status from notifications order by outcome")
@@ -327,44 +326,3 @@ async def test_who_waits_long_for_a_twin_asks_less_often(
             await job(RunningJob(second.upload_id, attempts))
         waits.append(again.value.delay.total_seconds())
     assert waits == [1, 1, 15]
-
-
-async def test_an_upload_that_lost_its_job_is_swept_up(
-    intake: Intake, make_spool: MakeSpool, pool: Pool
-) -> None:
-    await intake.store(make_spool())
-    await pool.execute("delete from pgqueuer")
-    async with pool.acquire() as connection:
-        assert await sweep_uploads(connection, timedelta(seconds=-1)) == 1
-        assert await sweep_uploads(connection, timedelta(seconds=-1)) == 0
-    assert await pool.fetchval("select count(*) from pgqueuer where status = 'queued'") == 1
-
-
-async def test_the_summary_of_refusals_says_how_many(
-    pool: Pool, intake: Intake, make_spool: MakeSpool
-) -> None:
-
-    sender = make_spool().sender
-    for number in range(3):
-        await intake.refuse(sender, f"{number}.txt", FindingCode.FILE_NOT_CSV, byte_count=0)
-    await pool.execute("update uploads set untold = true")
-    await pool.execute("delete from notifications")
-    async with pool.acquire() as connection, connection.transaction():
-        await send_refusal_summary(connection, sender.campaign_id)
-        await send_refusal_summary(connection, sender.campaign_id)
-    (row,) = await pool.fetch("select facts from notifications")
-    facts = json.loads(row["facts"])
-    assert facts["num_errors"] == 3
-    assert "3 uploads" in facts["error_reason"]
-
-
-async def test_a_refusal_that_came_while_the_summary_was_written_is_summed_up_all_the_same(
-    pool: Pool, intake: Intake, make_spool: MakeSpool
-) -> None:
-    await intake.refuse(make_spool().sender, "a.txt", FindingCode.FILE_NOT_CSV, byte_count=0)
-    async with pool.acquire() as connection:
-        assert await sweep_uploads(connection, timedelta(0)) == 0
-        await connection.execute("update uploads set untold = true")
-        assert await sweep_uploads(connection, timedelta(0)) == 1
-        assert await sweep_uploads(connection, timedelta(0)) == 0
-    assert await pool.fetchval("select count(*) from pgqueuer where entrypoint = 'refusal_summary'") == 1

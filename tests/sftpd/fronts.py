@@ -15,6 +15,7 @@ from campaigns.campaigns import add_keys
 from campaigns.creation import create_campaign
 from config.settings import Settings
 from database.connections import Pool
+from gateway.processes.front import intake_settings
 from keys.host_key_changes import generate_host_keys
 from keys.public_keys import check_lines
 from processing.intake import Intake
@@ -174,7 +175,7 @@ async def running_front(
 ) -> AsyncIterator[Front]:
     """A front with a real intake, on a port of its own; stopped, and everything of it ended, at the end."""
     async with open_store(settings.s3) as store:
-        intake = Intake(pool, store, settings.sftp)
+        intake = Intake(pool, store, intake_settings(settings.sftp))
         with contextlib.closing(listening or listening_socket()) as listening:
             stop, ready = asyncio.Event(), asyncio.Event()
             task = asyncio.create_task(serve_front(settings, [listening], pool, intake, stop, ready.set))

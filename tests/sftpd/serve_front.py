@@ -10,6 +10,7 @@ import uvloop
 from config.logs import configure_logs
 from config.settings import load_settings
 from database.connections import open_pool
+from gateway.processes.front import intake_settings
 from processing.intake import Intake
 from processing.object_store import open_store
 from sftpd.front import serve_front
@@ -23,7 +24,7 @@ async def main() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     listening = socket.socket(fileno=int(sys.argv[1]))
     async with open_pool(settings.database, name="test front") as pool, open_store(settings.s3) as store:
-        intake = Intake(pool, store, settings.sftp)
+        intake = Intake(pool, store, intake_settings(settings.sftp))
         await serve_front(settings, [listening], pool, intake, stop, lambda: print("ready", flush=True))
 
 

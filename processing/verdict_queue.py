@@ -1,0 +1,84 @@
+"""The uploads that wait for a verdict: how they come onto the queue, and back onto it.
+
+A new upload comes here from the intake, a failed or interrupted one when ops reopen it, and one that has lost its job
+from the sweep. The job itself is in `processing.job`; a process that only takes uploads in doesn't import it.
+"""
+
+from datetime import timedelta
+from typing import Final
+
+from audit.events import Actor, AuditEvent, record_event
+from database.connections import Connection
+from database.job_queue import enqueue
+from processing.errors import ReopeningRefused
+from processing.uploads import (
+    Reopening,
+    Upload,
+    UploadStatus,
+    count_undecided,
+    list_uploads_without_job,
+    reopen_upload,
+)
+from rules.codes import FindingCode
+
+ENTRYPOINT: Final = "verdict"
+
+
+async def enqueue_verdict(connection: Connection, upload_id: str, campaign_id: str) -> None:
+    """Put an upload, whose row is written already, on the queue in the caller's transaction.
+
+    First come, first served, but for a campaign's own earlier uploads: each one that still waits lowers the priority by
+    one, so that a hundred uploads of one campaign let another campaign's single upload pass.
+    """
+    earlier = await count_undecided(connection, campaign_id) - 1
+    await enqueue(connection, ENTRYPOINT, upload_id, priority=-max(earlier, 0))
+
+
+async def retry_upload(connection: Connection, upload: Upload, *, actor: Actor) -> None:
+    """Let a failed upload be judged once more, in the caller's transaction. Raises ReopeningRefused."""
+    await _reopen(connection, upload, Reopening.RETRY, AuditEvent.UPLOAD_RETRIED, actor)
+
+
+async def release_upload(connection: Connection, upload: Upload, *, actor: Actor) -> None:
+    """Let an upload that was taken for interrupted be judged as it is, in the caller's transaction.
+
+    Raises ReopeningRefused.
+    """
+    await _reopen(connection, upload, Reopening.RELEASE, AuditEvent.UPLOAD_RELEASED, actor)
+
+
+async def _reopen(
+    connection: Connection, upload: Upload, reopening: Reopening, event: AuditEvent, actor: Actor
+) -> None:
+    if not await reopen_upload(connection, upload.id, reopening):
+        raise ReopeningRefused(_explain_refusal(upload, reopening))
+    await record_event(connection, event, campaign_id=upload.campaign_id, upload_id=upload.id, actor=actor)
+    await enqueue_verdict(connection, upload.id, upload.campaign_id)
+
+
+def _explain_refusal(upload: Upload, reopening: Reopening) -> str:
+    """Why an upload can't be reopened."""
+    if upload.finished_at is None:
+        return f"{upload.id} is {upload.status} and will get its outcome by itself"
+    is_retry = reopening is Reopening.RETRY
+    fits = (
+        upload.status is UploadStatus.FAILED
+        if is_retry
+        else upload.refusal_code == FindingCode.UPLOAD_INTERRUPTED
+    )
+    if fits and upload.object_key is None:
+        return f"the bytes of {upload.id} are not kept: ask the agency to upload the file again"
+    if is_retry:
+        return f"{upload.id} is {upload.status}: only a failed upload can be retried"
+    return f"{upload.id} is {upload.status}, not refused as interrupted: only such an upload can be released"
+
+
+async def sweep_uploads(connection: Connection, older_than: timedelta) -> int:
+    """Put back on the queue every upload without an outcome that has no job. Returns how many.
+
+    Uploads younger than `older_than` are left alone.
+    """
+    lost = await list_uploads_without_job(connection, older_than)
+    for upload_id, campaign_id in lost:
+        await enqueue_verdict(connection, upload_id, campaign_id)
+    return len(lost)

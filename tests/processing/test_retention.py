@@ -1,0 +1,72 @@
+"""What has had its time goes, and nothing that is still needed goes with it."""
+
+import io
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from config.sections import RetentionSettings
+from database.connections import Pool
+from processing.errors import ObjectMissing
+from processing.intake import Intake
+from processing.object_store import S3ObjectStore, original_key
+from processing.retention import remove_expired
+from tests.processing.conftest import GOOD, MakeSpool, read_object
+
+
+async def test_what_has_had_its_time_goes_but_undecided_originals_stay(
+    intake: Intake, make_spool: MakeSpool, pool: Pool, store: S3ObjectStore
+) -> None:
+    undecided, decided = make_spool(GOOD), make_spool(GOOD + b"\n")
+    await intake.store(undecided)
+    await intake.store(decided)
+    await pool.execute(
+        "update uploads set status = 'failed', support_id = 'S', finished_at = now() where id = $1",
+        decided.upload_id,
+    )
+    keys = [original_key(spool.sender.campaign_id, spool.upload_id) for spool in (undecided, decided)]
+    await store.put("validation-reports/c/1.csv", io.BytesIO(b"r"), download_name="r.csv")
+    await remove_expired(pool, store, RetentionSettings())
+    assert await pool.fetchval("select count(*) from uploads where object_key is null") == 0
+    await pool.execute("update uploads set received_at = received_at - interval '8 days'")
+    await remove_expired(pool, store, RetentionSettings())
+    forgotten = await pool.fetch("select id from uploads where object_key is null")
+    assert [row["id"] for row in forgotten] == [decided.upload_id]
+    assert await read_object(store, keys[1]) == GOOD + b"\n"
+    assert await store.delete_older("originals", datetime.now(UTC) + timedelta(days=1), keep={keys[0]}) == 1
+    assert await read_object(store, keys[0]) == GOOD
+    with pytest.raises(ObjectMissing):
+        await read_object(store, keys[1])
+    assert await read_object(store, "validation-reports/c/1.csv") == b"r"
+
+
+async def test_an_original_that_its_upload_still_names_stays_though_the_clocks_differ(
+    intake: Intake, make_spool: MakeSpool, pool: Pool, store: S3ObjectStore
+) -> None:
+    spool = make_spool()
+    await intake.store(spool)
+    await pool.execute(
+        "update uploads set status = 'failed', support_id = 'S', finished_at = now(),"
+        " received_at = now() + interval '1 minute'"
+    )
+    await remove_expired(pool, store, RetentionSettings.model_construct(originals_days=0, reports_days=14))
+    assert await read_object(store, original_key(spool.sender.campaign_id, spool.upload_id)) == GOOD
+
+
+async def test_the_queues_own_log_and_statistics_have_their_time_too(
+    pool: Pool, store: S3ObjectStore
+) -> None:
+    for age in (1, 8):
+        await pool.execute(
+            "insert into pgqueuer_log (created, job_id, status, priority, entrypoint, aggregated)"
+            " values (now() - $1 * interval '1 day', 1, 'successful', 0, 'verdict', true)",
+            age,
+        )
+        await pool.execute(
+            "insert into pgqueuer_statistics (created, count, priority, status, entrypoint)"
+            " values (now() - $1 * interval '1 day', 1, 0, 'successful', 'verdict')",
+            age,
+        )
+    await remove_expired(pool, store, RetentionSettings())
+    for table in ("pgqueuer_log", "pgqueuer_statistics"):
+        assert await pool.fetchval(f"select count(*) from {table}") == 1

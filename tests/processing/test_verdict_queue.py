@@ -1,0 +1,27 @@
+"""Who waits for a verdict, in which order, and that no upload waits without a job."""
+
+from datetime import timedelta
+
+from database.connections import Pool
+from processing.intake import Intake
+from processing.verdict_queue import sweep_uploads
+from tests.processing.conftest import GOOD, MakeSpool
+
+
+async def test_each_undecided_upload_of_a_campaign_lowers_the_next_ones_priority(
+    intake: Intake, make_spool: MakeSpool, pool: Pool
+) -> None:
+    for number in range(3):
+        await intake.store(make_spool(GOOD + b"\n" * number))
+    assert [row[0] for row in await pool.fetch("select priority from pgqueuer order by id")] == [0, -1, -2]
+
+
+async def test_an_upload_that_lost_its_job_is_swept_up(
+    intake: Intake, make_spool: MakeSpool, pool: Pool
+) -> None:
+    await intake.store(make_spool())
+    await pool.execute("delete from pgqueuer")
+    async with pool.acquire() as connection:
+        assert await sweep_uploads(connection, timedelta(seconds=-1)) == 1
+        assert await sweep_uploads(connection, timedelta(seconds=-1)) == 0
+    assert await pool.fetchval("select count(*) from pgqueuer where status = 'queued'") == 1
