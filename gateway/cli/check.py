@@ -29,11 +29,13 @@ def check(context: typer.Context, as_json: JSON = False) -> None:
     """Try everything this gateway needs: settings, database, bucket, mail server, host keys, spool."""
     from gateway.ops.exposure import find_exposures
     from gateway.ops.probes import Answer, probe_everything
+    from gateway.processes.parts import PARTS
 
     settings = invocation_of(context).settings
     exposures = [Answer("configuration", ExitStatus.CONFIGURATION, text) for text in find_exposures(settings)]
     well = Answer("configuration", ExitStatus.DONE, f"read; environment {settings.environment.value}")
-    answers = [*(exposures or [well]), *run(probe_everything(settings, _PATIENCE))]
+    dependencies = {dependency for part in PARTS for dependency in part.dependencies}
+    answers = [*(exposures or [well]), *run(probe_everything(settings, dependencies, _PATIENCE))]
     if as_json:
         print_json(
             {

@@ -1,9 +1,9 @@
 """`run`, `sftpd`, `worker`: a node and its parts. `demo`, `devstack`: a first look. `migrate`: the schema."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,9 +11,7 @@ from gateway.cli.invocation import invocation_of, run
 from gateway.cli.options import JSON
 from gateway.cli.output import note, print_json, print_line
 from gateway.errors import CallMisused
-
-if TYPE_CHECKING:
-    from gateway.processes.parts import Part
+from gateway.processes.parts import PARTS, Part
 
 Folder = Annotated[
     Path | None,
@@ -26,47 +24,28 @@ Folder = Annotated[
 
 
 def register(parent: typer.Typer) -> None:
-    """Add these commands to `parent`."""
-    for command in (run_node, run_front, run_worker_part, migrate_schema, demo, devstack):
-        command_name, epilog = _NAMES[command.__name__]
-        parent.command(name=command_name, epilog=epilog)(command)
+    """Add these commands to `parent`: `run`, one for each row of the table of parts, and the others."""
+    parent.command(name="run", epilog="Example: sftp-gateway run --config gateway.toml")(run_all)
+    for part in PARTS:
+        parent.command(name=part.command, help=part.help, epilog=part.example)(_command_of(part))
+    parent.command(name="migrate", epilog="Example: sftp-gateway migrate")(migrate_schema)
+    parent.command(epilog="Example: sftp-gateway demo --exit")(demo)
+    parent.command(epilog="Example: sftp-gateway devstack > settings.sh & . ./settings.sh")(devstack)
 
 
-_NAMES = {
-    "run_node": ("run", "Example: sftp-gateway run --config gateway.toml"),
-    "run_front": (
-        "sftpd",
-        "Example: sftp-gateway sftpd. Under systemd it takes the socket that systemd opened.",
-    ),
-    "run_worker_part": ("worker", "Example: SFTP_GATEWAY_OPS__PORT=9465 sftp-gateway worker"),
-    "migrate_schema": ("migrate", "Example: sftp-gateway migrate"),
-    "demo": ("demo", "Example: sftp-gateway demo --exit"),
-    "devstack": ("devstack", "Example: sftp-gateway devstack > settings.sh & . ./settings.sh"),
-}
-
-
-def run_node(context: typer.Context) -> None:
+def run_all(context: typer.Context) -> None:
     """SFTP front, worker and ops endpoint in one process tree. SIGHUP reloads, SIGTERM drains and stops."""
-    from gateway.processes.parts import Part
-
-    _serve(context, [Part.FRONT, Part.WORKER])
+    _serve(context, PARTS)
 
 
-def run_front(context: typer.Context) -> None:
-    """Only the SFTP front (and an ops endpoint), for several nodes."""
-    from gateway.processes.parts import Part
+def _command_of(part: Part) -> Callable[[typer.Context], None]:
+    def run_part(context: typer.Context) -> None:
+        _serve(context, [part])
 
-    _serve(context, [Part.FRONT])
-
-
-def run_worker_part(context: typer.Context) -> None:
-    """Only the worker (and an ops endpoint), for several nodes."""
-    from gateway.processes.parts import Part
-
-    _serve(context, [Part.WORKER])
+    return run_part
 
 
-def _serve(context: typer.Context, parts: "Sequence[Part]") -> None:
+def _serve(context: typer.Context, parts: Sequence[Part]) -> None:
     from gateway.processes.node import run_node
 
     invocation = invocation_of(context)

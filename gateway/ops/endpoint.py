@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import uvicorn
@@ -23,9 +24,8 @@ from config.errors import ConfigError, ConfigurationError
 from config.settings import Settings
 from database.connections import Pool, open_pool
 from gateway.ops.backlog import fetch_backlog
-from gateway.ops.readiness import DISPENSABLE, Readiness
-from gateway.processes.metrics_files import MetricsFiles
-from gateway.processes.parts import Part
+from gateway.ops.dependencies import DISPENSABLE, Dependency
+from gateway.ops.readiness import Readiness
 
 # The library tells no types here.
 _SummedCollector: Final[Any] = MultiProcessCollector
@@ -34,18 +34,20 @@ _PATIENCE = 3.0
 
 
 class Node(Protocol):
-    """What the endpoint tells of the processes."""
+    """What the endpoint asks of the node: its parts by name, and what they need."""
 
-    metrics: MetricsFiles
-    restarts: Counter[Part]
+    restarts: Counter[str]
 
     @property
-    def parts(self) -> Sequence[Part]: ...
+    def dependencies(self) -> frozenset[Dependency]: ...
 
     @property
     def is_stopping(self) -> bool: ...
 
-    def ready_processes(self) -> Mapping[Part, int]: ...
+    @property
+    def metrics_folder(self) -> Path: ...
+
+    def ready_processes(self) -> Mapping[str, int]: ...
 
 
 class OpsEndpoint:
@@ -61,7 +63,9 @@ class OpsEndpoint:
     async def adopt(self, settings: Settings) -> None:
         """Look at the dependencies with these settings from now on: at the start, and after a reload."""
         async with AsyncExitStack() as opening:
-            readiness = opening.enter_context(contextlib.closing(Readiness(settings, self._node.parts)))
+            readiness = opening.enter_context(
+                contextlib.closing(Readiness(settings, self._node.dependencies))
+            )
             pool = await opening.enter_async_context(open_pool(settings.database, name="ops"))
             former, self._opened = self._opened, opening.pop_all()
             self._readiness, self._pool = readiness, pool
@@ -90,7 +94,7 @@ class OpsEndpoint:
         answers = await self._readiness.look()
         dependencies = {answer.name: {"ok": answer.is_well, "detail": answer.detail} for answer in answers}
         for part, count in self._node.ready_processes().items():
-            dependencies[part.value] = {"ok": count > 0, "detail": f"{count} at work"}
+            dependencies[part] = {"ok": count > 0, "detail": f"{count} at work"}
         away = [name for name, found in dependencies.items() if not found["ok"]]
         if self._node.is_stopping:
             away.append("stopping")
@@ -103,7 +107,7 @@ class OpsEndpoint:
         # Side by side: with PostgreSQL away both take as long as they may, and Prometheus waits 10 s by default.
         _, backlog = await asyncio.gather(self._look(), self._fetch_backlog())
         registry = CollectorRegistry()
-        _SummedCollector(registry, path=str(self._node.metrics.folder))
+        _SummedCollector(registry, path=str(self._node.metrics_folder))
         registry.register(_Families([*self._own(), *backlog]))
         return Response(await asyncio.to_thread(generate_latest, registry), media_type=CONTENT_TYPE_LATEST)
 
@@ -131,8 +135,8 @@ class OpsEndpoint:
             "sftp_gateway_process_restarts", "Processes that died and were replaced.", labels=["part"]
         )
         for part, count in self._node.ready_processes().items():
-            processes.add_metric([part.value], count)
-            restarts.add_metric([part.value], self._node.restarts[part])
+            processes.add_metric([part], count)
+            restarts.add_metric([part], self._node.restarts[part])
         yield from (build, up, processes, restarts)
 
 

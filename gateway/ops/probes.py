@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -21,6 +21,7 @@ from config.sizes import MEBIBYTE
 from database.connections import connect, database_troubles
 from database.schema import check_schema
 from gateway.exit_status import ExitStatus
+from gateway.ops.dependencies import Dependency
 from keys.errors import KeysError
 from keys.host_keys import check_host_keys, load_host_keys
 from notifications.mailer import make_client as make_mail_client
@@ -30,7 +31,10 @@ from processing.object_store import put_object
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-# Less than this many free bytes, and uploads begin to fail.
+# A probe returns its detail when all is well.
+Probe = Callable[[], Awaitable[str]]
+
+# With less than this many free bytes uploads begin to fail.
 _LEAST_FREE: Final = 256 * MEBIBYTE
 
 
@@ -55,8 +59,8 @@ class ProbeFailed(Exception):  # noqa: N818 - a fact, read as one
         self.status = status
 
 
-async def ask(name: str, probe: Callable[[], Awaitable[str]], timeout: float) -> Answer:
-    """Run one probe, which returns its detail when all is well; it has `timeout` seconds."""
+async def ask(name: str, probe: Probe, timeout: float) -> Answer:
+    """Run one probe, which has `timeout` seconds."""
     try:
         async with asyncio.timeout(timeout):
             return Answer(name, ExitStatus.DONE, await probe())
@@ -231,22 +235,26 @@ async def probe_mail_server(settings: SMTPSettings) -> str:
     return f"answers, {'with' if secured else 'without'} TLS{', logged in' if settings.username else ''}"
 
 
-async def probe_everything(settings: Settings, timeout: float) -> list[Answer]:
-    """All five, side by side, each within `timeout` seconds."""
+def make_probes(settings: Settings, bucket: BucketProbe) -> dict[Dependency, Probe]:
+    """The probe of every dependency, in the order in which they are told."""
+    return {
+        Dependency.DATABASE: lambda: probe_database(settings.database),
+        Dependency.S3: bucket,
+        Dependency.SMTP: lambda: probe_mail_server(settings.smtp),
+        Dependency.HOST_KEYS: lambda: probe_host_keys(settings.sftp.host_key_dir, settings.database),
+        Dependency.SPOOL: lambda: probe_spool(settings.sftp),
+    }
+
+
+async def probe_everything(
+    settings: Settings, dependencies: Collection[Dependency], timeout: float
+) -> list[Answer]:
+    """These dependencies, side by side, each within `timeout` seconds; before a node's first start too."""
     bucket = BucketProbe(settings.s3)
+    probes = make_probes(settings, bucket)
+    probes[Dependency.SPOOL] = lambda: probe_new_spool(settings.sftp)
     try:
-        return list(
-            await asyncio.gather(
-                ask("database", lambda: probe_database(settings.database), timeout),
-                ask("s3", bucket, timeout),
-                ask("smtp", lambda: probe_mail_server(settings.smtp), timeout),
-                ask(
-                    "hostkeys",
-                    lambda: probe_host_keys(settings.sftp.host_key_dir, settings.database),
-                    timeout,
-                ),
-                ask("spool", lambda: probe_new_spool(settings.sftp), timeout),
-            )
-        )
+        asked = [ask(name, probe, timeout) for name, probe in probes.items() if name in dependencies]
+        return list(await asyncio.gather(*asked))
     finally:
         bucket.close()

@@ -1,4 +1,7 @@
-"""What every child process does around its work: end with its parent, ignore Ctrl-C, say when it is ready, drain on SIGTERM."""
+"""What every child process does around its work.
+
+It ends with its parent, ignores Ctrl-C, which is the parent's to answer, says when it is ready, and stops on SIGTERM.
+"""
 
 import argparse
 import asyncio
@@ -8,7 +11,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +21,7 @@ from config.errors import ConfigError, ServiceUnreachable
 from config.logs import configure_logs, describe_exception, get_logger
 from config.settings import Settings, load_settings
 from gateway.exit_status import ExitStatus
+from gateway.processes.owned_tasks import owned_task
 from gateway.processes.parts import Part
 from keys.errors import KeysError
 
@@ -33,7 +37,7 @@ logger = get_logger("gateway")
 
 @dataclass(frozen=True, slots=True)
 class Inheritance:
-    """What the parent gives: its own pid, the pipe that it listens to, the front's listening sockets."""
+    """What the parent gives: its own pid, the pipe that it listens to, the listening sockets of this part."""
 
     parent: int
     pipe: int
@@ -58,13 +62,13 @@ def run_child(part: Part, work: Work, arguments: Sequence[str] | None = None) ->
     except (ConfigError, KeysError) as error:
         return _say(part, error, ExitStatus.CONFIGURATION)
     except Exception as error:  # noqa: BLE001 - its text may hold anything: what and where is enough, and a new process
-        logger.critical("process_crashed", part=part, **describe_exception(error))
+        logger.critical("process_crashed", part=part.name, **describe_exception(error))
         return _CRASHED
     return ExitStatus.DONE
 
 
 def _say(part: Part, error: Exception, status: ExitStatus) -> int:
-    sys.stderr.write(f"sftp-gateway {part}: {error}\n")
+    sys.stderr.write(f"sftp-gateway {part.name}: {error}\n")
     return status
 
 
@@ -93,29 +97,18 @@ async def _work_until_stopped(work: Work, settings: Settings, inherited: Inherit
     def tell_ready() -> None:
         _write(inherited.pipe, READY)
 
-    async with _signs_of_life(inherited.pipe):
+    async with owned_task(_tell_alive(inherited.pipe), name="signs of life"):
         await work(settings, inherited, stop, tell_ready)
 
 
-@contextlib.asynccontextmanager
-async def _signs_of_life(pipe: int) -> AsyncIterator[None]:
-    """A parent that hears nothing for long takes this process for hung."""
-
-    async def tell() -> None:
-        while True:
-            _write(pipe, SIGN_OF_LIFE)
-            await asyncio.sleep(SIGN_OF_LIFE_INTERVAL)
-
-    task = asyncio.create_task(tell(), name="signs of life")
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+async def _tell_alive(pipe: int) -> None:
+    """Give signs of life: a parent that hears nothing for long takes this process for hung, and kills it."""
+    while True:
+        _write(pipe, SIGN_OF_LIFE)
+        await asyncio.sleep(SIGN_OF_LIFE_INTERVAL)
 
 
 def _write(pipe: int, word: bytes) -> None:
-    # A parent that died has sent us SIGTERM already.
+    # Where the parent has died, the kernel has sent us SIGTERM already.
     with contextlib.suppress(OSError):
         os.write(pipe, word)

@@ -9,7 +9,7 @@ from config.sections import SFTPSettings
 from config.settings import Settings
 from database.connections import open_pool
 from gateway.processes.child_main import Inheritance, run_child
-from gateway.processes.parts import Part
+from gateway.processes.parts import FRONT
 from processing.intake import Intake, IntakeSettings
 from processing.object_store import open_store
 from sftpd.front import serve_front
@@ -36,4 +36,4 @@ def intake_settings(settings: SFTPSettings) -> IntakeSettings:
 
 
 if __name__ == "__main__":
-    sys.exit(run_child(Part.FRONT, front))
+    sys.exit(run_child(FRONT, front))

@@ -10,14 +10,14 @@ from config.settings import CONFIG_VARIABLE, Settings, load_settings
 from database.connections import connect, database_troubles
 from database.schema import check_schema
 from gateway.exit_status import ExitStatus
-from gateway.processes.listening import close_all, open_listening_sockets, take_passed_sockets
+from gateway.processes.listening import open_sockets_of_parts, take_passed_sockets
 from gateway.processes.parts import Part
 from gateway.processes.service_manager import ServiceManager
 from gateway.processes.supervisor import Supervisor
 
 
 def run_node(config: Path | None, settings: Settings, parts: Sequence[Part]) -> ExitStatus:
-    """Run these parts until SIGTERM. Raises ConfigError where they can't start: one line says why."""
+    """Run these parts, in the order of their table, until SIGTERM. Raises ConfigError where they can't start."""
     configure_logs(settings.log)
     if config is not None:
         # Children, and reloads, read the same file.
@@ -25,16 +25,13 @@ def run_node(config: Path | None, settings: Settings, parts: Sequence[Part]) -> 
     service_manager = ServiceManager.of_this_process()
     passed = take_passed_sockets(os.environ)
     asyncio.run(_check_database(settings))
-    sockets = (passed or open_listening_sockets(settings.sftp)) if Part.FRONT in parts else []
-    try:
+    with open_sockets_of_parts(parts, settings, passed) as sockets:
         supervisor = Supervisor(settings, parts, sockets, lambda: load_settings(None), service_manager)
         return asyncio.run(supervisor.run())
-    finally:
-        close_all(sockets)
 
 
 async def _check_database(settings: Settings) -> None:
-    """Nothing starts on a database that is away, or whose schema isn't this release's."""
+    """Let nothing start on a database that is away, or whose schema isn't this release's. Raises ConfigError."""
     connection = await connect(settings.database)
     try:
         with database_troubles():

@@ -1,44 +1,78 @@
-"""The parts of a node: the SFTP front, the worker. Each runs in processes of its own, under one parent."""
+"""The table of the parts of a node: a row each, with everything that the parent of the processes has to know of it.
 
-from enum import StrEnum
-from typing import Final, assert_never
+A new part is a row here and the module that the row names; nothing else in `gateway/` asks which part it has before it.
+Importing this costs little, as the command line does it at every call.
+"""
 
-from config.settings import Settings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
+from gateway.ops.dependencies import Dependency
 
-class Part(StrEnum):
-    """What a child process does."""
-
-    FRONT = "front"
-    WORKER = "worker"
-
-    @property
-    def module(self) -> str:
-        """The Python module that such a process runs."""
-        return f"gateway.processes.{self.value}"
+if TYPE_CHECKING:
+    from config.settings import Settings
 
 
-# In the order in which they start: listening comes last. They stop in the opposite order.
-ALL_PARTS: Final = (Part.WORKER, Part.FRONT)
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where a part listens. All its processes inherit the same sockets.
+
+    `section` is the section of the settings that has `host` and `port`. The log tells the port as `<section>_port`, and a
+    socket that systemd opened is this part's when its FileDescriptorName is the section.
+    """
+
+    section: str
+    address: "Callable[[Settings], tuple[str, int]]"
 
 
-def process_count(part: Part, settings: Settings) -> int:
-    """How many processes of this part a node runs."""
-    match part:
-        case Part.FRONT:
-            return settings.sftp.processes
-        case Part.WORKER:
-            return settings.worker.processes
-        case _ as never:
-            assert_never(never)
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one kind of child process does, and how many of them a node runs.
+
+    `name` stands in logs, metrics and `/readyz`, and in the name of the socket unit. `module` is run with `python -m`.
+    `drain_seconds` is how long a process may finish what it has begun. `dependencies` are what `/readyz` and `check`
+    look at for it. `command`, `help` and `example` make the command that runs this part alone.
+    """
+
+    name: str
+    module: str
+    processes: "Callable[[Settings], int]"
+    drain_seconds: "Callable[[Settings], float]"
+    dependencies: frozenset[Dependency]
+    listening: Listening | None
+    command: str
+    help: str
+    example: str
 
 
-def drain_seconds(part: Part, settings: Settings) -> float:
-    """How long a process of this part may finish what it has begun."""
-    match part:
-        case Part.FRONT:
-            return settings.sftp.drain_timeout
-        case Part.WORKER:
-            return settings.worker.drain_timeout
-        case _ as never:
-            assert_never(never)
+WORKER: Final = Part(
+    name="worker",
+    module="gateway.processes.worker",
+    processes=lambda settings: settings.worker.processes,
+    drain_seconds=lambda settings: settings.worker.drain_timeout,
+    dependencies=frozenset({Dependency.DATABASE, Dependency.S3, Dependency.SMTP}),
+    listening=None,
+    command="worker",
+    help="Only the worker (and an ops endpoint), for several nodes.",
+    example="Example: SFTP_GATEWAY_OPS__PORT=9465 sftp-gateway worker",
+)
+
+FRONT: Final = Part(
+    name="front",
+    module="gateway.processes.front",
+    processes=lambda settings: settings.sftp.processes,
+    drain_seconds=lambda settings: settings.sftp.drain_timeout,
+    # The front sends no e-mail, but whoever looks at it wants to see that the outcomes of its uploads will wait.
+    dependencies=frozenset(
+        {Dependency.DATABASE, Dependency.S3, Dependency.SMTP, Dependency.HOST_KEYS, Dependency.SPOOL}
+    ),
+    listening=Listening("sftp", lambda settings: (settings.sftp.host, settings.sftp.port)),
+    command="sftpd",
+    help="Only the SFTP front (and an ops endpoint), for several nodes.",
+    example="Example: sftp-gateway sftpd. Under systemd it takes the socket that systemd opened.",
+)
+
+# In the order in which a reload replaces them. They stop in the opposite order: a part that takes work in comes after the
+# parts that do this work, so that it stops first and what it has taken in is still done.
+PARTS: Final = (WORKER, FRONT)

@@ -1,4 +1,7 @@
-"""The processes of one part, from one reading of the settings: started together, replaced when they die, stopped together."""
+"""The processes of one part, from one reading of the settings.
+
+They are started together, replaced when they die, and stopped together.
+"""
 
 import asyncio
 import contextlib
@@ -6,21 +9,20 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from config.logs import describe_exception, get_logger
-from gateway.exit_status import ExitStatus
-from gateway.processes.child_handle import Child, start_child
+from config.settings import Settings
+from gateway.processes.child_handle import ChildHandle, start_child
 from gateway.processes.metrics_files import VARIABLE, MetricsFiles
 from gateway.processes.parts import Part
 
-# Seconds before a dead process is replaced: doubling with each early death, at most the last.
+# Seconds before a dead process is replaced. They double with each early death, up to the second figure.
 _PAUSE_FIRST, _PAUSE_MOST = 0.5, 30.0
 # A process that lived this long, in seconds, did not die of its start.
 _SETTLED: Final = 60.0
-# Beyond its drain time, in seconds, before a process is killed.
+# Seconds beyond its drain time after which a process is killed.
 _GRACE: Final = 5.0
-_START_TROUBLE: Final = (ExitStatus.CONFIGURATION, ExitStatus.UNREACHABLE)
 
 logger = get_logger("gateway")
 
@@ -29,40 +31,44 @@ class CannotStart(Exception):  # noqa: N818 - a fact about a process, read as on
     """A process ended before it was ready, saying why on stderr. `status` is its exit status."""
 
     def __init__(self, part: Part, status: int) -> None:
-        super().__init__(f"the {part} could not start (exit status {status})")
+        super().__init__(f"the {part.name} could not start (exit status {status})")
         self.status = status
 
 
-class Crew:
-    """So many processes of one part. `on_death` is told of each one that died unasked."""
+class ProcessGroup:
+    """As many processes of one part as the settings say. Those that die are replaced by `tasks`, until `stop`.
+
+    `on_death` is told of each one that died unasked.
+    """
 
     def __init__(
         self,
         part: Part,
-        count: int,
+        settings: Settings,
         *,
-        drain: float,
         sockets: Sequence[socket.socket],
         metrics: MetricsFiles,
         on_death: Callable[[Part], None],
+        tasks: asyncio.TaskGroup,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.part = part
-        self._count = count
-        self._drain = drain
+        self._count = part.processes(settings)
+        self._drain_seconds = part.drain_seconds(settings)
         self._sockets = sockets
         self._metrics = metrics
         self._on_death = on_death
+        self._tasks = tasks
         given = os.environ if environment is None else environment
         self._environment = {**given, VARIABLE: str(metrics.folder)}
         self._stopping = asyncio.Event()
-        self._children: dict[int, Child] = {}
+        self._children: dict[int, ChildHandle] = {}
         self._keepers: list[asyncio.Task[None]] = []
 
     @property
     def ready_count(self) -> int:
         """How many of the processes are at work."""
-        return sum(child.is_running and child.ready.is_set() for child in self._children.values())
+        return sum(child.is_running and child.is_ready for child in self._children.values())
 
     @property
     def pids(self) -> list[int]:
@@ -87,9 +93,9 @@ class Crew:
         for child in self._children.values():
             child.ask_to_stop()
         if self._keepers:
-            _, late = await asyncio.wait(self._keepers, timeout=self._drain + _GRACE)
+            _, late = await asyncio.wait(self._keepers, timeout=self._drain_seconds + _GRACE)
             if late:
-                logger.warning("processes_killed", part=self.part, processes=len(late))
+                logger.warning("processes_killed", part=self.part.name, processes=len(late))
                 self.kill()
         await asyncio.gather(*self._keepers)
 
@@ -104,34 +110,29 @@ class Crew:
         if child is None:
             raise CannotStart(self.part, os.EX_OSERR)
         self._children[slot] = child
-        early_end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._keepers.append(
-            asyncio.create_task(self._keep(slot, child, early_end), name=f"keep {self.part} {slot}")
-        )
-        ready = asyncio.create_task(child.ready.wait())
-        either: set[asyncio.Future[Any]] = {ready, early_end}
-        try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if early_end.done() and not child.ready.is_set():
-                raise CannotStart(self.part, early_end.result())
-        finally:
-            ready.cancel()
+        keeper = self._tasks.create_task(self._keep(slot, child), name=f"keep {self.part.name} {slot}")
+        self._keepers.append(keeper)
+        await child.ready_or_ended()
+        if not child.is_ready:
+            raise CannotStart(self.part, os.EX_SOFTWARE if child.status is None else child.status)
 
-    async def _keep(self, slot: int, child: Child, early_end: asyncio.Future[int]) -> None:
-        """Replace this slot's process whenever it dies, but for the first one that never got ready."""
+    async def _keep(self, slot: int, child: ChildHandle) -> None:
+        """Replace this slot's process whenever it dies. A first one that never got ready is not replaced: `start` fails."""
         pause = _PAUSE_FIRST
+        is_first = True
         while True:
             status = await child.ended()
             self._fold_counts(child.pid)
-            if not early_end.done():
-                early_end.set_result(status)
-                if not child.ready.is_set():
-                    return
-            if self._stopping.is_set():
+            if self._stopping.is_set() or (is_first and not child.is_ready):
                 return
+            is_first = False
             lived = time.monotonic() - child.started
             logger.error(
-                "process_died", part=self.part, pid=child.pid, status=status, lived_seconds=round(lived, 1)
+                "process_died",
+                part=self.part.name,
+                pid=child.pid,
+                status=status,
+                lived_seconds=round(lived, 1),
             )
             self._on_death(self.part)
             pause = _PAUSE_FIRST if lived > _SETTLED else pause
@@ -147,16 +148,16 @@ class Crew:
             if self._stopping.is_set():
                 child.ask_to_stop()
 
-    async def _start_one(self) -> Child | None:
-        """A process; None where the machine can't start one now: out of memory, processes or files."""
+    async def _start_one(self) -> ChildHandle | None:
+        """A process; None where the machine can't start one now for want of memory, processes or files."""
         try:
             return await start_child(self.part, self._sockets, self._environment)
         except OSError as error:
-            logger.error("process_not_started", part=self.part, **describe_exception(error))  # noqa: TRY400 - where it was is known
+            logger.error("process_not_started", part=self.part.name, **describe_exception(error))  # noqa: TRY400 - where it was is known
             return None
 
     def _fold_counts(self, pid: int) -> None:
         try:
             self._metrics.fold_dead_process(pid)
         except Exception as error:  # noqa: BLE001 - a full disk, or a count cut short: a new process matters more
-            logger.warning("counts_lost", part=self.part, pid=pid, **describe_exception(error))
+            logger.warning("counts_lost", part=self.part.name, pid=pid, **describe_exception(error))

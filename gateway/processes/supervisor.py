@@ -1,75 +1,87 @@
 """The parent of a node's processes: starts them in order, replaces the dead, reloads without a reset, drains at the end.
 
 Signals: SIGTERM and SIGINT stop (a second one stops at once), SIGHUP reloads: new processes are up before the old ones
-drain, all on the same listening sockets. On a terminal SIGHUP is its closing, and stops.
+drain, all on the same listening sockets. On a terminal SIGHUP means that it was closed, and stops.
 """
 
 import asyncio
-import contextlib
 import signal
 import socket
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, Final
 
 from config.errors import ConfigurationError
 from config.logs import get_logger
 from config.settings import Settings
 from gateway.exit_status import ExitStatus
+from gateway.ops.dependencies import Dependency
 from gateway.ops.endpoint import OpsEndpoint, serve_ops
 from gateway.processes.listening import port_of
 from gateway.processes.metrics_files import MetricsFiles
-from gateway.processes.parts import (
-    ALL_PARTS,
-    Part,
-    drain_seconds,
-    process_count,
-)
-from gateway.processes.process_group import CannotStart, Crew
+from gateway.processes.owned_tasks import owned_task
+from gateway.processes.parts import Part
+from gateway.processes.process_group import CannotStart, ProcessGroup
 from gateway.processes.service_manager import ServiceManager
 
-# Seconds until all processes of a part must be ready: importing takes 1 to 2 on a busy machine.
+# Seconds until all processes of a part must be ready. Importing alone takes 1 to 2 on a busy machine.
 _START_TIMEOUT: Final = 60.0
 
 logger = get_logger("gateway")
 
 
 class Supervisor:
-    """One node. `read_settings` is called again at each reload and raises ConfigurationError."""
+    """One node: these parts, in the order of their table, with the listening sockets of those that listen.
+
+    `read_settings` is called again at each reload and raises ConfigurationError.
+    """
 
     def __init__(
         self,
         settings: Settings,
         parts: Sequence[Part],
-        sockets: Sequence[socket.socket],
+        sockets: Mapping[Part, Sequence[socket.socket]],
         read_settings: Callable[[], Settings],
         service_manager: ServiceManager,
     ) -> None:
-        self.parts = [part for part in ALL_PARTS if part in parts]
-        self.metrics = MetricsFiles()
-        self.restarts: Counter[Part] = Counter()
+        self.restarts: Counter[str] = Counter()
+        self._parts = parts
+        self._metrics = MetricsFiles()
         self._settings = settings
         self._sockets = sockets
         self._read_settings = read_settings
         self._service_manager = service_manager
-        self._crews: dict[Part, Crew] = {}
+        self._groups: dict[Part, ProcessGroup] = {}
         # Those that a reload starts, and those that it has replaced and that still drain.
-        self._passing: list[Crew] = []
-        self._leaving: list[asyncio.Task[None]] = []
+        self._groups_in_transition: list[ProcessGroup] = []
+        self._tasks: asyncio.TaskGroup
         self._ops: OpsEndpoint
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
+
+    @property
+    def dependencies(self) -> frozenset[Dependency]:
+        """What the parts of this node need from outside."""
+        return frozenset[Dependency]().union(*(part.dependencies for part in self._parts))
 
     @property
     def is_stopping(self) -> bool:
         """Whether the node takes no new work any more."""
         return self._stop.is_set()
 
-    def ready_processes(self) -> dict[Part, int]:
-        """How many processes of each part are at work."""
-        return {part: self._crews[part].ready_count if part in self._crews else 0 for part in self.parts}
+    @property
+    def metrics_folder(self) -> Path:
+        """The folder in which the processes of this node count."""
+        return self._metrics.folder
+
+    def ready_processes(self) -> dict[str, int]:
+        """How many processes of each part are at work, by the part's name."""
+        return {
+            part.name: self._groups[part].ready_count if part in self._groups else 0 for part in self._parts
+        }
 
     async def run(self) -> ExitStatus:
         """Run the node until it is told to stop, or cannot start. Returns the exit status.
@@ -77,11 +89,19 @@ class Supervisor:
         Raises ConfigurationError where the ops endpoint's port is taken.
         """
         async with AsyncExitStack() as stack:
-            stack.callback(self.metrics.remove)
+            stack.callback(self._metrics.remove)
             self._take_signals()
             self._ops = await stack.enter_async_context(serve_ops(self._settings, self))
-            await stack.enter_async_context(_watchdog(self._service_manager))
-            stack.push_async_callback(self._end_all)
+            async with owned_task(_tell_alive(self._service_manager), name="watchdog"):
+                status = await self._run_parts()
+                logger.info("node_stopped")
+                return status
+
+    async def _run_parts(self) -> ExitStatus:
+        """Start all parts, reload them when asked, and stop them all. Returns the exit status."""
+        async with AsyncExitStack() as stack:
+            self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            stack.push_async_callback(self._stop_all)
             try:
                 await self._unless_stopped(self._start_all())
             except CannotStart as error:
@@ -92,7 +112,7 @@ class Supervisor:
                 logger.error("node_not_ready", seconds=_START_TIMEOUT)  # noqa: TRY400 - nothing to trace
                 return ExitStatus.UNREACHABLE
             if not self._stop.is_set():
-                self._announce_ready(self._ops.port)
+                self._announce_ready()
             while not self._stop.is_set():
                 await self._unless_stopped(self._reload.wait())
                 if self._reload.is_set():
@@ -111,51 +131,51 @@ class Supervisor:
     def _ask_to_stop(self) -> None:
         if self._stop.is_set():
             logger.warning("stop_hastened")
-            for crew in (*self._crews.values(), *self._passing):
-                crew.kill()
+            for group in (*self._groups.values(), *self._groups_in_transition):
+                group.kill()
         self._stop.set()
 
     async def _unless_stopped(self, step: Coroutine[Any, Any, object]) -> None:
-        """Await `step`, or give it up when the stop comes first."""
-        task = asyncio.create_task(step)
-        stopped = asyncio.create_task(self._stop.wait())
-        try:
+        """Await `step`, or cancel it when the stop comes first. Raises what the step raised."""
+        async with (
+            owned_task(step, name="step") as task,
+            owned_task(self._stop.wait(), name="stop") as stopped,
+        ):
             await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for pending in (task, stopped):
-                pending.cancel()
-        # A step that was given up says so by being cancelled; one that failed raises here.
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
-    def _new_crew(self, part: Part, settings: Settings) -> Crew:
+    def _new_group(self, part: Part, settings: Settings) -> ProcessGroup:
         def count_death(part: Part) -> None:
-            self.restarts[part] += 1
+            self.restarts[part.name] += 1
 
-        return Crew(
+        return ProcessGroup(
             part,
-            process_count(part, settings),
-            drain=drain_seconds(part, settings),
-            sockets=self._sockets if part is Part.FRONT else (),
-            metrics=self.metrics,
+            settings,
+            sockets=self._sockets.get(part, ()),
+            metrics=self._metrics,
             on_death=count_death,
+            tasks=self._tasks,
         )
 
     async def _start_all(self) -> None:
-        """All parts side by side: whoever comes before they are ready waits in the sockets' queue."""
-        self._crews = {part: self._new_crew(part, self._settings) for part in self.parts}
-        starts = [asyncio.create_task(crew.start(_START_TIMEOUT)) for crew in self._crews.values()]
+        """Start all parts side by side: whoever connects before they are ready waits in the sockets' queue."""
+        self._groups = {part: self._new_group(part, self._settings) for part in self._parts}
         try:
-            await asyncio.gather(*starts)
-        finally:
-            for start in starts:
-                start.cancel()
-            await asyncio.gather(*starts, return_exceptions=True)
+            async with asyncio.TaskGroup() as starts:
+                for group in self._groups.values():
+                    starts.create_task(group.start(_START_TIMEOUT))
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
 
-    def _announce_ready(self, ops_port: int) -> None:
-        ports = {"ops_port": ops_port, **({"sftp_port": port_of(self._sockets)} if self._sockets else {})}
-        logger.info("node_ready", parts=[part.value for part in self.parts], **ports)
-        self._service_manager.tell_ready("ready: " + ", ".join(self.parts))
+    def _announce_ready(self) -> None:
+        ports = {"ops_port": self._ops.port}
+        for part in self._parts:
+            if part.listening is not None:
+                ports[f"{part.listening.section}_port"] = port_of(self._sockets[part])
+        logger.info("node_ready", parts=[part.name for part in self._parts], **ports)
+        self._tell_ready()
+
+    def _tell_ready(self) -> None:
+        self._service_manager.tell_ready("ready: " + ", ".join(part.name for part in self._parts))
 
     async def _reload_all(self) -> None:
         """Read the settings again and replace every process: the new ones are ready before the old ones drain.
@@ -166,7 +186,7 @@ class Supervisor:
         logger.info("node_reloading")
         try:
             settings = self._read_settings()
-            for part in self.parts:
+            for part in self._parts:
                 await self._replace(part, settings)
         except ConfigurationError as error:
             logger.error("reload_refused", reason=str(error))  # noqa: TRY400 - the reason says it all
@@ -177,54 +197,37 @@ class Supervisor:
             self._settings = settings
             logger.info("node_reloaded")
         finally:
-            self._service_manager.tell_ready("ready: " + ", ".join(self.parts))
+            self._tell_ready()
 
     async def _replace(self, part: Part, settings: Settings) -> None:
-        incoming = self._new_crew(part, settings)
-        self._passing.append(incoming)
+        incoming = self._new_group(part, settings)
+        self._groups_in_transition.append(incoming)
         try:
             await incoming.start(_START_TIMEOUT)
         except (CannotStart, TimeoutError):
             await self._let_go(incoming)
             raise
-        self._passing.remove(incoming)
-        replaced, self._crews[part] = self._crews[part], incoming
-        self._passing.append(replaced)
-        self._leaving.append(asyncio.create_task(self._let_go(replaced), name=f"drain {part}"))
+        self._groups_in_transition.remove(incoming)
+        replaced, self._groups[part] = self._groups[part], incoming
+        self._groups_in_transition.append(replaced)
+        self._tasks.create_task(self._let_go(replaced), name=f"drain {part.name}")
 
-    async def _let_go(self, crew: Crew) -> None:
-        await crew.stop()
-        self._passing.remove(crew)
+    async def _let_go(self, group: ProcessGroup) -> None:
+        await group.stop()
+        self._groups_in_transition.remove(group)
 
-    async def _end_all(self) -> None:
-        """Drain everything, the front first: what it hands over is decided by workers, here or elsewhere."""
+    async def _stop_all(self) -> None:
+        """Drain all parts in the opposite order: what the front hands over is decided by workers, here or elsewhere."""
         self._stop.set()
         self._service_manager.tell_stopping()
         logger.info("node_stopping")
-        for part in reversed(self.parts):
-            crews = [crew for crew in (*self._crews.values(), *self._passing) if crew.part is part]
-            await asyncio.gather(*(crew.stop() for crew in crews))
-        await asyncio.gather(*self._leaving)
-        logger.info("node_stopped")
+        for part in reversed(self._parts):
+            groups = (*self._groups.values(), *self._groups_in_transition)
+            await asyncio.gather(*(group.stop() for group in groups if group.part == part))
 
 
-@contextlib.asynccontextmanager
-async def _watchdog(service_manager: ServiceManager) -> AsyncIterator[None]:
-    """Signs of life for as long as this loop turns."""
-    if service_manager.watchdog_seconds is None:
-        yield
-        return
-    interval = service_manager.watchdog_seconds / 3
-
-    async def tell() -> None:
-        while True:
-            service_manager.tell_alive()
-            await asyncio.sleep(interval)
-
-    task = asyncio.create_task(tell(), name="watchdog")
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+async def _tell_alive(service_manager: ServiceManager) -> None:
+    """Give the watchdog's sign of life three times in its interval, for as long as this loop turns."""
+    while service_manager.watchdog_seconds is not None:
+        service_manager.tell_alive()
+        await asyncio.sleep(service_manager.watchdog_seconds / 3)

@@ -14,7 +14,7 @@ from config.settings import Settings
 from database.connections import Pool, database_troubles, open_pool
 from database.job_queue import Handler, JobKind, release_jobs_of_dead, run_jobs
 from gateway.processes.child_main import Inheritance, run_child
-from gateway.processes.parts import Part
+from gateway.processes.parts import WORKER
 from notifications.job import NotificationJob, sweep_notifications
 from notifications.mailer import Mailer, SMTPMailer
 from processing import metrics
@@ -145,4 +145,4 @@ async def _every(interval: timedelta, stop: asyncio.Event, work: Callable[[], Aw
 
 
 if __name__ == "__main__":
-    sys.exit(run_child(Part.WORKER, worker))
+    sys.exit(run_child(WORKER, worker))

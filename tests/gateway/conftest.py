@@ -66,16 +66,16 @@ async def provision(settings: Settings, public_line: str) -> str:
 def start_node(
     provisioned: str, gateway_variables: dict[str, str], ed25519_key: KeyPair, tmp_path: Path
 ) -> Iterator[Callable[..., Node]]:
-    """Starts nodes, ready unless told, with more variables or another command; ends them all."""
+    """Starts nodes, with more variables or another command or module, and waits until they are ready; ends them all."""
     nodes: list[Node] = []
 
-    def start(*arguments: str, wait: bool = True, pass_fds: tuple[int, ...] = (), **variables: str) -> Node:
+    def start(*arguments: str, module: str = "gateway", wait: bool = True, **variables: str) -> Node:
         log = tmp_path / f"node{len(nodes)}.log"
         environment = {**os.environ, **gateway_variables, **variables}
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "gateway", *(arguments or ("run",))],
-                env=environment, cwd=ROOT, stdin=subprocess.DEVNULL, stderr=output, stdout=output, pass_fds=pass_fds,
+                [sys.executable, "-m", module, *(arguments or ("run",))],
+                env=environment, cwd=ROOT, stdin=subprocess.DEVNULL, stderr=output, stdout=output,
             )  # fmt: skip
         node = Node(process, log, provisioned, ed25519_key.private_file)
         nodes.append(node)

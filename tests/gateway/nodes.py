@@ -82,10 +82,11 @@ class Node:
             return client.returncode
 
     def children(self, part: str) -> list[psutil.Process]:
+        """The processes of one part, by the last word of its module's name."""
         found = []
         for child in psutil.Process(self.process.pid).children():
             try:
-                if f"gateway.{part}" in child.cmdline():
+                if any(word.endswith(f"gateway.processes.{part}") for word in child.cmdline()):
                     found.append(child)
             except psutil.Error:
                 continue

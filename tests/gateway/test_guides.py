@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,8 @@ def calls_of(path: Path) -> Iterator[list[str]]:
 def test_commands_and_their_options_exist(path: Path) -> None:
     root: Any = typer.main.get_command(build_app())
     for words in calls_of(path):
-        command, path_of_names = root, []
+        command = root
+        path_of_names: list[str] = []
         while words and (subcommands := getattr(command, "commands", None)):
             name = words.pop(0)
             assert name in subcommands, f"sftp-gateway {' '.join([*path_of_names, name])}"
@@ -133,9 +135,10 @@ def test_the_runbook_has_every_alert_and_no_other() -> None:
 # Names of an agency's own, and of PostgreSQL's settings.
 OTHERS = {"agency_key", "recipient_name", "known_hosts", "synchronous_commit", "log_statement"}
 OTHERS |= {"log_min_duration_statement", "log_parameter_max_length"}
+ROOMS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"]
 SOURCES = [
     path
-    for room in ("config", "gateway", "keys", "notifications", "processing", "sftpd", "systemd")
+    for room in (*ROOMS, "systemd")
     for path in (ROOT / room).rglob("*.*")
     if path.suffix in (".py", ".sql", ".service")
 ]
@@ -144,7 +147,7 @@ SOURCES = [
 @ids
 def test_names_of_events_tables_and_codes_stand_in_the_code(path: Path) -> None:
     code = "\n".join(
-        source.read_text(encoding="utf-8") for source in SOURCES if source.name != "reference.py"
+        source.read_text(encoding="utf-8") for source in SOURCES if source.parent != ROOT / "tools"
     )
     for name in re.findall(r"`([a-z]+(?:_[a-z]+)+)`", path.read_text(encoding="utf-8")):
         if name not in OTHERS:
@@ -153,13 +156,11 @@ def test_names_of_events_tables_and_codes_stand_in_the_code(path: Path) -> None:
 
 def test_the_modules_and_tables_of_the_architecture_exist() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    for name in re.findall(
-        r"\b(?:(?:sftpd|processing|notifications|keys|config|gateway|tests)/)[\w/.]*\w/?", page
-    ):
+    for name in re.findall(rf"\b(?:(?:{'|'.join(ROOMS)}|tests)/)[\w/.]*\w/?", page):
         assert (ROOT / name).exists(), name
     modules = {path.name for path in SOURCES}
-    assert set(re.findall(r"\b[a-z_]+\.py\b", page)) <= modules | {"conftest.py", "reference.py"}
-    migrations = "\n".join(path.read_text() for path in (ROOT / "config" / "migrations").glob("*.sql"))
+    assert set(re.findall(r"\b[a-z_]+\.py\b", page)) <= modules | {"conftest.py"}
+    migrations = "\n".join(path.read_text() for path in (ROOT / "database" / "migrations").glob("*.sql"))
     tables = set(re.findall(r"^create table (\w+)", migrations, re.MULTILINE))
     listed = re.search(r"^## Tables\n(.*?)^## ", page, re.MULTILINE | re.DOTALL)
     assert listed is not None

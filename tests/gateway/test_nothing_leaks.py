@@ -55,11 +55,11 @@ class Agency:
             yield client
 
     def connection(
-        self, key: Path, campaign: int = 0, **options: object
-    ) -> "asyncssh.connection._ACMWrapper":
+        self, key: Path, campaign: int = 0, *, password: str | None = None
+    ) -> contextlib.AbstractAsyncContextManager[asyncssh.SSHClientConnection]:
         return asyncssh.connect(
             "127.0.0.1", self.node.port, username=self.rig.campaigns[campaign], client_keys=[str(key)],
-            known_hosts=None, config=None, login_timeout=20, **options,
+            password=password, known_hosts=None, config=None, login_timeout=20,
         )  # fmt: skip
 
     async def put(self, client: asyncssh.SFTPClient, content: bytes, name: str | bytes | None = None) -> bool:
@@ -121,9 +121,9 @@ async def refused_at_the_door(agency: Agency) -> None:
         begun = await client.open(f"{marked.FILE}-cut.csv", "wb")
         await begun.write(content)
         agency.sent += 1
-    for options in ({}, {"password": marked.NAME}):
+    for password in (None, marked.NAME):
         with contextlib.suppress(*_TROUBLES):
-            async with agency.connection(agency.rig.folder / "stranger", **options):
+            async with agency.connection(agency.rig.folder / "stranger", password=password):
                 raise AssertionError("a stranger was let in")
     with contextlib.suppress(*_TROUBLES):
         async with agency.connection(agency.rig.key.private_file) as connection:
@@ -236,14 +236,14 @@ async def places_of(rig: Rig, node: Node) -> dict[str, str]:
 
 def _fetch(url: str) -> str:
     with urllib.request.urlopen(url, timeout=20) as answer:
-        return answer.read().decode()
+        return str(answer.read(), "utf-8")
 
 
 @pytest.mark.timeout(240)
 async def test_nothing_leaks_whatever_fails() -> None:
     async with open_rig() as rig:
         stranger = make_key(rig.folder, "-t", "ed25519", name="stranger")
-        node = await rig.add_node("run", **QUICK)
+        node = await rig.add_node("run", start=True, **QUICK)
         agency = Agency(rig, node)
         for stage in (
             all_kinds_of_files,

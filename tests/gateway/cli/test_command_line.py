@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer.main
@@ -46,9 +46,9 @@ def test_every_call_of_the_contract_has_help_with_an_example(call: "Call", words
 
 
 def test_no_command_is_there_that_has_no_place_in_the_contract() -> None:
-    group = typer.main.get_command(build_app())
-    found = set()
-    for name, command in group.commands.items():  # type: ignore[attr-defined]
+    group: Any = typer.main.get_command(build_app())
+    found: set[tuple[str, ...]] = set()
+    for name, command in group.commands.items():
         subcommands = getattr(command, "commands", None)
         found |= {(name, verb) for verb in subcommands} if subcommands else {(name,)}
     assert found == set(CALLS)

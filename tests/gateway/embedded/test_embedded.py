@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import asyncpg
 import boto3
@@ -21,6 +22,9 @@ from gateway.embedded.mailbox import Mailbox, MailboxMode
 from gateway.embedded.postgres import PostgreSQLServer, postgres_server
 from gateway.embedded.s3 import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, S3Server
 from gateway.embedded.server_process import ServerProcess
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
 
 
 async def test_each_test_has_a_migrated_database_of_its_own(pool: Pool) -> None:
@@ -41,16 +45,14 @@ async def test_postgres_keeps_its_rows_over_a_restart_and_a_crash(own_postgres: 
 
 
 def test_a_bucket_takes_and_gives_an_object_and_refuses_a_wrong_signature(s3_settings: S3Settings) -> None:
-    assert s3_settings.access_key_id is not None
-    assert s3_settings.secret_access_key is not None
-
-    def client(secret: str) -> "boto3.session.Session.client":
-        return boto3.client(
+    def client(secret: str) -> "S3Client":
+        made: S3Client = boto3.client(
             "s3", endpoint_url=s3_settings.endpoint_url, region_name=s3_settings.region,
-            aws_access_key_id=s3_settings.access_key_id.get_secret_value(), aws_secret_access_key=secret,
+            aws_access_key_id=ACCESS_KEY_ID, aws_secret_access_key=secret,
         )  # fmt: skip
+        return made
 
-    right = client(s3_settings.secret_access_key.get_secret_value())
+    right = client(SECRET_ACCESS_KEY)
     right.put_object(Bucket=s3_settings.bucket, Key="a/b.csv", Body=b"rows")
     assert right.get_object(Bucket=s3_settings.bucket, Key="a/b.csv")["Body"].read() == b"rows"
     with pytest.raises(right.exceptions.ClientError, match="SignatureDoesNotMatch"):
@@ -116,10 +118,11 @@ def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_cluster_that_fails_in_use_is_removed(short_folder: Path) -> None:
     folder = short_folder / "failing"
-    pids = []
+    pids: list[int] = []
 
     def use() -> None:
         with postgres_server(folder, durable=False) as server:
+            assert server.pid is not None
             pids.append(server.pid)
             raise RuntimeError("in the middle")
 

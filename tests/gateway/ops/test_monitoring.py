@@ -45,8 +45,8 @@ def names_of_the_code() -> set[str]:
     for metric in prometheus_client.REGISTRY.collect():
         suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(metric.type, [""])
         names |= {metric.name + suffix for suffix in suffixes}
-    for module in ("ops", "backlog"):
-        text = (ROOT / "gateway" / f"{module}.py").read_text()
+    for module in ("endpoint", "backlog"):
+        text = (ROOT / "gateway" / "ops" / f"{module}.py").read_text()
         names |= {
             f"{name}_total" for name in re.findall(r'CounterMetricFamily\(\s*"(sftp_gateway_\w+)"', text)
         }

@@ -1,0 +1,61 @@
+"""Settings that would send secrets or personal data in plain text, or let links die early, are found."""
+
+from collections.abc import Callable
+
+import pytest
+
+from config.settings import Settings, load_settings
+from gateway.ops.exposure import find_exposures
+
+Variables = dict[str, str]
+
+
+@pytest.fixture
+def settings_with(gateway_variables: Variables, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
+    """The settings with changed variables."""
+
+    def read(**changes: str) -> Settings:
+        for name, value in gateway_variables.items():
+            monkeypatch.setenv(name, value)
+        for name, value in changes.items():
+            monkeypatch.setenv(f"SFTP_GATEWAY_{name}", value)
+        return load_settings(None)
+
+    return read
+
+
+FAR = "postgresql://u:p@db.agency.example:5432/x"
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        pytest.param({}, None, id="all on loopback"),
+        pytest.param({"S3__ENDPOINT_URL": "http://s3.example"}, "S3__ENDPOINT_URL", id="plain bucket"),
+        pytest.param({"S3__ENDPOINT_URL": "https://s3.example"}, None, id="secured bucket"),
+        pytest.param({"S3__ENDPOINT_URL": "http://s3.example", "S3__ALLOW_PLAINTEXT": "true"}, None, id="allowed bucket"),
+        pytest.param({"S3__LINK_ENDPOINT_URL": "http://s3.example"}, "S3__LINK_ENDPOINT_URL", id="plain links"),
+        pytest.param({"S3__PUBLIC_BASE_URL": "http://files.example"}, "S3__PUBLIC_BASE_URL", id="plain public links"),
+        pytest.param({"DATABASE__URL": FAR}, "DATABASE__URL", id="plain database"),
+        pytest.param({"DATABASE__URL": f"{FAR}?sslmode=require"}, "DATABASE__URL", id="unverified database"),
+        pytest.param({"DATABASE__URL": f"{FAR}?sslmode=verify-full"}, None, id="verified database"),
+        pytest.param({"DATABASE__URL": "postgresql://u:p@127.0.0.1,db.example/x"}, "DATABASE__URL", id="one of two far"),
+        pytest.param({"DATABASE__URL": "postgresql:///x?host=db.example"}, "DATABASE__URL", id="host in the query"),
+        pytest.param({"DATABASE__URL": "postgresql://u:p@[::1]:5432/x"}, None, id="IPv6 loopback"),
+        pytest.param({"DATABASE__URL": FAR, "DATABASE__ALLOW_PLAINTEXT": "true"}, None, id="allowed database"),
+        pytest.param({"SMTP__HOST": "mail.example", "SMTP__SECURITY": "none"}, "SMTP__SECURITY", id="plain mail"),
+        pytest.param({"SMTP__HOST": "mail.example"}, None, id="mail demands TLS by itself"),
+        pytest.param({"S3__SESSION_TOKEN": "t"}, "ALLOW_TEMPORARY_CREDENTIALS", id="session token"),
+        pytest.param({"S3__ACCESS_KEY_ID": "ASIAEXAMPLEEXAMPLE00"}, "ALLOW_TEMPORARY_CREDENTIALS", id="temporary key"),
+        pytest.param({"S3__SESSION_TOKEN": "t", "S3__ALLOW_TEMPORARY_CREDENTIALS": "1"}, None, id="allowed temporary"),
+    ],
+)  # fmt: skip
+def test_exposures_are_found(
+    settings_with: Callable[..., Settings], changes: Variables, found: str | None
+) -> None:
+    lines = list(find_exposures(settings_with(**changes)))
+    if found is None:
+        assert lines == []
+    else:
+        assert len(lines) == 1
+        assert f"SFTP_GATEWAY_{found}" in lines[0] or found in lines[0]
