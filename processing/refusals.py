@@ -10,7 +10,7 @@ from typing import Final
 from audit.events import AuditEvent, record_event
 from config.sizes import size_text
 from database.connections import Connection, Pool, database_troubles
-from database.job_queue import JobKind, RunningJob, enqueue
+from database.job_queue import JobKind, RunningJob, enqueue, subjects_without_job
 from notifications.notifications import Rejected, record_notification
 from processing import uploads
 from processing.uploads import NewUpload
@@ -85,7 +85,8 @@ async def sweep_summaries(connection: Connection) -> int:
     A refusal that comes while the summary before it is being written finds that one's job, and adds none: it is found
     here.
     """
-    unsummed = await uploads.list_campaigns_without_summary(connection)
+    campaigns = await uploads.list_campaigns_with_untold(connection)
+    unsummed = await subjects_without_job(connection, SUMMARY_ENTRYPOINT, campaigns)
     for campaign_id in unsummed:
         await enqueue_summary(connection, campaign_id)
     return len(unsummed)

@@ -64,6 +64,15 @@ class UntoldRefusal:
 
 
 @dataclass(frozen=True, slots=True)
+class UndecidedUpload:
+    """An upload that has no outcome yet. `received_at` is aware UTC."""
+
+    id: str
+    campaign_id: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Upload:
     """A row. Times are aware UTC; `byte_count` is the file's size; `sha256` is hex; `outcome` counts from 1."""
 
@@ -330,12 +339,19 @@ async def reopen_upload(connection: Connection, upload_id: str, reopening: Reope
     return await connection.fetchval(SQL["reopen_upload"], upload_id, reopening.value) is not None
 
 
-async def list_uploads_without_job(connection: Connection, older_than: timedelta) -> list[tuple[str, str]]:
-    """(upload id, campaign id) of undecided uploads that no job would ever decide: at most 1,000, oldest first."""
-    rows = await connection.fetch(SQL["list_uploads_without_job"], older_than)
-    return [(row["id"], row["campaign_id"]) for row in rows]
+async def list_undecided(
+    connection: Connection, *, older_than: timedelta, after: UndecidedUpload | None, limit: int
+) -> list[UndecidedUpload]:
+    """Uploads that wait for their outcome and were received longer ago than that, oldest first: `limit` of them at most.
+
+    `after` is the last one of the page before, or None for the first page.
+    """
+    rows = await connection.fetch(
+        SQL["list_undecided"], older_than, after and after.received_at, after and after.id, limit
+    )
+    return [UndecidedUpload(**row) for row in rows]
 
 
-async def list_campaigns_without_summary(connection: Connection) -> list[str]:
-    """Campaigns with refusals that no e-mail has told of, and no job that would sum them up."""
-    return [row["campaign_id"] for row in await connection.fetch(SQL["list_campaigns_without_summary"])]
+async def list_campaigns_with_untold(connection: Connection) -> list[str]:
+    """Ids of the campaigns that have refusals of which no e-mail has told."""
+    return [row["campaign_id"] for row in await connection.fetch(SQL["list_campaigns_with_untold"])]

@@ -139,18 +139,12 @@ where id = $1 and object_key is not null
   and (($2 = 'retry' and status = 'failed') or ($2 = 'release' and status = 'rejected' and refusal_code = 'upload_interrupted'))
 returning campaign_id
 
--- name: list_uploads_without_job
-select u.id, u.campaign_id from uploads u
-where u.finished_at is null and u.received_at < now() - $1::interval
-  and not exists (
-      select from pgqueuer q
-      where q.dedupe_key = 'verdict ' || u.id and q.status in ('queued', 'picked'))
-order by u.received_at
-limit 1000
+-- name: list_undecided
+select id, campaign_id, received_at from uploads
+where finished_at is null and received_at < now() - $1::interval
+  and ($2::timestamptz is null or (received_at, id) > ($2, $3))
+order by received_at, id
+limit $4
 
--- name: list_campaigns_without_summary
-select distinct u.campaign_id from uploads u
-where u.untold
-  and not exists (
-      select from pgqueuer q
-      where q.dedupe_key = 'refusal_summary ' || u.campaign_id and q.status in ('queued', 'picked'))
+-- name: list_campaigns_with_untold
+select distinct campaign_id from uploads where untold

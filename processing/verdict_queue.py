@@ -9,19 +9,22 @@ from typing import Final
 
 from audit.events import Actor, AuditEvent, record_event
 from database.connections import Connection
-from database.job_queue import enqueue
+from database.job_queue import enqueue, subjects_without_job
 from processing.errors import ReopeningRefused
 from processing.uploads import (
     Reopening,
+    UndecidedUpload,
     Upload,
     UploadStatus,
     count_undecided,
-    list_uploads_without_job,
+    list_undecided,
     reopen_upload,
 )
 from rules.codes import FindingCode
 
 ENTRYPOINT: Final = "verdict"
+# How many waiting uploads a sweep looks at in one statement.
+_SWEPT_AT_A_TIME: Final = 1000
 
 
 async def enqueue_verdict(connection: Connection, upload_id: str, campaign_id: str) -> None:
@@ -78,7 +81,13 @@ async def sweep_uploads(connection: Connection, older_than: timedelta) -> int:
 
     Uploads younger than `older_than` are left alone.
     """
-    lost = await list_uploads_without_job(connection, older_than)
-    for upload_id, campaign_id in lost:
-        await enqueue_verdict(connection, upload_id, campaign_id)
-    return len(lost)
+    swept = 0
+    last: UndecidedUpload | None = None
+    while page := await list_undecided(connection, older_than=older_than, after=last, limit=_SWEPT_AT_A_TIME):
+        campaigns = {upload.id: upload.campaign_id for upload in page}
+        lost = await subjects_without_job(connection, ENTRYPOINT, list(campaigns))
+        for upload_id in lost:
+            await enqueue_verdict(connection, upload_id, campaigns[upload_id])
+        swept += len(lost)
+        last = page[-1]
+    return swept

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from database.connections import Pool
 from processing.intake import Intake
-from processing.verdict_queue import sweep_uploads
+from processing.verdict_queue import enqueue_verdict, sweep_uploads
 from tests.processing.conftest import GOOD, MakeSpool
 
 
@@ -25,3 +25,18 @@ async def test_an_upload_that_lost_its_job_is_swept_up(
         assert await sweep_uploads(connection, timedelta(seconds=-1)) == 1
         assert await sweep_uploads(connection, timedelta(seconds=-1)) == 0
     assert await pool.fetchval("select count(*) from pgqueuer where status = 'queued'") == 1
+
+
+async def test_a_sweep_looks_at_all_uploads_however_many_wait(campaign: str, pool: Pool) -> None:
+    await pool.execute(
+        """
+        insert into uploads (id, campaign_id, file_name, status, bytes, report_name, received_at)
+        select 'upload_' || number, $1, 'a.csv', 'received', 1, 'r', now() - interval '1 hour'
+        from generate_series(1, 1002) number
+        """,
+        campaign,
+    )
+    async with pool.acquire() as connection, connection.transaction():
+        await enqueue_verdict(connection, "upload_1", campaign)
+        assert await sweep_uploads(connection, timedelta(0)) == 1001
+    assert await pool.fetchval("select count(distinct payload) from pgqueuer") == 1002
