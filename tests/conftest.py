@@ -28,7 +28,7 @@ from config.sections import DatabaseSettings, S3Settings
 from config.settings import PREFIX, Settings, load_settings, variable_of
 from database.connections import Connection, Pool, open_pool
 from database.schema import migrate
-from gateway.embedded.mailbox import Mailbox
+from gateway.embedded.mail_server import Mailbox
 from gateway.embedded.postgres import PostgreSQLServer, postgres_server
 from gateway.embedded.s3 import S3Server, s3_server
 from gateway.embedded.stack import database_variables, mailbox_variables, s3_variables

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from config.settings import variable_of
-from gateway.embedded.mailbox import Mailbox, open_mailbox
+from gateway.embedded.mail_server import Mailbox, open_mailbox
 from gateway.embedded.postgres import PostgreSQLServer, postgres_server
 from gateway.embedded.s3 import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, S3Server, s3_server
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from gateway.embedded.errors import EmbeddedError
-from gateway.embedded.mailbox import MailboxMode
+from gateway.embedded.mail_server import MailboxMode
 from tests.chaos.world.clients import Clients
 from tests.chaos.world.files import UploadFile, make_file
 from tests.chaos.world.outage_world import (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.embedded.mailbox import MailboxMode
+from gateway.embedded.mail_server import MailboxMode
 from tests.chaos import outages
 from tests.chaos.world.invariants import clean_spools, inspect, quiet
 from tests.chaos.world.outage_world import World, open_world

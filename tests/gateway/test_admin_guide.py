@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.embedded.mailbox import Mailbox
+from gateway.embedded.mail_server import Mailbox
 
 GUIDE = Path(__file__).parents[2] / "docs" / "admin-guide.md"
 _BLOCK = re.compile(r"<!-- transcript -->\n```console\n(.*?)```", re.DOTALL)

@@ -12,7 +12,7 @@ import typer.main
 
 from config.settings import setting_names, variable_of
 from gateway.cli.main import build_app
-from gateway.embedded.mailbox import Mailbox
+from gateway.embedded.mail_server import Mailbox
 from sftpd import front
 from sftpd.connections import listener, ssh_server
 from sftpd.connections.ssh_connection import DISCONNECT_TEXTS

@@ -12,7 +12,7 @@ import asyncssh
 import pytest
 
 from config.fault_points import POINTS
-from gateway.embedded.mailbox import MailboxMode
+from gateway.embedded.mail_server import MailboxMode
 from tests.chaos.world.node import Node
 from tests.chaos.world.proxy import ProxyMode
 from tests.chaos.world.rig import Rig, open_rig, until

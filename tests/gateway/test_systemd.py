@@ -16,7 +16,7 @@ import asyncssh
 import psutil
 import pytest
 
-from gateway.embedded.mailbox import Mailbox
+from gateway.embedded.mail_server import Mailbox
 from gateway.embedded.server_process import free_port
 from tests.conftest import KeyPair
 from tests.gateway.nodes import ROOT, Node, call, wait_until

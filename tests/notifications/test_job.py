@@ -14,7 +14,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from config.settings import Settings
 from database.connections import Pool
 from database.job_queue import RunningJob, TryAgain, run_jobs
-from gateway.embedded.mailbox import Mailbox, MailboxMode
+from gateway.embedded.mail_server import Mailbox, MailboxMode
 from notifications.job import NotificationJob, retry_delay, sweep_notifications
 from notifications.mailer import SMTPMailer
 from notifications.notifications import (

@@ -22,7 +22,7 @@ from config.fault_points import VARIABLE as FAULT_POINTS_VARIABLE
 from config.sections import DatabaseSettings
 from config.settings import PREFIX, variable_of
 from database.schema import migrate
-from gateway.embedded.mailbox import Mailbox, open_mailbox
+from gateway.embedded.mail_server import Mailbox, open_mailbox
 from gateway.embedded.postgres import PostgreSQLServer, postgres_server
 from gateway.embedded.s3 import S3Server, s3_server
 from gateway.embedded.stack import BUCKET, database_variables, mailbox_variables, s3_variables

@@ -13,7 +13,7 @@ import pytest
 import notifications.metrics
 import processing.metrics
 import sftpd.metrics
-from gateway.embedded.mailbox import Mailbox
+from gateway.embedded.mail_server import Mailbox
 from tests.gateway.nodes import ROOT, Node
 
 ALERTS = ROOT / "docs" / "ops" / "alerts.yml"

@@ -13,7 +13,7 @@ from typing import ClassVar
 import pytest
 
 from config.settings import Settings
-from gateway.embedded.mailbox import Mailbox, MailboxMode
+from gateway.embedded.mail_server import Mailbox, MailboxMode
 from gateway.ops.probes import BucketProbe
 from tests.gateway.nodes import ROOT, call
 

@@ -10,7 +10,7 @@ import pytest
 
 from config.settings import Settings
 from database.connections import connect
-from gateway.embedded.mailbox import Mailbox, MailboxMode
+from gateway.embedded.mail_server import Mailbox, MailboxMode
 from gateway.embedded.postgres import PostgreSQLServer
 from gateway.embedded.s3 import S3Server
 from tests.gateway.nodes import Node, call, wait_until
