@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from database.connections import Connection, json_object
-from database.job_queue import enqueue
+from database.job_queue import enqueue, subjects_without_job
 from database.queries import NamedQueries
 
 SQL: Final = NamedQueries("notifications", "notifications.sql")
 ENTRYPOINT: Final = "notification"
+_SWEPT_AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +96,16 @@ async def fetch_notification(connection: Connection, subject_id: str) -> Notific
 
 async def record_sent(connection: Connection, notification: Notification) -> None:
     """The mail server has taken it."""
-    await connection.execute(SQL["record_done"], notification.upload_id, notification.number)
-    await connection.execute(SQL["record_notified"], notification.upload_id, notification.number)
+    await connection.execute(SQL["record_sent"], notification.upload_id, notification.number)
 
 
 async def record_refused(connection: Connection, notification: Notification, cause: str) -> None:
     """It was refused for good, or given up after `give_up_hours`. `cause` is a fixed text."""
-    await connection.execute(SQL["record_done"], notification.upload_id, notification.number)
     await connection.execute(SQL["record_refused"], notification.upload_id, notification.number, cause)
 
 
 async def list_notifications_without_job(connection: Connection, older_than: timedelta) -> list[str]:
     """Ids of notifications that no job would ever send: at most 1,000, oldest first."""
-    rows = await connection.fetch(SQL["list_notifications_without_job"], older_than)
-    return [notification_id(row["upload_id"], row["outcome"]) for row in rows]
+    rows = await connection.fetch(SQL["list_undone"], older_than)
+    undone = [notification_id(row["upload_id"], row["outcome"]) for row in rows]
+    return (await subjects_without_job(connection, ENTRYPOINT, undone))[:_SWEPT_AT_ONCE]

@@ -9,20 +9,16 @@ join uploads u on u.id = n.upload_id
 join campaigns c on c.id = u.campaign_id
 where n.upload_id = $1 and n.outcome = $2
 
--- name: record_done
-update notifications set done_at = now() where upload_id = $1 and outcome = $2 and done_at is null returning outcome
-
--- name: record_notified
-update uploads set notified_at = now() where id = $1 and outcome = $2
+-- name: record_sent
+-- The upload's own columns notified_at, notification_refused_at and notification_error follow by a trigger.
+update notifications set done_at = now(), sent_at = now()
+where upload_id = $1 and outcome = $2 and done_at is null
 
 -- name: record_refused
-update uploads set notification_refused_at = now(), notification_error = $3 where id = $1 and outcome = $2
+update notifications set done_at = now(), refused_at = now(), error = $3
+where upload_id = $1 and outcome = $2 and done_at is null
 
--- name: list_notifications_without_job
-select n.upload_id, n.outcome from notifications n
-where n.done_at is null and n.created_at < now() - $1::interval
-  and not exists (
-      select from pgqueuer q
-      where q.dedupe_key = 'notification ' || n.upload_id || '.' || n.outcome and q.status in ('queued', 'picked'))
-order by n.created_at
-limit 1000
+-- name: list_undone
+select upload_id, outcome from notifications
+where done_at is null and created_at < now() - $1::interval
+order by created_at

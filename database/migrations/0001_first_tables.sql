@@ -1,5 +1,8 @@
 -- The tables of the gateway. Their names are a contract: ops, tests and the sending core read them.
 -- Public identifiers carry their type (campaign_…, upload_…, batch_…), so they are text wherever they stand.
+-- oldest program: 1
+
+-- step: transaction
 
 create table campaigns (
     id text primary key check (id ~ '^[A-Za-z0-9_-]{3,64}$'),

@@ -58,7 +58,7 @@ def migrate_schema(context: typer.Context, as_json: JSON = False) -> None:
     """Bring the database's schema up to date. Safe to run twice, or from several nodes at once."""
     from database.schema import migrate
 
-    applied = run(migrate(invocation_of(context).settings.database))
+    applied = run(migrate(invocation_of(context).settings.database, tell=note))
     if as_json:
         print_json({"applied": applied})
         return

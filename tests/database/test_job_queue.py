@@ -84,9 +84,9 @@ class Wire:
             writer.transport.abort()
 
 
-async def put(pool: Pool, subject_id: str, **options: int) -> None:
+async def put(pool: Pool, subject_id: str, *, priority: int = 0) -> None:
     async with pool.acquire() as connection, connection.transaction():
-        await enqueue(connection, KIND.entrypoint, subject_id, **options)
+        await enqueue(connection, KIND.entrypoint, subject_id, priority=priority)
 
 
 class Recorder:

@@ -17,7 +17,8 @@ from pydantic import SecretStr
 from config.errors import ConfigurationError, SchemaError, ServiceUnreachable
 from config.sections import DatabaseSettings
 from database.connections import connect
-from database.schema import check_schema, migrate, read_migrations
+from database.migrations.files import read_migrations
+from database.schema import check_schema, migrate
 from gateway.embedded.postgres import PostgreSQLServer
 
 
@@ -53,11 +54,6 @@ async def test_a_database_without_schema_is_told_what_to_do(empty_database_url: 
     with pytest.raises(SchemaError, match="run `sftp-gateway migrate`"):
         await check_schema(connection)
     await connection.close()
-
-
-def test_migrations_are_numbered_without_gaps() -> None:
-    numbers = [migration.number for migration in read_migrations()]
-    assert numbers == list(range(1, len(numbers) + 1))
 
 
 @pytest.mark.parametrize(
