@@ -207,7 +207,7 @@ async def fetch_upload(connection: Connection, upload_id: str) -> Upload | None:
 
 
 async def fetch_upload_by_support_id(connection: Connection, support_id: str) -> Upload | None:
-    """The failed upload whose sender was told this support id, or None. Reads the whole table: for ops only."""
+    """The failed upload whose sender was told this support id, or None."""
     row = await connection.fetchrow(SQL["fetch_upload_by_support_id"], support_id)
     return _upload(row) if row else None
 

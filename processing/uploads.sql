@@ -107,26 +107,25 @@ order by o.received_at
 limit 1
 
 -- name: record_accepted
+-- Here and below, the columns notified_at, notification_refused_at and notification_error are left alone: the database fills
+-- them from the notification of the latest outcome, which is written in the same transaction.
 update uploads
 set status = 'accepted', finished_at = now(), outcome = outcome + 1, batch_id = $2, total_messages = $3,
     duplicate_of = $4, num_rows = 0, num_errors = 0, has_avoidable_character = false, has_unicode = $5,
-    report_key = null, error_reason = null, support_id = null, notified_at = null, notification_refused_at = null,
-    notification_error = null
+    report_key = null, error_reason = null, support_id = null
 where id = $1
 returning outcome
 
 -- name: record_rejected
 update uploads
 set status = 'rejected', finished_at = now(), outcome = outcome + 1, report_key = $2, num_rows = $3, num_errors = $4,
-    has_avoidable_character = $5, has_unicode = $6, error_reason = $7, support_id = null, notified_at = null,
-    notification_refused_at = null, notification_error = null
+    has_avoidable_character = $5, has_unicode = $6, error_reason = $7, support_id = null
 where id = $1
 returning outcome
 
 -- name: record_failed
 update uploads
-set status = 'failed', finished_at = now(), outcome = outcome + 1, support_id = $2, notified_at = null,
-    notification_refused_at = null, notification_error = null
+set status = 'failed', finished_at = now(), outcome = outcome + 1, support_id = $2
 where id = $1
 returning outcome
 
