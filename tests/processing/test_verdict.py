@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks import files
 from config.environment import Environment
+from config.sizes import MAX_UPLOAD_BYTES
 from processing.columns.findings import Finding
 from processing.verdict import Rules, Verdict, decide
 from rules.templates import Language, Template
@@ -23,8 +24,13 @@ TEMPLATE = Template(
 BATCH = "batch_1"
 
 
-def rules(environment: Environment = Environment.PRODUCTION, **limits: int) -> Rules:
-    return Rules(TEMPLATE, environment, **limits)
+def rules(
+    environment: Environment = Environment.PRODUCTION,
+    *,
+    max_rows: int = 1_700_000,
+    max_bytes: int = MAX_UPLOAD_BYTES,
+) -> Rules:
+    return Rules(TEMPLATE, environment, max_rows=max_rows, max_bytes=max_bytes)
 
 
 def run(data: str | bytes, under: Rules | None = None) -> tuple[Verdict, list[Finding], str, bytes]:

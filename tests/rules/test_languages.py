@@ -38,7 +38,7 @@ OFFERED = (Language.ENGLISH, Language.TAMIL)
     ],
     ids=ascii,
 )
-def test_a_cell_gets_its_code(text, code):
+def test_a_cell_gets_its_code(text: str, code: FindingCode | None) -> None:
     assert check_language(text, OFFERED) == code
 
 
@@ -53,7 +53,7 @@ def test_a_cell_gets_its_code(text, code):
     ],
     ids=lambda value: str(value)[:20],
 )
-def test_a_near_miss_is_recognised_among_the_offered(text, language):
+def test_a_near_miss_is_recognised_among_the_offered(text: str, language: Language | None) -> None:
     assert suggest_language(text, OFFERED) == language
 
 
@@ -63,7 +63,7 @@ WORDS = st.sampled_from(
 
 
 @given(st.lists(WORDS | st.text(max_size=4), max_size=10), st.sets(st.sampled_from(Language)))
-def test_a_column_says_what_each_cell_alone_says(texts, offered):
+def test_a_column_says_what_each_cell_alone_says(texts: list[str], offered: set[Language]) -> None:
     column = check_languages(pl.Series(texts, dtype=pl.String), offered)
     found = [0] * len(texts) if column.findings is None else column.findings.tolist()
     assert [LANGUAGE_FINDINGS[place] for place in found] == [check_language(text, offered) for text in texts]

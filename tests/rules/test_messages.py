@@ -1,5 +1,6 @@
 """From template and values to the text that is sent."""
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -22,7 +23,7 @@ from tests.rules.vectors import SEGMENTS
 VECTORS = {vector["id"]: vector for vector in SEGMENTS}
 
 
-def test_the_english_frame_adds_76_units_to_the_header():
+def test_the_english_frame_adds_76_units_to_the_header() -> None:
     frame = Frame("Agency", Environment.PRODUCTION)
     assert segment(frame.full_text("", Language.ENGLISH)).units == len("Agency") + 76
     assert frame.full_text("B", Language.ENGLISH) == (
@@ -31,7 +32,7 @@ def test_the_english_frame_adds_76_units_to_the_header():
 
 
 @pytest.mark.parametrize("name", ["full_emily", "full_tom", "full_test"])
-def test_a_documented_message_of_the_test_environment_is_built_alike(name):
+def test_a_documented_message_of_the_test_environment_is_built_alike(name: str) -> None:
     text = VECTORS[name]["text"]
     body = text.split("\n\n---\n\n")[1]
     assert Frame("Open Government Products", Environment.TEST).full_text(body, Language.ENGLISH) == text
@@ -46,14 +47,14 @@ def test_a_documented_message_of_the_test_environment_is_built_alike(name):
         (Language.TAMIL, "footer_ta_assumed"),
     ],
 )
-def test_each_language_has_its_footer(language, name):
+def test_each_language_has_its_footer(language: Language, name: str) -> None:
     assert DEFAULT_FOOTERS[language] == VECTORS[name]["text"]
     assert (
         Frame("A", Environment.TEST).full_text("b", language).endswith("\n\n---\n\n" + VECTORS[name]["text"])
     )
 
 
-def test_footers_are_a_setting():
+def test_footers_are_a_setting() -> None:
     frame = Frame("A", Environment.PRODUCTION, {Language.MALAY: "Tamat."})
     assert frame.full_text("b", Language.MALAY).endswith("---\n\nTamat.")
 
@@ -69,12 +70,12 @@ def test_footers_are_a_setting():
     ],
     ids=["line_ends", "repeated", "none", "value_like_a_placeholder", "pieces_apart"],
 )
-def test_a_body_is_filled_in(body, values, text):
+def test_a_body_is_filled_in(body: str, values: dict[str, str], text: str) -> None:
     assert render_body(body, values) == text
     assert body_length(body, values) == len(text)
 
 
-def test_a_body_is_measured_in_utf16_units():
+def test_a_body_is_measured_in_utf16_units() -> None:
     assert body_length("😀{{a}}", {"a": "中😀"}) == 5
 
 
@@ -85,15 +86,16 @@ def test_a_body_is_measured_in_utf16_units():
         max_size=9,
     )
 )
-def test_a_column_is_as_long_as_each_body_alone(rows):
+def test_a_column_is_as_long_as_each_body_alone(rows: list[tuple[str, str]]) -> None:
     body = "Hi {{a}},\r\n😀{{b}}{{a}}."
     values = {name: [row[place] for row in rows] for place, name in enumerate("ab")}
     measures = {name: measure(pl.Series(texts, dtype=pl.String)) for name, texts in values.items()}
     lengths = body_length_column(Layout.of_body(body), measures)
-    assert list(lengths) == [body_length(body, {"a": row[0], "b": row[1]}) for row in rows]
+    assert isinstance(lengths, np.ndarray)
+    assert lengths.tolist() == [body_length(body, {"a": row[0], "b": row[1]}) for row in rows]
 
 
-def test_a_framed_layout_fills_to_the_full_message():
+def test_a_framed_layout_fills_to_the_full_message() -> None:
     frame = Frame("A\r\nB", Environment.TEST)
     layout = Layout.of_body("Hi {{a}}").framed(frame, Language.TAMIL)
     assert layout.fill({"a": "x"}) == frame.full_text("Hi x", Language.TAMIL)

@@ -2,6 +2,7 @@
 
 import json
 import random
+from typing import Any
 
 import numpy as np
 import phonenumbers
@@ -64,6 +65,8 @@ def possible_lengths(calling_code: int) -> set[int]:
             if region == "001"
             else PhoneMetadata.metadata_for_region(region)
         )
+        assert metadata is not None
+        assert metadata.general_desc is not None
         lengths.update(metadata.general_desc.possible_length)
     return lengths
 
@@ -113,7 +116,7 @@ def disagreements(numbers: list[str]) -> list[tuple[str, FindingCode | None, Fin
 
 
 @pytest.mark.parametrize("vector", PHONES, ids=lambda vector: f"{vector['recipient']!r}-{vector['env']}")
-def test_each_documented_vector_gets_its_code(vector):
+def test_each_documented_vector_gets_its_code(vector: dict[str, Any]) -> None:
     wanted = None if vector["reason_code"] in FINE_IN_VECTORS else vector["reason_code"]
     environment = Environment(vector["env"])
     assert check_recipient(vector["recipient"], environment) == wanted
@@ -160,20 +163,20 @@ def test_each_documented_vector_gets_its_code(vector):
     ],
     ids=repr,
 )
-def test_the_first_step_that_applies_gives_the_code(text, code):
+def test_the_first_step_that_applies_gives_the_code(text: str, code: FindingCode | None) -> None:
     assert check_recipient(text, Environment.PRODUCTION) == code
     assert RECIPIENT_FINDINGS[check_recipients(pl.Series([text]), Environment.PRODUCTION)[0]] == code
 
 
 @pytest.mark.parametrize("number", sorted(SIMULATOR_NUMBERS))
-def test_a_simulator_number_is_fine_in_the_test_environment_only(number):
+def test_a_simulator_number_is_fine_in_the_test_environment_only(number: int) -> None:
     text = str(number)
     assert check_recipient(text, Environment.TEST) is None
     assert check_recipient(text, Environment.PRODUCTION) == FindingCode.RECIPIENT_SIMULATOR_NUMBER
     assert check_recipients(pl.Series([text]), Environment.TEST).tolist() == [0]
 
 
-def test_the_committed_table_is_that_of_the_installed_metadata():
+def test_the_committed_table_is_that_of_the_installed_metadata() -> None:
     about = json.loads(TABLE_ABOUT_PATH.read_text(encoding="utf-8"))
     assert about["phonenumbers"] == phonenumbers.__version__, "run python -m tools.compile_recipients"
     assert about["findings"] == list(RECIPIENT_FINDINGS)
@@ -182,7 +185,7 @@ def test_the_committed_table_is_that_of_the_installed_metadata():
     assert np.array_equal(committed, compile_table()), "run python -m tools.compile_recipients"
 
 
-def test_every_interval_agrees_with_the_library_at_its_edges():
+def test_every_interval_agrees_with_the_library_at_its_edges() -> None:
     """Each interval's first number, the one before and the one after it."""
     firsts = np.load(TABLE_PATH, allow_pickle=False) >> CODE_BITS
     edges = np.unique(np.concatenate([firsts, firsts - 1, firsts + 1]))
@@ -190,7 +193,7 @@ def test_every_interval_agrees_with_the_library_at_its_edges():
     assert disagreements(list(map(str, edges.tolist()))) == []
 
 
-def test_random_numbers_of_every_calling_code_agree_with_the_library():
+def test_random_numbers_of_every_calling_code_agree_with_the_library() -> None:
     source = random.Random(4)
     numbers = [
         str(calling_code) + "".join(source.choices("0123456789", k=length))
@@ -207,7 +210,7 @@ AWKWARD = st.text(st.sampled_from("0123456789０௬²+-.eE() \t\n\x1c\x85\u00a0\
     st.lists(AWKWARD | st.from_regex(r"[1-9][0-9]{0,20}", fullmatch=True), max_size=20),
     st.sampled_from(Environment),
 )
-def test_a_column_says_what_each_cell_alone_says(texts, environment):
+def test_a_column_says_what_each_cell_alone_says(texts: list[str], environment: Environment) -> None:
     found = check_recipients(pl.Series(texts, dtype=pl.String), environment)
     assert [RECIPIENT_FINDINGS[place] for place in found] == [
         check_recipient(text, environment) for text in texts

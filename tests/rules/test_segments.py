@@ -1,6 +1,7 @@
 """Segments: Twilio's vectors, graphemes against `regex`, and columns against single texts."""
 
 from functools import cache
+from typing import Any
 
 import polars as pl
 import pytest
@@ -35,7 +36,7 @@ TEXTS = st.one_of(
 ).map("".join)
 
 
-def graphemes_by_regex(text):
+def graphemes_by_regex(text: str) -> list[str]:
     return [
         part
         for found in regex.findall(r"\X", text)
@@ -44,13 +45,14 @@ def graphemes_by_regex(text):
 
 
 @cache
-def segments_by_steps(text):
+def segments_by_steps(text: str) -> int:
     """Twilio's packing, step by step: the reference."""
     if is_gsm7(text):
         sizes, single, part = [2 if char in EXTENSION else 1 for char in text], 160, 153
     else:
         sizes, single, part = [utf16_units(grapheme) for grapheme in graphemes_by_regex(text)], 70, 67
-    segments, used = [[]], 0
+    segments: list[list[int]] = [[]]
+    used = 0
     for size in sizes:
         if used + size > (single if len(segments) == 1 else part):
             segments.append([])
@@ -63,7 +65,7 @@ def segments_by_steps(text):
 
 
 @pytest.mark.parametrize("vector", SEGMENTS, ids=lambda vector: vector["id"])
-def test_each_vector_of_twilios_calculator_is_counted_alike(vector):
+def test_each_vector_of_twilios_calculator_is_counted_alike(vector: dict[str, Any]) -> None:
     counted = segment(vector["text"])
     assert counted.encoding == vector["encoding"]
     assert counted.units == vector["units"]
@@ -83,7 +85,7 @@ def test_each_vector_of_twilios_calculator_is_counted_alike(vector):
     ],
     ids=["empty", "grapheme_of_69", "grapheme_of_69_and_more", "lone_surrogate_70", "lone_surrogate_71"],
 )
-def test_odd_texts_are_counted_too(text, segments):
+def test_odd_texts_are_counted_too(text: str, segments: int) -> None:
     assert segment(text).segments == segments
 
 
@@ -106,12 +108,12 @@ def test_odd_texts_are_counted_too(text, segments):
     ],
     ids=ascii,
 )
-def test_a_text_has_so_many_graphemes(text, count):
+def test_a_text_has_so_many_graphemes(text: str, count: int) -> None:
     assert len(list(clusters(text))) == count
 
 
 @given(TEXTS)
-def test_graphemes_and_packing_are_exact(text):
+def test_graphemes_and_packing_are_exact(text: str) -> None:
     assert list(clusters(text)) == graphemes_by_regex(text)
     assert segment(text).segments == segments_by_steps(text)
 
@@ -132,7 +134,9 @@ def test_graphemes_and_packing_are_exact(text):
     ],
     ids=lambda value: value if len(value) < 30 else "",
 )
-def test_the_committed_properties_are_those_of_the_installed_unicode(table, property_of_regex):
+def test_the_committed_properties_are_those_of_the_installed_unicode(
+    table: str, property_of_regex: str
+) -> None:
     everything = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))
     assert characters_of(table) == set(regex.findall(rf"\p{{{property_of_regex}}}", everything))
 
@@ -157,7 +161,7 @@ def test_the_committed_properties_are_those_of_the_installed_unicode(table, prop
     ids=ascii,
 )
 @pytest.mark.parametrize(("filler", "part"), [("中", 67), ("a", 153)], ids=["ucs2", "gsm7"])
-def test_whatever_stands_at_the_cut_is_kept_whole(joint, filler, part):
+def test_whatever_stands_at_the_cut_is_kept_whole(joint: str, filler: str, part: int) -> None:
     """Before, across and after each of the first cuts, in a value and where template and value meet."""
     befores = [filler * (part - 6 + more) for more in range(9)]
     # The first kind ends where what was lost at the cut makes one segment more.
@@ -167,7 +171,7 @@ def test_whatever_stands_at_the_cut_is_kept_whole(joint, filler, part):
     wanted = [segments_by_steps(text) for text in texts]
     assert segment_column(pl.Series(texts)).segments.tolist() == wanted
     for cut in range(len(joint) + 1):
-        values = measure(pl.Series(befores).map_elements(lambda text, cut=cut: text + joint[:cut], pl.String))
+        values = measure(pl.Series([before + joint[:cut] for before in befores]))
         for after in afters:
             counted = segment_columns(("", joint[cut:] + after), (values,), len(befores))
             assert counted.segments.tolist() == [
@@ -176,15 +180,19 @@ def test_whatever_stands_at_the_cut_is_kept_whole(joint, filler, part):
 
 
 @given(st.lists(TEXTS, max_size=6))
-def test_a_column_of_texts_counts_as_each_text_alone(texts):
+def test_a_column_of_texts_counts_as_each_text_alone(texts: list[str]) -> None:
     counted = segment_column(pl.Series(texts, dtype=pl.String))
     alone = [segment(text) for text in texts]
     assert counted.segments.tolist() == [one.segments for one in alone]
     assert counted.is_gsm7.tolist() == [one.encoding == "GSM-7" for one in alone]
 
 
+# The literals, the columns between them, the columns' height, and the rows that are asked (None: all).
+Message = tuple[list[str], list[list[str]], int, list[int] | None]
+
+
 @st.composite
-def messages(draw):
+def messages(draw: st.DrawFn) -> Message:
     height = draw(st.integers(0, 8))
     column = st.lists(TEXTS | st.text(st.sampled_from("ab"), max_size=90), min_size=height, max_size=height)
     columns = draw(st.lists(column, min_size=1, max_size=2))
@@ -195,7 +203,7 @@ def messages(draw):
 
 @settings(max_examples=50)
 @given(messages())
-def test_messages_put_together_from_columns_count_as_their_texts(message):
+def test_messages_put_together_from_columns_count_as_their_texts(message: Message) -> None:
     literals, columns, height, rows = message
     measures = [measure(pl.Series(column, dtype=pl.String)) for column in columns]
     counted = segment_columns(
@@ -210,14 +218,14 @@ def test_messages_put_together_from_columns_count_as_their_texts(message):
         assert counted.is_gsm7[place] == (alone.encoding == "GSM-7")
 
 
-def test_a_value_used_twice_and_a_body_without_values_are_counted():
+def test_a_value_used_twice_and_a_body_without_values_are_counted() -> None:
     names = measure(pl.Series(["x" * 30, "中" * 40]))
     assert segment_columns(("[", " and ", "" * 90), (names, names), 2).segments.tolist() == [1, 2]
     assert segment_columns(("a" * 161,), (), 3).segments.tolist() == [2, 2, 2]
 
 
 @given(st.lists(st.text(st.sampled_from("a\r\n€中é😀"), max_size=12), max_size=12))
-def test_measures_are_of_texts_with_line_feeds(texts):
+def test_measures_are_of_texts_with_line_feeds(texts: list[str]) -> None:
     series = pl.Series(texts, dtype=pl.String)
     measures = measure(series)
     fed = [text.replace("\r\n", "\n").replace("\r", "\n") for text in texts]

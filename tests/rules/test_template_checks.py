@@ -1,5 +1,7 @@
 """A template is checked once, at its creation, and everything wrong is told."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from rules.characters.unsupported import UnsupportedRule
@@ -8,11 +10,13 @@ from rules.template_checks import check_template
 GOOD = {"english": "Dear {{name}}, {{ topic }}.", "chinese": "{{name}}：{{topic}}。"}
 
 
-def refusals(header="Agency", bodies=GOOD, rule=None):
+def refusals(
+    header: str = "Agency", bodies: Mapping[str, str] = GOOD, rule: UnsupportedRule | None = None
+) -> list[str]:
     return check_template(header, bodies, rule or UnsupportedRule()).refusals
 
 
-def test_a_good_template_has_neither_refusals_nor_warnings():
+def test_a_good_template_has_neither_refusals_nor_warnings() -> None:
     checked = check_template("Agency", GOOD, UnsupportedRule())
     assert checked.refusals == []
     assert checked.warnings == []
@@ -52,12 +56,12 @@ def test_a_good_template_has_neither_refusals_nor_warnings():
     ],
     ids=lambda value: ascii(value)[:24],
 )
-def test_a_body_is_refused_with_its_reason(body, told):
+def test_a_body_is_refused_with_its_reason(body: str, told: str) -> None:
     assert any(text.startswith(told) for text in refusals(bodies={"english": body}))
 
 
 @pytest.mark.parametrize("body", ["[]", "{ }", "a\tb", "“x”", "{你}"], ids=ascii)
-def test_other_languages_may_have_unsupported_characters(body):
+def test_other_languages_may_have_unsupported_characters(body: str) -> None:
     assert refusals(bodies={"chinese": body}) == []
 
 
@@ -71,11 +75,11 @@ def test_other_languages_may_have_unsupported_characters(body):
     ],
     ids=ascii,
 )
-def test_a_header_is_refused_with_its_reason(header, told):
+def test_a_header_is_refused_with_its_reason(header: str, told: str) -> None:
     assert any(text.startswith(told) for text in refusals(header=header))
 
 
-def test_languages_are_known_and_given_once():
+def test_languages_are_known_and_given_once() -> None:
     assert refusals(bodies={"englsh": "x"}) == ["unknown language englsh: did you mean english?"]
     assert refusals(bodies={"klingon": "x"}) == [
         "unknown language klingon: use english, chinese, malay, tamil"
@@ -87,7 +91,7 @@ def test_languages_are_known_and_given_once():
     assert refusals(bodies={"TAMIL": "x"}) == []
 
 
-def test_all_languages_have_the_same_parameters():
+def test_all_languages_have_the_same_parameters() -> None:
     told = refusals(bodies={"english": "{{name}} {{topic}}", "tamil": "{{nama}} {{topic}} {{extra}}"})
     assert told == [
         "tamil: the parameter name of the english body is missing, has it the name nama there?",
@@ -97,11 +101,11 @@ def test_all_languages_have_the_same_parameters():
 
 
 @pytest.mark.parametrize(("length", "warned"), [(320, False), (321, True), (1000, True)])
-def test_a_long_body_is_a_warning(length, warned):
+def test_a_long_body_is_a_warning(length: int, warned: bool) -> None:
     checked = check_template("A", {"english": "x" * length + "{{name}}"}, UnsupportedRule())
     assert checked.refusals == []
     assert bool(checked.warnings) == warned
 
 
-def test_the_switches_hold_for_templates():
+def test_the_switches_hold_for_templates() -> None:
     assert refusals(bodies={"english": "a – b"}, rule=UnsupportedRule(tier3=False)) == []

@@ -25,7 +25,7 @@ CONTROL = FindingCode.VALUE_CONTROL_CHARACTER
 UNSUPPORTED = FindingCode.VALUE_UNSUPPORTED_CHARACTERS
 
 
-def test_white_space_is_what_python_strips():
+def test_white_space_is_what_python_strips() -> None:
     assert set(WHITE_SPACE) == {char for char in map(chr, range(sys.maxunicode + 1)) if char.isspace()}
 
 
@@ -59,12 +59,14 @@ def test_white_space_is_what_python_strips():
     ],
     ids=ascii,
 )
-def test_a_value_gets_its_findings(value, in_english, elsewhere):
+def test_a_value_gets_its_findings(
+    value: str, in_english: list[FindingCode], elsewhere: list[FindingCode]
+) -> None:
     assert check_value(value, english=True, rule=UnsupportedRule()) == in_english
     assert check_value(value, english=False, rule=UnsupportedRule()) == elsewhere
 
 
-def test_the_switches_of_the_unsupported_tiers_hold_for_values():
+def test_the_switches_of_the_unsupported_tiers_hold_for_values() -> None:
     lenient = UnsupportedRule(tier3=False, emoji=False)
     assert check_value("a\tb – 😀", english=True, rule=lenient) == []
     assert check_value("a|b", english=True, rule=lenient) == [UNSUPPORTED]
@@ -80,7 +82,9 @@ VALUES = st.text(
     st.lists(st.tuples(VALUES, st.booleans()), max_size=12),
     st.builds(UnsupportedRule, st.booleans(), st.booleans()),
 )
-def test_a_column_says_what_each_value_alone_says(rows, rule):
+def test_a_column_says_what_each_value_alone_says(
+    rows: list[tuple[str, bool]], rule: UnsupportedRule
+) -> None:
     values = [value for value, _ in rows]
     english = np.array([is_english for _, is_english in rows], np.bool_)
     column = check_values(pl.Series(values, dtype=pl.String), english, rule)
@@ -88,14 +92,13 @@ def test_a_column_says_what_each_value_alone_says(rows, rule):
     alone = [check_value(value, english=is_english, rule=rule) for value, is_english in rows]
     assert [[code for bit, code in FLAG_CODES if flag & bit] for flag in flags] == alone
     firsts = dict(zip(column.unsupported.rows.tolist(), column.unsupported.characters.to_list(), strict=True))
-    assert firsts == {
-        row: first_unsupported(values[row], rule).character
-        for row, codes in enumerate(alone)
-        if UNSUPPORTED in codes
+    found = {
+        row: first_unsupported(values[row], rule) for row, codes in enumerate(alone) if UNSUPPORTED in codes
     }
+    assert firsts == {row: one and one.character for row, one in found.items()}
 
 
-def test_every_character_is_judged_alike_alone_and_in_a_column():
+def test_every_character_is_judged_alike_alone_and_in_a_column() -> None:
     rule = UnsupportedRule()
     characters = [*map(chr, range(0x3100)), *replacements(rule), "\ufffd", "\ue000", "\U0010ffff"]
     values = [shape.format(char) for char in characters for shape in ("{}", "a{}", "a{}b")]
@@ -108,7 +111,7 @@ def test_every_character_is_judged_alike_alone_and_in_a_column():
 
 
 @given(st.lists(VALUES | st.text(st.sampled_from("aB9 #@_"), max_size=8), max_size=12))
-def test_whatever_is_no_suspect_is_plain(values):
+def test_whatever_is_no_suspect_is_plain(values: list[str]) -> None:
     suspects = set(find_suspects(pl.Series(values, dtype=pl.String)).tolist())
     for row, value in enumerate(values):
         if row not in suspects:

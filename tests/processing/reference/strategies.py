@@ -1,7 +1,6 @@
 """Hypothesis strategies: uploads of every kind that people send, as bytes, with the rules they are held against."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from hypothesis import strategies as st
 
@@ -291,11 +290,13 @@ def _cell(draw: st.DrawFn, cells: dict[str, str], name: str, *, plain: bool) -> 
     if name in cells:
         return cells[name]
     if not name or name.strip().startswith("Error Reason"):
-        return draw(st.sampled_from(OLD_REASONS if name else ("",) * 11 + ("x",)))
-    return draw(st.sampled_from(VALUES[:6]) if plain else values)
+        below: tuple[str, ...] = OLD_REASONS if name else ("",) * 11 + ("x",)
+        return draw(st.sampled_from(below))
+    usual: st.SearchStrategy[str] = st.sampled_from(VALUES[:6]) if plain else values
+    return draw(usual)
 
 
-def _written(draw: Any, lines: list[str]) -> bytes:
+def _written(draw: st.DrawFn, lines: list[str]) -> bytes:
     """These rows with one kind of line end or several, the last one perhaps without, perhaps with a BOM."""
     mixed = draw(st.integers(0, 3)) == 0
     habit = draw(st.sampled_from(LINE_ENDS))

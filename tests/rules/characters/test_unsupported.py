@@ -1,5 +1,7 @@
 """Unsupported characters against the documents' list, tier by tier."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import polars as pl
 import pytest
@@ -21,7 +23,7 @@ ALL = UnsupportedRule()
 FRACTIONS = characters_of("00BC-00BE 2150-215F 2189")
 
 
-def written(code_points):
+def written(code_points: Iterable[str]) -> frozenset[str]:
     return characters_of(" ".join(code_points).replace("U+", ""))
 
 
@@ -35,21 +37,21 @@ def written(code_points):
     ],
     ids=["all", "without_tier3", "without_emoji", "printed_and_variants"],
 )
-def test_each_rule_refuses_the_characters_of_its_tiers(rule, tiers):
+def test_each_rule_refuses_the_characters_of_its_tiers(rule: UnsupportedRule, tiers: tuple[str, ...]) -> None:
     by_tier = {name: written(UNSUPPORTED["flat"][name]) for name in ("tier1", "tier2", "tier3")}
     by_tier["emoji"] = written(UNSUPPORTED["emoji"]["ranges"])
     assert set(replacements(rule)) == frozenset().union(*(by_tier[tier] for tier in tiers))
 
 
-def test_all_tiers_together_are_the_lists_own_sum():
+def test_all_tiers_together_are_the_lists_own_sum() -> None:
     assert set(replacements(ALL)) == written(UNSUPPORTED["flat"]["blocked_ranges_all"])
 
 
-def character(listed):
+def character(listed: dict[str, str]) -> str:
     return next(iter(written([listed["codepoint"]])))
 
 
-def test_every_replacement_is_the_lists():
+def test_every_replacement_is_the_lists() -> None:
     listed = {character(one): row["replacement"] for row in UNSUPPORTED["rows"] for one in row["codepoints"]}
     listed |= {character(one): one["replacement"] for one in UNSUPPORTED["tier3_typography"]}
     ours = replacements(ALL)
@@ -61,7 +63,7 @@ def test_every_replacement_is_the_lists():
 @pytest.mark.parametrize(
     ("char", "spelled"), [("¼", "1/4"), ("½", "1/2"), ("¾", "3/4"), ("⅔", "2/3"), ("⅒", "1/10")]
 )
-def test_a_vulgar_fraction_is_spelled_out(char, spelled):
+def test_a_vulgar_fraction_is_spelled_out(char: str, spelled: str) -> None:
     assert replacements(ALL)[char] == spelled
 
 
@@ -70,11 +72,11 @@ def test_a_vulgar_fraction_is_spelled_out(char, spelled):
     ["ç", "陈", "த", "á", "e\u0301", "。", "，！？：；（）", "© ® ° ™ ± × µ ¢", "a\nb", "\x07"],
     ids=ascii,
 )
-def test_what_the_list_leaves_out_is_not_refused(text):
+def test_what_the_list_leaves_out_is_not_refused(text: str) -> None:
     assert first_unsupported(text, ALL) is None
 
 
-def test_the_first_refused_character_is_told_and_all_of_them_in_order():
+def test_the_first_refused_character_is_told_and_all_of_them_in_order() -> None:
     assert first_unsupported("a “b” [", ALL) == Unsupported("“", "U+201C", '"')
     assert [one.character for one in all_unsupported("[“[😀", ALL)] == ["[", "“", "[", "😀"]
     assert first_unsupported("😀", ALL) == Unsupported("😀", "U+1F600", None)
@@ -84,7 +86,7 @@ MIXED = st.text(st.sampled_from("ab[“\t\u00a0😀ç中\ufe0f¬~\n") | st.chara
 
 
 @given(st.lists(MIXED, max_size=10), st.builds(UnsupportedRule, st.booleans(), st.booleans()))
-def test_a_column_says_what_each_text_alone_says(texts, rule):
+def test_a_column_says_what_each_text_alone_says(texts: list[str], rule: UnsupportedRule) -> None:
     series = pl.Series(texts, dtype=pl.String)
     alone = {
         row: found.character for row, text in enumerate(texts) if (found := first_unsupported(text, rule))
