@@ -14,7 +14,7 @@ import polars as pl
 
 from rules.characters.graphemes import clusters, may_follow, may_lead
 from rules.characters.gsm7 import gsm7_units, is_gsm7
-from rules.measures import UNBOUNDED, Measures, measure
+from rules.measures import UNBOUNDED, Measures
 from rules.segments import (
     GSM7_PART,
     GSM7_SINGLE,
@@ -34,11 +34,6 @@ class SegmentColumns(NamedTuple):
 
     segments: npt.NDArray[np.uint16]
     is_gsm7: npt.NDArray[np.bool_]
-
-
-def segment_column(texts: pl.Series) -> SegmentColumns:
-    """`segment` over a String column without nulls, line ends made LF first."""
-    return segment_columns(("", ""), (measure(texts),), len(texts))
 
 
 def segment_columns(

@@ -48,11 +48,6 @@ def extension_counts(series: pl.Series) -> npt.NDArray[np.int64]:
     return series.str.count_matches(_EXTENSION_CLASS).to_numpy().astype(np.int64)
 
 
-def gsm7_unit_column(series: pl.Series) -> npt.NDArray[np.int64]:
-    """`gsm7_units` of each text; without meaning where the text isn't GSM-7."""
-    return series.str.len_chars().to_numpy() + extension_counts(series)
-
-
 def with_escapes(text: str) -> str:
     """`text` with ESC before each character of the extension: one character a unit. Only of a text that `is_gsm7`."""
     return _EXTENSION_PATTERN.sub(rf"{ESCAPE}\g<0>", text)

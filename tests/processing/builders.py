@@ -4,12 +4,10 @@ import csv
 import io
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 import phonenumbers
 
-from config.environment import Environment
 from rules.templates import Language, Template
 
 ENGLISH_FOOTER = "This is an automated message sent by the Singapore Government."
@@ -49,27 +47,6 @@ _TOPICS = (
 _LONG = ("Dear customer,\nyour appointment is confirmed.\n\nPlease bring your documents.\nThank you",)
 _CHINESE = ("护照申请", "预约确认", "更新您的执照")
 _TAMIL = ("வணக்கம் நண்பரே", "உங்கள் விண்ணப்பம்")
-
-
-@dataclass(frozen=True, slots=True)
-class Switches:
-    """Which of the optional unsupported characters are refused."""
-
-    tier3: bool = True
-    emoji: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class PlainRules:
-    """Rules for the reference alone; `processing.verdict.Rules` has the same attributes and more."""
-
-    template: Template = GUIDE_TEMPLATE
-    environment: Environment = Environment.PRODUCTION
-    footers: Mapping[Language, str] = field(default_factory=lambda: FOOTERS)
-    unsupported: Switches = field(default_factory=Switches)
-    max_rows_test: int = 20
-    max_rows: int = 1_700_000
-    max_bytes: int = 30 * 1024 * 1024
 
 
 def csv_bytes(*lines: str, end: str = "\n", bom: bool = False) -> bytes:

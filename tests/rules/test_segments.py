@@ -14,7 +14,7 @@ from rules.characters.code_points import characters_of
 from rules.characters.graphemes import clusters
 from rules.characters.gsm7 import EXTENSION, is_gsm7
 from rules.measures import measure
-from rules.segment_columns import segment_column, segment_columns
+from rules.segment_columns import SegmentColumns, segment_columns
 from rules.segments import segment, utf16_units
 from tests.rules.vectors import SEGMENTS
 
@@ -34,6 +34,11 @@ TEXTS = st.one_of(
     st.lists(st.sampled_from(["க்", "த", "கி", "a"]), min_size=50, max_size=150),
     st.lists(st.sampled_from(["a", "\u0301"]), min_size=60, max_size=300),
 ).map("".join)
+
+
+def segment_column(texts: pl.Series) -> SegmentColumns:
+    """The texts counted as a column, each as a message of one value and nothing else."""
+    return segment_columns(("", ""), (measure(texts),), len(texts))
 
 
 def graphemes_by_regex(text: str) -> list[str]:

@@ -9,7 +9,7 @@ from rules.characters.gsm7 import (
     BASIC,
     EXTENSION,
     contains_non_gsm7,
-    gsm7_unit_column,
+    extension_counts,
     gsm7_units,
     is_gsm7,
     with_escapes,
@@ -44,7 +44,8 @@ TEXTS = st.lists(st.text(st.sampled_from("a@\n\r\f{€çÇ`é\t中😀")) | st.t
 def test_a_column_says_what_each_text_alone_says(texts: list[str]) -> None:
     series = pl.Series(texts, dtype=pl.String)
     assert contains_non_gsm7(series).tolist() == [not is_gsm7(text) for text in texts]
-    assert gsm7_unit_column(series).tolist() == [gsm7_units(text) for text in texts]
+    units = [len(text) + more for text, more in zip(texts, extension_counts(series).tolist(), strict=True)]
+    assert units == [gsm7_units(text) for text in texts]
 
 
 @given(st.text(st.sampled_from(BASIC + EXTENSION)))
