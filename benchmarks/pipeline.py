@@ -27,11 +27,11 @@ from database.connections import Pool, open_pool
 from database.schema import migrate
 from gateway.embedded.stack import EmbeddedStack, embedded_stack
 from gateway.processes.front import intake_settings
-from messages.batches import MESSAGE_COLUMNS
+from processing.columns.copytext import MESSAGE_COLUMNS
 from processing.intake import FinishedSpool, Intake, Sender
 from processing.object_store import open_store
 from processing.rule_settings import make_rules
-from processing.verdict import decide
+from processing.verdict import judge
 from rules.templates import Template
 
 CAMPAIGN = "campaign_bench"
@@ -109,7 +109,7 @@ async def measure(folder: Path) -> None:
         await migrate(settings.database)
         copy_text = io.BytesIO()
         rules = make_rules(TEMPLATE, Environment.PRODUCTION, MessageSettings())
-        verdict = decide(
+        verdict = judge(
             io.BytesIO(data),
             rules,
             file_name="a.csv",

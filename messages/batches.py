@@ -1,12 +1,12 @@
 """The tables `batches` and `messages`: an accepted upload's rows, handed over to the sending core. All or nothing."""
 
+from collections.abc import Sequence
 from typing import BinaryIO, Final
 
 from database.connections import Connection, affected
 from database.queries import NamedQueries
 
 SQL: Final = NamedQueries("messages", "batches.sql")
-MESSAGE_COLUMNS: Final = ("batch_id", "row_number", "recipient", "language", "values", "segments", "encoding")
 _COPY_SECONDS: Final = 300
 
 
@@ -18,17 +18,19 @@ async def create_batch(
     upload_id: str,
     file_name: str,
     messages: BinaryIO,
+    columns: Sequence[str],
     total_messages: int,
 ) -> None:
     """Write the batch and its messages in the caller's transaction, and announce it when that commits.
 
-    `messages` holds PostgreSQL's COPY text for MESSAGE_COLUMNS, from its beginning. Raises ValueError when the number
-    of rows copied is not `total_messages`; asyncpg's COPY errors hold rows, so the caller must not let them out.
+    `messages` holds PostgreSQL's COPY text, from its beginning; `columns` are its columns, in their order. Raises
+    ValueError when the number of rows copied is not `total_messages`; asyncpg's COPY errors hold rows, so the caller
+    must not let them out.
     """
     await connection.execute(SQL["insert_batch"], batch_id, campaign_id, upload_id, file_name, total_messages)
     messages.seek(0)
     status = await connection.copy_to_table(
-        "messages", source=messages, columns=MESSAGE_COLUMNS, format="text", timeout=_COPY_SECONDS
+        "messages", source=messages, columns=columns, format="text", timeout=_COPY_SECONDS
     )
     copied = affected(status)
     if copied != total_messages:

@@ -1,7 +1,6 @@
 """The messages of accepted rows as lines of PostgreSQL's COPY text format, built in columns.
 
-Columns: batch_id, row_number, recipient, language, values, segments, encoding. `values` is a JSON object by parameter
-name, escaped first as JSON, then as COPY text.
+`values` is a JSON object by parameter name, escaped first as JSON, then as COPY text.
 """
 
 import json
@@ -20,7 +19,9 @@ from rules.segment_columns import SegmentColumns, segment_columns
 from rules.segments import GSM7, UCS2
 from rules.templates import Language
 
-COLUMNS: Final = ("batch_id", "row_number", "recipient", "language", "values", "segments", "encoding")
+# The columns of a line, in the order in which they stand on it: this is the one place that decides it. Whoever copies the
+# lines into the table names these columns.
+MESSAGE_COLUMNS: Final = ("batch_id", "row_number", "recipient", "language", "values", "segments", "encoding")
 
 # A backslash is doubled by JSON, and each of the two by COPY; of the other two only JSON's backslash is.
 _ESCAPES: Final = (("\\", r"\\\\"), ('"', r"\\" + '"'), ("\n", r"\\n"), ("\t", r"\\t"))
@@ -58,14 +59,16 @@ class MessageForm:
             }
         )
         names = pl.Series([language.value for language in LANGUAGES])
-        line: list[pl.Expr] = [
-            pl.lit(self.batch_id + "\t"),
-            pl.col("row_number"),
-            pl.lit("\t"),
-            pl.col("recipient"),
-        ]
-        line += [pl.lit("\t"), pl.lit(names).gather(pl.col("language")), *self._values(), pl.col("segments")]
-        line.append(pl.when("encoding").then(pl.lit(f"\t{GSM7}\n")).otherwise(pl.lit(f"\t{UCS2}\n")))
+        parts: dict[str, list[str | pl.Expr]] = {
+            "batch_id": [self.batch_id],
+            "row_number": [pl.col("row_number")],
+            "recipient": [pl.col("recipient")],
+            "language": [pl.lit(names).gather(pl.col("language"))],
+            "values": self._values(),
+            "segments": [pl.col("segments")],
+            "encoding": [pl.when("encoding").then(pl.lit(GSM7)).otherwise(pl.lit(UCS2))],
+        }
+        line = _line([parts[name] for name in MESSAGE_COLUMNS])
         text: str = frame.select(pl.concat_str(line).str.join("")).item()
         return text.encode()
 
@@ -73,14 +76,14 @@ class MessageForm:
         texts = {name: checked.measures[name].texts for name in self.parameters}
         return texts if checked.rows.is_plain else {name: _escape(series) for name, series in texts.items()}
 
-    def _values(self) -> list[pl.Expr]:
-        """The JSON object and the tabs around it, with the values' columns."""
-        parts: list[pl.Expr] = []
-        before = "\t{"
+    def _values(self) -> list[str | pl.Expr]:
+        """The JSON object, around the values' columns."""
+        parts: list[str | pl.Expr] = []
+        before = "{"
         for name in self.parameters:
-            parts += pl.lit(f'{before}{json.dumps(name)}: "'), pl.col(f"value {name}")
+            parts += f'{before}{json.dumps(name)}: "', pl.col(f"value {name}")
             before = '", '
-        return [*parts, pl.lit('"}\t' if parts else "\t{}\t")]
+        return [*parts, '"}' if parts else "{}"]
 
     def _count_segments(self, checked: CheckedRows) -> SegmentColumns:
         height = len(checked.rows.numbers)
@@ -93,6 +96,23 @@ class MessageForm:
             counted = segment_columns(layout.literals, values, height, rows)
             segments[rows], is_gsm7[rows] = counted.segments, counted.is_gsm7
         return SegmentColumns(segments, is_gsm7)
+
+
+def _line(columns: Sequence[Sequence[str | pl.Expr]]) -> list[pl.Expr]:
+    """The parts of a line with a tab between two columns. Neighbouring texts become one: each part costs time on each row."""
+    line: list[pl.Expr] = []
+    text = ""
+    for place, parts in enumerate(columns):
+        text += "\t" if place else ""
+        for part in parts:
+            if isinstance(part, str):
+                text += part
+                continue
+            if text:
+                line.append(pl.lit(text))
+            line.append(part)
+            text = ""
+    return [*line, pl.lit(text + "\n")]
 
 
 def _escape(series: pl.Series) -> pl.Series:
