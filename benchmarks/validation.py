@@ -20,7 +20,7 @@ import psutil
 
 from benchmarks.files import GOOD_FILES, SHAPES, TEMPLATE, clean
 from config.environment import Environment
-from processing.verdict import Rules, Verdict, decide
+from processing.verdict import Rules, Verdict, judge
 
 RUNS: Final = 5
 REFERENCE_ROWS: Final = 20_000
@@ -42,14 +42,14 @@ class Measurement:
     reference_rows_per_second: float
 
 
-def decide_once(path: Path, folder: Path) -> Verdict:
+def judge_once(path: Path, folder: Path) -> Verdict:
     """One verdict with all that goes with it, written to disk."""
     with (
         path.open("rb") as source,
         (folder / "messages").open("wb") as messages,
         (folder / "report").open("wb") as report,
     ):
-        return decide(
+        return judge(
             source, _RULES, file_name="upload.csv", batch_id=_BATCH, messages=messages, report=report
         )
 
@@ -91,13 +91,13 @@ def measure(name: str, *, runs: int, with_reference: bool) -> Measurement:
             [sys.executable, "-m", "benchmarks.validation", "--write", name, str(path)], check=True
         )
         (folder / "small.csv").write_bytes(clean(2000))
-        decide_once(folder / "small.csv", folder)  # an idle worker has its tables loaded
+        judge_once(folder / "small.csv", folder)  # an idle worker has its tables loaded
         best = processor = float("inf")
         verdict = Verdict(valid=False)
         with PeakMemory() as memory:
             for _ in range(runs):
                 clock, before = time.perf_counter(), time.process_time()
-                verdict = decide_once(path, folder)
+                verdict = judge_once(path, folder)
                 best = min(best, time.perf_counter() - clock)
                 processor = min(processor, time.process_time() - before)
         size = path.stat().st_size / 1e6

@@ -1,4 +1,4 @@
-"""The job of this room: one upload, one outcome. Fetch, decide, store; safe to run twice, or in two workers at once.
+"""The job of this room: one upload, one outcome. Fetch, judge, store; safe to run twice, or in two workers at once.
 
 What makes it safe: the outcome is stored in one transaction that first locks the upload and its content and looks once
 more whether there is an outcome already. All that comes before (a fetched object, a report in the bucket under its own
@@ -33,17 +33,18 @@ from notifications.notifications import (
     record_notification,
 )
 from processing import metrics, uploads
+from processing.columns.copytext import MESSAGE_COLUMNS
 from processing.errors import ProcessingError, StoreUnavailable, TemporaryTrouble
 from processing.object_store import ObjectStore, report_key, sha256_of
 from processing.uploads import Upload
-from processing.verdict import Rules, Verdict, decide
+from processing.verdict import Rules, Verdict, judge
 from processing.verdict_queue import ENTRYPOINT
 from rules.templates import Template
 
 logger = get_logger("processing")
 
-# While the same content, received earlier, is being decided: how long to wait before asking again. So often at first;
-# an upload that is not decided by then waits for a service to come back.
+# While the same content, received earlier, has no outcome yet: how long to wait before asking again. It is asked so often
+# at first; where the earlier upload has none by then, it waits for a service to come back.
 _WAIT_FOR_TWIN: Final = timedelta(seconds=1)
 _WAIT_LONGER_AFTER: Final = 30
 _LONGER_WAIT: Final = timedelta(seconds=15)
@@ -51,8 +52,8 @@ _LONGEST_DELAY: Final = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
-    """A verdict and what it left behind: COPY text of the messages, or a report, each in a file without a name."""
+class Judged:
+    """A verdict and what came with it: COPY text of the messages, or a report, each in a file without a name."""
 
     verdict: Verdict
     batch_id: str
@@ -61,7 +62,7 @@ class Decided:
 
 
 class VerdictJob:
-    """Decides uploads."""
+    """Judges uploads and stores their outcomes."""
 
     def __init__(
         self,
@@ -94,7 +95,7 @@ class VerdictJob:
             await self._fail(upload, "every attempt was cut short", log)
             return
         try:
-            await self._decide(upload, log)
+            await self._judge_and_store(upload, log)
         except TryAgain:
             raise
         except (TemporaryTrouble, ServiceUnreachable) as error:
@@ -105,7 +106,7 @@ class VerdictJob:
             await self._retry_or_fail(upload, "internal error", log)
 
     async def _begin(self, job: RunningJob, log: structlog.stdlib.BoundLogger) -> Upload | None:
-        """Fetch the upload and count the attempt. None where there is nothing to decide (any more)."""
+        """Fetch the upload and count the attempt. None where there is nothing to judge (any more)."""
         upload_id = job.subject_id
         with database_troubles():
             async with self._pool.acquire() as connection:
@@ -117,13 +118,13 @@ class VerdictJob:
                         log.info("verdict_waits_for_twin", campaign_id=upload.campaign_id)
                     wait = _WAIT_FOR_TWIN if job.attempts < _WAIT_LONGER_AFTER else _LONGER_WAIT
                     raise TryAgain(wait, "the same content is being decided")
-                if not await uploads.begin_decision(connection, upload_id):
+                if not await uploads.begin_attempt(connection, upload_id):
                     return None
                 if upload.attempts == 0:
                     metrics.QUEUE_SECONDS.observe((datetime.now(UTC) - upload.received_at).total_seconds())
                 return await uploads.fetch_upload(connection, upload_id)
 
-    async def _decide(self, upload: Upload, log: structlog.stdlib.BoundLogger) -> None:
+    async def _judge_and_store(self, upload: Upload, log: structlog.stdlib.BoundLogger) -> None:
         reach("verdict.begun")
         if await self._repeat_twin(upload, log):
             return
@@ -137,7 +138,7 @@ class VerdictJob:
             batch_id = new_identifier("batch")
             with metrics.VALIDATION_SECONDS.time():
                 verdict = await asyncio.to_thread(
-                    _judge,
+                    _judge_original,
                     source,
                     upload.sha256,
                     self._rules_of(campaign.template),
@@ -147,12 +148,12 @@ class VerdictJob:
                     report,
                 )
             reach("verdict.judged")
-            decided = Decided(verdict, batch_id, messages, report)
+            judged = Judged(verdict, batch_id, messages, report)
             with metrics.STORING_SECONDS.time():
                 if verdict.valid:
-                    await self._store_accepted(upload, decided, log)
+                    await self._store_accepted(upload, judged, log)
                 else:
-                    await self._store_rejected(upload, decided, log)
+                    await self._store_rejected(upload, judged, log)
 
     async def _repeat_twin(self, upload: Upload, log: structlog.stdlib.BoundLogger) -> bool:
         """Accept the upload with the batch of the same content, if there is one. Returns whether there was."""
@@ -177,7 +178,7 @@ class VerdictJob:
             has_unicode=False,
         )
         await record_notification(connection, upload.id, number, Accepted(twin.batch_id))
-        await self._record_decision(
+        await self._record_outcome(
             connection, upload, {"outcome": "duplicate", "batchId": twin.batch_id, "of": twin.upload_id}
         )
         metrics.UPLOADS_DECIDED.labels("duplicate").inc()
@@ -185,10 +186,10 @@ class VerdictJob:
         return True
 
     async def _store_accepted(
-        self, upload: Upload, decided: Decided, log: structlog.stdlib.BoundLogger
+        self, upload: Upload, judged: Judged, log: structlog.stdlib.BoundLogger
     ) -> None:
         """Batch, messages, hand-over, outcome and notification: one transaction."""
-        total = decided.verdict.total_messages
+        total = judged.verdict.total_messages
         with database_troubles():
             async with self._pool.acquire() as connection, connection.transaction():
                 if not await uploads.lock_undecided(connection, upload):
@@ -197,42 +198,43 @@ class VerdictJob:
                     return
                 await create_batch(
                     connection,
-                    batch_id=decided.batch_id,
+                    batch_id=judged.batch_id,
                     campaign_id=upload.campaign_id,
                     upload_id=upload.id,
                     file_name=upload.file_name,
-                    messages=decided.messages,
+                    messages=judged.messages,
+                    columns=MESSAGE_COLUMNS,
                     total_messages=total,
                 )
                 reach("verdict.copied")
                 number = await uploads.record_accepted(
                     connection,
                     upload.id,
-                    batch_id=decided.batch_id,
+                    batch_id=judged.batch_id,
                     total_messages=total,
                     duplicate_of=None,
-                    has_unicode=decided.verdict.has_unicode,
+                    has_unicode=judged.verdict.has_unicode,
                 )
-                await record_notification(connection, upload.id, number, Accepted(decided.batch_id))
-                await self._record_decision(
+                await record_notification(connection, upload.id, number, Accepted(judged.batch_id))
+                await self._record_outcome(
                     connection,
                     upload,
-                    {"outcome": "accepted", "batchId": decided.batch_id, "messages": total},
+                    {"outcome": "accepted", "batchId": judged.batch_id, "messages": total},
                 )
         reach("verdict.committed")
         metrics.UPLOADS_DECIDED.labels("accepted").inc()
         metrics.MESSAGES_CREATED.inc(total)
-        log.info("upload_decided", outcome="accepted", batch_id=decided.batch_id, messages=total)
+        log.info("upload_decided", outcome="accepted", batch_id=judged.batch_id, messages=total)
 
     async def _store_rejected(
-        self, upload: Upload, decided: Decided, log: structlog.stdlib.BoundLogger
+        self, upload: Upload, judged: Judged, log: structlog.stdlib.BoundLogger
     ) -> None:
         """The report first, under the name drawn at receipt; then outcome and notification in one transaction."""
-        verdict = decided.verdict
+        verdict = judged.verdict
         key = None
         if verdict.report_written:
             key = report_key(upload.campaign_id, upload.report_name)
-            await self._store.put(key, decided.report, download_name="validation-report.csv")
+            await self._store.put(key, judged.report, download_name="validation-report.csv")
             reach("verdict.report_stored")
         with database_troubles():
             async with self._pool.acquire() as connection, connection.transaction():
@@ -258,7 +260,7 @@ class VerdictJob:
                 )
                 await record_notification(connection, upload.id, number, outcome)
                 details = {"outcome": "rejected", "rows": verdict.num_rows, "errors": verdict.num_errors}
-                await self._record_decision(connection, upload, details)
+                await self._record_outcome(connection, upload, details)
         reach("verdict.committed")
         metrics.UPLOADS_DECIDED.labels("rejected").inc()
         log.info("upload_decided", outcome="rejected", rows=verdict.num_rows, errors=verdict.num_errors)
@@ -297,7 +299,7 @@ class VerdictJob:
         metrics.UPLOADS_DECIDED.labels("failed").inc()
         log.error("upload_failed", support_id=support_id, reason=reason)
 
-    async def _record_decision(
+    async def _record_outcome(
         self, connection: Connection, upload: Upload, details: Mapping[str, object]
     ) -> None:
         await record_event(
@@ -329,7 +331,7 @@ def _nameless_file() -> BinaryIO:
     return tempfile.TemporaryFile(prefix="sftp-gateway-")
 
 
-def _judge(
+def _judge_original(
     source: BinaryIO,
     sha256: str | None,
     rules: Rules,
@@ -343,7 +345,7 @@ def _judge(
         raise StoreUnavailable("the object store gives back other bytes than were stored")
     source.seek(0)
     try:
-        return decide(source, rules, file_name=file_name, batch_id=batch_id, messages=messages, report=report)
+        return judge(source, rules, file_name=file_name, batch_id=batch_id, messages=messages, report=report)
     except MemoryError:
         raise ProcessingError("out of memory") from None
     except Exception:

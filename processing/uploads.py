@@ -255,13 +255,13 @@ async def record_modified_at(
 
 
 async def count_undecided(connection: Connection, campaign_id: str) -> int:
-    """How many of the campaign's uploads wait for their outcome, those being decided included."""
+    """How many of the campaign's uploads wait for their outcome, those being judged included."""
     return int(await connection.fetchval(SQL["count_undecided"], campaign_id))
 
 
-async def begin_decision(connection: Connection, upload_id: str) -> bool:
+async def begin_attempt(connection: Connection, upload_id: str) -> bool:
     """Move to `validating` and count the attempt. False where the upload has its outcome already."""
-    return await connection.fetchval(SQL["begin_decision"], upload_id) is not None
+    return await connection.fetchval(SQL["begin_attempt"], upload_id) is not None
 
 
 async def lock_undecided(connection: Connection, upload: Upload) -> bool:

@@ -77,8 +77,8 @@ select pg_advisory_xact_lock(hashtextextended($1, 7367470003))
 select count(*) from uploads
 where campaign_id = $1 and refusal_code = $2 and received_at > now() - interval '1 hour'
 
--- name: begin_decision
--- The attempt is counted before anything is decided, so that an upload that kills its worker is counted too.
+-- name: begin_attempt
+-- The attempt is counted before anything is judged, so that an upload that kills its worker is counted too.
 update uploads
 set status = 'validating', deciding_since = coalesce(deciding_since, now()), attempts = attempts + 1
 where id = $1 and finished_at is null
@@ -88,7 +88,7 @@ returning id
 select status, outcome from uploads where id = $1 and finished_at is null for update
 
 -- name: lock_content
--- One decision at a time over the same bytes under the same name from the same campaign.
+-- The same bytes under the same name from the same campaign get one outcome at a time.
 select pg_advisory_xact_lock(hashtextextended($1 || ' ' || $2 || ' ' || $3, 7367470002))
 
 -- name: fetch_earlier_undecided
@@ -130,7 +130,7 @@ where id = $1
 returning outcome
 
 -- name: reopen_upload
--- A failed upload on retry, an interrupted one on release: from here on it is decided like a new one.
+-- A failed upload on retry, an interrupted one on release: from here on it is judged like a new one.
 update uploads
 set status = 'received', finished_at = null, deciding_since = null, attempts = 0, refusal_code = null,
     error_reason = null, num_rows = null, num_errors = null, has_avoidable_character = null, has_unicode = null

@@ -44,7 +44,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of an upload.
+    """The judgement over an upload: valid, or with how many findings.
 
     `num_rows` are the rows with findings, `num_errors` all findings. `error_reason` is there where the file as a whole
     is at fault: then no row was checked, and `num_rows` is 0. `report_written`: the report has its bytes.
@@ -121,7 +121,7 @@ class _Report:
         self._written = place + 1
 
 
-def decide(
+def judge(
     source: BinaryIO,
     rules: Rules,
     *,
@@ -134,8 +134,8 @@ def decide(
 ) -> Verdict:
     """Checks an upload, all of it. `source` is seekable and read from its start.
 
-    `messages` receives PostgreSQL COPY text lines of the columns in `copytext.COLUMNS`, with meaning only if the upload is
-    valid. `report` receives the report's bytes if it isn't, unless no rows could be read. `findings` is called with
+    `messages` receives PostgreSQL COPY text lines of the columns in `copytext.MESSAGE_COLUMNS`, with meaning only if the
+    upload is valid. `report` receives the report's bytes if it isn't, unless no rows could be read. `findings` is called with
     each finding in the order of rows. The verdict doesn't depend on `chunk_bytes`, what is checked at a time; memory does.
     """
     expected = (RECIPIENT, LANGUAGE, *rules.template.parameters)
@@ -145,7 +145,7 @@ def decide(
     )
     if scan.findings or scan.header is None:
         return _refuse_file(scan, report, findings)
-    return _decide_rows(scan, scan.header, rules, batch_id, messages, report, findings)
+    return _judge_rows(scan, scan.header, rules, batch_id, messages, report, findings)
 
 
 def _refuse_file(scan: Scan, report: BinaryIO | None, findings: Callable[[Finding], None] | None) -> Verdict:
@@ -163,7 +163,7 @@ def _refuse_file(scan: Scan, report: BinaryIO | None, findings: Callable[[Findin
     return Verdict(valid=False, num_errors=len(scan.findings), error_reason=reason, report_written=is_written)
 
 
-def _decide_rows(
+def _judge_rows(
     scan: Scan,
     header: Header,
     rules: Rules,

@@ -7,7 +7,7 @@ from typing import Final
 
 from config.environment import Environment
 from config.sizes import MAX_UPLOAD_BYTES, size_text
-from processing.verdict import Rules, decide
+from processing.verdict import Rules, judge
 from rules.codes import FindingCode
 from rules.templates import Language, Template
 from rules.texts import file_reason
@@ -135,7 +135,7 @@ def _judge(code: FindingCode, bad: _BadFile) -> str:
     """The text of the first finding with that code. Raises LookupError where there is none."""
     content = f"{bad.header}\n{bad.rows}\n" if bad.header else bad.rows
     texts: list[str] = []
-    decide(
+    judge(
         io.BytesIO(content.encode(bad.encoding)),
         Rules(TEMPLATE, bad.environment),
         file_name="example.csv",

@@ -35,7 +35,7 @@ def judge_file(
     from config.sections import MessageSettings
     from notifications.compose import compose_accepted, compose_rejected
     from processing.rule_settings import make_rules
-    from processing.verdict import Verdict, decide
+    from processing.verdict import Verdict, judge
 
     rules = make_rules(template, environment, settings or MessageSettings())
     with _open_source(name) as source, _temporary() as report_file, _temporary() as found:
@@ -47,7 +47,7 @@ def judge_file(
             verdict = Verdict(valid=False, num_errors=1, error_reason=refusal.text)
             note_finding(refusal)
         else:
-            verdict = decide(
+            verdict = judge(
                 source,
                 rules,
                 file_name=Path(name).name,

@@ -1,4 +1,4 @@
-"""One upload, one outcome: what is stored, and that nothing is stored twice, whoever decides and however often."""
+"""One upload, one outcome: what is stored, and that nothing is stored twice, whoever judges and however often."""
 
 import asyncio
 import io
@@ -49,7 +49,7 @@ def job(make_job: Callable[..., VerdictJob]) -> VerdictJob:
     return make_job()
 
 
-async def decide(job: VerdictJob, *spools: FinishedSpool) -> None:
+async def run_job(job: VerdictJob, *spools: FinishedSpool) -> None:
     for spool in spools:
         await job(RunningJob(spool.upload_id, 0))
 
@@ -59,7 +59,7 @@ async def test_a_good_upload_becomes_a_batch_its_messages_in_order_and_a_notific
 ) -> None:
     spool = make_spool(GOOD)
     await intake.store(spool)
-    await decide(job, spool)
+    await run_job(job, spool)
     upload = await pool.fetchrow("select * from uploads")
     assert upload is not None
     assert upload["status"] == "accepted"
@@ -87,7 +87,7 @@ async def test_a_bad_upload_becomes_a_report_and_no_message(
 ) -> None:
     spool = make_spool(BAD)
     await intake.store(spool)
-    await decide(job, spool)
+    await run_job(job, spool)
     upload = await pool.fetchrow("select * from uploads")
     assert upload is not None
     assert (upload["status"], upload["num_rows"], upload["num_errors"]) == ("rejected", 2, 2)
@@ -105,12 +105,12 @@ async def test_a_bad_upload_becomes_a_report_and_no_message(
     assert third.endswith('""')
 
 
-async def test_deciding_again_changes_nothing(
+async def test_judging_again_changes_nothing(
     job: VerdictJob, intake: Intake, make_spool: MakeSpool, pool: Pool
 ) -> None:
     spool = make_spool()
     await intake.store(spool)
-    await decide(job, spool, spool, spool)
+    await run_job(job, spool, spool, spool)
     assert await pool.fetchval("select count(*) from batches") == 1
     assert await pool.fetchval("select count(*) from messages") == 2
     assert await pool.fetchval("select count(*) from notifications") == 1
@@ -122,7 +122,7 @@ async def test_two_workers_at_once_give_one_outcome(
 ) -> None:
     spool = make_spool()
     await intake.store(spool)
-    await asyncio.gather(*(decide(make_job(), spool) for _ in range(4)))
+    await asyncio.gather(*(run_job(make_job(), spool) for _ in range(4)))
     assert await pool.fetchval("select count(*) from batches") == 1
     assert await pool.fetchval("select count(*) from messages") == 2
     assert await pool.fetchval("select count(*) from notifications") == 1
@@ -135,8 +135,8 @@ async def test_the_same_content_again_repeats_the_first_batch(
     await intake.store(first)
     await intake.store(second)
     with pytest.raises(TryAgain):
-        await decide(job, second)  # the first is undecided: the second waits
-    await decide(job, first, second)
+        await run_job(job, second)  # the first is undecided: the second waits
+    await run_job(job, first, second)
     assert await pool.fetchval("select count(*) from batches") == 1
     row = await pool.fetchrow("select * from uploads where id = $1", second.upload_id)
     assert row is not None
@@ -158,12 +158,12 @@ async def test_another_name_other_bytes_or_another_day_make_a_batch_of_their_own
 ) -> None:
     first = make_spool()
     await intake.store(first)
-    await decide(job, first)
+    await run_job(job, first)
     if not change:
         await pool.execute("update uploads set received_at = received_at - interval '24 hours 1 minute'")
     second = make_spool(**change)
     await intake.store(second)
-    await decide(job, second)
+    await run_job(job, second)
     assert await pool.fetchval("select count(*) from batches") == 2
 
 
@@ -177,7 +177,7 @@ async def test_concurrent_workers_make_one_batch_of_ten_same_uploads(
     async def insist(spool: FinishedSpool) -> None:
         while True:
             try:
-                return await decide(make_job(), spool)
+                return await run_job(make_job(), spool)
             except TryAgain:
                 await asyncio.sleep(0)
 
@@ -202,13 +202,13 @@ async def test_a_bucket_away_is_retried_then_the_upload_has_failed_with_a_suppor
     async with open_store(settings.s3.model_copy(update={"endpoint_url": endpoint})) as away:
         job = make_job(away)
         with pytest.raises(TryAgain) as first:
-            await decide(job, spool)
+            await run_job(job, spool)
         with pytest.raises(TryAgain) as second:
-            await decide(job, spool)
+            await run_job(job, spool)
         assert (first.value.delay, second.value.delay) == (timedelta(seconds=30), timedelta(seconds=60))
         assert await pool.fetchval("select status from uploads") == "validating"
         await pool.execute("update uploads set attempts = 7, deciding_since = now() - interval '61 minutes'")
-        await decide(job, spool)
+        await run_job(job, spool)
     row = await pool.fetchrow("select * from uploads")
     assert row is not None
     assert row["status"] == "failed"
@@ -219,7 +219,7 @@ async def test_a_bucket_away_is_retried_then_the_upload_has_failed_with_a_suppor
         failed = await fetch_upload(connection, spool.upload_id)
         assert failed is not None
         await retry_upload(connection, failed, actor=Actor("ops"))
-    await decide(make_job(), spool)
+    await run_job(make_job(), spool)
     assert await pool.fetchval("select status from uploads") == "accepted"
     rows = await pool.fetch("select outcome, status from notifications order by outcome")
     assert [tuple(row) for row in rows] == [(1, "failed"), (2, "accepted")]
@@ -240,7 +240,7 @@ async def test_an_hour_without_a_worker_holds_no_tries(
     await pool.execute("update uploads set attempts = 1, deciding_since = now() - interval '5 hours'")
     async with open_store(settings.s3.model_copy(update={"endpoint_url": endpoint})) as away:
         with pytest.raises(TryAgain) as again:
-            await decide(make_job(away), spool)
+            await run_job(make_job(away), spool)
     assert again.value.delay == timedelta(seconds=60)
     assert await pool.fetchval("select status from uploads") == "validating"
 
@@ -251,7 +251,7 @@ async def test_an_upload_that_kills_its_workers_has_failed_after_the_hour(
     spool = make_spool()
     await intake.store(spool)
     await pool.execute("update uploads set attempts = 20, deciding_since = now() - interval '61 minutes'")
-    await decide(job, spool)
+    await run_job(job, spool)
     assert await pool.fetchval("select status from uploads") == "failed"
     assert await pool.fetchval("select count(*) from notifications where status = 'failed'") == 1
     assert await pool.fetchval("select count(*) from messages") == 0
@@ -264,13 +264,13 @@ async def test_an_upload_that_kills_its_workers_has_failed_after_the_hour(
         pytest.param("attempts = 1, deciding_since = now() - interval '3 hours'", id="all-nodes-were-off"),
     ],
 )
-async def test_an_upload_that_still_has_a_try_is_decided(
+async def test_an_upload_that_still_has_a_try_is_judged(
     change: str, job: VerdictJob, intake: Intake, make_spool: MakeSpool, pool: Pool
 ) -> None:
     spool = make_spool()
     await intake.store(spool)
     await pool.execute(f"update uploads set {change}")
-    await decide(job, spool)
+    await run_job(job, spool)
     assert await pool.fetchval("select status from uploads") == "accepted"
 
 
@@ -297,7 +297,7 @@ async def test_a_panic_within_the_columns_library_is_retried_like_any_fault(
     spool = make_spool()
     await intake.store(spool)
     with pytest.raises(TryAgain) as again:
-        await decide(VerdictJob(pool, store, settings.worker, rules_of), spool)
+        await run_job(VerdictJob(pool, store, settings.worker, rules_of), spool)
     assert (again.value.reason, again.value.delay) == ("internal error", timedelta(seconds=30))
 
 
@@ -309,7 +309,7 @@ async def test_an_object_cut_short_in_the_bucket_is_not_taken_for_the_upload(
     key = await pool.fetchval("select object_key from uploads")
     await store.put(key, io.BytesIO(GOOD[: GOOD.rindex(b"65")]), download_name="upload.csv")
     with pytest.raises(TryAgain, match="other bytes"):
-        await decide(job, spool)
+        await run_job(job, spool)
     assert await pool.fetchval("select count(*) from messages") == 0
     assert await pool.fetchval("select status from uploads") == "validating"
 

@@ -9,7 +9,7 @@ from benchmarks import files
 from config.environment import Environment
 from config.sizes import MAX_UPLOAD_BYTES
 from processing.columns.findings import Finding
-from processing.verdict import Rules, Verdict, decide
+from processing.verdict import Rules, Verdict, judge
 from rules.templates import Language, Template
 
 HEADER = "recipient,language,recipient_name,topic\n"
@@ -38,7 +38,7 @@ def run(data: str | bytes, under: Rules | None = None) -> tuple[Verdict, list[Fi
     findings: list[Finding] = []
     messages, report = io.BytesIO(), io.BytesIO()
     source = io.BytesIO(data if isinstance(data, bytes) else data.encode())
-    verdict = decide(
+    verdict = judge(
         source,
         under or rules(),
         file_name="upload.csv",
@@ -306,7 +306,7 @@ def test_without_sinks_the_verdict_is_the_same(tmp_path: Path) -> None:
     path = tmp_path / "upload.csv"
     path.write_text(HEADER + GOOD + "91234567,english,a,b\n")
     with path.open("rb") as source:
-        verdict = decide(source, rules(), file_name="", batch_id=BATCH, messages=None, report=None)
+        verdict = judge(source, rules(), file_name="", batch_id=BATCH, messages=None, report=None)
     assert (verdict.num_rows, verdict.report_written) == (1, False)
 
 

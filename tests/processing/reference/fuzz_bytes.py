@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory, TemporaryFile
 import psutil
 
 from config.environment import Environment
-from processing.verdict import Rules, decide
+from processing.verdict import Rules, judge
 from rules.templates import Language, Template
 from tests.processing.builders import FOOTERS, GOOD_ROW, GUIDE_TEMPLATE, HEADER, generated_csv
 from tests.processing.reference.gateway_verdict import BATCH, assert_agree, run_decide
@@ -204,14 +204,14 @@ def measure(name: str) -> Measured:
     return Measured(name, peak - idle, seconds, spent, answer)
 
 
-def judge(path: Path) -> None:
+def judge_when_told(path: Path) -> None:
     """The child of `measure`: says when it is idle, judges when told, says what came of it, and waits for its end."""
     run_decide(generated_csv(2_000, bad=0.1, foreign=0.1), RULES)
     print("idle", flush=True)
     sys.stdin.readline()
     with path.open("rb") as source, TemporaryFile() as messages, TemporaryFile() as report:
         rules = SHORTEST_RULES if source.read(len(SHORTEST_HEADER)) == SHORTEST_HEADER else RULES
-        verdict = decide(
+        verdict = judge(
             source, rules, file_name="upload.csv", batch_id=BATCH, messages=messages, report=report
         )
     print("valid" if verdict.valid else f"{verdict.num_rows} rows, {verdict.num_errors} findings", flush=True)
@@ -228,7 +228,7 @@ def main() -> int:
     parser.add_argument("--judge", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.judge:
-        judge(options.judge)
+        judge_when_told(options.judge)
         return 0
     fuzz(options.runs, options.seed)
     print(

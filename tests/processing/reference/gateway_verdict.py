@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from processing.columns.chunks import CHUNK_BYTES
-from processing.verdict import Rules, Verdict, decide
+from processing.verdict import Rules, Verdict, judge
 from tests.processing.reference.row_by_row import ReferenceFinding, ReferenceMessage, ReferenceVerdict
 
 BATCH = "batch_00000000-0000-4000-8000-000000000000"
@@ -27,7 +27,7 @@ class Decided:
 def run_decide(data: bytes, rules: Rules, *, chunk_bytes: int = CHUNK_BYTES) -> Decided:
     findings: list[ReferenceFinding] = []
     messages, report = io.BytesIO(), io.BytesIO()
-    verdict = decide(
+    verdict = judge(
         io.BytesIO(data),
         rules,
         file_name="upload.csv",
