@@ -1,6 +1,7 @@
-"""The audit trail: who did what, from where, to which campaign or upload. Kept for ever, in `audit_events`.
+"""The table `audit_events`: who did what, from where, to which campaign or upload. Its rows are kept for ever.
 
-Details are ids, counts, codes and fingerprints; never contents, names of files, phone numbers, addresses of people or keys.
+An event's details are ids, counts, codes and fingerprints. They are never contents, names of files, phone numbers, people's
+e-mail addresses, or keys.
 """
 
 import json
@@ -17,7 +18,7 @@ SQL: Final = NamedQueries("audit", "events.sql")
 
 
 class AuditEvent(StrEnum):
-    """Everything that is written down, as noun_verb."""
+    """Everything that is recorded, named noun_verb."""
 
     CAMPAIGN_CREATED = "campaign_created"
     CAMPAIGN_SUSPENDED = "campaign_suspended"
@@ -56,7 +57,7 @@ NOBODY: Final = Actor()
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """A line of the trail, as told to ops. `at` is UTC."""
+    """An event as it was recorded. `at` is aware UTC."""
 
     at: datetime
     event: str
@@ -75,7 +76,7 @@ async def record_event(
     actor: Actor = NOBODY,
     details: Mapping[str, object] | None = None,
 ) -> None:
-    """Write one line, in the caller's transaction: what happened and its trace are stored together."""
+    """Record one event in the caller's transaction, so that it is stored together with what it tells, or not at all."""
     await connection.execute(
         SQL["record_event"],
         event.value,
@@ -89,7 +90,7 @@ async def record_event(
 
 
 async def fetch_events_of_upload(connection: Connection, upload_id: str) -> list[RecordedEvent]:
-    """An upload's timeline, oldest first."""
+    """All events of one upload, oldest first. An unknown upload has none."""
     return [
         RecordedEvent(
             at=row["at"],

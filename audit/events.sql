@@ -5,7 +5,3 @@ values ($1, $2, $3, $4, $5, $6, $7)
 -- name: fetch_events_of_upload
 select at, event, actor, host(source_address) as source_address, connection_id, details
 from audit_events where upload_id = $1 order by id
-
--- name: fetch_events_of_campaign
-select at, event, upload_id, actor, host(source_address) as source_address, connection_id, details
-from audit_events where campaign_id = $1 order by id desc limit $2

@@ -34,14 +34,14 @@ class Channel(StrEnum):
 
 
 class CampaignStatus(StrEnum):
-    """Only an active campaign may come in. A deleted one stays visible, and stays deleted."""
+    """Only an active campaign may come in. A deleted one stays visible to admins, and stays deleted."""
 
     ACTIVE = "active"
     SUSPENDED = "suspended"
     DELETED = "deleted"
 
 
-# The moves that exist; all others are refused.
+# From each status, those that it may change to; every other change is refused.
 _MOVES: Final[Mapping[CampaignStatus, frozenset[CampaignStatus]]] = MappingProxyType(
     {
         CampaignStatus.ACTIVE: frozenset({CampaignStatus.SUSPENDED, CampaignStatus.DELETED}),
@@ -60,7 +60,7 @@ _EVENTS: Final[Mapping[CampaignStatus, AuditEvent]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """A campaign as stored. No `allowed_sources`: from anywhere. Times are aware UTC."""
+    """A campaign as stored. Without `allowed_sources` it may come from anywhere. Times are aware UTC."""
 
     id: str
     name: str
@@ -150,17 +150,17 @@ def _campaign_of(row: asyncpg.Record) -> Campaign:
 
 
 async def suspend_campaign(connection: Connection, campaign_id: str, *, actor: Actor) -> bool:
-    """Shut the campaign out at once. False when it already was. Raises CampaignNotFound, CampaignRefused."""
+    """Shut the campaign out at once. False when it already was. Raises CampaignNotFound, CampaignRefused (a deleted one)."""
     return await _move(connection, campaign_id, CampaignStatus.SUSPENDED, actor)
 
 
 async def resume_campaign(connection: Connection, campaign_id: str, *, actor: Actor) -> bool:
-    """Let it in again. False when it was in. Raises CampaignNotFound, CampaignRefused (a deleted one stays so)."""
+    """Let it in again. False when it wasn't shut out. Raises CampaignNotFound, CampaignRefused (a deleted one)."""
     return await _move(connection, campaign_id, CampaignStatus.ACTIVE, actor)
 
 
 async def delete_campaign(connection: Connection, campaign_id: str, *, actor: Actor) -> bool:
-    """Delete for good: no login any more, keys revoked; uploads, messages and audit stay. False when it already was."""
+    """Delete it for good and revoke its keys. Its uploads, messages and audit events stay. False when it already was deleted."""
     if not await _move(connection, campaign_id, CampaignStatus.DELETED, actor):
         return False
     await record_all_keys_revoked(connection, campaign_id, cause="campaign deleted", actor=actor)
@@ -181,7 +181,7 @@ async def _move(connection: Connection, campaign_id: str, target: CampaignStatus
 
 
 async def set_notify_address(connection: Connection, campaign_id: str, text: str, *, actor: Actor) -> str:
-    """From now on outcomes are mailed to this one address. Returns it. Raises CampaignNotFound, CampaignRefused."""
+    """From now on outcomes are mailed to this one address, which is returned. Raises CampaignNotFound, CampaignRefused."""
     address = parse_notify_address(text)
     await _lock_live_campaign(connection, campaign_id)
     await connection.execute(SQL["set_notify_email"], campaign_id, address)
@@ -193,7 +193,10 @@ async def set_notify_address(connection: Connection, campaign_id: str, text: str
 async def set_allowed_sources(
     connection: Connection, campaign_id: str, sources: Collection[Network], *, actor: Actor
 ) -> None:
-    """From now on only these may connect; none: anyone. Live sessions from elsewhere end at once."""
+    """From now on it may connect from these only, or from anywhere if there are none. Live sessions from elsewhere end at once.
+
+    Raises CampaignNotFound, CampaignRefused (a deleted one).
+    """
     await _lock_live_campaign(connection, campaign_id)
     await connection.execute(SQL["set_allowed_sources"], campaign_id, list(sources))
     details = {"allowed_sources": [str(network) for network in sources]}

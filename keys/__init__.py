@@ -1,5 +1,6 @@
-"""Who may come in: campaigns and their templates, their public keys, the host keys, the audit trail.
+"""Keys: the public SSH keys of campaigns and which kinds of them are accepted, the host keys, and who may come in.
 
-In: admin commands, and the front's question at login. Out: rows of `campaigns`, `template_bodies`, `ssh_keys`,
-`host_key_fingerprints` and `audit_events`. `sftpd` asks here who is at the door; `processing` what a campaign's template is.
+In: changes of a campaign's keys, which `campaigns` asks for; an admin's changes of host keys; the SFTP front's question at each
+login. Out: rows of `ssh_keys` and `host_key_fingerprints`, and the answer to that question. The next room is `audit`, which
+records each change.
 """

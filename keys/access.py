@@ -1,4 +1,4 @@
-"""The front's one question at login: may this campaign come in, with which keys, from where?"""
+"""Answers what the SFTP front asks at each login: may this campaign come in, with which keys, and from where?"""
 
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
@@ -12,7 +12,10 @@ SQL: Final = NamedQueries("keys", "access.sql")
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What lets a campaign in. No `allowed_sources`: from anywhere. `fingerprints` are `SHA256:…` of keys in force."""
+    """What lets a campaign in. Without `allowed_sources` it may come from anywhere.
+
+    `fingerprints` are those of the keys in force, written `SHA256:…`.
+    """
 
     campaign_id: str
     name: str
@@ -21,7 +24,7 @@ class Access:
 
 
 async def fetch_access(connection: Connection, campaign_id: str) -> Access | None:
-    """One query. None for a campaign that is unknown, suspended or deleted: the caller can't tell them apart."""
+    """Ask with one query. None for an unknown, suspended or deleted campaign alike: nobody outside may tell them apart."""
     row = await connection.fetchrow(SQL["fetch_access"], campaign_id)
     if row is None:
         return None

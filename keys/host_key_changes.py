@@ -1,7 +1,7 @@
-"""The changes of host keys: made once, rotated, retired. Fingerprints go into the database, keys into this node's folder.
+"""Makes, rotates and retires host keys. Their fingerprints go into the database, the keys into this node's folder.
 
-Each is one transaction, with a table lock that keeps two nodes from making keys at the same time. Called again after a
-failure midway, it goes on where it stopped.
+Each change is one transaction, with a table lock that keeps two nodes from making keys at the same time. A change that failed
+midway goes on where it stopped when it is called again.
 """
 
 from pathlib import Path
@@ -97,7 +97,7 @@ async def retire_host_keys(connection: Connection, folder: Path, *, actor: Actor
 
 
 def promote_new_keys(folder: Path) -> list[HostKey]:
-    """After the retirement is committed: each new key takes the place of the old one. Returns the keys."""
+    """Put each new key in the place of the old one, after the retirement is committed. Returns the keys."""
     for kind in HostKeyType:
         new = key_path(folder, kind, is_current=False)
         if new.exists():

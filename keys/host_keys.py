@@ -1,8 +1,9 @@
-"""Host keys: by which agencies know this service. Three types, the same on every node, changed by a rotation.
+"""Host keys, by which agencies recognise this service. There are three types, every node has the same, a rotation changes them.
 
-In the folder: `ssh_host_<type>_key` is the current key, `ssh_host_<type>_key.next` the new one during a rotation. SSH shows
-a client one key of a type at a login, so that stays the current one, which clients know; the new one is announced beside
-it, and clients that understand this learn it. `retire` makes the new one current. Who changes the folder: `host_key_changes`.
+In the folder `ssh_host_<type>_key` is the current key, and during a rotation `ssh_host_<type>_key.next` is the new one. SSH
+shows a client only one key of a type at a login. During a rotation that is still the current one, which clients know; the new
+one is announced beside it, and clients that understand the announcement learn it. Retiring the old key makes the new one
+current. `host_key_changes` makes these changes.
 """
 
 import base64
@@ -28,7 +29,7 @@ _SHA256_TYPE: Final = 2  # RFC 6594, of an SSHFP record
 
 
 class HostKeyType(StrEnum):
-    """The types that every node has, in the order in which they are told."""
+    """The types that every node has, in the order in which they are printed."""
 
     ED25519 = "ed25519"
     ECDSA = "ecdsa"
@@ -59,7 +60,7 @@ class HostKeyType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HostKey:
-    """One key pair of this node. `is_current`: shown at logins; otherwise announced, during a rotation."""
+    """One key pair of this node. Logins show it if `is_current`; otherwise it is the new one of a rotation, and announced."""
 
     type: HostKeyType
     key: asyncssh.SSHKey
@@ -157,7 +158,7 @@ def generate_host_key(folder: Path, kind: HostKeyType, *, is_current: bool) -> H
 
 
 def _write_once(path: Path, content: bytes, mode: int) -> None:
-    """All of the file or nothing of it, whenever we are killed."""
+    """Write the whole file or none of it, even if this process is killed meanwhile."""
     unfinished = path.with_name(path.name + ".unfinished")
     unfinished.unlink(missing_ok=True)
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
@@ -169,7 +170,7 @@ def _write_once(path: Path, content: bytes, mode: int) -> None:
 
 
 async def check_host_keys(connection: Connection, keys: Sequence[HostKey]) -> None:
-    """Pass when every one of this node's keys is one that all nodes show. Raises HostKeyError, with the cure."""
+    """Check that each of this node's keys is one that all nodes show. Raises HostKeyError, whose text names the cure."""
     recorded = {row["fingerprint"]: row["retired_at"] for row in await connection.fetch(SQL["fetch_all"])}
     if not any(retired_at is None for retired_at in recorded.values()):
         raise HostKeyError(

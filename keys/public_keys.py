@@ -1,7 +1,6 @@
 """Which public keys may be added: RSA from 2,048 bits, ECDSA and Ed25519, in OpenSSH's format. Pure; stored by `ssh_keys`.
 
-What agencies send is a file with one key or several, all or nothing. `key_armour` knows the formats that are no
-OpenSSH public key, private ones above all; here each line is judged.
+An agency sends a file with one key or several. `key_files` tells whether it is such a file at all; here each line is judged.
 """
 
 import base64
@@ -54,7 +53,10 @@ class KeyRefusalCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KeyRefusal:
-    """One reason, with its cure. `line` counts from 1; None for the whole file. The text never repeats what was given."""
+    """One thing that is wrong, with its cure. `line` counts from 1, or is None for the whole file.
+
+    The text never repeats what was given: that may be a secret.
+    """
 
     code: KeyRefusalCode
     line: int | None
@@ -77,7 +79,7 @@ class PublicKey:
 
 
 def parse_fingerprint(text: str) -> str:
-    """`text`, a fingerprint as `key list` prints them. Raises KeyRefused."""
+    """`text`, which must be a fingerprint as `key list` prints it. Raises KeyRefused."""
     fingerprint = text.strip().rstrip("=")
     if not _FINGERPRINT.fullmatch(fingerprint):
         raise KeyRefused(
@@ -87,7 +89,7 @@ def parse_fingerprint(text: str) -> str:
 
 
 def check_lines(text: str) -> tuple[list[PublicKey], list[KeyRefusal]]:
-    """Judge every line: the keys that pass, each once, and all that is wrong. Blank lines and `#` lines are skipped."""
+    """The keys in these lines, each once, and all that is wrong with them. Blank lines and `#` lines are skipped."""
     passed: dict[str, PublicKey] = {}
     refused: list[KeyRefusal] = []
     # CR alone ends a line too; the other separators of `splitlines` may stand in a comment.
@@ -95,11 +97,11 @@ def check_lines(text: str) -> tuple[list[PublicKey], list[KeyRefusal]]:
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
             continue
-        verdict = _judge_line(stripped, number)
-        if isinstance(verdict, PublicKey):
-            passed.setdefault(verdict.fingerprint, verdict)
+        result = _judge_line(stripped, number)
+        if isinstance(result, PublicKey):
+            passed.setdefault(result.fingerprint, result)
         else:
-            refused.append(verdict)
+            refused.append(result)
     if not passed and not refused:
         refused.append(
             KeyRefusal(

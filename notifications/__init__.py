@@ -1,4 +1,5 @@
-"""What an agency is told: one e-mail per outcome, composed purely, sent by SMTP.
+"""Notifications: what an agency is told of each outcome. They are composed purely and sent by SMTP.
 
-In: a job with an upload's id. Out: the e-mail, and its fate recorded on the upload.
+In: an outcome, recorded by `processing` in its own transaction, and then a job with the notification's id. Out: the e-mail, and
+what became of it. The next room is `campaigns`, which knows the address.
 """

@@ -16,7 +16,7 @@ _SUBJECT_NAME_LENGTH: Final = 120
 
 
 def compose_accepted(batch_id: str | None) -> str:
-    """The body of an accepted upload; `batch_id` is None in an offline verdict only."""
+    """The body of an accepted upload's e-mail. Only an offline verdict has no `batch_id`."""
     return _one_line({"isValid": True, "batchId": batch_id})
 
 
@@ -29,7 +29,10 @@ def compose_rejected(
     has_unicode: bool,
     error_reason: str | None,
 ) -> str:
-    """The body of a rejected upload. `num_rows`: rows with findings; `error_reason`: a fault of the whole file."""
+    """The body of a rejected upload's e-mail. `num_rows` counts the rows with findings.
+
+    `error_reason` is the text of a finding about the whole file.
+    """
     body: dict[str, object] = {
         "isValid": False,
         "reportURL": report_url,
@@ -44,7 +47,7 @@ def compose_rejected(
 
 
 def compose_failed(file_name: str, campaign_id: str, support_id: str) -> str:
-    """The body of an upload that failed inside the service."""
+    """The body of the e-mail about an upload that failed inside the service."""
     return (
         f"Your SFTP file upload for {escape_controls(file_name)} for {campaign_id} failed. "
         f"Please contact us with the following support ID:{support_id}."
@@ -52,7 +55,7 @@ def compose_failed(file_name: str, campaign_id: str, support_id: str) -> str:
 
 
 def compose_subject(status: str, file_name: str, campaign_name: str) -> str:
-    """`SFTP upload accepted: appointments.csv (Clinic reminders)`."""
+    """The subject, such as `SFTP upload accepted: appointments.csv (Clinic reminders)`."""
     shown_file = escape_controls(file_name)[:_SUBJECT_NAME_LENGTH]
     shown_campaign = escape_controls(campaign_name)[:_SUBJECT_NAME_LENGTH]
     return f"SFTP upload {status}: {shown_file} ({shown_campaign})"

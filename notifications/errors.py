@@ -1,4 +1,7 @@
-"""The errors of this room. First split: again, or stop. Texts are fixed: a mail server's own words may hold an address."""
+"""The errors of this room. The caller tries MailUnavailable again later, and stops at MailRefused.
+
+Their texts are fixed, since a mail server's own words may hold an address.
+"""
 
 
 class NotificationError(Exception):

@@ -1,4 +1,4 @@
-"""The job of this room: one outcome, one e-mail. Fetch the notification, compose and send, record what became of it."""
+"""The job of this room sends one e-mail for one outcome: it fetches the notification, sends it, and records what became of it."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -42,7 +42,7 @@ def retry_delay(attempts: int) -> timedelta:
 
 
 class NotificationJob:
-    """Sends notifications. Safe to run twice: a second e-mail of the same outcome has the same Message-ID."""
+    """Sends notifications. It may run twice for one: a second e-mail of the same outcome has the same Message-ID."""
 
     def __init__(self, pool: Pool, mailer: Mailer, links: LinkSigner, settings: SMTPSettings) -> None:
         self._pool = pool
@@ -51,11 +51,11 @@ class NotificationJob:
         self._settings = settings
 
     def kind(self, concurrency: int, heartbeat_timeout: float) -> JobKind:
-        """How the queue runs it."""
+        """How the queue runs this job: so many at once, taken over when their process gives no sign for so many seconds."""
         return JobKind(ENTRYPOINT, concurrency, heartbeat_timeout)
 
     async def __call__(self, job: RunningJob) -> None:
-        """Handle one job. Raises TryAgain while the mail server does not take it, for `give_up_hours` at most."""
+        """Send one notification. Raises TryAgain while the mail server does not take it, for `give_up_hours` at most."""
         with database_troubles():
             async with self._pool.acquire() as connection:
                 notification = await fetch_notification(connection, job.subject_id)

@@ -24,7 +24,7 @@ from notifications.notifications import (
 
 
 class _Policy(email.policy.EmailPolicy):
-    """Subjects in words of our own making: the library's may be longer than the 75 characters of RFC 2047."""
+    """Encodes subjects itself: the library makes encoded words that are longer than the 75 characters of RFC 2047."""
 
     def fold_binary(self, name: str, value: Any) -> bytes:
         """See EmailPolicy."""
@@ -34,7 +34,7 @@ class _Policy(email.policy.EmailPolicy):
 
 
 def _needs_words(subject: str) -> bool:
-    """Whether it can't stand in a header as it is: no ASCII, or looking like an encoded word, which readers would decode."""
+    """Whether it must be encoded: it isn't ASCII, or looks like an encoded word, which mail readers would decode."""
     return not subject.isascii() or "=?" in subject
 
 
@@ -42,17 +42,17 @@ def _in_words(subject: str, linesep: str) -> str:
     return Header(subject, "utf-8", header_name="Subject", maxlinelen=76).encode(linesep=linesep)
 
 
-# A body of one line stays one line: 998 octets is what SMTP allows (RFC 5322, 2.1.1).
+# SMTP allows lines of 998 octets (RFC 5322, 2.1.1); with that limit a body of one line isn't wrapped.
 _POLICY: Final = _Policy(linesep="\r\n", max_line_length=998)
-# For a mail server that takes 7 bits only (RFC 6152): what isn't ASCII is encoded, and comes out as the same line.
+# For a mail server that takes 7 bits only (RFC 6152): what isn't ASCII is encoded, and the reader sees the same line.
 _SEVEN_BITS: Final = _POLICY.clone(cte_type="7bit")
 _IMPLICIT_TLS_PORT: Final = 465
-# RFC 4954, RFC 3207: a login or TLS is missing or wrong. No e-mail at all would pass, whatever it says: ops can mend that.
+# A login or TLS is missing or wrong (RFC 4954, RFC 3207). Until ops mend that, no e-mail at all would pass.
 _NOT_THE_EMAILS_FAULT: Final = frozenset({530, 534, 535, 538})
 
 
 class Mailer(Protocol):
-    """Where e-mails leave the building."""
+    """What hands e-mails to a mail server."""
 
     async def send(self, message: EmailMessage, recipient: str) -> None:
         """Hand `message` over. Raises MailUnavailable or MailRefused."""
@@ -66,13 +66,13 @@ class LinkSigner(Protocol):
 
 
 async def make_message(notification: Notification, settings: SMTPSettings, links: LinkSigner) -> EmailMessage:
-    """The e-mail of one outcome: plain text, one part, one line. Sent twice after a crash, it has the same Message-ID."""
+    """The e-mail of one outcome: one line of plain text. It has the same Message-ID if it is made again after a crash."""
     status, body = await _status_and_body(notification, links)
     message = EmailMessage(policy=_POLICY)
     message["From"] = settings.sender
     message["To"] = notification.notify_email
     subject = compose_subject(status, notification.file_name, notification.campaign_name)
-    # The library decodes what looks encoded, line ends in it too: a file's name could add headers.
+    # The library would decode what looks encoded, with the line ends in it, so that a file's name could add headers.
     message["Subject"] = _in_words(subject, "") if _needs_words(subject) else subject
     message["Date"] = format_datetime(notification.created_at)
     domain = settings.message_id_domain or parseaddr(settings.sender)[1].rpartition("@")[2]
@@ -118,7 +118,7 @@ def make_client(settings: SMTPSettings) -> aiosmtplib.SMTP:
         case "starttls":
             start_tls = True
         case "auto":
-            # None: where offered. Beyond loopback it is demanded.
+            # Beyond loopback STARTTLS is demanded; on loopback None takes it where it is offered.
             start_tls = False if implicit else (None if near else True)
     return aiosmtplib.SMTP(
         hostname=settings.host,
@@ -144,7 +144,7 @@ class SMTPMailer:
             if client.is_ehlo_or_helo_needed:
                 await client.ehlo()
             takes_eight_bits = client.supports_extension("8BITMIME")
-            # As bytes: with the library's own generator a long Message-ID would be folded.
+            # Given as bytes, since the library's own generator would fold a long Message-ID.
             content = message.as_bytes() if takes_eight_bits else message.as_bytes(policy=_SEVEN_BITS)
             try:
                 await client.sendmail(
@@ -170,7 +170,10 @@ def _refuse(code: int, what: str) -> None:
 
 @asynccontextmanager
 async def _conversation(settings: SMTPSettings) -> AsyncIterator[aiosmtplib.SMTP]:
-    """Connected, secured and logged in. Every trouble but a refusal of the e-mail itself is for later: ops can mend it."""
+    """A client that is connected, secured and logged in. All trouble but a refusal of the e-mail itself is MailUnavailable:
+
+    ops can mend it, and the e-mail can be sent later.
+    """
     client = make_client(settings)
     try:
         await client.connect()

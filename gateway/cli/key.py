@@ -50,7 +50,7 @@ def register(parent: typer.Typer) -> None:
 @app.command(epilog="Example: sftp-gateway key check agency.pub")
 def check(context: typer.Context, file: KeyFile, as_json: JSON = False) -> None:
     """Judge a file of public keys without storing anything. Exit status 1 where one would be refused."""
-    from keys.key_armour import check_public_keys
+    from keys.key_files import check_public_keys
     from keys.public_keys import LARGEST_FILE
 
     del context
@@ -82,7 +82,7 @@ def add(
 ) -> None:
     """Let a campaign log in with the public keys of a file: all of them, or none where one is refused."""
     from campaigns.campaigns import add_keys
-    from keys.key_armour import parse_public_keys
+    from keys.key_files import parse_public_keys
     from keys.public_keys import LARGEST_FILE
 
     invocation = invocation_of(context)

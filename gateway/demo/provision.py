@@ -16,7 +16,7 @@ from gateway.demo.samples import AGENCY, BODIES, CAMPAIGN_NAME, NOTIFY_ADDRESS
 from gateway.embedded.errors import EmbeddedError
 from keys.host_key_changes import generate_host_keys
 from keys.host_keys import HostKey
-from keys.key_armour import parse_public_keys
+from keys.key_files import parse_public_keys
 from processing.rule_settings import unsupported_rule
 from rules.templates import Template
 

@@ -9,7 +9,7 @@ from audit.events import Actor
 from campaigns.campaigns import add_keys, delete_campaign, revoke_key
 from campaigns.errors import CampaignNotFound, CampaignRefused
 from database.connections import Connection, Pool
-from keys.key_armour import parse_public_keys
+from keys.key_files import parse_public_keys
 from keys.public_keys import PublicKey
 from keys.ssh_keys import list_keys
 

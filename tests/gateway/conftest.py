@@ -17,7 +17,7 @@ from config.settings import Settings
 from database.connections import connect
 from keys.host_key_changes import generate_host_keys
 from keys.host_keys import HostKeyType, generate_host_key
-from keys.key_armour import parse_public_keys
+from keys.key_files import parse_public_keys
 from rules.characters.unsupported import UnsupportedRule
 from rules.templates import Language, Template
 from tests.conftest import KeyPair, run_apart

@@ -1,4 +1,4 @@
-"""The question at login: all that is needed in one answer, and one same answer for all who may not come in."""
+"""The question at each login gets all that is needed in one answer, and the same answer for all who may not come in."""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from campaigns.campaigns import (
 from campaigns.fields import parse_sources
 from database.connections import Connection, Pool
 from keys.access import fetch_access
-from keys.key_armour import parse_public_keys
+from keys.key_files import parse_public_keys
 
 if TYPE_CHECKING:
     from tests.conftest import KeyPair

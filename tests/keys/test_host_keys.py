@@ -1,4 +1,4 @@
-"""Host keys: made once, shown so that agencies recognise them, changed by a rotation, the same on every node."""
+"""Host keys are made once, are the same on every node, are shown so that agencies recognise them, and can be rotated."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Every refusal of a public key, with keys made by ssh-keygen, and its cure."""
+"""Which public keys are accepted, and for every refusal the cure that it names. ssh-keygen makes the keys."""
 
 import base64
 import functools
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from keys.errors import KeyRefused
-from keys.key_armour import check_public_keys, parse_public_keys
+from keys.key_files import check_public_keys, parse_public_keys
 from keys.public_keys import KeyRefusalCode, parse_fingerprint
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ Code = KeyRefusalCode
 
 
 @dataclass(frozen=True)
-class Desk:
-    """A folder in which ssh-keygen makes things."""
+class Keygen:
+    """Runs ssh-keygen in a folder."""
 
     folder: Path
 
@@ -42,8 +42,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+def keygen(tmp_path: Path) -> Keygen:
+    return Keygen(tmp_path)
 
 
 def refusals(content: bytes, name: str = "-") -> list[KeyRefusalCode]:
@@ -70,15 +70,15 @@ def refusals(content: bytes, name: str = "-") -> list[KeyRefusalCode]:
     ids=["rsa 2048", "rsa 3072, made as the guide says", "p256", "p384", "p521", "ed25519"],
 )
 def test_keys_of_the_three_kinds_pass(
-    desk: Desk, options: tuple[str, ...], algorithm: str, bits: int
+    keygen: Keygen, options: tuple[str, ...], algorithm: str, bits: int
 ) -> None:
-    private = desk.make(*options)
+    private = keygen.make(*options)
     public = private.with_suffix(".pub")
 
     (key,) = parse_public_keys(public.read_bytes())
 
     assert (key.algorithm, key.bits, key.comment) == (algorithm, bits, "agency key")
-    assert key.fingerprint == desk.fingerprint(public)
+    assert key.fingerprint == keygen.fingerprint(public)
     assert f"{key.public_line} agency key\n" == public.read_text()
 
 
@@ -98,7 +98,9 @@ def private_key(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes
     @functools.cache
     def make(kind: str, passphrase: str = "") -> bytes:
         return (
-            Desk(tmp_path_factory.mktemp("private")).make(*PRIVATE[kind], passphrase=passphrase).read_bytes()
+            Keygen(tmp_path_factory.mktemp("private"))
+            .make(*PRIVATE[kind], passphrase=passphrase)
+            .read_bytes()
         )
 
     return make
@@ -149,8 +151,8 @@ def test_a_private_key_is_known_in_any_dress(
     assert refusals(disguise(private_key(kind))) == [Code.PRIVATE_KEY]
 
 
-def test_a_private_key_is_known_among_public_ones(desk: Desk) -> None:
-    private = desk.make("-t", "ed25519")
+def test_a_private_key_is_known_among_public_ones(keygen: Keygen) -> None:
+    private = keygen.make("-t", "ed25519")
     content = private.with_suffix(".pub").read_bytes() + private.read_bytes()
     assert refusals(content) == [Code.PRIVATE_KEY]
 
@@ -192,11 +194,11 @@ def test_a_binary_private_key_is_known(passphrase: bytes | None) -> None:
     ],
 )
 def test_other_public_formats_are_refused_with_the_line_that_converts_them(
-    desk: Desk, key_type: str, form: str, code: KeyRefusalCode
+    keygen: Keygen, key_type: str, form: str, code: KeyRefusalCode
 ) -> None:
-    public = desk.make("-t", key_type).with_suffix(".pub")
-    foreign = desk.folder / "agency key.pub"
-    foreign.write_bytes(desk.run("-e", "-m", form, "-f", public))
+    public = keygen.make("-t", key_type).with_suffix(".pub")
+    foreign = keygen.folder / "agency key.pub"
+    foreign.write_bytes(keygen.run("-e", "-m", form, "-f", public))
 
     assert refusals(foreign.read_bytes(), str(foreign)) == [code]
 
@@ -205,12 +207,12 @@ def test_other_public_formats_are_refused_with_the_line_that_converts_them(
     assert line.startswith(f"ssh-keygen -i -m {form} -f ")
     converted = subprocess.run(line, shell=True, check=True, timeout=60, capture_output=True).stdout
     (key,) = parse_public_keys(converted)
-    assert key.fingerprint == desk.fingerprint(public)
+    assert key.fingerprint == keygen.fingerprint(public)
 
 
-def test_a_key_from_standard_input_is_converted_from_there(desk: Desk) -> None:
-    public = desk.make("-t", "rsa", "-b", "2048").with_suffix(".pub")
-    (refusal,) = check_public_keys(desk.run("-e", "-m", "PEM", "-f", public))[1]
+def test_a_key_from_standard_input_is_converted_from_there(keygen: Keygen) -> None:
+    public = keygen.make("-t", "rsa", "-b", "2048").with_suffix(".pub")
+    (refusal,) = check_public_keys(keygen.run("-e", "-m", "PEM", "-f", public))[1]
     assert "`ssh-keygen -i -m PEM -f /dev/stdin`" in refusal.text
 
 
@@ -224,13 +226,13 @@ def test_what_ssh_keygen_cannot_convert_is_not_said_to_be_convertible() -> None:
 
 
 @pytest.mark.parametrize("bits", [1024, 2047])
-def test_a_short_rsa_key_is_refused(desk: Desk, bits: int) -> None:
-    public = desk.make("-t", "rsa", "-b", str(bits)).with_suffix(".pub")
+def test_a_short_rsa_key_is_refused(keygen: Keygen, bits: int) -> None:
+    public = keygen.make("-t", "rsa", "-b", str(bits)).with_suffix(".pub")
     assert refusals(public.read_bytes()) == [Code.RSA_TOO_SHORT]
     assert f"an RSA key of {bits} bits is too weak" in str(check_public_keys(public.read_bytes())[1][0])
 
 
-def test_an_rsa_key_with_a_bad_exponent_is_refused(desk: Desk) -> None:
+def test_an_rsa_key_with_a_bad_exponent_is_refused(keygen: Keygen) -> None:
     modulus = rsa.generate_private_key(65537, 2048).public_key().public_numbers().n
     for exponent in (0, 1, 2):
         parts = [b"ssh-rsa", bytes([exponent]), b"\0" + modulus.to_bytes(256)]
@@ -278,11 +280,11 @@ def test_a_line_that_is_no_acceptable_key_says_why(line: str, code: KeyRefusalCo
     assert says in refusal.text
 
 
-def test_a_certificate_is_refused(desk: Desk) -> None:
-    ca = desk.make("-t", "ed25519", name="ca")
+def test_a_certificate_is_refused(keygen: Keygen) -> None:
+    ca = keygen.make("-t", "ed25519", name="ca")
     for key_type in ("rsa", "ecdsa", "ed25519"):
-        key = desk.make("-t", key_type, name=key_type)
-        desk.run("-q", "-s", ca, "-I", "agency", "-n", "agency", key.with_suffix(".pub"))
+        key = keygen.make("-t", key_type, name=key_type)
+        keygen.run("-q", "-s", ca, "-I", "agency", "-n", "agency", key.with_suffix(".pub"))
         content = key.with_name(f"{key_type}-cert.pub").read_bytes()
         assert refusals(content) == [Code.CERTIFICATE]
     assert refusals(b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n") == [Code.CERTIFICATE]
@@ -361,8 +363,8 @@ def test_the_same_key_twice_is_one_key(ed25519_key: "KeyPair") -> None:
     assert len(parse_public_keys(f"{ed25519_key.public_line}\n{ed25519_key.public_line} too\n".encode())) == 1
 
 
-def test_no_refusal_repeats_what_was_given(desk: Desk) -> None:
-    private = desk.make("-t", "rsa", "-b", "1024", "-m", "PEM").read_text()
+def test_no_refusal_repeats_what_was_given(keygen: Keygen) -> None:
+    private = keygen.make("-t", "rsa", "-b", "1024", "-m", "PEM").read_text()
     secret = private.splitlines()[3]
     for content in (private, "secretword", f"secretword {DSA}"):
         texts = [str(refusal) for refusal in check_public_keys(content.encode())[1]]

@@ -1,4 +1,4 @@
-"""Keys in force: added all or nothing, revoked at once, shared ones named."""
+"""Keys are put in force and revoked at once; a key that another campaign uses too is named."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ import pytest
 from audit.events import Actor
 from database.connections import Connection
 from keys.errors import KeyNotFound
-from keys.key_armour import parse_public_keys
+from keys.key_files import parse_public_keys
 from keys.public_keys import PublicKey
 from keys.ssh_keys import (
     count_keys,

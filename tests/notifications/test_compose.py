@@ -1,4 +1,4 @@
-"""The e-mails' words, to the letter of the guide (1-postman.md §2)."""
+"""What the e-mails say is what the guide says, to the letter (1-postman.md §2)."""
 
 import json
 
@@ -36,7 +36,7 @@ def test_a_rejected_body_has_the_guides_keys_in_the_guides_order() -> None:
     )
 
 
-def test_a_fault_of_the_file_comes_last_and_stays_on_one_line() -> None:
+def test_a_finding_about_the_whole_file_comes_last_and_stays_on_one_line() -> None:
     reason = 'the column "topic\u2028\n" is missing'
     body = compose_rejected(
         report_url=None, num_rows=0, num_errors=1, has_avoidable=False, has_unicode=False, error_reason=reason

@@ -1,6 +1,7 @@
-"""What people send instead of an OpenSSH public key: private keys in any format, PEM, RFC 4716, binary. Pure.
+"""Files of public keys, as agencies send them: the format is told here, each line is judged by `public_keys`. Pure.
 
-`parse_public_keys` is the way in: bytes of a file, to the keys in it or one refusal that names its cure.
+People send other things instead: private keys in any format, PEM, RFC 4716, binary. Each of them gets a refusal of its own,
+which names the cure. `parse_public_keys` makes keys of a file's bytes, all of them or none.
 """
 
 import base64
@@ -40,20 +41,23 @@ _PRIVATE_TEXT: Final = (
 
 
 def check_public_keys(content: bytes, file_name: str = "-") -> tuple[list[PublicKey], list[KeyRefusal]]:
-    """The keys in a file and all that is wrong with it; `file_name` is for the line that converts it, `-` stdin."""
+    """The keys in a file, and all that is wrong with it.
+
+    A refusal may quote the command that converts the file: `file_name` is the name in it, `-` for standard input.
+    """
     if len(content) > LARGEST_FILE:
         text = "this is too large for public keys: give the .pub file, one line for each key"
         return [], [KeyRefusal(KeyRefusalCode.TOO_LARGE, None, text)]
     text = _decode(content)
     if _PRIVATE.search(text) or _is_private_der(content) or _is_bare_private(text):
         return [], [KeyRefusal(KeyRefusalCode.PRIVATE_KEY, None, _PRIVATE_TEXT)]
-    if refusal := _judge_armour(content, text, file_name):
+    if refusal := _refuse_other_format(content, text, file_name):
         return [], [refusal]
     return check_lines(text)
 
 
 def parse_public_keys(content: bytes, file_name: str = "-") -> list[PublicKey]:
-    """All keys of a file, or KeyRefused with every reason: all or nothing."""
+    """All keys of a file. Raises KeyRefused with a line for each thing that is wrong: all keys are taken, or none."""
     keys, refusals = check_public_keys(content, file_name)
     if refusals:
         raise KeyRefused("\n".join(map(str, refusals)))
@@ -61,7 +65,7 @@ def parse_public_keys(content: bytes, file_name: str = "-") -> list[PublicKey]:
 
 
 def _decode(content: bytes) -> str:
-    """The text as good as can be: PowerShell's `>` writes UTF-16, and a comment may be in any code page."""
+    """The text, as far as it can be read: PowerShell's `>` writes UTF-16, and a comment may be in any code page."""
     for mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         if content.startswith(mark):
             return content.decode("utf-16", "replace")
@@ -97,7 +101,7 @@ def _is_bare_private(text: str) -> bool:
         return False
 
 
-def _judge_armour(content: bytes, text: str, file_name: str) -> KeyRefusal | None:
+def _refuse_other_format(content: bytes, text: str, file_name: str) -> KeyRefusal | None:
     match = _PUBLIC_ARMOUR.search(text)
     if match is None:
         if _is_public_der(content):
