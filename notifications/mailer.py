@@ -170,9 +170,9 @@ def _refuse(code: int, what: str) -> None:
 
 @asynccontextmanager
 async def _conversation(settings: SMTPSettings) -> AsyncIterator[aiosmtplib.SMTP]:
-    """A client that is connected, secured and logged in. All trouble but a refusal of the e-mail itself is MailUnavailable:
+    """A client that is connected, secured and logged in.
 
-    ops can mend it, and the e-mail can be sent later.
+    All trouble but a refusal of the e-mail itself is MailUnavailable, since ops can mend it and the e-mail be sent later.
     """
     client = make_client(settings)
     try:
