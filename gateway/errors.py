@@ -1,12 +1,24 @@
-"""The errors of the command line, and the exit status of every room's. Importing this opens nothing and costs little."""
+"""The exit statuses (2-gateway.md §5), the errors of this room, and the exit status of every room's errors.
+
+A parent learns by the same statuses why a child process ended. Importing this opens nothing and costs little.
+"""
+
+from enum import IntEnum
 
 from campaigns.errors import CampaignsError
 from config.errors import ConfigError, ServiceUnreachable
-from gateway.embedded.errors import EmbeddedError
-from gateway.exit_status import ExitStatus
 from keys.errors import HostKeyError, KeysError
 from notifications.errors import MailUnavailable, NotificationError
 from processing.errors import ProcessingError, TemporaryTrouble
+
+
+class ExitStatus(IntEnum):
+    """What a caller learns: done, refused by a rule, usage or configuration, a service away."""
+
+    DONE = 0
+    REFUSED = 1
+    CONFIGURATION = 2
+    UNREACHABLE = 3
 
 
 class GatewayError(Exception):
@@ -19,6 +31,10 @@ class CallRefused(GatewayError):  # noqa: N818 - a fact, read as one
 
 class CallMisused(GatewayError):  # noqa: N818 - a fact, read as one
     """The call itself is wrong: an argument, or a file that can't be read."""
+
+
+class EmbeddedError(GatewayError):
+    """An embedded server can't run; the text says which, why and what to do."""
 
 
 # The rooms' own errors, the more special before the more general, with the exit status of each (2-gateway.md §5).

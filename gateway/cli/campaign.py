@@ -1,22 +1,24 @@
 """`sftp-gateway campaign …`: who an agency is here. Created once; suspended, resumed, deleted, never edited."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.campaign_facts import campaign_document, show_campaign
+from gateway.cli.arguments import JSON, Yes, parse_bodies
 from gateway.cli.invocation import current_actor, invocation_of, run
-from gateway.cli.options import JSON, Yes
-from gateway.cli.output import (
+from gateway.errors import CallMisused
+from gateway.output import (
     for_people,
     note,
+    print_facts,
     print_json,
     print_line,
     print_table,
+    printable,
+    utc,
     warn,
 )
-from gateway.cli.template_options import parse_bodies
-from gateway.errors import CallMisused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,7 +147,7 @@ def list_all(context: typer.Context, as_json: JSON = False) -> None:
 
     campaigns, counts = run(fetch())
     if as_json:
-        print_json([campaign_document(campaign, counts.get(campaign.id, 0)) for campaign in campaigns])
+        print_json([_document(campaign, counts.get(campaign.id, 0)) for campaign in campaigns])
         return
     rows = [
         (
@@ -181,9 +183,9 @@ def show(context: typer.Context, campaign: CampaignId, as_json: JSON = False) ->
 
     found, keys = run(fetch())
     if as_json:
-        print_json(campaign_document(found, keys))
+        print_json(_document(found, keys))
     else:
-        show_campaign(found, keys)
+        _show(found, keys)
 
 
 @app.command(epilog="Example: sftp-gateway campaign suspend CAMPAIGN")
@@ -291,9 +293,6 @@ def delete(context: typer.Context, campaign: CampaignId, yes: Yes = False) -> No
 
 
 def _confirm_deletion(campaign: "Campaign") -> None:
-    import sys
-
-    from gateway.cli.output import printable
 
     if sys.stdin.isatty():
         note(
@@ -307,3 +306,44 @@ def _confirm_deletion(campaign: "Campaign") -> None:
         raise CallMisused("deleting a campaign can't be undone: add --yes to do it without being asked")
     if answer.strip().lower() not in {"y", "yes"}:
         raise typer.Abort
+
+
+def _document(campaign: "Campaign", keys: int) -> dict[str, object]:
+    """The JSON of a campaign; `keys` is how many are in force."""
+    return {
+        "campaignId": campaign.id,
+        "name": campaign.name,
+        "channel": campaign.channel.value,
+        "status": campaign.status.value,
+        "header": campaign.template.header,
+        "template": {language.value: body for language, body in campaign.template.bodies.items()},
+        "parameters": list(campaign.template.parameters),
+        "notifyEmail": campaign.notify_email,
+        "allowedSources": [str(network) for network in campaign.allowed_sources],
+        "keys": keys,
+        "createdAt": utc(campaign.created_at),
+        "suspendedAt": utc(campaign.suspended_at),
+        "deletedAt": utc(campaign.deleted_at),
+    }
+
+
+def _show(campaign: "Campaign", keys: int) -> None:
+    """The same for people."""
+    facts: list[tuple[str, str | None]] = [
+        ("campaignId", campaign.id),
+        ("name", campaign.name),
+        ("status", campaign.status.value),
+        ("channel", campaign.channel.value),
+        ("header", campaign.template.header),
+    ]
+    facts += [(f"body, {language}", body) for language, body in campaign.template.bodies.items()]
+    facts += [
+        ("CSV columns", ",".join(("recipient", "language", *campaign.template.parameters))),
+        ("notified", campaign.notify_email),
+        ("allowed from", ", ".join(map(str, campaign.allowed_sources)) or "anywhere"),
+        ("keys in force", str(keys)),
+        ("created", for_people(campaign.created_at)),
+        ("suspended", for_people(campaign.suspended_at) if campaign.suspended_at else None),
+        ("deleted", for_people(campaign.deleted_at) if campaign.deleted_at else None),
+    ]
+    print_facts(facts)

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
+from gateway.cli.arguments import JSON
 from gateway.cli.invocation import invocation_of, run
-from gateway.cli.options import JSON
-from gateway.cli.output import print_json, print_line, printable
-from gateway.exit_status import ExitStatus
+from gateway.errors import ExitStatus
+from gateway.output import print_json, print_line, printable
 
 if TYPE_CHECKING:
     from gateway.ops.probes import Answer

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.cli.arguments import JSON
 from gateway.cli.invocation import current_actor, invocation_of, run
-from gateway.cli.options import JSON
-from gateway.cli.output import (
+from gateway.output import (
     note,
     print_json,
     print_line,

@@ -4,14 +4,11 @@ import asyncio
 import contextlib
 import getpass
 import os
-import sys
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import typer
-
-from gateway.errors import CallMisused
 
 if TYPE_CHECKING:
     from audit.events import Actor
@@ -82,16 +79,3 @@ def current_actor() -> "Actor":
     except ValueError:
         address = None
     return Actor(name=name[:128], source_address=address)
-
-
-def read_input(name: str, *, limit: int) -> bytes:
-    """What a file holds, or standard input for `-`; at most `limit` bytes and one more. Raises CallMisused."""
-    if name == "-":
-        return sys.stdin.buffer.read(limit + 1)
-    try:
-        with Path(name).open("rb") as file:
-            return file.read(limit + 1)
-    except OSError as error:
-        raise CallMisused(f"{name!r} can't be read: {error.strerror}") from None
-    except ValueError:
-        raise CallMisused(f"{name!r} is not the name of a file") from None

@@ -6,14 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.invocation import (
-    current_actor,
-    invocation_of,
-    read_input,
-    run,
-)
-from gateway.cli.options import JSON
-from gateway.cli.output import (
+from gateway.cli.arguments import JSON, read_input
+from gateway.cli.invocation import current_actor, invocation_of, run
+from gateway.errors import CallRefused
+from gateway.output import (
     fail,
     for_people,
     note,
@@ -23,7 +19,6 @@ from gateway.cli.output import (
     utc,
     warn,
 )
-from gateway.errors import CallRefused
 
 if TYPE_CHECKING:
     from keys.public_keys import PublicKey

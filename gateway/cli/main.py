@@ -20,14 +20,14 @@ from gateway.cli import (
     check,
     hostkey,
     key,
-    offline,
+    segments,
     services,
     upload,
+    validate,
 )
 from gateway.cli.invocation import Invocation, invocation_of
-from gateway.cli.output import fail, print_line
-from gateway.errors import CallMisused, exit_status_of
-from gateway.exit_status import ExitStatus
+from gateway.errors import CallMisused, ExitStatus, exit_status_of
+from gateway.output import fail, print_line
 
 PROGRAM: Final = "sftp-gateway"
 _INTERRUPTED: Final = 130  # what shells expect after Ctrl-C
@@ -62,7 +62,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["--help", "-h"]},
     )
     app.callback()(_read_options)
-    for module in (services, campaign, key, hostkey, upload, offline, check):
+    for module in (services, campaign, key, hostkey, upload, validate, segments, check):
         module.register(app)
     return app
 

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.invocation import invocation_of, run
-from gateway.cli.options import JSON
-from gateway.cli.output import note, print_json, print_line
+from gateway.cli.arguments import JSON
+from gateway.cli.invocation import current_actor, invocation_of, run
 from gateway.errors import CallMisused
+from gateway.output import note, print_json, print_line
 from gateway.processes.parts import PARTS, Part
 
 Folder = Annotated[
@@ -84,13 +84,13 @@ def demo(
     with _embedded_servers():
         from gateway.demo.show import run_demo
 
-    run_demo(exit_after=exit_after, port=port, folder=folder)
+    run_demo(exit_after=exit_after, port=port, folder=folder, actor=current_actor())
 
 
 def devstack(folder: Folder = None) -> None:
     """Embedded PostgreSQL, S3 and mailbox until Ctrl-C; prints the settings that lead there as shell variables."""
     with _embedded_servers():
-        from gateway.embedded.devstack import run_devstack
+        from gateway.demo.devstack import run_devstack
 
     run_devstack(folder)
 

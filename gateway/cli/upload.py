@@ -1,24 +1,26 @@
 """`sftp-gateway upload …`: what happened to a file, its report, and another try."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Protocol
 
 import typer
 
+from gateway.cli.arguments import JSON
 from gateway.cli.invocation import current_actor, invocation_of, run
-from gateway.cli.options import JSON
-from gateway.cli.output import (
+from gateway.errors import CallMisused, CallRefused
+from gateway.output import (
     counted,
     for_people,
     note,
+    print_facts,
     print_json,
     print_line,
     print_table,
+    utc,
 )
-from gateway.cli.upload_facts import show_upload, timeline_document, upload_document
-from gateway.errors import CallMisused, CallRefused
 
 if TYPE_CHECKING:
     from audit.events import Actor, RecordedEvent
@@ -87,7 +89,7 @@ def list_all(
 
     uploads = run(fetch())
     if as_json:
-        print_json([upload_document(upload) for upload in uploads])
+        print_json([_document(upload) for upload in uploads])
         return
     rows = [
         (
@@ -167,9 +169,9 @@ def show(
 
     upload, events = run(fetch())
     if as_json:
-        print_json({**upload_document(upload), "timeline": timeline_document(events)})
+        print_json({**_document(upload), "timeline": _timeline(events)})
     else:
-        show_upload(upload, events)
+        _show(upload, events)
 
 
 async def _fetch_known(connection: "Connection", upload_id: str) -> "Upload":
@@ -276,3 +278,79 @@ def _write_new(path: Path, content: bytes) -> None:
             file.write(content)
     except OSError as error:
         raise CallMisused(f"{str(path)!r} can't be written: {error.strerror}") from None
+
+
+def _document(upload: "Upload") -> dict[str, object]:
+    """The JSON of an upload."""
+    return {
+        "id": upload.id,
+        "campaignId": upload.campaign_id,
+        "fileName": upload.file_name,
+        "status": upload.status.value,
+        "bytes": upload.byte_count,
+        "sha256": upload.sha256,
+        "receivedAt": utc(upload.received_at),
+        "finishedAt": utc(upload.finished_at),
+        "batchId": upload.batch_id,
+        "totalMessages": upload.total_messages,
+        "duplicateOf": upload.duplicate_of,
+        "reportKey": upload.report_key,
+        "supportId": upload.support_id,
+        "numRows": upload.num_rows,
+        "numErrors": upload.num_errors,
+        "notifiedAt": utc(upload.notified_at),
+    }
+
+
+def _timeline(events: "Sequence[RecordedEvent]") -> list[dict[str, object]]:
+    """The JSON of a timeline, oldest first."""
+    return [
+        {
+            "at": utc(event.at),
+            "event": event.event,
+            "actor": event.actor,
+            "sourceAddress": event.source_address,
+            "connectionId": event.connection_id,
+            "details": dict(event.details),
+        }
+        for event in events
+    ]
+
+
+def _show(upload: "Upload", events: "Sequence[RecordedEvent]") -> None:
+    """All about one upload, for people."""
+    messages = None if upload.total_messages is None else f"{upload.total_messages:,}"
+    print_facts(
+        [
+            ("id", upload.id),
+            ("campaignId", upload.campaign_id),
+            ("file", upload.file_name),
+            ("status", upload.status.value),
+            ("bytes", f"{upload.byte_count:,}"),
+            ("SHA-256", upload.sha256),
+            ("received", for_people(upload.received_at)),
+            ("decided", for_people(upload.finished_at)),
+            ("batchId", upload.batch_id),
+            ("messages", messages),
+            ("same bytes as", upload.duplicate_of),
+            ("reason", upload.error_reason),
+            ("rows with errors", None if upload.num_rows is None else f"{upload.num_rows:,}"),
+            ("errors", None if upload.num_errors is None else f"{upload.num_errors:,}"),
+            ("report", upload.report_key),
+            ("support id", upload.support_id),
+            ("e-mail sent", for_people(upload.notified_at)),
+            (
+                "e-mail refused",
+                for_people(upload.notification_refused_at) if upload.notification_refused_at else None,
+            ),
+            ("e-mail trouble", upload.notification_error),
+        ]
+    )
+    print_line("")
+    rows = []
+    for event in events:
+        after = (event.at - events[0].at).total_seconds()
+        details = ", ".join(f"{name} {value}" for name, value in event.details.items())
+        who = ", ".join(word for word in (event.actor, event.source_address) if word)
+        rows.append((for_people(event.at), f"+{after:.3f} s", event.event, who, details))
+    print_table(("at", "after", "event", "by", "details"), rows, empty="No step of it is on record.")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.demo.provision import KEY_NAME
-from gateway.embedded.errors import EmbeddedError
+from gateway.errors import EmbeddedError
 from keys.host_keys import HostKey
 
 KNOWN_HOSTS: Final = "known_hosts"

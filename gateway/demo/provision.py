@@ -6,14 +6,14 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
+from audit.events import Actor
 from campaigns.campaigns import add_keys
 from campaigns.creation import create_campaign
 from config.settings import Settings
 from database.connections import connect, database_troubles
 from database.schema import migrate
-from gateway.cli.invocation import current_actor
 from gateway.demo.samples import AGENCY, BODIES, CAMPAIGN_NAME, NOTIFY_ADDRESS
-from gateway.embedded.errors import EmbeddedError
+from gateway.errors import EmbeddedError
 from keys.host_key_changes import generate_host_keys
 from keys.host_keys import HostKey
 from keys.key_files import parse_public_keys
@@ -44,15 +44,14 @@ def make_agency_key(folder: Path) -> bytes:
     return private_file.with_name(f"{KEY_NAME}.pub").read_bytes()
 
 
-def provision(settings: Settings, public_key: bytes) -> tuple[str, list[HostKey]]:
+def provision(settings: Settings, public_key: bytes, actor: Actor) -> tuple[str, list[HostKey]]:
     """Bring the schema up, make host keys, create the campaign, add the key. Returns campaignId and host keys."""
-    return asyncio.run(_provision(settings, public_key))
+    return asyncio.run(_provision(settings, public_key, actor))
 
 
-async def _provision(settings: Settings, public_key: bytes) -> tuple[str, list[HostKey]]:
+async def _provision(settings: Settings, public_key: bytes, actor: Actor) -> tuple[str, list[HostKey]]:
     await migrate(settings.database)
     connection = await connect(settings.database)
-    actor = current_actor()
     try:
         with database_troubles():
             async with connection.transaction():

@@ -20,16 +20,17 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from audit.events import Actor
 from config.settings import Settings, load_settings, variable_of
-from gateway.cli.output import note
 from gateway.demo.agency import ERROR_COLUMN, Agency, fetch_report
+from gateway.demo.devstack import end_as_ctrl_c, own_folder, say_if_root
 from gateway.demo.node_process import LOG_NAME, running_node, without_settings, write_config
 from gateway.demo.provision import find_client, make_agency_key, provision
 from gateway.demo.samples import BAD, BAD_NAME, BODIES, CAMPAIGN_NAME, GOOD, GOOD_NAME, NOTIFY_ADDRESS
-from gateway.embedded.devstack import end_as_ctrl_c, own_folder, say_if_root
 from gateway.embedded.server_process import answers, free_port
 from gateway.embedded.stack import DATABASE, embedded_stack
 from gateway.errors import CallMisused
+from gateway.output import note
 from gateway.processes.child_handle import python_environment
 
 T = TypeVar("T")
@@ -42,15 +43,15 @@ _USUAL_PORT: Final = 2222
 _OUTCOME_TIMEOUT: Final = 60.0
 
 
-def run_demo(*, exit_after: bool, port: int | None, folder: Path | None) -> None:
-    """Show everything; then serve until Ctrl-C, unless `exit_after`. Raises EmbeddedError or CallMisused."""
+def run_demo(*, exit_after: bool, port: int | None, folder: Path | None, actor: Actor) -> None:
+    """Show everything as `actor`; then serve until Ctrl-C, unless `exit_after`. Raises EmbeddedError or CallMisused."""
     find_client()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that can't show Chinese is no reason to stop.
         sys.stdout.reconfigure(errors="backslashreplace")
     end_as_ctrl_c()
     with ExitStack() as stack:
-        show = Show(stack.enter_context(own_folder(folder, "demo")))
+        show = Show(stack.enter_context(own_folder(folder, "demo")), actor)
         show.start(stack, _choose_port(port))
         show.send_both()
         show.list_uploads()
@@ -75,8 +76,9 @@ def _choose_port(wanted: int | None) -> int:
 class Show:
     """One demo in one folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, actor: Actor) -> None:
         self._folder = folder
+        self._actor = actor
         self._console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
         self._mails = 0
         self._program = _program()
@@ -99,7 +101,9 @@ class Show:
         with without_settings():
             settings = load_settings(config)
         public_key = make_agency_key(self._folder)
-        campaign_id, host_keys = self._wait("a campaign is made", lambda: provision(settings, public_key))
+        campaign_id, host_keys = self._wait(
+            "a campaign is made", lambda: provision(settings, public_key, self._actor)
+        )
         self._wait("the gateway starts", lambda: stack.enter_context(running_node(config, ops_port)))
         self._services, self._config = services, config
         self._agency = Agency(self._folder, campaign_id, port)

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from gateway.embedded.errors import EmbeddedError
 from gateway.embedded.server_process import ServerProcess, free_port
+from gateway.errors import EmbeddedError
 
 _SYSTEM_USER: Final = "pgserver"
 _SUPERUSER: Final = "postgres"

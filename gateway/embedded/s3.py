@@ -12,8 +12,8 @@ from typing import Final
 
 import boto3
 
-from gateway.embedded.errors import EmbeddedError
 from gateway.embedded.server_process import ServerProcess, free_port
+from gateway.errors import EmbeddedError
 
 # As long as AWS's own, which rclone insists on. Nothing is protected by them: the port is loopback's.
 ACCESS_KEY_ID: Final = "AKIAEMBEDDEDS3EXAMPLE"

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from gateway.embedded.errors import EmbeddedError
+from gateway.errors import EmbeddedError
 
 _PR_SET_PDEATHSIG: Final = 1
 _PAUSE: Final = 0.02

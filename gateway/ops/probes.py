@@ -20,7 +20,7 @@ from config.settings import Settings
 from config.sizes import MEBIBYTE
 from database.connections import connect, database_troubles
 from database.schema import check_schema
-from gateway.exit_status import ExitStatus
+from gateway.errors import ExitStatus
 from gateway.ops.dependencies import Dependency
 from keys.errors import KeysError
 from keys.host_keys import check_host_keys, load_host_keys

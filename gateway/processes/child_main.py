@@ -20,7 +20,7 @@ import uvloop
 from config.errors import ConfigError, ServiceUnreachable
 from config.logs import configure_logs, describe_exception, get_logger
 from config.settings import Settings, load_settings
-from gateway.exit_status import ExitStatus
+from gateway.errors import ExitStatus
 from gateway.processes.owned_tasks import owned_task
 from gateway.processes.parts import Part
 from keys.errors import KeysError

@@ -9,7 +9,7 @@ from config.logs import configure_logs
 from config.settings import CONFIG_VARIABLE, Settings, load_settings
 from database.connections import connect, database_troubles
 from database.schema import check_schema
-from gateway.exit_status import ExitStatus
+from gateway.errors import ExitStatus
 from gateway.processes.listening import open_sockets_of_parts, take_passed_sockets
 from gateway.processes.parts import Part
 from gateway.processes.service_manager import ServiceManager

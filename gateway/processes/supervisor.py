@@ -17,7 +17,7 @@ from typing import Any, Final
 from config.errors import ConfigurationError
 from config.logs import get_logger
 from config.settings import Settings
-from gateway.exit_status import ExitStatus
+from gateway.errors import ExitStatus
 from gateway.ops.dependencies import Dependency
 from gateway.ops.endpoint import OpsEndpoint, serve_ops
 from gateway.processes.listening import port_of

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from config.fault_points import POINTS
-from gateway.embedded.errors import EmbeddedError
+from gateway.errors import EmbeddedError
 from tests.chaos.world.clients import Clients
 from tests.chaos.world.files import any_file
 from tests.chaos.world.invariants import (

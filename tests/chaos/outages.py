@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
 
-from gateway.embedded.errors import EmbeddedError
 from gateway.embedded.mail_server import MailboxMode
+from gateway.errors import EmbeddedError
 from tests.chaos.world.clients import Clients
 from tests.chaos.world.files import UploadFile, make_file
 from tests.chaos.world.outage_world import (

@@ -17,11 +17,11 @@ import pytest
 
 from config.sections import S3Settings
 from database.connections import Pool
-from gateway.embedded.errors import EmbeddedError
 from gateway.embedded.mail_server import Mailbox, MailboxMode
 from gateway.embedded.postgres import PostgreSQLServer, postgres_server
 from gateway.embedded.s3 import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, S3Server
 from gateway.embedded.server_process import ServerProcess
+from gateway.errors import EmbeddedError
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

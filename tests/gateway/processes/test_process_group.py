@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from config.settings import Settings
-from gateway.exit_status import ExitStatus
+from gateway.errors import ExitStatus
 from gateway.processes.metrics_files import MetricsFiles
 from gateway.processes.parts import WORKER, Part
 from gateway.processes.process_group import CannotStart, ProcessGroup

@@ -1,8 +1,11 @@
-"""`--template LANG=TEXT`, as several commands take it: from words to bodies."""
+"""Options and arguments that several commands have: their names and texts, and how their words are read."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
 
 from gateway.errors import CallMisused
 
@@ -10,8 +13,28 @@ if TYPE_CHECKING:
     from rules.templates import Language
 
 
+JSON: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")]
+Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+
+
+def read_input(name: str, *, limit: int) -> bytes:
+    """What a file holds, or standard input for `-`; at most `limit` bytes and one more. Raises CallMisused."""
+    if name == "-":
+        return sys.stdin.buffer.read(limit + 1)
+    try:
+        with Path(name).open("rb") as file:
+            return file.read(limit + 1)
+    except OSError as error:
+        raise CallMisused(f"{name!r} can't be read: {error.strerror}") from None
+    except ValueError:
+        raise CallMisused(f"{name!r} is not the name of a file") from None
+
+
 def parse_bodies(words: Sequence[str]) -> "dict[Language, str]":
-    """Each language's body, in the order given. Raises CallMisused: no such language, twice, or an unreadable file."""
+    """The body of each language, in the order given by `--template LANG=TEXT`, once per language.
+
+    Raises CallMisused: no such language, the same one twice, or an unreadable file.
+    """
     from rules.languages import parse_language, suggest_language
     from rules.templates import Language
 
@@ -42,5 +65,5 @@ def _read_body(name: str) -> str:
         raise CallMisused(f"the template's file {name!r} can't be read: {error.strerror}") from None
     except ValueError:
         raise CallMisused(f"the template's file {name!r} is not UTF-8 text") from None
-    # The last line end is the editor's.
+    # The line end at the end was put there by the editor, and is not part of the message.
     return text.removesuffix("\n")

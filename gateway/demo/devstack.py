@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from gateway.cli.output import note, print_line
 from gateway.embedded.stack import embedded_stack
 from gateway.errors import CallMisused
+from gateway.output import note, print_line
 
 
 @contextmanager
