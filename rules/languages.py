@@ -64,7 +64,7 @@ def check_languages(series: pl.Series, available: Collection[Language]) -> Langu
     languages = np.full(len(series), NO_LANGUAGE, np.uint8)
     names = series
     todo: npt.NDArray[np.int64] | None = None
-    # Lower case as it stands first: it is what nearly every row says.
+    # The texts are compared as they stand first, because nearly every row has its language in lower case.
     for lowered in (False, True):
         if lowered:
             todo = np.flatnonzero(languages == NO_LANGUAGE)

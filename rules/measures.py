@@ -19,8 +19,8 @@ class Measures:
 
     `texts`: the values with line ends made LF. `units`: their UTF-16 units. `extensions`: their characters of two
     GSM-7 units. `non_gsm7`: whether one of their characters is outside GSM-7. `slack`: how many units a UCS-2 segment
-    may lack because a grapheme of the value doesn't fit it any more, at most (UNBOUNDED: nobody looked); a value of
-    slack 0 matters to packing by its length only.
+    may at most lack because a grapheme of the value doesn't fit it any more (UNBOUNDED where that wasn't worked out); a
+    value of slack 0 matters to packing by its length only.
     """
 
     texts: pl.Series
@@ -75,7 +75,7 @@ def _slack_of(texts: pl.Series) -> npt.NDArray[np.int64]:
     """`Measures.slack`: a run of n tangled characters makes a grapheme of 2n + 1 units at most, its base one of them."""
     slack = np.zeros(len(texts), np.int64)
     left = np.arange(len(texts))
-    # Runs of 1, of 2 or 3, and longer ones, which nobody measures.
+    # Runs of 1, of 2 or 3, and longer ones, whose length isn't worked out.
     for run, bound in ((1, 2), (2, 6), (4, UNBOUNDED)):
         left = left[texts.gather(left).str.contains(f"{tangled_class()}{{{run}}}").to_numpy()]
         slack[left] = bound

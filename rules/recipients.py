@@ -1,7 +1,7 @@
 """Recipients: mobile numbers with country code, ASCII digits only; the ten steps of 4-sms-content.md §4.
 
 The first rule that applies gives the code. Whatever is a number without leading zero, of at most 15 digits, is answered
-by one table of integer intervals (compiled by `compile_recipients` from libphonenumber's metadata). White space is what
+by one table of integer intervals (`tools.compile_recipients` makes it from libphonenumber's metadata). White space is what
 Python's `str.strip()` takes, here and in `values`.
 """
 
@@ -51,7 +51,7 @@ _SHAPE_PATTERNS: Final = tuple((re.compile(shape), code) for shape, code in _SHA
 _SEPARATED: Final = rf"[+0-9()\-.{WHITE_SPACE}]+"
 _SEPARATED_PATTERN: Final = re.compile(_SEPARATED)
 _DIGIT: Final = re.compile(r"[0-9]")
-# The least number of so many digits, by their count; of none there is none.
+# By a count of digits, the least number that has so many; no number has none.
 _LEAST_OF_LENGTH: Final = np.array([2**63 - 1, *(10**more for more in range(MAX_DIGITS))])
 _SINGAPORE_FIRST: Final = 6580000000
 _SINGAPORE_LAST: Final = 6599999999
@@ -105,7 +105,7 @@ def check_recipients(series: pl.Series, environment: Environment) -> npt.NDArray
     only what is left has its shape looked at.
     """
     lengths = series.str.len_bytes().to_numpy()
-    # 0 for what isn't a whole number of 64 bits.
+    # Whatever isn't a whole number of 64 bits becomes 0.
     numbers = series.cast(pl.Int64, strict=False).fill_null(0).to_numpy()
     findings = np.zeros(len(series), np.uint8)
     singapore = (numbers >= _SINGAPORE_FIRST) & (numbers <= _SINGAPORE_LAST) & (lengths == _SINGAPORE_LENGTH)

@@ -66,7 +66,7 @@ def segment_columns(
     part = np.where(gsm7, GSM7_PART, UCS2_PART)
     several = units > np.where(gsm7, GSM7_SINGLE, UCS2_SINGLE)
     segments = np.where(several, -(-units // part), 1).astype(np.uint16)
-    # Segments as full as can be, and as empty as can be: where both give one number, that is it.
+    # The number is known where segments as full as they can be and as empty as they can be make equally many.
     unsure = np.flatnonzero(several & (segments < -(-units // np.maximum(part - slack, 1))))
     if len(unsure):
         by_length = _matter_by_length(literals, values, numbers[unsure], gsm7[unsure])

@@ -13,7 +13,8 @@ DEAD: Final = 0
 
 
 class DigitPattern:
-    """A deterministic automaton, built as far as it is walked. States are small integers, DEAD the one without hope.
+    """A deterministic automaton, built as far as it is walked. States are small integers; DEAD is the one
+    from which no further digit leads to a match.
 
     `prefix`: accepts every text that begins with a match, as `re.match` does; else only whole matches.
     """

@@ -39,7 +39,8 @@ from rules.values import (
     check_values,
 )
 
-# Different wrong languages of a chunk for which the nearest is looked up; a column of names would take seconds.
+# The nearest language is looked up for at most so many different texts of a chunk: for a column of names it would take
+# seconds.
 _SUGGESTIONS: Final = 500
 _ENGLISH: Final = LANGUAGES.index(Language.ENGLISH)
 

@@ -1,6 +1,6 @@
 """From a chunk to columns: the rows that have all their fields, and the findings of those that haven't.
 
-polars cuts the fields, only where the structure is decided already: every row given to it has the same number of
+polars only cuts the fields of rows whose structure is known already: every row given to it has the same number of
 fields. Rows unlike the others are looked at one by one.
 """
 
@@ -19,13 +19,13 @@ from processing.columns.single_rows import check_row, without_fields
 from rules.characters.code_points import WHITE_SPACE
 from rules.codes import FindingCode
 
-# What a field without quotation marks begins with if it isn't empty, and certainly not of white space.
+# A field without quotation marks that begins with one of these bytes is neither empty nor of white space.
 _FILLED: Final = frozenset(range(ord("-"), 0x7F))
 
-# Rows are filled up to the header's width where that takes so many empty fields at most.
+# Short rows are filled up to the header's width only where that takes at most so many empty fields.
 _MOST_FILLED: Final = 16
 
-# What a decoder puts in the place of bytes that aren't UTF-8.
+# A decoder writes this character in the place of bytes that aren't UTF-8.
 _LOST: Final = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -71,7 +71,7 @@ def read_rows(chunk: Chunk, header: Header, after: int) -> Rows:
         text = _from_row(chunk, after + 1 - first)
         first = after + 1
     if not is_utf8:
-        # What is left of other bytes stands in cells that are ignored.
+        # All bytes that aren't UTF-8 stand in cells that are ignored by now, so that it doesn't matter what they become.
         text = text.decode("utf-8", "replace").encode()
     numbers = np.arange(first, chunk.first + chunk.count) if places is None else np.array(places, np.int64)
     columns = _cut(chunk, text, header, len(numbers), width)
@@ -160,7 +160,7 @@ def _regular(
             if checked is not None and place in bad:
                 checked = FindingCode.ENCODING_INVALID
         if checked is FindingCode.ROW_TOO_MANY_FIELDS:
-            # Empty ones at the end are none that a person sees; a report has padded the row with them.
+            # Empty fields at the end aren't counted: nobody sees them, and a report pads its rows with them.
             filled_width = row.rstrip(chunk.separator).count(chunk.separator) + 1
             own = filled_width - bisect_left(ignored, filled_width)
         if isinstance(checked, FindingCode):
@@ -175,7 +175,8 @@ def _regular(
 def _cut(chunk: Chunk, text: bytes, header: Header, count: int, width: int) -> dict[int, pl.Series]:
     """The columns that matter, by their place. Every row of `text` has `width` fields."""
     wanted = [at for at in range(width) if at not in header.ignored]
-    # A first row of our own: polars takes a byte order mark away from it, and lines of white space before it.
+    # The text gets a first row of our own, because polars takes a byte order mark away from the first row and drops
+    # lines of white space before it.
     guard = chunk.separator.join([b"-"] * width) + chunk.end
     frame = pl.read_csv(
         guard + text,
@@ -230,7 +231,7 @@ def _without_blank(rows: Rows, header: Header, unnamed: Mapping[int, pl.Series])
 def _blank_rows(cells: Sequence[pl.Series]) -> npt.NDArray[np.bool_]:
     """The rows of empty cells, of which the first one may be of white space."""
     first = cells[0]
-    # A cell that begins with a printable ASCII character is neither.
+    # A cell that begins with a printable ASCII character is neither empty nor of white space.
     blank = ((first < "!") | (first > "~~")).to_numpy(writable=True)
     asked = np.flatnonzero(blank)
     if len(asked):

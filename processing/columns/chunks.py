@@ -32,7 +32,7 @@ class Chunk:
     first: int
     count: int
     widths: Widths
-    # Places in the chunk, ascending, of rows whose quotation marks are wrong.
+    # The places in the chunk, ascending, of the rows whose quotation marks are wrong.
     malformed: tuple[int, ...] = ()
     # The last row is malformed because its last quotation mark is never closed.
     unclosed: bool = False
@@ -82,7 +82,8 @@ def read_chunks(source: BinaryIO, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Ch
     carry = source.read(len(BYTE_ORDER_MARK)).removeprefix(BYTE_ORDER_MARK)
     first = 1
     while True:
-        # A row that is longer than a chunk is looked at again with each block: doubled, that is at most twice.
+        # A row longer than a chunk is looked at again with each block. As a block is as long as what was carried over, the
+        # lengths looked at double each time, and their sum is at most some twice the row's.
         block = source.read(max(chunk_bytes, len(carry)))
         carry += block
         if not carry:

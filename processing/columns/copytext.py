@@ -23,7 +23,7 @@ from rules.templates import Language
 # lines into the table names these columns.
 MESSAGE_COLUMNS: Final = ("batch_id", "row_number", "recipient", "language", "values", "segments", "encoding")
 
-# A backslash is doubled by JSON, and each of the two by COPY; of the other two only JSON's backslash is.
+# JSON escapes each of these with a backslash, and COPY doubles every backslash: one of the value's own becomes four.
 _ESCAPES: Final = (("\\", r"\\\\"), ('"', r"\\" + '"'), ("\n", r"\\n"), ("\t", r"\\t"))
 
 

@@ -35,7 +35,7 @@ _DELIMITERS: Final = {b";": "semicolons", b"\t": "tabs"}
 _HEADER_BYTES: Final = 64 * 1024
 # A mobile number in the header row: it is somebody's row then, and nothing of it belongs in an e-mail.
 _NUMBER: Final = re.compile(r"[+(]?[0-9][0-9eE ().+-]{6,}")
-# A part of a longer name is a suggestion from so many characters on.
+# A name that is part of another is suggested for it only from so many characters on.
 _PART: Final = 3
 
 

@@ -21,7 +21,8 @@ COMMA: Final = 0x2C
 LF: Final = 0x0A
 CR: Final = 0x0D
 
-# Marks must not occur in the bytes: the first three of these that don't. The separators of ASCII come first.
+# A mark must be a byte that the upload hasn't: the first three of these that don't occur are taken. ASCII's own
+# separators come first.
 _CANDIDATES: Final = bytes([0x1F, 0x1E, 0x1D, 0x1C, *range(0x01, 0x09), *range(0x0E, 0x1C), 0x7F])
 
 # No group is repeated in these: a greedy one keeps a state for each turn, which a file of commas would have millions of, and
@@ -82,7 +83,9 @@ class _Read(NamedTuple):
 
 
 def mark_fields(data: bytes, *, at_end: bool, alone: bool) -> tuple[Marked | None, int]:
-    """Marks the whole rows that `data` begins with, and says how many of its bytes they are; none, 0.
+    """Marks the whole rows that `data` begins with, and says how many of its bytes they are.
+
+    Where it has no whole row, that is None and 0.
 
     Where `at_end`, the last row is whole wherever it stops. `alone`: `data` is longer than arrays of numbers may be,
     so that a row with wrong marks is read alone.
@@ -101,9 +104,10 @@ def mark_fields(data: bytes, *, at_end: bool, alone: bool) -> tuple[Marked | Non
 
 
 def _choose_marks(data: bytes) -> tuple[bytes, _Marks]:
-    """Three bytes that don't occur; where nearly every control character does, one of them stands for three others.
+    """Chooses three bytes that don't occur in `data`.
 
-    That one is, like them, white space and a control character: no rule tells the four apart.
+    Where nearly every control character occurs, three of them are replaced by a fourth and become the marks. No rule
+    tells the four apart, because each is white space and a control character.
     """
     free = [mark for mark in _CANDIDATES if mark not in data][:3]
     if len(free) < 3:
@@ -169,7 +173,8 @@ def _mark_outside(codes: _Codes, inside: _Flags, out: bytearray, marks: _Marks, 
             view[returns] = marks.end
             view[: len(pairs)][pairs] = marks.drop
     if not at_end and codes[-1] == CR:
-        target[-1] = CR  # it may be half of a CRLF
+        # This CR may be half of a CRLF, so that it isn't marked yet.
+        target[-1] = CR
 
 
 def _finish(text: bytes, marks: _Marks, begins: tuple[int, ...], *, unclosed: bool) -> Marked:
@@ -233,7 +238,8 @@ def _mark_by_line(
             malformed.append(begin)
         unclosed = not read.is_closed
         reached = _mark_end(data, view, read.stop, marks)
-        inside[begin:reached] = True  # marked already
+        # What is marked already must not be marked once more below.
+        inside[begin:reached] = True
     if not used:
         return None, 0
     _mark_outside(codes, inside, out, marks, at_end=at_end)

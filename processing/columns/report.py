@@ -17,7 +17,8 @@ from processing.columns.chunks import BYTE_ORDER_MARK, Chunk
 from processing.columns.header import FILE_REASON_PREFIX, REASON_COLUMN, Header
 from processing.columns.single_rows import without_fields
 
-# A file with one very wide row among a great many would grow beyond measure: past this, padding is left out.
+# In bytes, one for each field that is missing. One very wide row among a great many would make a report grow beyond
+# measure: past this, no row is padded.
 MOST_PADDING: Final = 64 * 1024 * 1024
 # What stands before the first row.
 BEGINNING: Final = BYTE_ORDER_MARK
@@ -96,7 +97,7 @@ def _write_each(chunk: Chunk, form: ReportForm, told: dict[int, str]) -> bytes:
     parts: list[bytes] = []
     rows = chunk.rows()
     if chunk.unclosed:
-        # Before any field is taken out: the one never closed may be an earlier report's.
+        # The mark is closed before any field is taken out, because the field never closed may be an earlier report's.
         rows[-1] += b'"'
     for place, (row, width) in enumerate(zip(rows, chunk.each_width(), strict=True)):
         text, fields = without_fields(row, separator, ignored) if ignored else (row, width)

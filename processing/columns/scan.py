@@ -45,7 +45,7 @@ class Scan:
     header_number: int = 0
     findings: list[Finding] = field(default_factory=list)
     has_rows: bool = False
-    # The report's: LF if the upload's first one is, else CRLF.
+    # The report's line end: LF where the upload's first line has it, else CRLF.
     line_end: bytes = b"\r\n"
 
 
@@ -101,7 +101,7 @@ def _take(scan: Scan, chunk: Chunk, expected: Sequence[str]) -> None:
 
 
 def _is_all_blank(chunk: Chunk) -> bool:
-    """Whether nothing but line ends and commas, or line ends and spaces, is there: then nothing is looked at."""
+    """Whether a chunk has only line ends and commas, or only line ends and spaces, so that no row need be looked at."""
     return not chunk.text.strip(chunk.end + chunk.separator) or not chunk.text.strip(chunk.end + b" \t")
 
 

@@ -2,8 +2,8 @@
 
 Source: the guide's list of unsupported characters (tier 1), its "and variants" (tier 2), the same kind beyond the
 printed list (tier 3: dashes, ellipsis, odd spaces, zero-width) and emoji. Letters of any script are never in it but for
-those written here. A replacement of "" or None both mean "remove it"; U+02C6's is, as in the list, ^, itself refused.
-Vulgar fractions have the fraction spelled out.
+those written here. A replacement of "" means "remove it", and so does None. That of U+02C6 is ^, as in the list, though
+^ is refused too. Vulgar fractions have the fraction spelled out.
 """
 
 import re
