@@ -14,7 +14,7 @@ import psutil
 
 from benchmarks.files import clean
 from benchmarks.transfer import Target, put_together
-from tests.chaos.world.rig import open_rig
+from tests.chaos.testbed.testbed import open_testbed
 
 ROUNDS = 9
 _FIVE_MEGABYTES = 5_000_000
@@ -22,16 +22,18 @@ _FIVE_MEGABYTES = 5_000_000
 
 async def measure(rounds: int) -> None:
     """Print both medians, the slowest, the ratio, and what memory the front took on."""
-    async with open_rig(campaigns=1, proxied=False) as rig:
-        node = await rig.add_node("sftpd")
-        file = rig.folder / "five.csv"
+    async with open_testbed(campaigns=1, proxied=False) as testbed:
+        node = await testbed.add_node("sftpd")
+        file = testbed.folder / "five.csv"
         await asyncio.to_thread(file.write_bytes, clean()[:_FIVE_MEGABYTES])
-        customer = Target("gateway", node.port, f"{rig.campaigns[0]}@127.0.0.1", rig.key.private_file, "")
+        customer = Target(
+            "gateway", node.port, f"{testbed.campaigns[0]}@127.0.0.1", testbed.key.private_file, ""
+        )
         await _put(customer, file, 2)
         memory = _memory_of_fronts(node.pid)
         alone = await _put(customer, file, rounds)
         attackers = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.sftpd.attackers", str(node.port), rig.campaigns[0]),
+            *(sys.executable, "-m", "tests.sftpd.attackers", str(node.port), testbed.campaigns[0]),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
         )

@@ -25,7 +25,7 @@ from benchmarks.transfer import Target, put_together, sftp_command
 from config.settings import PREFIX, variable_of
 from gateway.embedded.server_process import ServerProcess, free_port
 from gateway.embedded.stack import DATABASE, EmbeddedStack, embedded_stack
-from tests.chaos.world.rig import until
+from tests.chaos.testbed.testbed import until
 from tests.conftest import KeyPair, make_key
 
 _DEADLINE: Final = 120.0

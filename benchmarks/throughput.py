@@ -22,10 +22,10 @@ from gateway.processes.front import intake_settings
 from processing.intake import FinishedSpool, Intake, Sender
 from processing.object_store import open_store
 from rules.characters.unsupported import UnsupportedRule
-from tests.chaos.world.rig import (
+from tests.chaos.testbed.testbed import (
     DATABASE,
-    Rig,
-    open_rig,
+    Testbed,
+    open_testbed,
     until,
 )
 
@@ -34,17 +34,19 @@ SMALL, LARGE = 200, 40
 
 async def measure(processes: int, rows: int, uploads: int) -> float:
     """Uploads a second from the start of the work to the last e-mail; they all wait when the worker starts."""
-    async with open_rig(campaigns=1, proxied=False) as rig:
-        await _fill(rig, rows, uploads)
-        node = await rig.add_node("worker", start=False, worker__processes=str(processes))
+    async with open_testbed(campaigns=1, proxied=False) as testbed:
+        await _fill(testbed, rows, uploads)
+        node = await testbed.add_node("worker", start=False, worker__processes=str(processes))
         await node.begin()
 
         async def finished() -> bool:
-            return await rig.holds("select count(*) = $1 from uploads where notified_at is not null", uploads)
+            return await testbed.holds(
+                "select count(*) = $1 from uploads where notified_at is not null", uploads
+            )
 
         await until(finished, "all uploads decided and told", 600)
         seconds = float(
-            await rig.fetch_value(
+            await testbed.fetch_value(
                 "select extract(epoch from max(notified_at) - min(deciding_since)) from uploads"
             )
         )
@@ -56,13 +58,13 @@ async def measure(processes: int, rows: int, uploads: int) -> float:
     return rate
 
 
-async def _fill(rig: Rig, rows: int, uploads: int) -> None:
+async def _fill(testbed: Testbed, rows: int, uploads: int) -> None:
     """Have `uploads` different uploads of `rows` rows wait for a worker."""
     async with AsyncExitStack() as stack:
-        database = DatabaseSettings(url=SecretStr(rig.postgres.socket_url(DATABASE)))
+        database = DatabaseSettings(url=SecretStr(testbed.postgres.socket_url(DATABASE)))
         pool = await stack.enter_async_context(open_pool(database, name="bench"))
         s3 = S3Settings(
-            endpoint_url=rig.s3.endpoint_url,
+            endpoint_url=testbed.s3.endpoint_url,
             bucket=BUCKET,
             region=REGION,
             access_key_id=SecretStr(ACCESS_KEY_ID),

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.files import clean
 from gateway.embedded.server_process import free_port
-from tests.chaos.world.rig import Rig, open_rig
+from tests.chaos.testbed.testbed import Testbed, open_testbed
 
 ROUNDS = 5
 _MEGABYTE = 1_000_000
@@ -108,21 +108,23 @@ def compare(title: str, run: Callable[[Target], float], ours: Target, theirs: Ta
 
 async def measure(rounds: int, processes: int) -> None:
     """The three cases of the contract."""
-    async with open_rig(campaigns=20, proxied=False) as rig:
-        node = await rig.add_node(
+    async with open_testbed(campaigns=20, proxied=False) as testbed:
+        node = await testbed.add_node(
             "sftpd",
             sftp__processes=str(processes),
             sftp__max_sessions_per_campaign="100",
         )
         with ExitStack() as stack:
-            theirs = stack.enter_context(sshd(rig.folder, rig.key.private_file))
-            ours = Target("gateway", node.port, f"{rig.campaigns[0]}@127.0.0.1", rig.key.private_file, "")
-            await asyncio.to_thread(_cases, rig, ours, theirs, rounds)
+            theirs = stack.enter_context(sshd(testbed.folder, testbed.key.private_file))
+            ours = Target(
+                "gateway", node.port, f"{testbed.campaigns[0]}@127.0.0.1", testbed.key.private_file, ""
+            )
+            await asyncio.to_thread(_cases, testbed, ours, theirs, rounds)
 
 
-def _cases(rig: Rig, ours: Target, theirs: Target, rounds: int) -> None:
-    large = _file(rig.folder / "large.csv", clean()[: 29 * _MEGABYTE])
-    small = _file(rig.folder / "small.csv", clean(rows=200))
+def _cases(testbed: Testbed, ours: Target, theirs: Target, rounds: int) -> None:
+    large = _file(testbed.folder / "large.csv", clean()[: 29 * _MEGABYTE])
+    small = _file(testbed.folder / "small.csv", clean(rows=200))
     for target in (ours, theirs):
         put_together(target, [small])
     print(f"put, median of {rounds} rounds; ours ends only when the upload is in S3 and PostgreSQL")

@@ -16,19 +16,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.chaos import load, order, outages, recovery
+from tests.chaos import load, order, recovery
 from tests.chaos.aborts import run_aborts
 from tests.chaos.kills import run_kills
-from tests.chaos.world.clients import Clients
-from tests.chaos.world.invariants import (
-    Findings,
+from tests.chaos.outages import database, object_store, scenarios, spool
+from tests.chaos.testbed.clients import Clients
+from tests.chaos.testbed.invariants import (
+    Inspection,
     clean_spools,
     inspect,
     quiet,
 )
-from tests.chaos.world.outage_world import open_world
-from tests.chaos.world.rig import Rig, open_rig
-from tests.clients.world import open_world as open_world_of_clients
+from tests.chaos.testbed.split_gateway import open_split_gateway
+from tests.chaos.testbed.testbed import Testbed, open_testbed
+from tests.clients.gateway_under_test import open_gateway
 
 
 @dataclass
@@ -59,7 +60,7 @@ class Run:
         self.say(what, seen, time.monotonic() - began)
 
 
-def _summary(found: Findings) -> str:
+def _summary(found: Inspection) -> str:
     found.check()
     outcomes = ", ".join(f"{count} {status}" for status, count in sorted(found.outcomes.items()))
     return (
@@ -71,23 +72,23 @@ def _summary(found: Findings) -> str:
 
 
 async def kills(run: Run) -> None:
-    async with open_rig(campaigns=4, keep_logs=run.logs) as rig:
-        await rig.add_nodes(2)
+    async with open_testbed(campaigns=4, keep_logs=run.logs) as testbed:
+        await testbed.add_nodes(2)
 
         async def work() -> str:
-            report = await run_kills(rig, run.kills, seed=run.seed)
+            report = await run_kills(testbed, run.kills, seed=run.seed)
             kinds = ", ".join(f"{count} × {what}" for what, count in sorted(report.kills.items()))
-            return f"{report.total} kills ({kinds}); {_summary(report.findings)}"
+            return f"{report.total} kills ({kinds}); {_summary(report.inspection)}"
 
         await run.step("kills", work())
 
 
 async def aborted_uploads(run: Run) -> None:
     # As many campaigns as keep each below its twenty e-mails of refusals an hour.
-    async with open_world_of_clients(campaigns=max(3, run.aborts // 15), keep_logs=run.logs) as world:
+    async with open_gateway(campaigns=max(3, run.aborts // 15), keep_logs=run.logs) as gateway:
 
         async def work() -> str:
-            report = await run_aborts(world, run.aborts, seed=run.seed)
+            report = await run_aborts(gateway, run.aborts, seed=run.seed)
             report.check()
             return "; ".join(report.lines())
 
@@ -95,77 +96,82 @@ async def aborted_uploads(run: Run) -> None:
 
 
 async def outage(run: Run) -> None:
-    async with open_rig(keep_logs=run.logs) as rig, open_world(rig) as world:
-        for name, scenario in outages.all_outages():
-            await run.step(name, scenario(world))
-        await run.step("COMMIT without an answer", outages.commits_are_unclear(rig, world.clients))
-        await run.step("campaign at its quota", outages.campaign_is_at_its_quota(rig, world.clients))
-        await run.step("after the outages", _at_last(rig, world.clients, mail=False))
-        await world.worker.stop()
-        await run.step("S3 failing for good", outages.bucket_fails_for_good(rig, world.clients))
+    async with open_testbed(keep_logs=run.logs) as testbed, open_split_gateway(testbed) as gateway:
+        for name, scenario in scenarios.all_outages():
+            await run.step(name, scenario(gateway))
+        await run.step("COMMIT without an answer", database.commits_are_unclear(testbed, gateway.clients))
+        await run.step("campaign at its quota", spool.campaign_is_at_its_quota(testbed, gateway.clients))
+        await run.step("after the outages", _at_last(testbed, gateway.clients, mail=False))
+        await gateway.worker.stop()
+        await run.step("S3 failing for good", object_store.bucket_fails_for_good(testbed, gateway.clients))
 
 
 async def order_of_service(run: Run) -> None:
-    async with open_rig(keep_logs=run.logs) as rig:
-        front, clients = await rig.add_node("sftpd"), Clients(rig)
+    async with open_testbed(keep_logs=run.logs) as testbed:
+        front, clients = await testbed.add_node("sftpd"), Clients(testbed)
         await run.step(
-            "fairness", order.crowd_lets_one_pass(rig, clients, front, files=100, rows=60_000, under_way=True)
+            "fairness",
+            order.single_upload_passes_backlog(
+                testbed, clients, front, files=100, rows=60_000, under_way=True
+            ),
         )
-        await run.step("lost jobs", order.lost_jobs_are_found(rig, clients, front))
-        await run.step("cancelled job", order.cancelled_while_running(rig, clients, front))
-        await run.step("after them", _at_last(rig, clients))
+        await run.step("lost jobs", order.lost_jobs_are_found(testbed, clients, front))
+        await run.step("cancelled job", order.cancelled_while_running(testbed, clients, front))
+        await run.step("after them", _at_last(testbed, clients))
 
 
 async def loads(run: Run) -> None:
-    async with open_rig(campaigns=4, keep_logs=run.logs) as rig:
-        nodes, clients = await rig.add_nodes(2), Clients(rig)
+    async with open_testbed(campaigns=4, keep_logs=run.logs) as testbed:
+        nodes, clients = await testbed.add_nodes(2), Clients(testbed)
 
-        async def crowd() -> str:
-            found, took = await load.crowd(rig, nodes, uploads=run.uploads)
+        async def many_clients() -> str:
+            found, took = await load.many_clients(testbed, nodes, uploads=run.uploads)
             return f"{_summary(found)}; {run.uploads / took:.1f} uploads/s"
 
-        await run.step("two nodes, 8 clients", crowd())
-        await run.step("same bytes at once", order.same_bytes_at_once(rig, clients, nodes, times=12))
-        await run.step("SIGTERM during an upload", load.stop_finishes_uploads(rig, clients, *nodes))
+        await run.step("two nodes, 8 clients", many_clients())
+        await run.step("same bytes at once", order.same_bytes_at_once(testbed, clients, nodes, times=12))
+        await run.step("SIGTERM during an upload", load.stop_finishes_uploads(testbed, clients, *nodes))
         await run.step(
-            "reloads, restarts", load.restarts_under_load(rig, clients, nodes, reloads=4, restarts=4)
+            "reloads, restarts", load.restarts_under_load(testbed, clients, nodes, reloads=4, restarts=4)
         )
-        await run.step("no leader", load.one_node_then_the_other(rig, clients, nodes))
-        await quiet(rig)
+        await run.step("no leader", load.one_node_then_the_other(testbed, clients, nodes))
+        await quiet(testbed)
         for node in nodes[1:]:
             await node.stop()
-        front = await rig.add_node("sftpd")
+        front = await testbed.add_node("sftpd")
         await nodes[0].stop()
-        await run.step("stop without the time to finish", load.hard_stop_leaves_its_job(rig, clients, front))
+        await run.step(
+            "stop without the time to finish", load.hard_stop_leaves_its_job(testbed, clients, front)
+        )
 
 
 async def recoveries(run: Run) -> None:
-    async with open_rig(keep_logs=run.logs) as rig:
-        front, clients = await rig.add_node("sftpd"), Clients(rig)
+    async with open_testbed(keep_logs=run.logs) as testbed:
+        front, clients = await testbed.add_node("sftpd"), Clients(testbed)
 
         async def plain() -> str:
-            return (
-                f"decided {await recovery.undisturbed(rig, clients, front):.1f} s after its acknowledgement"
-            )
+            return f"decided {await recovery.undisturbed(testbed, clients, front):.1f} s after its acknowledgement"
 
         async def killed(point: str) -> str:
-            of_death, of_restart = await recovery.worker_dies_in_large_file(rig, clients, front, point=point)
+            of_death, of_restart = await recovery.worker_dies_in_large_file(
+                testbed, clients, front, point=point
+            )
             assert of_restart < 30, f"{of_restart:.1f} s after the restart"
             return f"outcome {of_restart:.1f} s after the restart, {of_death:.1f} s after the death"
 
         await run.step("29 MB, undisturbed", plain())
         for point in ("verdict.begun", "verdict.fetched", "verdict.judged", "verdict.copied"):
             await run.step(f"29 MB, worker killed at {point}", killed(point))
-        await run.step("after them", _at_last(rig, clients))
+        await run.step("after them", _at_last(testbed, clients))
 
 
-async def _at_last(rig: Rig, clients: Clients, *, mail: bool = True) -> str:
-    await quiet(rig)
-    await clean_spools(rig)
-    return _summary(await inspect(rig, clients.ledger, mail=mail))
+async def _at_last(testbed: Testbed, clients: Clients, *, mail: bool = True) -> str:
+    await quiet(testbed)
+    await clean_spools(testbed)
+    return _summary(await inspect(testbed, clients.ledger, mail=mail))
 
 
-CHAPTERS: dict[str, Callable[[Run], Awaitable[None]]] = {
+SUITES: dict[str, Callable[[Run], Awaitable[None]]] = {
     "kills": kills,
     "aborts": aborted_uploads,
     "outages": outage,
@@ -175,20 +181,20 @@ CHAPTERS: dict[str, Callable[[Run], Awaitable[None]]] = {
 }
 
 
-async def _play(run: Run, chapters: list[str]) -> None:
-    for name in chapters:
+async def _play(run: Run, suites: list[str]) -> None:
+    for name in suites:
         print(f"{name}:", flush=True)
         try:
-            await CHAPTERS[name](run)
-        except Exception as error:  # noqa: BLE001 - as in a step: the other chapters must be seen all the same
+            await SUITES[name](run)
+        except Exception as error:  # noqa: BLE001 - as in a step: the other suites must be seen all the same
             traceback.print_exc()
             run.failed.append(f"{name}: {error}")
 
 
 def main() -> int:
-    """Run the chapters asked for. Returns the exit status."""
+    """Run the suites asked for. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--only", default=",".join(CHAPTERS), help="chapters, separated by commas")
+    parser.add_argument("--only", default=",".join(SUITES), help="suites, separated by commas")
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--aborts", type=int, default=300)
     parser.add_argument("--uploads", type=int, default=400)

@@ -11,21 +11,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.chaos.world.clients import Attempt, Ledger
-from tests.chaos.world.files import UploadFile
-from tests.chaos.world.invariants import (
-    Findings,
+from tests.chaos.testbed.clients import Attempt, Ledger
+from tests.chaos.testbed.files import UploadFile
+from tests.chaos.testbed.invariants import (
+    Inspection,
     clean_spools,
     inspect,
     quiet,
 )
-from tests.chaos.world.rig import until
-from tests.clients.driver import Abort, Client, Invocation, Place
+from tests.chaos.testbed.testbed import until
+from tests.clients.driver import Abort, AccessDetails, Client, Invocation
 from tests.clients.files import sized_file
+from tests.clients.gateway_under_test import Aborted, GatewayUnderTest
 from tests.clients.libraries import Paramiko
 from tests.clients.openssh import OpenSSHSFTP
 from tests.clients.transfer_programs import LFTP, Curl, Rclone
-from tests.clients.world import Aborted, World
 
 CLIENTS: Final[tuple[Client, ...]] = (OpenSSHSFTP(), Curl(), Paramiko(), LFTP(), Rclone())
 # Bytes of an upload, and how often each is taken.
@@ -81,12 +81,12 @@ class AbortReport:
     status_0: Counter[str] = field(default_factory=Counter)
     refused_at_close: int = 0
     seconds: float = 0
-    findings: Findings = field(default_factory=Findings)
+    inspection: Inspection = field(default_factory=Inspection)
     wrong: list[str] = field(default_factory=list)
 
     def check(self) -> None:
         """Raises AssertionError with everything that is wrong."""
-        wrong = [*self.wrong, *self.findings.wrong]
+        wrong = [*self.wrong, *self.inspection.wrong]
         assert not wrong, "\n".join([f"{len(wrong)} wrong:", *wrong[:30]])
 
     def lines(self) -> list[str]:
@@ -104,8 +104,8 @@ class AbortReport:
                 f"{self.answer_lost.total()} whole though the client never heard it ({_told(self.answer_lost)})"
             ),
             (
-                f"{self.findings.batches} batches, {self.findings.messages} messages, {self.findings.e_mails} e-mails; "
-                f"{len(self.wrong) + len(self.findings.wrong)} wrong"
+                f"{self.inspection.batches} batches, {self.inspection.messages} messages, {self.inspection.e_mails} e-mails; "
+                f"{len(self.wrong) + len(self.inspection.wrong)} wrong"
             ),
         ]
 
@@ -134,26 +134,26 @@ def plan(chance: random.Random, clients: Sequence[Client], sizes: Sequence[tuple
 class Aborter:
     """Carries out plans, and keeps what must be looked at in the end."""
 
-    def __init__(self, world: World, report: AbortReport) -> None:
-        self._world = world
+    def __init__(self, gateway: GatewayUnderTest, report: AbortReport) -> None:
+        self._gateway = gateway
         self._report = report
-        self._campaigns = itertools.cycle(world.rig.campaigns)
+        self._campaigns = itertools.cycle(gateway.testbed.campaigns)
         self._aborted: list[tuple[Plan, str, SentFile]] = []
         self.ledger = Ledger()
 
     async def carry_out(self, plan: Plan, chance: random.Random) -> None:
         """Bring one upload down, see that nothing came of it, and send it again."""
-        world, campaign_id = self._world, next(self._campaigns)
+        gateway, campaign_id = self._gateway, next(self._campaigns)
         file = await asyncio.to_thread(sized_file, chance, plan.size)
-        path = world.path_of(file)
+        path = gateway.path_of(file)
         light = SentFile(file.name, b"", file.rows, digest=file.sha256)
         try:
-            async with world.line(None if plan.limited else plan.rate) as line:
-                place = world.place(campaign_id, line.port)
+            async with gateway.line(None if plan.limited else plan.rate) as line:
+                access = gateway.access(campaign_id, line.port)
                 began = time.monotonic()
-                aborted = await world.abort(
+                aborted = await gateway.abort(
                     plan.client,
-                    _invocation(plan, place, path, file.name),
+                    _invocation(plan, access, path, file.name),
                     line,
                     plan.way,
                     at=plan.at,
@@ -162,22 +162,22 @@ class Aborter:
             await self._until_let_go(campaign_id, file.name)
             acknowledged = await self._classify(plan, aborted, campaign_id, light)
             self._note(campaign_id, light, began, acknowledged=acknowledged)
-            await self._send_again(plan, world.place(campaign_id), path, light)
+            await self._send_again(plan, gateway.access(campaign_id), path, light)
         finally:
-            world.forget(file)
+            gateway.forget(file)
 
     async def _until_let_go(self, campaign_id: str, name: str) -> None:
         """Wait until the gateway neither writes nor stores it: it serves what is queued when a connection goes."""
 
         async def let_go() -> bool:
-            return not await asyncio.to_thread(_in_work, self._world.node.spool / campaign_id, name)
+            return not await asyncio.to_thread(_in_work, self._gateway.node.spool / campaign_id, name)
 
         await until(let_go, f"the gateway lets go of {name}", 30)
 
     async def _classify(self, plan: Plan, aborted: Aborted, campaign_id: str, file: SentFile) -> bool:
         """Count it. Whether the upload was acknowledged."""
         report, status = self._report, aborted.ended.status
-        taken = await self._world.fetch_taken(campaign_id, file.name)
+        taken = await self._gateway.fetch_taken(campaign_id, file.name)
         if not taken:
             if not aborted.hit:
                 report.wrong.append(f"{plan}: nothing taken, and nothing brought it down: {aborted.ended}")
@@ -192,27 +192,27 @@ class Aborter:
         (report.answer_lost if status else report.finished)[plan.kind] += 1
         return status == 0
 
-    async def _send_again(self, plan: Plan, place: Place, path: Path, file: SentFile) -> None:
+    async def _send_again(self, plan: Plan, access: AccessDetails, path: Path, file: SentFile) -> None:
         flow = plan.client.upload_renamed if plan.renamed else plan.client.upload
         began = time.monotonic()
-        ended = await self._world.run(flow(place, path, file.name))
+        ended = await self._gateway.run(flow(access, path, file.name))
         if ended.status != 0:
             self._report.wrong.append(f"{plan}: sent again, status {ended.status}: {ended.screen}")
-        self._note(place.campaign_id, file, began, acknowledged=ended.status == 0)
+        self._note(access.campaign_id, file, began, acknowledged=ended.status == 0)
 
     def _note(self, campaign_id: str, file: SentFile, began: float, *, acknowledged: bool) -> None:
         status = 0 if acknowledged else 1
         self.ledger.attempts.append(
-            Attempt(campaign_id, file, self._world.node, status, "", began, time.monotonic())
+            Attempt(campaign_id, file, self._gateway.node, status, "", began, time.monotonic())
         )
 
     async def look_at_all(self) -> None:
         """When all is quiet: every aborted upload has exactly one that was taken, and every invariant of kills holds."""
-        rig, report = self._world.rig, self._report
-        await quiet(rig, 300)
-        await clean_spools(rig)
+        testbed, report = self._gateway.testbed, self._report
+        await quiet(testbed, 300)
+        await clean_spools(testbed)
         for plan, campaign_id, file in self._aborted:
-            taken = [sha256 for _, sha256, _ in await self._world.fetch_taken(campaign_id, file.name)]
+            taken = [sha256 for _, sha256, _ in await self._gateway.fetch_taken(campaign_id, file.name)]
             if taken == [file.sha256, file.sha256]:
                 # Its end was served after we looked.
                 report.aborted[plan.kind] -= 1
@@ -220,24 +220,24 @@ class Aborter:
                 report.answer_lost[plan.kind] += 1
             elif taken != [file.sha256]:
                 report.wrong.append(f"{plan}: {file.name} aborted and sent again, taken {len(taken)} times")
-        report.refused_at_close = await rig.fetch_value(
+        report.refused_at_close = await testbed.fetch_value(
             "select count(*) from uploads where refusal_code = $1", _INTERRUPTED
         )
-        report.findings = await inspect(rig, self.ledger, refusals=lambda code: code == _INTERRUPTED)
+        report.inspection = await inspect(testbed, self.ledger, refusals=lambda code: code == _INTERRUPTED)
 
 
-def _invocation(plan: Plan, place: Place, path: Path, name: str) -> Invocation:
+def _invocation(plan: Plan, access: AccessDetails, path: Path, name: str) -> Invocation:
     client = plan.client
     if plan.way is Abort.OWN:
-        return client.give_up(place, path, name, after=plan.at, rate=plan.rate)
+        return client.give_up(access, path, name, after=plan.at, rate=plan.rate)
     if plan.renamed:
         if isinstance(client, OpenSSHSFTP):
-            return client.carry_on(place, path, name, plan.rate)
-        return client.upload_renamed(place, path, name)
+            return client.carry_on(access, path, name, plan.rate)
+        return client.upload_renamed(access, path, name)
     return (
-        client.upload_slowly(place, path, name, plan.rate)
+        client.upload_slowly(access, path, name, plan.rate)
         if plan.limited
-        else client.upload(place, path, name)
+        else client.upload(access, path, name)
     )
 
 
@@ -258,13 +258,13 @@ def _in_work(folder: Path, name: str) -> bool:
 
 
 async def run_aborts(
-    world: World, count: int, *, seed: int, sizes: Sequence[tuple[int, int]] = SIZES
+    gateway: GatewayUnderTest, count: int, *, seed: int, sizes: Sequence[tuple[int, int]] = SIZES
 ) -> AbortReport:
     """Go on until `count` uploads were brought down in the middle. Clients that are not installed are left out."""
     began = time.monotonic()
     clients = [client for client in CLIENTS if client.missing() is None]
     chance, report = random.Random(seed), AbortReport()
-    aborter = Aborter(world, report)
+    aborter = Aborter(gateway, report)
 
     async def go_on() -> None:
         while report.aborted.total() < count and not report.wrong:

@@ -11,16 +11,16 @@ from typing import Final
 
 from config.fault_points import POINTS
 from gateway.errors import EmbeddedError
-from tests.chaos.world.clients import Clients
-from tests.chaos.world.files import any_file
-from tests.chaos.world.invariants import (
-    Findings,
+from tests.chaos.testbed.clients import Clients
+from tests.chaos.testbed.files import any_file
+from tests.chaos.testbed.invariants import (
+    Inspection,
     clean_spools,
     inspect,
     quiet,
 )
-from tests.chaos.world.node import Node
-from tests.chaos.world.rig import Rig, until
+from tests.chaos.testbed.node import Node
+from tests.chaos.testbed.testbed import Testbed, until
 
 _PROGRESS_TIMEOUT: Final = 120.0
 # The steps in turn: by two and three, each in another process or at another time, so that deaths fall together too.
@@ -42,7 +42,7 @@ class KillReport:
     kills: Counter[str] = field(default_factory=Counter)
     seconds: float = 0
     quiet_after: float = 0
-    findings: Findings = field(default_factory=Findings)
+    inspection: Inspection = field(default_factory=Inspection)
 
     @property
     def total(self) -> int:
@@ -52,22 +52,22 @@ class KillReport:
 class Killer:
     """Kills, and sees to it that nodes which were killed whole are started again."""
 
-    def __init__(self, rig: Rig, chance: random.Random) -> None:
+    def __init__(self, testbed: Testbed, chance: random.Random) -> None:
         self.kills: Counter[str] = Counter()
-        self._rig = rig
+        self._rig = testbed
         self._chance = chance
         self._restarts: dict[asyncio.Task[None], Node] = {}
 
     async def kill_at(self, point: str) -> None:
         """Let the next process that reaches this step die there."""
-        trap = self._rig.fault_points / point
-        trap.touch()
+        fault_file = self._rig.fault_points / point
+        fault_file.touch()
 
-        async def sprung() -> bool:
+        async def reached() -> bool:
             self._check_restarts()
-            return not trap.exists()
+            return not fault_file.exists()
 
-        await until(sprung, f"a process reached {point}", _PROGRESS_TIMEOUT)
+        await until(reached, f"a process reached {point}", _PROGRESS_TIMEOUT)
         self.kills[point] += 1
 
     async def kill_something(self) -> None:
@@ -79,9 +79,9 @@ class Killer:
             running = [node for node in self._rig.nodes if node.is_running and node not in starting]
             what = self._chance.choice(("front", "worker", "node"))
             # After many deaths a supervisor waits up to 30 s to replace a process; a node's own death ends that.
-            crippled = [node for node in running if not (node.parts("worker") and node.parts("front"))]
-            if crippled:
-                what, running = "node", crippled
+            incomplete = [node for node in running if not (node.parts("worker") and node.parts("front"))]
+            if incomplete:
+                what, running = "node", incomplete
             victim = self._chance.choice(running) if running else None
             if victim is not None and what == "node":
                 await victim.kill()
@@ -104,24 +104,30 @@ class Killer:
 
 
 async def run_kills(
-    rig: Rig, kills: int, *, seed: int, clients: int = 4, largest: int = 4000, share_of_steps: float = 0.5
+    testbed: Testbed,
+    kills: int,
+    *,
+    seed: int,
+    clients: int = 4,
+    largest: int = 4000,
+    share_of_steps: float = 0.5,
 ) -> KillReport:
     """So many kills while `clients` night jobs send without a pause; then quiet, and a look at everything."""
     chance = random.Random(seed)
-    sending = Clients(rig)
-    killer = Killer(rig, chance)
+    sending = Clients(testbed)
+    killer = Killer(testbed, chance)
     report = KillReport(kills=killer.kills)
     enough = asyncio.Event()
 
     async def send(number: int) -> None:
         own = random.Random(seed * 1000 + number)
         while not enough.is_set():
-            campaign = own.choice(rig.campaigns)
-            nodes = own.sample(rig.fronts, len(rig.fronts))
-            await sending.night_job(campaign, any_file(own, largest=largest), nodes)
+            campaign = own.choice(testbed.campaigns)
+            nodes = own.sample(testbed.fronts, len(testbed.fronts))
+            await sending.put_with_retries(campaign, any_file(own, largest=largest), nodes)
 
     async def progress() -> int:
-        decided = await rig.fetch_value("select count(*) from uploads where finished_at is not null")
+        decided = await testbed.fetch_value("select count(*) from uploads where finished_at is not null")
         return int(decided)
 
     async def kill() -> None:
@@ -150,10 +156,10 @@ async def run_kills(
         tasks.create_task(kill())
         for number in range(clients):
             tasks.create_task(send(number))
-    report.quiet_after = await quiet(rig)
-    await restart_all(rig.nodes)
-    await clean_spools(rig)
-    report.findings = await inspect(rig, sending.ledger)
+    report.quiet_after = await quiet(testbed)
+    await restart_all(testbed.nodes)
+    await clean_spools(testbed)
+    report.inspection = await inspect(testbed, sending.ledger)
     report.seconds = time.monotonic() - began
     return report
 

@@ -8,33 +8,33 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from tests.chaos.world.clients import Clients
-from tests.chaos.world.files import UploadFile, any_file, make_file
-from tests.chaos.world.invariants import Findings, inspect, quiet
-from tests.chaos.world.node import Node
-from tests.chaos.world.rig import Rig, until
+from tests.chaos.testbed.clients import Clients
+from tests.chaos.testbed.files import UploadFile, any_file, make_file
+from tests.chaos.testbed.invariants import Inspection, inspect, quiet
+from tests.chaos.testbed.node import Node
+from tests.chaos.testbed.testbed import Testbed, until
 
 
-async def crowd(
-    rig: Rig, nodes: Sequence[Node], *, uploads: int, clients: int = 8, seed: int = 5
-) -> tuple[Findings, float]:
+async def many_clients(
+    testbed: Testbed, nodes: Sequence[Node], *, uploads: int, clients: int = 8, seed: int = 5
+) -> tuple[Inspection, float]:
     """So many uploads by so many clients on these nodes, with nothing going wrong: exactly as many outcomes and e-mails."""
-    sending = Clients(rig)
+    sending = Clients(testbed)
     chance = random.Random(seed)
     files = iter([any_file(chance, largest=2000) for _ in range(uploads)])
     began = time.monotonic()
 
     async def send(number: int) -> None:
         for file in files:
-            campaign = rig.campaigns[number % len(rig.campaigns)]
-            assert await sending.night_job(campaign, file, [nodes[number % len(nodes)]], tries=1)
+            campaign = testbed.campaigns[number % len(testbed.campaigns)]
+            assert await sending.put_with_retries(campaign, file, [nodes[number % len(nodes)]], tries=1)
 
     async with asyncio.TaskGroup() as tasks:
         for number in range(clients):
             tasks.create_task(send(number))
-    await quiet(rig)
+    await quiet(testbed)
     took = time.monotonic() - began
-    found = await inspect(rig, sending.ledger)
+    found = await inspect(testbed, sending.ledger)
     good = found.outcomes["accepted"]
     counts = (found.uploads, found.outcomes.total(), found.message_ids, found.e_mails, found.batches)
     if counts != (uploads, uploads, uploads, uploads, good):
@@ -42,10 +42,10 @@ async def crowd(
     return found, took
 
 
-async def stop_finishes_uploads(rig: Rig, clients: Clients, node: Node, other: Node) -> str:
+async def stop_finishes_uploads(testbed: Testbed, clients: Clients, node: Node, other: Node) -> str:
     """SIGTERM in the middle of an upload: it is finished and acknowledged, the node ends with 0, its outcome comes."""
     file = make_file(20_000)
-    sending = asyncio.create_task(clients.put(rig.campaigns[0], file, node, "-l", "2400"))
+    sending = asyncio.create_task(clients.put(testbed.campaigns[0], file, node, "-l", "2400"))
 
     async def receiving() -> bool:
         return any(path.stat().st_size > 100_000 for path in node.spool.glob("*/*.bytes"))
@@ -54,38 +54,38 @@ async def stop_finishes_uploads(rig: Rig, clients: Clients, node: Node, other: N
     began = time.monotonic()
     node.tell(signal.SIGTERM)
     attempt = await sending
-    assert attempt.acknowledged, attempt.words
+    assert attempt.acknowledged, attempt.error_text
     status = await node.ended(45)
     took = time.monotonic() - began
     assert status == 0, f"the node ended with {status}"
     assert took < 30, f"the stop took {took:.0f} s"
-    refused = await clients.put(rig.campaigns[0], make_file(3), node)
+    refused = await clients.put(testbed.campaigns[0], make_file(3), node)
     assert not refused.acknowledged
     # Nobody is the leader: the other node decides what this one took in.
     assert other.is_running
-    await until(lambda: _decided(rig, file), "its outcome", 60)
+    await until(lambda: _decided(testbed, file), "its outcome", 60)
     await node.start()
     return f"finished and acknowledged; the node ended after {took:.1f} s"
 
 
-async def _decided(rig: Rig, file: UploadFile) -> bool:
-    return await rig.holds(
+async def _decided(testbed: Testbed, file: UploadFile) -> bool:
+    return await testbed.holds(
         "select count(*) = 1 from uploads where file_name = $1 and finished_at is not null", file.name
     )
 
 
 async def restarts_under_load(
-    rig: Rig, clients: Clients, nodes: Sequence[Node], *, reloads: int, restarts: int
+    testbed: Testbed, clients: Clients, nodes: Sequence[Node], *, reloads: int, restarts: int
 ) -> str:
     """Reloads are not seen by any client; a restart is seen only by who comes while nothing listens. Nothing is lost."""
     enough = asyncio.Event()
     sent: list[str] = []
 
     async def send(number: int) -> None:
-        campaign = rig.campaigns[number % len(rig.campaigns)]
+        campaign = testbed.campaigns[number % len(testbed.campaigns)]
         while not enough.is_set():
             attempt = await clients.put(campaign, make_file(15), nodes[number % len(nodes)])
-            sent.append(attempt.words if not attempt.acknowledged else "")
+            sent.append(attempt.error_text if not attempt.acknowledged else "")
             if not attempt.acknowledged:
                 # Nothing listens while a node restarts.
                 await asyncio.sleep(0.5)
@@ -119,40 +119,40 @@ async def _reloaded(node: Node, since: int) -> bool:
     return b'"node_reloaded"' in text
 
 
-async def one_node_then_the_other(rig: Rig, clients: Clients, nodes: Sequence[Node]) -> str:
+async def one_node_then_the_other(testbed: Testbed, clients: Clients, nodes: Sequence[Node]) -> str:
     """Each node in turn is cut off for good with work in its hands; the other takes it over and goes on."""
     first, second = nodes
     for gone, left in ((first, second), (second, first)):
         files = [make_file(200) for _ in range(6)]
         for file in files:
-            assert (await clients.put(rig.campaigns[0], file, gone)).acknowledged
+            assert (await clients.put(testbed.campaigns[0], file, gone)).acknowledged
         await gone.kill()
         files.append(make_file(20))
-        assert (await clients.put(rig.campaigns[1], files[-1], left)).acknowledged
+        assert (await clients.put(testbed.campaigns[1], files[-1], left)).acknowledged
 
         async def all_decided(files: list[UploadFile] = files) -> bool:
-            return all([await _decided(rig, file) for file in files])
+            return all([await _decided(testbed, file) for file in files])
 
         await until(all_decided, "the outcomes of what the dead node had", 90)
         await gone.start()
     return "each took over what the other had"
 
 
-async def hard_stop_leaves_its_job(rig: Rig, clients: Clients, front: Node) -> str:
+async def hard_stop_leaves_its_job(testbed: Testbed, clients: Clients, front: Node) -> str:
     """A worker whose drain time is over ends hard in the middle of a verdict; another one takes the job over."""
     file = make_file(300_000)
-    hasty = await rig.add_node("worker", worker__drain_timeout="0.2")
-    assert (await clients.put(rig.campaigns[0], file, front)).acknowledged
+    stopped = await testbed.add_node("worker", worker__drain_timeout="0.2")
+    assert (await clients.put(testbed.campaigns[0], file, front)).acknowledged
 
     async def begun() -> bool:
-        return await rig.holds(
+        return await testbed.holds(
             "select count(*) = 1 from uploads where file_name = $1 and status = 'validating'", file.name
         )
 
     await until(begun, "the verdict begun", 60)
-    await hasty.stop()
-    assert not await _decided(rig, file), "it was decided before the stop: nothing is shown"
-    heir = await rig.add_node("worker")
-    took = await until(lambda: _decided(rig, file), "its outcome", 60)
-    await heir.stop()
+    await stopped.stop()
+    assert not await _decided(testbed, file), "it was decided before the stop: nothing is shown"
+    successor = await testbed.add_node("worker")
+    took = await until(lambda: _decided(testbed, file), "its outcome", 60)
+    await successor.stop()
     return f"taken over and decided within {took:.1f} s"

@@ -6,66 +6,68 @@ from functools import partial
 import asyncpg
 from pgqueuer import Queries
 
-from tests.chaos.world.clients import Clients
-from tests.chaos.world.files import UploadFile, make_file
-from tests.chaos.world.node import Node
-from tests.chaos.world.rig import DATABASE, Rig, until
+from tests.chaos.testbed.clients import Clients
+from tests.chaos.testbed.files import UploadFile, make_file
+from tests.chaos.testbed.node import Node
+from tests.chaos.testbed.testbed import DATABASE, Testbed, until
 
 
-async def crowd_lets_one_pass(
-    rig: Rig, clients: Clients, front: Node, *, files: int, rows: int, under_way: bool
+async def single_upload_passes_backlog(
+    testbed: Testbed, clients: Clients, front: Node, *, files: int, rows: int, under_way: bool
 ) -> str:
     """A campaign drops so many files, and then another one a single file: only those being decided come before it.
 
-    `under_way`: also seen when the crowd's files are being decided already; else only when none is begun.
+    `under_way`: also seen when the backlog's files are being decided already; else only when none is begun.
     """
     at_once = 2  # worker.concurrent_verdicts
     places = []
     for begun in (False, True) if under_way else (False,):
-        crowd = [make_file(rows) for _ in range(files)]
+        backlog = [make_file(rows) for _ in range(files)]
         single = make_file(3)
         worker = None
-        sent = await clients.put_all(rig.campaigns[0], crowd, front, deadline=300)
-        assert sent[0].acknowledged, sent[0].words
+        sent = await clients.put_all(testbed.campaigns[0], backlog, front, deadline=300)
+        assert sent[0].acknowledged, sent[0].error_text
         if begun:
-            worker = await rig.add_node("worker")
-            await until(partial(_decided, rig, crowd, 1), "the crowd being decided", 90)
-        assert (await clients.put(rig.campaigns[1], single, front)).acknowledged
-        received = await rig.fetch_value("select received_at from uploads where file_name = $1", single.name)
-        worker = worker or await rig.add_node("worker")
-        await until(partial(_decided, rig, crowd, files), "the whole crowd decided", 600)
-        # The verdicts of the crowd that were stored after the single file had come, and before its own.
-        before = await rig.fetch_value(
+            worker = await testbed.add_node("worker")
+            await until(partial(_decided, testbed, backlog, 1), "the backlog being decided", 90)
+        assert (await clients.put(testbed.campaigns[1], single, front)).acknowledged
+        received = await testbed.fetch_value(
+            "select received_at from uploads where file_name = $1", single.name
+        )
+        worker = worker or await testbed.add_node("worker")
+        await until(partial(_decided, testbed, backlog, files), "the whole backlog decided", 600)
+        # The verdicts of the backlog that were stored after the single file had come, and before its own.
+        before = await testbed.fetch_value(
             "select count(*) from uploads where file_name = any($1) and finished_at > $2 "
             "and finished_at <= (select finished_at from uploads where file_name = $3)",
-            *([file.name for file in crowd], received, single.name),
+            *([file.name for file in backlog], received, single.name),
         )
-        after = await rig.fetch_value(
+        after = await testbed.fetch_value(
             "select count(*) from uploads where file_name = any($1) "
             "and finished_at > (select finished_at from uploads where file_name = $2)",
-            *([file.name for file in crowd], single.name),
+            *([file.name for file in backlog], single.name),
         )
         assert before <= at_once, f"{before} files of another campaign were decided first"
-        assert after > 0, "the crowd was gone before the single file came: nothing is shown"
+        assert after > 0, "the backlog was gone before the single file came: nothing is shown"
         places.append(before)
         await worker.stop()
     return f"{files} files of another campaign: {' and '.join(map(str, places))} of them decided before it"
 
 
-async def _decided(rig: Rig, files: list[UploadFile], count: int) -> bool:
-    return await rig.holds(
+async def _decided(testbed: Testbed, files: list[UploadFile], count: int) -> bool:
+    return await testbed.holds(
         "select count(*) >= $2 from uploads where file_name = any($1) and finished_at is not null",
         [file.name for file in files],
         count,
     )
 
 
-async def lost_jobs_are_found(rig: Rig, clients: Clients, front: Node) -> str:
+async def lost_jobs_are_found(testbed: Testbed, clients: Clients, front: Node) -> str:
     """Jobs deleted, jobs cancelled by the queue's own means, notifications without a job: the sweeper finds them all."""
     deleted, cancelled = make_file(5), make_file(5, bad_rows=2)
     for file in (deleted, cancelled):
-        assert (await clients.put(rig.campaigns[0], file, front)).acknowledged
-    connection = await asyncpg.connect(rig.postgres.socket_url(DATABASE))
+        assert (await clients.put(testbed.campaigns[0], file, front)).acknowledged
+    connection = await asyncpg.connect(testbed.postgres.socket_url(DATABASE))
     try:
         jobs = await connection.fetch(
             "select q.id from pgqueuer q join uploads u on q.dedupe_key = 'verdict ' || u.id where u.file_name = $1",
@@ -78,75 +80,75 @@ async def lost_jobs_are_found(rig: Rig, clients: Clients, front: Node) -> str:
         await connection.execute("update uploads set received_at = received_at - interval '1 minute'")
     finally:
         await connection.close()
-    assert await rig.fetch_value("select count(*) from pgqueuer where entrypoint = 'verdict'") == 0
+    assert await testbed.fetch_value("select count(*) from pgqueuer where entrypoint = 'verdict'") == 0
     # Their outcomes' e-mails are forgotten too, as soon as they are enqueued, until one verdict after.
-    await rig.fetch(
+    await testbed.fetch(
         "create function forget() returns trigger language plpgsql as $$ begin return null; end $$"
     )
-    await rig.fetch(
+    await testbed.fetch(
         "create trigger forget before insert on pgqueuer for each row when (new.entrypoint = 'notification') "
         "execute function forget()"
     )
-    worker = await rig.add_node("worker")
-    took = await until(lambda: _decided(rig, [deleted, cancelled], 2), "the lost uploads decided", 60)
-    assert await rig.fetch_value("select count(*) from pgqueuer where entrypoint = 'notification'") == 0
-    await rig.fetch("drop trigger forget on pgqueuer")
-    await rig.fetch("update notifications set created_at = created_at - interval '1 minute'")
+    worker = await testbed.add_node("worker")
+    took = await until(lambda: _decided(testbed, [deleted, cancelled], 2), "the lost uploads decided", 60)
+    assert await testbed.fetch_value("select count(*) from pgqueuer where entrypoint = 'notification'") == 0
+    await testbed.fetch("drop trigger forget on pgqueuer")
+    await testbed.fetch("update notifications set created_at = created_at - interval '1 minute'")
 
-    async def told() -> bool:
-        return await rig.holds(
+    async def notified() -> bool:
+        return await testbed.holds(
             "select count(*) = 2 from uploads where file_name = any($1) and notified_at is not null",
             [deleted.name, cancelled.name],
         )
 
-    mailed = await until(told, "the lost notices mailed", 60)
+    mailed = await until(notified, "the lost notifications mailed", 60)
     await worker.stop()
-    return f"verdicts found within {took:.0f} s, notices within {mailed:.0f} s"
+    return f"verdicts found within {took:.0f} s, notifications within {mailed:.0f} s"
 
 
-async def cancelled_while_running(rig: Rig, clients: Clients, front: Node) -> str:
+async def cancelled_while_running(testbed: Testbed, clients: Clients, front: Node) -> str:
     """A job cancelled while it is being run: its upload gets its outcome all the same, once."""
     file = make_file(40_000)
-    worker = await rig.add_node("worker", worker__concurrent_verdicts="1")
-    assert (await clients.put(rig.campaigns[0], file, front)).acknowledged
+    worker = await testbed.add_node("worker", worker__concurrent_verdicts="1")
+    assert (await clients.put(testbed.campaigns[0], file, front)).acknowledged
 
     async def picked() -> bool:
-        return await rig.holds(
+        return await testbed.holds(
             "select count(*) = 1 from uploads where file_name = $1 and status = 'validating'", file.name
         )
 
     async def picked_or_done() -> bool:
-        return await picked() or await _decided(rig, [file], 1)
+        return await picked() or await _decided(testbed, [file], 1)
 
     await until(picked_or_done, "the verdict begun", 60)
-    connection = await asyncpg.connect(rig.postgres.socket_url(DATABASE))
+    connection = await asyncpg.connect(testbed.postgres.socket_url(DATABASE))
     try:
         rows = await connection.fetch("select id from pgqueuer where entrypoint = 'verdict'")
         await Queries.from_asyncpg_connection(connection).mark_job_as_cancelled([row["id"] for row in rows])
     finally:
         await connection.close()
-    await until(lambda: _decided(rig, [file], 1), "its outcome", 60)
+    await until(lambda: _decided(testbed, [file], 1), "its outcome", 60)
     await worker.stop()
     return f"{len(rows)} cancelled in flight; decided all the same"
 
 
-async def same_bytes_at_once(rig: Rig, clients: Clients, nodes: list[Node], *, times: int = 6) -> str:
+async def same_bytes_at_once(testbed: Testbed, clients: Clients, nodes: list[Node], *, times: int = 6) -> str:
     """The same bytes under the same name, by several clients at once on all nodes: one batch, one e-mail for each."""
     file = make_file(30)
     attempts = await asyncio.gather(
-        *(clients.put(rig.campaigns[0], file, nodes[number % len(nodes)]) for number in range(times))
+        *(clients.put(testbed.campaigns[0], file, nodes[number % len(nodes)]) for number in range(times))
     )
-    assert all(attempt.acknowledged for attempt in attempts), [attempt.words for attempt in attempts]
+    assert all(attempt.acknowledged for attempt in attempts), [attempt.error_text for attempt in attempts]
 
     async def all_decided() -> bool:
-        return await rig.holds(
+        return await testbed.holds(
             "select count(*) = $2 from uploads where file_name = $1 and finished_at is not null",
             file.name,
             times,
         )
 
     await until(all_decided, "all of them decided", 90)
-    batches = await rig.fetch_value(
+    batches = await testbed.fetch_value(
         "select count(*) from batches b join uploads u on u.id = b.upload_id where u.file_name = $1",
         file.name,
     )

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.aborts import SMALL, run_aborts
-from tests.clients.world import open_world
+from tests.clients.gateway_under_test import open_gateway
 
 
 @pytest.mark.timeout(240)
 async def test_nothing_comes_of_twenty_aborted_uploads_and_each_goes_when_sent_again(tmp_path: Path) -> None:
-    async with open_world(campaigns=3, keep_logs=tmp_path) as world:
-        report = await run_aborts(world, 20, seed=7, sizes=SMALL)
+    async with open_gateway(campaigns=3, keep_logs=tmp_path) as gateway:
+        report = await run_aborts(gateway, 20, seed=7, sizes=SMALL)
     print(*report.lines(), sep="\n")
     report.check()
     assert report.aborted.total() >= 20

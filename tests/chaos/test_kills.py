@@ -4,16 +4,16 @@ import pytest
 
 from config.fault_points import POINTS
 from tests.chaos.kills import run_kills
-from tests.chaos.world.rig import open_rig
+from tests.chaos.testbed.testbed import open_testbed
 
 
 @pytest.mark.timeout(400)
 async def test_every_upload_has_one_outcome_though_everything_is_killed() -> None:
-    async with open_rig() as rig:
-        await rig.add_nodes(2)
-        report = await run_kills(rig, 20, seed=5, clients=3, largest=1500, share_of_steps=0.2)
-    report.findings.check()
+    async with open_testbed() as testbed:
+        await testbed.add_nodes(2)
+        report = await run_kills(testbed, 20, seed=5, clients=3, largest=1500, share_of_steps=0.2)
+    report.inspection.check()
     assert report.total == 20
     assert set(report.kills) >= set(POINTS)
-    assert report.findings.acknowledged >= 20
-    assert report.findings.outcomes.keys() == {"accepted", "rejected"}
+    assert report.inspection.acknowledged >= 20
+    assert report.inspection.outcomes.keys() == {"accepted", "rejected"}

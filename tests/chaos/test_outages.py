@@ -3,44 +3,46 @@
 import pytest
 
 from gateway.embedded.mail_server import MailboxMode
-from tests.chaos import outages
-from tests.chaos.world.invariants import clean_spools, inspect, quiet
-from tests.chaos.world.outage_world import World, open_world
-from tests.chaos.world.proxy import ProxyMode
-from tests.chaos.world.rig import open_rig
+from tests.chaos.outages import database, mail_server, object_store, scenarios, spool
+from tests.chaos.testbed.invariants import clean_spools, inspect, quiet
+from tests.chaos.testbed.proxy import ProxyMode
+from tests.chaos.testbed.split_gateway import SplitGateway, open_split_gateway
+from tests.chaos.testbed.testbed import open_testbed
 
 
-async def _busy_at_intake(world: World) -> str:
-    return await outages.bucket_fails_at_intake(world, [ProxyMode.BUSY])
+async def _busy_at_intake(gateway: SplitGateway) -> str:
+    return await object_store.bucket_fails_at_intake(gateway, [ProxyMode.BUSY])
 
 
-async def _cut_at_verdict(world: World) -> str:
-    return await outages.bucket_fails_at_verdict(world, [ProxyMode.FORBIDDING, ProxyMode.CUTTING_ANSWERS])
+async def _cut_at_verdict(gateway: SplitGateway) -> str:
+    return await object_store.bucket_fails_at_verdict(
+        gateway, [ProxyMode.FORBIDDING, ProxyMode.CUTTING_ANSWERS]
+    )
 
 
-async def _mail_refused_for_now(world: World) -> str:
-    return await outages.mail_server_fails_for_now(world, MailboxMode.REFUSING_FOR_NOW)
+async def _mail_refused_for_now(gateway: SplitGateway) -> str:
+    return await mail_server.mail_server_fails_for_now(gateway, MailboxMode.REFUSING_FOR_NOW)
 
 
 @pytest.mark.timeout(400)
 async def test_the_gateway_recovers_by_itself_from_what_its_services_do() -> None:
-    async with open_rig() as rig, open_world(rig) as world:
-        await outages.run_outages(
-            world,
+    async with open_testbed() as testbed, open_split_gateway(testbed) as gateway:
+        await scenarios.run_outages(
+            gateway,
             [
-                ("PostgreSQL restarted", outages.database_restarts_under_load),
-                ("PostgreSQL away for a moment", outages.database_is_away_for_a_moment),
+                ("PostgreSQL restarted", database.database_restarts_under_load),
+                ("PostgreSQL away for a moment", database.database_is_away_for_a_moment),
                 ("S3 busy at CLOSE", _busy_at_intake),
-                ("S3 cutting once at CLOSE", outages.bucket_cuts_once_at_intake),
+                ("S3 cutting once at CLOSE", object_store.bucket_cuts_once_at_intake),
                 ("S3 failing at the verdict", _cut_at_verdict),
                 ("SMTP 4xx", _mail_refused_for_now),
-                ("SMTP 5xx", outages.mail_server_refuses_for_good),
-                ("spool full", outages.spool_is_full),
+                ("SMTP 5xx", mail_server.mail_server_refuses_for_good),
+                ("spool full", spool.spool_is_full),
             ],
         )
-        await outages.campaign_is_at_its_quota(rig, world.clients)
-        await world.worker.stop()
-        await outages.commits_are_unclear(rig, world.clients, rounds=1)
-        await quiet(rig)
-        await clean_spools(rig)
-        (await inspect(rig, world.clients.ledger, mail=False)).check()
+        await spool.campaign_is_at_its_quota(testbed, gateway.clients)
+        await gateway.worker.stop()
+        await database.commits_are_unclear(testbed, gateway.clients, rounds=1)
+        await quiet(testbed)
+        await clean_spools(testbed)
+        (await inspect(testbed, gateway.clients.ledger, mail=False)).check()

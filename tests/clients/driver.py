@@ -11,11 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Final
 
-_TOLD_VERSION_WITHIN: Final = 20.0
+_VERSION_DEADLINE: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class AccessDetails:
     """What an agency has been given: where to knock, as whom, with which key, and the host keys to expect.
 
     `home` holds `.ssh/known_hosts` too, for clients that look there; `ppk` is the key in PuTTY's format.
@@ -104,33 +104,33 @@ class Client(ABC):
     def _find_version(self) -> str: ...
 
     @abstractmethod
-    def upload(self, place: Place, path: Path, name: str) -> Invocation:
+    def upload(self, access: AccessDetails, path: Path, name: str) -> Invocation:
         """A plain upload with the client's defaults."""
 
-    def upload_slowly(self, place: Place, path: Path, name: str, rate: int) -> Invocation:
+    def upload_slowly(self, access: AccessDetails, path: Path, name: str, rate: int) -> Invocation:
         """The same at `rate` bytes a second, where the client can limit itself."""
-        return self.upload(place, path, name)
+        return self.upload(access, path, name)
 
-    def upload_renamed(self, place: Place, path: Path, name: str) -> Invocation:
+    def upload_renamed(self, access: AccessDetails, path: Path, name: str) -> Invocation:
         """An upload under a temporary name, then the rename."""
         raise NotImplementedError
 
-    def resume(self, place: Place, path: Path, name: str) -> Invocation:
+    def resume(self, access: AccessDetails, path: Path, name: str) -> Invocation:
         """What finishes an upload that was cut off."""
         raise NotImplementedError
 
-    def give_up(self, place: Place, path: Path, name: str, *, after: int, rate: int) -> Invocation:
+    def give_up(self, access: AccessDetails, path: Path, name: str, *, after: int, rate: int) -> Invocation:
         """An upload that the client itself ends after some `after` bytes, at `rate` bytes a second where it can."""
         raise NotImplementedError
 
 
-def told_by(*command: str) -> str:
+def output_of(*command: str) -> str:
     """What a program prints when it is asked for its version, both outputs."""
     done = subprocess.run(
         command,
         capture_output=True,
         text=True,
-        timeout=_TOLD_VERSION_WITHIN,
+        timeout=_VERSION_DEADLINE,
         check=False,
         env=dict(os.environ),
     )

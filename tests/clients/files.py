@@ -4,7 +4,7 @@ import itertools
 import random
 from typing import Final
 
-from tests.chaos.world.files import UploadFile
+from tests.chaos.testbed.files import UploadFile
 
 _LETTERS: Final = "the quick brown fox jumps over the lazy dog. "
 _HEADER: Final = "recipient,language,name,topic\n"
@@ -22,7 +22,7 @@ def sized_file(chance: random.Random, size: int) -> UploadFile:
     left = size - len(_HEADER)
     while left > 0 or len(lines) < 3:
         row = len(lines)
-        start = f"65{80000000 + row},english,Emily Yeo,notice {number} of row {row} "
+        start = f"65{80000000 + row},english,Emily Yeo,reminder {number} of row {row} "
         words = _LETTERS * 20
         length = chance.randint(200, _LONGEST) - len(start)
         lines.append(f"{start}{words[:length].strip()}\n")
@@ -31,4 +31,4 @@ def sized_file(chance: random.Random, size: int) -> UploadFile:
     content = "".join(lines).encode()
     while any(len(content) % block == 0 for block in _BLOCKS):
         content += b"\n"
-    return UploadFile(f"notices-{number:05}.csv", content, rows)
+    return UploadFile(f"reminders-{number:05}.csv", content, rows)

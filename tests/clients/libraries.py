@@ -10,21 +10,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Final
 
-from tests.clients.driver import Client, Invocation, Place
+from tests.clients.driver import AccessDetails, Client, Invocation
 
 _HERE: Final = Path(__file__).parent
 _SSH2_VERSION: Final = "12.1.1"
 _INSTALLED_WITHIN: Final = 120.0
 
 
-def _arguments(place: Place, path: Path, name: str) -> tuple[str, ...]:
+def _arguments(access: AccessDetails, path: Path, name: str) -> tuple[str, ...]:
     """What the three scripts take, before the flow's own."""
     return (
-        place.host,
-        str(place.port),
-        place.campaign_id,
-        str(place.key),
-        str(place.known_hosts),
+        access.host,
+        str(access.port),
+        access.campaign_id,
+        str(access.key),
+        str(access.known_hosts),
         str(path),
         name,
     )
@@ -39,21 +39,21 @@ class _Python(Client):
     def _find_version(self) -> str:
         return importlib.metadata.version(self.package)
 
-    def upload(self, place: Place, path: Path, name: str) -> Invocation:
-        return self._run(place, path, name, "put")
+    def upload(self, access: AccessDetails, path: Path, name: str) -> Invocation:
+        return self._run(access, path, name, "put")
 
-    def upload_renamed(self, place: Place, path: Path, name: str) -> Invocation:
-        return self._run(place, path, name, "rename")
+    def upload_renamed(self, access: AccessDetails, path: Path, name: str) -> Invocation:
+        return self._run(access, path, name, "rename")
 
-    def resume(self, place: Place, path: Path, name: str) -> Invocation:
-        return self._run(place, path, name, "resume")
+    def resume(self, access: AccessDetails, path: Path, name: str) -> Invocation:
+        return self._run(access, path, name, "resume")
 
-    def give_up(self, place: Place, path: Path, name: str, *, after: int, rate: int) -> Invocation:
-        return self._run(place, path, name, "fail", str(after))
+    def give_up(self, access: AccessDetails, path: Path, name: str, *, after: int, rate: int) -> Invocation:
+        return self._run(access, path, name, "fail", str(after))
 
-    def _run(self, place: Place, path: Path, name: str, *flow: str) -> Invocation:
+    def _run(self, access: AccessDetails, path: Path, name: str, *flow: str) -> Invocation:
         return Invocation(
-            (sys.executable, "-P", str(_HERE / self.script), *_arguments(place, path, name), *flow)
+            (sys.executable, "-P", str(_HERE / self.script), *_arguments(access, path, name), *flow)
         )
 
 
@@ -86,8 +86,8 @@ class AsyncSSH(_Python):
         "resume with `FXF_WRITE`, as here"
     )
 
-    def upload_slowly(self, place: Place, path: Path, name: str, rate: int) -> Invocation:
-        return self._run(place, path, name, "gently")
+    def upload_slowly(self, access: AccessDetails, path: Path, name: str, rate: int) -> Invocation:
+        return self._run(access, path, name, "gently")
 
 
 class SSH2SFTPClient(Client):
@@ -146,24 +146,24 @@ class SSH2SFTPClient(Client):
         package = json.loads((self._modules / "ssh2-sftp-client" / "package.json").read_text())
         return str(package["version"])
 
-    def upload(self, place: Place, path: Path, name: str) -> Invocation:
-        return self._run(place, path, name, "put")
+    def upload(self, access: AccessDetails, path: Path, name: str) -> Invocation:
+        return self._run(access, path, name, "put")
 
-    def upload_in_parallel(self, place: Place, path: Path, name: str) -> Invocation:
+    def upload_in_parallel(self, access: AccessDetails, path: Path, name: str) -> Invocation:
         """`fastPut`: 64 writes in flight, out of order."""
-        return self._run(place, path, name, "fast")
+        return self._run(access, path, name, "fast")
 
-    def upload_renamed(self, place: Place, path: Path, name: str) -> Invocation:
-        return self._run(place, path, name, "rename")
+    def upload_renamed(self, access: AccessDetails, path: Path, name: str) -> Invocation:
+        return self._run(access, path, name, "rename")
 
-    def resume(self, place: Place, path: Path, name: str) -> Invocation:
-        return self._run(place, path, name, "resume")
+    def resume(self, access: AccessDetails, path: Path, name: str) -> Invocation:
+        return self._run(access, path, name, "resume")
 
-    def give_up(self, place: Place, path: Path, name: str, *, after: int, rate: int) -> Invocation:
-        return self._run(place, path, name, "fail", str(after))
+    def give_up(self, access: AccessDetails, path: Path, name: str, *, after: int, rate: int) -> Invocation:
+        return self._run(access, path, name, "fail", str(after))
 
-    def _run(self, place: Place, path: Path, name: str, *flow: str) -> Invocation:
+    def _run(self, access: AccessDetails, path: Path, name: str, *flow: str) -> Invocation:
         return Invocation(
-            ("node", str(_HERE / "put_with_ssh2.cjs"), *_arguments(place, path, name), *flow),
-            environment={"NODE_PATH": str(self._modules), "HOME": str(place.home)},
+            ("node", str(_HERE / "put_with_ssh2.cjs"), *_arguments(access, path, name), *flow),
+            environment={"NODE_PATH": str(self._modules), "HOME": str(access.home)},
         )

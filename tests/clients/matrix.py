@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Final
 
 from config.sizes import MEBIBYTE
-from tests.chaos.world.files import UploadFile
-from tests.chaos.world.proxy import ProxyMode
-from tests.chaos.world.rig import until
-from tests.clients.driver import Abort, Client, Invocation, Place
+from tests.chaos.testbed.files import UploadFile
+from tests.chaos.testbed.proxy import ProxyMode
+from tests.chaos.testbed.testbed import until
+from tests.clients.driver import Abort, AccessDetails, Client, Invocation
 from tests.clients.files import sized_file
+from tests.clients.gateway_under_test import GatewayUnderTest
 from tests.clients.libraries import AsyncSSH, Paramiko, SSH2SFTPClient
 from tests.clients.openssh import OpenSSHSCP, OpenSSHSFTP
 from tests.clients.putty import PSCP, PSFTP
 from tests.clients.transfer_programs import LFTP, Curl, Rclone
-from tests.clients.world import World
 
 CLIENTS: Final[tuple[Client, ...]] = (
     OpenSSHSFTP(),
@@ -68,9 +68,9 @@ class Row:
         )
 
 
-async def try_client(world: World, client: Client, campaign_id: str, seed: int = 1) -> Row:
+async def try_client(gateway: GatewayUnderTest, client: Client, campaign_id: str, seed: int = 1) -> Row:
     """Run every flow that the client has."""
-    trial = _Trial(world, client, campaign_id, random.Random(seed))
+    trial = _Trial(gateway, client, campaign_id, random.Random(seed))
     row = Row(client.name, client.version, notes=client.notes)
     shown = "shown" if client.shows_refusals else "status only"
     row.upload, row.temporary, row.resume, row.refusal, *aborts = await asyncio.gather(
@@ -86,36 +86,38 @@ async def try_client(world: World, client: Client, campaign_id: str, seed: int =
     return row
 
 
-async def try_unstored(world: World, clients: Mapping[str, Client], seed: int = 2) -> list[str]:
+async def try_unstored(gateway: GatewayUnderTest, clients: Mapping[str, Client], seed: int = 2) -> list[str]:
     """Upload with each client (by campaign) while the bucket refuses: what is not as its `heeds_close` says."""
     chance = random.Random(seed)
     # A node that gives up sooner than the 10 s: some clients try three times.
-    node = await world.rig.add_node("sftpd", sftp__acknowledge_timeout="2")
+    node = await gateway.testbed.add_node("sftpd", sftp__acknowledge_timeout="2")
 
     async def status_of(campaign_id: str, client: Client) -> str | None:
         file = sized_file(chance, 5_000)
-        place = world.place(campaign_id, node.port)
-        ended = await world.run(client.upload(place, world.path_of(file), file.name))
-        if await world.fetch_taken(campaign_id, file.name):
+        access = gateway.access(campaign_id, node.port)
+        ended = await gateway.run(client.upload(access, gateway.path_of(file), file.name))
+        if await gateway.fetch_taken(campaign_id, file.name):
             return f"{client.name}: taken though the bucket was away"
         if (ended.status != 0) != client.heeds_close:
             return f"{client.name}: status {ended.status} for an upload that was not stored: {ended.screen}"
         return None
 
-    await world.rig.proxy.become(ProxyMode.FORBIDDING)
+    await gateway.testbed.proxy.become(ProxyMode.FORBIDDING)
     try:
         found = await asyncio.gather(*(status_of(*pair) for pair in clients.items()))
     finally:
-        await world.rig.proxy.become(ProxyMode.PASSING)
+        await gateway.testbed.proxy.become(ProxyMode.PASSING)
     return [line for line in found if line is not None]
 
 
 class _Trial:
-    def __init__(self, world: World, client: Client, campaign_id: str, chance: random.Random) -> None:
+    def __init__(
+        self, gateway: GatewayUnderTest, client: Client, campaign_id: str, chance: random.Random
+    ) -> None:
         self.failures: list[str] = []
         # So many of this client at once.
         self._turns = asyncio.Semaphore(3)
-        self._world = world
+        self._gateway = gateway
         self._client = client
         self._campaign_id = campaign_id
         self._chance = chance
@@ -139,34 +141,34 @@ class _Trial:
 
     async def upload(self) -> None:
         """A small one, and one of many blocks; exit status 0, and one outcome."""
-        client, place = self._client, self._world.place(self._campaign_id)
+        client, access = self._client, self._gateway.access(self._campaign_id)
         flows = [client.upload, client.upload]
         if isinstance(client, SSH2SFTPClient):
             flows.append(client.upload_in_parallel)
         for flow, size in zip(flows, (200, _SIZE, _SIZE), strict=False):
             async with self._file(size) as file:
-                ended = await self._world.run(flow(place, self._world.path_of(file), file.name))
+                ended = await self._gateway.run(flow(access, self._gateway.path_of(file), file.name))
                 assert ended.status == 0, f"status {ended.status}: {ended.screen}"
-                await self._world.check_accepted_once(self._campaign_id, file)
+                await self._gateway.check_accepted_once(self._campaign_id, file)
 
     async def temporary(self) -> None:
-        place = self._world.place(self._campaign_id)
+        access = self._gateway.access(self._campaign_id)
         async with self._file(_SIZE) as file:
-            ended = await self._world.run(
-                self._client.upload_renamed(place, self._world.path_of(file), file.name)
+            ended = await self._gateway.run(
+                self._client.upload_renamed(access, self._gateway.path_of(file), file.name)
             )
             assert ended.status == 0, f"status {ended.status}: {ended.screen}"
-            await self._world.check_accepted_once(self._campaign_id, file)
+            await self._gateway.check_accepted_once(self._campaign_id, file)
 
     async def resume(self) -> None:
         """After a cut in the middle, the client goes on from there."""
         async with self._file(_BROKEN_SIZE) as file:
-            path = self._world.path_of(file)
-            async with self._world.line(_RATE) as line:
-                place = self._world.place(self._campaign_id, line.port)
-                aborted = await self._world.abort(
+            path = self._gateway.path_of(file)
+            async with self._gateway.line(_RATE) as line:
+                access = self._gateway.access(self._campaign_id, line.port)
+                aborted = await self._gateway.abort(
                     self._client,
-                    self._client.upload_slowly(place, path, file.name, _RATE),
+                    self._client.upload_slowly(access, path, file.name, _RATE),
                     line,
                     Abort.CUT,
                     at=_BROKEN_SIZE // 3,
@@ -174,20 +176,20 @@ class _Trial:
             assert aborted.hit, aborted.ended.screen
             kept = await self._until_kept(file)
             assert 0 < kept < len(file.content), f"{kept} bytes kept"
-            async with self._world.line(None) as line:
-                place = self._world.place(self._campaign_id, line.port)
-                ended = await self._world.run(self._client.resume(place, path, file.name))
+            async with self._gateway.line(None) as line:
+                access = self._gateway.access(self._campaign_id, line.port)
+                ended = await self._gateway.run(self._client.resume(access, path, file.name))
                 assert ended.status == 0, f"status {ended.status}: {ended.screen}"
                 rest = len(file.content) - kept
                 assert line.moved < rest * 1.05 + 50_000, f"{line.moved} bytes sent to resume after {kept}"
-            await self._world.check_accepted_once(self._campaign_id, file)
+            await self._gateway.check_accepted_once(self._campaign_id, file)
 
     async def _until_kept(self, file: UploadFile) -> int:
         """The bytes of its partial, once no handle is open on it."""
         kept = [0]
 
         async def closed() -> bool:
-            for path in (self._world.node.spool / self._campaign_id).glob("*.json"):
+            for path in (self._gateway.node.spool / self._campaign_id).glob("*.json"):
                 note = json.loads(path.read_text())
                 if note["name"] == file.name and note["state"] == "cut":
                     kept[0] = path.with_suffix(".bytes").stat().st_size
@@ -199,26 +201,26 @@ class _Trial:
 
     async def abort(self, way: Abort) -> None:
         """Brought down in the middle: nothing comes of it; then a full upload is processed once."""
-        client, world = self._client, self._world
+        client, gateway = self._client, self._gateway
         async with self._file(_BROKEN_SIZE) as file:
-            path = world.path_of(file)
+            path = gateway.path_of(file)
             at = self._chance.randint(_BROKEN_SIZE // 6, _BROKEN_SIZE // 3)
-            async with world.line(_RATE) as line:
-                place = world.place(self._campaign_id, line.port)
+            async with gateway.line(_RATE) as line:
+                access = gateway.access(self._campaign_id, line.port)
                 if way is Abort.OWN:
-                    invocation = client.give_up(place, path, file.name, after=at, rate=_OWN_RATE)
+                    invocation = client.give_up(access, path, file.name, after=at, rate=_OWN_RATE)
                 else:
-                    invocation = client.upload_slowly(place, path, file.name, _RATE)
-                aborted = await world.abort(client, invocation, line, way, at=at)
+                    invocation = client.upload_slowly(access, path, file.name, _RATE)
+                aborted = await gateway.abort(client, invocation, line, way, at=at)
             assert aborted.hit, f"finished before the abort: {aborted.ended}"
-            taken = await world.fetch_taken(self._campaign_id, file.name)
+            taken = await gateway.fetch_taken(self._campaign_id, file.name)
             assert not taken, (
                 f"processed though aborted, whole: {taken[0][1] == file.sha256}; {aborted.ended}"
             )
-            place = world.place(self._campaign_id)
-            ended = await world.run(client.upload(place, path, file.name))
+            access = gateway.access(self._campaign_id)
+            ended = await gateway.run(client.upload(access, path, file.name))
             assert ended.status == 0, f"afterwards, status {ended.status}: {ended.screen}"
-            await world.check_accepted_once(self._campaign_id, file)
+            await gateway.check_accepted_once(self._campaign_id, file)
 
     async def refusal(self) -> None:
         """A name that is refused: the status says so, and the screen why where the client shows it."""
@@ -233,10 +235,10 @@ class _Trial:
                 await self._refused(self._client.upload, file, file.name, _TOO_LARGE)
 
     async def _refused(
-        self, flow: Callable[[Place, Path, str], Invocation], file: UploadFile, name: str, line: str
+        self, flow: Callable[[AccessDetails, Path, str], Invocation], file: UploadFile, name: str, line: str
     ) -> None:
-        ended = await self._world.run(
-            flow(self._world.place(self._campaign_id), self._world.path_of(file), name)
+        ended = await self._gateway.run(
+            flow(self._gateway.access(self._campaign_id), self._gateway.path_of(file), name)
         )
         assert ended.status != 0, f"status 0 after a refusal: {ended.screen}"
         shown = line in ended.screen
@@ -248,4 +250,4 @@ class _Trial:
         try:
             yield file
         finally:
-            await asyncio.to_thread(self._world.forget, file)
+            await asyncio.to_thread(self._gateway.forget, file)

@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from tests.clients.driver import Client, Invocation, Place, told_by
+from tests.clients.driver import AccessDetails, Client, Invocation, output_of
 
 
 class OpenSSHSFTP(Client):
@@ -20,29 +20,29 @@ class OpenSSHSFTP(Client):
     )
 
     def _find_version(self) -> str:
-        return told_by("ssh", "-V").split(",")[0].split()[0].removeprefix("OpenSSH_")
+        return output_of("ssh", "-V").split(",")[0].split()[0].removeprefix("OpenSSH_")
 
-    def upload(self, place: Place, path: Path, name: str) -> Invocation:
-        return self.batch(place, f"put {path} {name}")
+    def upload(self, access: AccessDetails, path: Path, name: str) -> Invocation:
+        return self.batch(access, f"put {path} {name}")
 
-    def upload_slowly(self, place: Place, path: Path, name: str, rate: int) -> Invocation:
-        return self.batch(place, f"put {path} {name}", rate=rate)
+    def upload_slowly(self, access: AccessDetails, path: Path, name: str, rate: int) -> Invocation:
+        return self.batch(access, f"put {path} {name}", rate=rate)
 
-    def upload_renamed(self, place: Place, path: Path, name: str) -> Invocation:
-        return self.batch(place, f"put {path} {name}.part", f"rename {name}.part {name}")
+    def upload_renamed(self, access: AccessDetails, path: Path, name: str) -> Invocation:
+        return self.batch(access, f"put {path} {name}.part", f"rename {name}.part {name}")
 
-    def carry_on(self, place: Place, path: Path, name: str, rate: int) -> Invocation:
+    def carry_on(self, access: AccessDetails, path: Path, name: str, rate: int) -> Invocation:
         """A batch that goes on to the rename whatever became of the put."""
-        return self.batch(place, f"-put {path} {name}.part", f"-rename {name}.part {name}", rate=rate)
+        return self.batch(access, f"-put {path} {name}.part", f"-rename {name}.part {name}", rate=rate)
 
-    def resume(self, place: Place, path: Path, name: str) -> Invocation:
-        return self.batch(place, f"reput {path} {name}")
+    def resume(self, access: AccessDetails, path: Path, name: str) -> Invocation:
+        return self.batch(access, f"reput {path} {name}")
 
-    def batch(self, place: Place, *lines: str, rate: int | None = None) -> Invocation:
+    def batch(self, access: AccessDetails, *lines: str, rate: int | None = None) -> Invocation:
         """Any batch; `rate` is in bytes a second."""
         limit = ("-l", str(math.ceil(rate * 8 / 1000))) if rate else ()
         return Invocation(
-            ("sftp", "-b", "-", "-P", str(place.port), *limit, *place.ssh_options, place.account),
+            ("sftp", "-b", "-", "-P", str(access.port), *limit, *access.ssh_options, access.account),
             "".join(f"{line}\n" for line in lines).encode(),
         )
 
@@ -59,18 +59,20 @@ class OpenSSHSCP(Client):
     )
 
     def _find_version(self) -> str:
-        return told_by("ssh", "-V").split(",")[0].split()[0].removeprefix("OpenSSH_")
+        return output_of("ssh", "-V").split(",")[0].split()[0].removeprefix("OpenSSH_")
 
-    def upload(self, place: Place, path: Path, name: str) -> Invocation:
-        return self._copy(place, path, name)
+    def upload(self, access: AccessDetails, path: Path, name: str) -> Invocation:
+        return self._copy(access, path, name)
 
-    def upload_slowly(self, place: Place, path: Path, name: str, rate: int) -> Invocation:
-        return self._copy(place, path, name, "-l", str(math.ceil(rate * 8 / 1000)))
+    def upload_slowly(self, access: AccessDetails, path: Path, name: str, rate: int) -> Invocation:
+        return self._copy(access, path, name, "-l", str(math.ceil(rate * 8 / 1000)))
 
-    def old_protocol(self, place: Place, path: Path, name: str) -> Invocation:
+    def old_protocol(self, access: AccessDetails, path: Path, name: str) -> Invocation:
         """`scp -O`, which runs `scp -t` on the server."""
-        return self._copy(place, path, name, "-O")
+        return self._copy(access, path, name, "-O")
 
-    def _copy(self, place: Place, path: Path, name: str, *options: str) -> Invocation:
-        port = ("-P", str(place.port))
-        return Invocation(("scp", *options, *port, *place.ssh_options, str(path), f"{place.account}:{name}"))
+    def _copy(self, access: AccessDetails, path: Path, name: str, *options: str) -> Invocation:
+        port = ("-P", str(access.port))
+        return Invocation(
+            ("scp", *options, *port, *access.ssh_options, str(path), f"{access.account}:{name}")
+        )

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from tests.clients.driver import Client, Invocation, Place, told_by
+from tests.clients.driver import AccessDetails, Client, Invocation, output_of
 
 
-def _login(place: Place) -> tuple[str, ...]:
-    expected = tuple(word for fingerprint in place.fingerprints for word in ("-hostkey", fingerprint))
-    return ("-batch", "-P", str(place.port), "-l", place.campaign_id, "-i", str(place.ppk), *expected)
+def _login(access: AccessDetails) -> tuple[str, ...]:
+    expected = tuple(word for fingerprint in access.fingerprints for word in ("-hostkey", fingerprint))
+    return ("-batch", "-P", str(access.port), "-l", access.campaign_id, "-i", str(access.ppk), *expected)
 
 
 def _version(program: str) -> str:
-    return told_by(program, "-V").split("Release")[1].split()[0]
+    return output_of(program, "-V").split("Release")[1].split()[0]
 
 
 class PSFTP(Client):
@@ -27,20 +27,20 @@ class PSFTP(Client):
     def _find_version(self) -> str:
         return _version("psftp")
 
-    def upload(self, place: Place, path: Path, name: str) -> Invocation:
-        return self._script(place, f"put {path} {name}")
+    def upload(self, access: AccessDetails, path: Path, name: str) -> Invocation:
+        return self._script(access, f"put {path} {name}")
 
-    def upload_renamed(self, place: Place, path: Path, name: str) -> Invocation:
-        return self._script(place, f"put {path} {name}.part", f"mv {name}.part {name}")
+    def upload_renamed(self, access: AccessDetails, path: Path, name: str) -> Invocation:
+        return self._script(access, f"put {path} {name}.part", f"mv {name}.part {name}")
 
-    def resume(self, place: Place, path: Path, name: str) -> Invocation:
-        return self._script(place, f"reput {path} {name}")
+    def resume(self, access: AccessDetails, path: Path, name: str) -> Invocation:
+        return self._script(access, f"reput {path} {name}")
 
-    def _script(self, place: Place, *lines: str) -> Invocation:
+    def _script(self, access: AccessDetails, *lines: str) -> Invocation:
         return Invocation(
-            ("psftp", *_login(place), "-b", "/dev/stdin", place.host),
+            ("psftp", *_login(access), "-b", "/dev/stdin", access.host),
             "".join(f"{line}\n" for line in lines).encode(),
-            {"HOME": str(place.home)},
+            {"HOME": str(access.home)},
         )
 
 
@@ -56,8 +56,8 @@ class PSCP(Client):
     def _find_version(self) -> str:
         return _version("pscp")
 
-    def upload(self, place: Place, path: Path, name: str) -> Invocation:
+    def upload(self, access: AccessDetails, path: Path, name: str) -> Invocation:
         return Invocation(
-            ("pscp", "-sftp", *_login(place), str(path), f"{place.account}:{name}"),
-            environment={"HOME": str(place.home)},
+            ("pscp", "-sftp", *_login(access), str(path), f"{access.account}:{name}"),
+            environment={"HOME": str(access.home)},
         )

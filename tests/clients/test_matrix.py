@@ -6,15 +6,15 @@ import pytest
 import pytest_asyncio
 
 from tests.clients.driver import Client
+from tests.clients.gateway_under_test import GatewayUnderTest, open_gateway
 from tests.clients.matrix import CLIENTS, try_client, try_unstored
 from tests.clients.table import documented_rows, documented_verdicts
-from tests.clients.world import World, open_world
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[GatewayUnderTest]:
     """One gateway for all clients, a campaign for each."""
-    async with open_world(campaigns=len(CLIENTS), keep_logs=tmp_path_factory.mktemp("logs")) as opened:
+    async with open_gateway(campaigns=len(CLIENTS), keep_logs=tmp_path_factory.mktemp("logs")) as opened:
         yield opened
 
 
@@ -31,21 +31,23 @@ def test_the_table_has_a_row_for_each_client_and_no_other() -> None:
         for number, client in enumerate(CLIENTS)
     ],
 )
-async def test_a_client_does_what_the_table_says(world: World, number: int, client: Client) -> None:
+async def test_a_client_does_what_the_table_says(
+    gateway: GatewayUnderTest, number: int, client: Client
+) -> None:
     if absent := client.missing():
         pytest.skip(absent)
-    row = await try_client(world, client, world.rig.campaigns[number])
+    row = await try_client(gateway, client, gateway.testbed.campaigns[number])
     assert row.failures == []
     assert row.verdicts == documented_verdicts(client.name), "out of date: run `python -m tests.clients`"
 
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_status_tells_of_an_upload_that_could_not_be_stored_as_far_as_the_table_says(
-    world: World,
+    gateway: GatewayUnderTest,
 ) -> None:
     installed = {
         campaign_id: client
-        for client, campaign_id in zip(CLIENTS, world.rig.campaigns, strict=True)
+        for client, campaign_id in zip(CLIENTS, gateway.testbed.campaigns, strict=True)
         if client.missing() is None
     }
-    assert await try_unstored(world, installed) == []
+    assert await try_unstored(gateway, installed) == []

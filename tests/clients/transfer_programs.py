@@ -5,7 +5,7 @@ import sysconfig
 from pathlib import Path
 from typing import Final
 
-from tests.clients.driver import Client, Invocation, Place, told_by
+from tests.clients.driver import AccessDetails, Client, Invocation, output_of
 
 _RCLONE: Final = str(Path(sysconfig.get_path("scripts")) / "rclone")
 
@@ -22,23 +22,23 @@ class LFTP(Client):
     notes = "The status is that of the last command. After a cut it comes back by itself and goes on"
 
     def _find_version(self) -> str:
-        return told_by("lftp", "--version").split("Version")[1].split()[0]
+        return output_of("lftp", "--version").split("Version")[1].split()[0]
 
-    def upload(self, place: Place, path: Path, name: str) -> Invocation:
-        return self._commands(place, f"put {path} -o {name}")
+    def upload(self, access: AccessDetails, path: Path, name: str) -> Invocation:
+        return self._commands(access, f"put {path} -o {name}")
 
-    def upload_slowly(self, place: Place, path: Path, name: str, rate: int) -> Invocation:
-        return self._commands(place, f"set net:limit-rate 0:{rate}", f"put {path} -o {name}")
+    def upload_slowly(self, access: AccessDetails, path: Path, name: str, rate: int) -> Invocation:
+        return self._commands(access, f"set net:limit-rate 0:{rate}", f"put {path} -o {name}")
 
-    def upload_renamed(self, place: Place, path: Path, name: str) -> Invocation:
-        return self._commands(place, "set xfer:use-temp-file yes", f"put {path} -o {name}")
+    def upload_renamed(self, access: AccessDetails, path: Path, name: str) -> Invocation:
+        return self._commands(access, "set xfer:use-temp-file yes", f"put {path} -o {name}")
 
-    def resume(self, place: Place, path: Path, name: str) -> Invocation:
-        return self._commands(place, f"put -c {path} -o {name}")
+    def resume(self, access: AccessDetails, path: Path, name: str) -> Invocation:
+        return self._commands(access, f"put -c {path} -o {name}")
 
-    def give_up(self, place: Place, path: Path, name: str, *, after: int, rate: int) -> Invocation:
+    def give_up(self, access: AccessDetails, path: Path, name: str, *, after: int, rate: int) -> Invocation:
         return self._commands(
-            place,
+            access,
             f"set net:limit-rate 0:{rate}",
             # lftp's clock runs from here, before the login; its limit lets twice the rate pass at first.
             f"put {path} -o {name} &",
@@ -47,16 +47,16 @@ class LFTP(Client):
             "exit 1",
         )
 
-    def _commands(self, place: Place, *commands: str) -> Invocation:
-        ssh = shlex.join(("ssh", "-a", "-x", *place.ssh_options))
+    def _commands(self, access: AccessDetails, *commands: str) -> Invocation:
+        ssh = shlex.join(("ssh", "-a", "-x", *access.ssh_options))
         lines = (
             f'set sftp:connect-program "{ssh}"',
-            f"open -u {place.campaign_id}, -p {place.port} sftp://{place.host}",
+            f"open -u {access.campaign_id}, -p {access.port} sftp://{access.host}",
             *commands,
         )
         return Invocation(
             ("lftp", "--norc", "-c", "\n".join(lines)),
-            environment={"HOME": str(place.home), "LFTP_HOME": str(place.home)},
+            environment={"HOME": str(access.home), "LFTP_HOME": str(access.home)},
         )
 
 
@@ -79,38 +79,38 @@ class Curl(Client):
     def missing(self) -> str | None:
         if absent := super().missing():
             return absent
-        return None if "sftp" in told_by("curl", "-V").split() else "this curl is built without SFTP"
+        return None if "sftp" in output_of("curl", "-V").split() else "this curl is built without SFTP"
 
     def _find_version(self) -> str:
-        words = told_by("curl", "-V").split()
+        words = output_of("curl", "-V").split()
         library = next(word for word in words if word.startswith(("libssh2/", "libssh/")))
         return f"{words[1]}, {library.replace('/', ' ')}"
 
-    def upload(self, place: Place, path: Path, name: str) -> Invocation:
-        return self._put(place, path, name)
+    def upload(self, access: AccessDetails, path: Path, name: str) -> Invocation:
+        return self._put(access, path, name)
 
-    def upload_slowly(self, place: Place, path: Path, name: str, rate: int) -> Invocation:
-        return self._put(place, path, name, "--limit-rate", str(rate))
+    def upload_slowly(self, access: AccessDetails, path: Path, name: str, rate: int) -> Invocation:
+        return self._put(access, path, name, "--limit-rate", str(rate))
 
-    def upload_renamed(self, place: Place, path: Path, name: str) -> Invocation:
-        return self._put(place, path, f"{name}.part", "-Q", f"-rename /{name}.part /{name}")
+    def upload_renamed(self, access: AccessDetails, path: Path, name: str) -> Invocation:
+        return self._put(access, path, f"{name}.part", "-Q", f"-rename /{name}.part /{name}")
 
-    def resume(self, place: Place, path: Path, name: str) -> Invocation:
-        return self._put(place, path, name, "-C", "-")
+    def resume(self, access: AccessDetails, path: Path, name: str) -> Invocation:
+        return self._put(access, path, name, "-C", "-")
 
-    def give_up(self, place: Place, path: Path, name: str, *, after: int, rate: int) -> Invocation:
+    def give_up(self, access: AccessDetails, path: Path, name: str, *, after: int, rate: int) -> Invocation:
         return self._put(
-            place, path, name, "--limit-rate", str(rate), "--max-time", f"{after / rate + 0.5:.2f}"
+            access, path, name, "--limit-rate", str(rate), "--max-time", f"{after / rate + 0.5:.2f}"
         )
 
-    def _put(self, place: Place, path: Path, name: str, *options: str) -> Invocation:
+    def _put(self, access: AccessDetails, path: Path, name: str, *options: str) -> Invocation:
         return Invocation(
             (
-                *("curl", "-sS", "--user", f"{place.campaign_id}:", "--key", str(place.key)),
-                *("--pubkey", f"{place.key}.pub", *options, "-T", str(path)),
-                f"sftp://{place.host}:{place.port}/{name}",
+                *("curl", "-sS", "--user", f"{access.campaign_id}:", "--key", str(access.key)),
+                *("--pubkey", f"{access.key}.pub", *options, "-T", str(path)),
+                f"sftp://{access.host}:{access.port}/{name}",
             ),
-            environment={"HOME": str(place.home)},
+            environment={"HOME": str(access.home)},
         )
 
 
@@ -124,32 +124,32 @@ class Rclone(Client):
     own_abort_by = "`--max-transfer`"
     notes = (
         "The status is that of the upload; it begins anew three times by itself. "
-        'Shows "permission denied" in place of our line'
+        'Shows "permission denied" in access of our line'
     )
     shows_refusals = False
 
     def _find_version(self) -> str:
-        return told_by(_RCLONE, "version").split()[1].removeprefix("v")
+        return output_of(_RCLONE, "version").split()[1].removeprefix("v")
 
-    def upload(self, place: Place, path: Path, name: str) -> Invocation:
-        return self._copy(place, path, name)
+    def upload(self, access: AccessDetails, path: Path, name: str) -> Invocation:
+        return self._copy(access, path, name)
 
-    def upload_slowly(self, place: Place, path: Path, name: str, rate: int) -> Invocation:
-        return self._copy(place, path, name, "--bwlimit", f"{rate}B")
+    def upload_slowly(self, access: AccessDetails, path: Path, name: str, rate: int) -> Invocation:
+        return self._copy(access, path, name, "--bwlimit", f"{rate}B")
 
-    def upload_renamed(self, place: Place, path: Path, name: str) -> Invocation:
-        return self._copy(place, path, name)
+    def upload_renamed(self, access: AccessDetails, path: Path, name: str) -> Invocation:
+        return self._copy(access, path, name)
 
-    def give_up(self, place: Place, path: Path, name: str, *, after: int, rate: int) -> Invocation:
+    def give_up(self, access: AccessDetails, path: Path, name: str, *, after: int, rate: int) -> Invocation:
         limits = ("--bwlimit", f"{rate}B", "--max-transfer", f"{after}B", "--cutoff-mode", "hard")
-        return self._copy(place, path, name, *limits)
+        return self._copy(access, path, name, *limits)
 
-    def _copy(self, place: Place, path: Path, name: str, *options: str) -> Invocation:
+    def _copy(self, access: AccessDetails, path: Path, name: str, *options: str) -> Invocation:
         return Invocation(
             (
-                *(_RCLONE, "copyto", *options, "--sftp-host", place.host, "--sftp-port", str(place.port)),
-                *("--sftp-user", place.campaign_id, "--sftp-key-file", str(place.key)),
-                *("--sftp-known-hosts-file", str(place.known_hosts), str(path), f":sftp:{name}"),
+                *(_RCLONE, "copyto", *options, "--sftp-host", access.host, "--sftp-port", str(access.port)),
+                *("--sftp-user", access.campaign_id, "--sftp-key-file", str(access.key)),
+                *("--sftp-known-hosts-file", str(access.known_hosts), str(path), f":sftp:{name}"),
             ),
-            environment={"HOME": str(place.home), "RCLONE_CONFIG": str(place.home / "rclone.conf")},
+            environment={"HOME": str(access.home), "RCLONE_CONFIG": str(access.home / "rclone.conf")},
         )

@@ -13,9 +13,9 @@ import pytest
 
 from config.fault_points import POINTS
 from gateway.embedded.mail_server import MailboxMode
-from tests.chaos.world.node import Node
-from tests.chaos.world.proxy import ProxyMode
-from tests.chaos.world.rig import Rig, open_rig, until
+from tests.chaos.testbed.node import Node
+from tests.chaos.testbed.proxy import ProxyMode
+from tests.chaos.testbed.testbed import Testbed, open_testbed, until
 from tests.conftest import make_key
 from tests.gateway import marked
 
@@ -41,15 +41,15 @@ create trigger hostile before {when} on {table} for each row execute function te
 class Agency:
     """Sends to one node, by asyncssh's client."""
 
-    def __init__(self, rig: Rig, node: Node) -> None:
-        self.rig = rig
+    def __init__(self, testbed: Testbed, node: Node) -> None:
+        self.testbed = testbed
         self.node = node
         self.sent = 0
 
     @contextlib.asynccontextmanager
     async def session(self, campaign: int = 0) -> AsyncIterator[asyncssh.SFTPClient]:
         async with (
-            self.connection(self.rig.key.private_file, campaign) as connection,
+            self.connection(self.testbed.key.private_file, campaign) as connection,
             connection.start_sftp_client() as client,
         ):
             yield client
@@ -58,7 +58,7 @@ class Agency:
         self, key: Path, campaign: int = 0, *, password: str | None = None
     ) -> contextlib.AbstractAsyncContextManager[asyncssh.SSHClientConnection]:
         return asyncssh.connect(
-            "127.0.0.1", self.node.port, username=self.rig.campaigns[campaign], client_keys=[str(key)],
+            "127.0.0.1", self.node.port, username=self.testbed.campaigns[campaign], client_keys=[str(key)],
             password=password, known_hosts=None, config=None, login_timeout=20,
         )  # fmt: skip
 
@@ -114,7 +114,7 @@ async def refused_at_the_door(agency: Agency) -> None:
             client.symlink(marked.NAME, marked.FILE),
             client.stat(f"{marked.FILE}-none.csv"),
             client.getsize(f"{marked.NAME}/{marked.FILE}"),
-            client.get(f"{marked.FILE}-1.csv", agency.rig.folder / "got.csv"),
+            client.get(f"{marked.FILE}-1.csv", agency.testbed.folder / "got.csv"),
         ):
             with contextlib.suppress(asyncssh.SFTPError):
                 await request
@@ -123,16 +123,16 @@ async def refused_at_the_door(agency: Agency) -> None:
         agency.sent += 1
     for password in (None, marked.NAME):
         with contextlib.suppress(*_TROUBLES):
-            async with agency.connection(agency.rig.folder / "stranger", password=password):
+            async with agency.connection(agency.testbed.folder / "stranger", password=password):
                 raise AssertionError("a stranger was let in")
     with contextlib.suppress(*_TROUBLES):
-        async with agency.connection(agency.rig.key.private_file) as connection:
+        async with agency.connection(agency.testbed.key.private_file) as connection:
             await connection.run(f"cat {marked.FILE}", check=False)
 
 
 async def malformed_packets(agency: Agency) -> None:
     """Each stream in a channel of its own."""
-    async with agency.connection(agency.rig.key.private_file) as connection:
+    async with agency.connection(agency.testbed.key.private_file) as connection:
         for stream in marked.malformed_streams():
             with contextlib.suppress(*_TROUBLES):
                 async with (
@@ -146,7 +146,7 @@ async def malformed_packets(agency: Agency) -> None:
 
 async def bucket_away(agency: Agency) -> None:
     """At CLOSE, and at the verdict."""
-    proxy = agency.rig.proxy
+    proxy = agency.testbed.proxy
     async with agency.session() as client:
         for mode in (ProxyMode.FORBIDDING, ProxyMode.AWAY):
             await proxy.become(mode)
@@ -164,7 +164,7 @@ async def database_restarted(agency: Agency) -> None:
     """In the middle of uploads: those that meet it fail or wait."""
     async with agency.session() as client:
         sending = asyncio.create_task(agency.put(client, marked.good_file(3000)))
-        restarting = asyncio.create_task(asyncio.to_thread(agency.rig.postgres.restart))
+        restarting = asyncio.create_task(asyncio.to_thread(agency.testbed.postgres.restart))
         await sending
         for number in range(3001, 3006):
             await agency.put(client, marked.good_file(number))
@@ -178,10 +178,10 @@ async def mail_refused(agency: Agency) -> None:
         (MailboxMode.REFUSING_FOR_GOOD, "notification_refused"),
         (MailboxMode.REFUSING_FOR_NOW, "notification_given_up"),
     ):
-        agency.rig.mailbox.become(mode)
+        agency.testbed.mailbox.become(mode)
         await agency.put_all([marked.good_file(4000 + mode.value), *list(marked.bad_files())[:2]])
         await agency.until_logged(event)
-    agency.rig.mailbox.become(MailboxMode.ACCEPTING)
+    agency.testbed.mailbox.become(MailboxMode.ACCEPTING)
 
 
 async def rows_that_postgresql_quotes(agency: Agency) -> None:
@@ -192,16 +192,16 @@ async def rows_that_postgresql_quotes(agency: Agency) -> None:
         ("uploads", "update", "job_crashed"),
     ):
         for statement in _HOSTILE.format(table=table, when=when).strip().splitlines():
-            await agency.rig.fetch(statement)
+            await agency.testbed.fetch(statement)
         await agency.put_all([marked.good_file(5000 + len(table))])
         await agency.until_logged(event)
-        await agency.rig.fetch("drop function tell cascade")
+        await agency.testbed.fetch("drop function tell cascade")
 
 
 async def killed_at_steps(agency: Agency) -> None:
     """A front and a worker die in the middle of their work; `make chaos` has all the steps."""
     for number, point in enumerate(_DEATHS):
-        trap = agency.rig.fault_points / point
+        trap = agency.testbed.fault_points / point
         await asyncio.to_thread(trap.touch)
         await agency.put_all([marked.good_file(6000 + number)])
 
@@ -216,19 +216,21 @@ async def keys_refused(agency: Agency) -> None:
     for file in ("stranger", "key"):
         with pytest.raises(subprocess.CalledProcessError):
             await agency.node.command_line(
-                "key", "add", agency.rig.campaigns[0], str(agency.rig.folder / file)
+                "key", "add", agency.testbed.campaigns[0], str(agency.testbed.folder / file)
             )
-    await agency.node.command_line("key", "check", str(agency.rig.folder / "stranger.pub"))
+    await agency.node.command_line("key", "check", str(agency.testbed.folder / "stranger.pub"))
 
 
-async def places_of(rig: Rig, node: Node) -> dict[str, str]:
+async def places_of(testbed: Testbed, node: Node) -> dict[str, str]:
     """All that may hold no mark, as text."""
     ready = [json.loads(line) for line in node.log.read_text().splitlines() if '"node_ready"' in line]
     places = {"metrics": await asyncio.to_thread(_fetch, f"http://127.0.0.1:{ready[-1]['ops_port']}/metrics")}
-    tables = await rig.fetch("select relname from pg_class where relkind = 'r' and relname like 'pgqueuer%'")
+    tables = await testbed.fetch(
+        "select relname from pg_class where relkind = 'r' and relname like 'pgqueuer%'"
+    )
     for table in ["audit_events", *(row["relname"] for row in tables)]:
         places[table] = "\n".join(
-            row["line"] for row in await rig.fetch(f"select t::text as line from {table} t")
+            row["line"] for row in await testbed.fetch(f"select t::text as line from {table} t")
         )
     places["log"] = node.log.read_text()
     return places
@@ -241,10 +243,10 @@ def _fetch(url: str) -> str:
 
 @pytest.mark.timeout(240)
 async def test_nothing_leaks_whatever_fails() -> None:
-    async with open_rig() as rig:
-        stranger = make_key(rig.folder, "-t", "ed25519", name="stranger")
-        node = await rig.add_node("run", start=True, **QUICK)
-        agency = Agency(rig, node)
+    async with open_testbed() as testbed:
+        stranger = make_key(testbed.folder, "-t", "ed25519", name="stranger")
+        node = await testbed.add_node("run", start=True, **QUICK)
+        agency = Agency(testbed, node)
         for stage in (
             all_kinds_of_files,
             refused_at_the_door,
@@ -257,22 +259,24 @@ async def test_nothing_leaks_whatever_fails() -> None:
             keys_refused,
         ):
             await stage(agency)
-        await until(lambda: _is_quiet(rig), "all outcomes", 60)
-        places = await places_of(rig, node)
+        await until(lambda: _is_quiet(testbed), "all outcomes", 60)
+        places = await places_of(testbed, node)
 
         secrets = marked.secrets_of(
-            rig.key.private_file, stranger.private_file, *(rig.folder / "host-keys").glob("*_key")
+            testbed.key.private_file, stranger.private_file, *(testbed.folder / "host-keys").glob("*_key")
         )
-        password = rig.postgres.tcp_url("postgres").partition("@")[0].rpartition(":")[2]
+        password = testbed.postgres.tcp_url("postgres").partition("@")[0].rpartition(":")[2]
         marks = [*marked.MARKS, *secrets, password, "embedded/secret", "night1@agency.example"]
         assert not (found := marked.leaks(places, marks)), "\n".join(found)
 
         # None of this would mean anything if nothing had failed, or if nothing could be found.
         assert agency.sent >= 200
-        statuses = {row["status"] for row in await rig.fetch("select distinct status from uploads")}
+        statuses = {row["status"] for row in await testbed.fetch("select distinct status from uploads")}
         assert statuses == {"accepted", "rejected", "failed"}
         kept = {
-            table: "\n".join(row["line"] for row in await rig.fetch(f"select t::text as line from {table} t"))
+            table: "\n".join(
+                row["line"] for row in await testbed.fetch(f"select t::text as line from {table} t")
+            )
             for table in ("uploads", "messages")
         }
         assert marked.marks_in(kept["uploads"], [marked.FILE]) == {marked.FILE}
@@ -281,8 +285,8 @@ async def test_nothing_leaks_whatever_fails() -> None:
         assert {"metrics", "audit_events", "pgqueuer", "pgqueuer_log", "log"} <= places.keys()
 
 
-async def _is_quiet(rig: Rig) -> bool:
-    left = await rig.fetch_value(
+async def _is_quiet(testbed: Testbed) -> bool:
+    left = await testbed.fetch_value(
         "select (select count(*) from uploads where finished_at is null)"
         " + (select count(*) from notifications where done_at is null)"
     )

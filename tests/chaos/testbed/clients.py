@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.chaos.world.files import UploadFile
-from tests.chaos.world.node import Node
-from tests.chaos.world.rig import Rig
+from tests.chaos.testbed.files import UploadFile
+from tests.chaos.testbed.node import Node
+from tests.chaos.testbed.testbed import Testbed
 
 # Seconds that a night job rests before it tries again.
 _REST: Final = 1.0
@@ -25,7 +25,7 @@ class Attempt:
     file: UploadFile
     node: Node
     status: int
-    words: str
+    error_text: str
     began: float
     ended: float
 
@@ -47,9 +47,9 @@ class Ledger:
 
 @dataclass
 class Clients:
-    """What sends to a rig, and notes it down."""
+    """What sends to a testbed, and notes it down."""
 
-    rig: Rig
+    testbed: Testbed
     ledger: Ledger = field(default_factory=Ledger)
 
     async def put(
@@ -70,16 +70,16 @@ class Clients:
 
         `options` go to sftp, such as `-l 800` (kbit/s). A client still running after `deadline` seconds is killed.
         """
-        folder = self.rig.folder / "files" / str(next(_folders))
+        folder = self.testbed.folder / "files" / str(next(_folders))
         await asyncio.to_thread(folder.mkdir)
         for file in files:
             await asyncio.to_thread((folder / file.name).write_bytes, file.content)
         began = time.monotonic()
-        status, words = await self._run(
+        status, error_text = await self._run(
             [
                 *("sftp", "-q", "-b", "-", "-F", "none", "-P", str(node.port), *options),
-                *("-i", str(self.rig.key.private_file), "-o", "IdentitiesOnly=yes"),
-                *("-o", f"UserKnownHostsFile={self.rig.known_hosts}", "-o", "StrictHostKeyChecking=yes"),
+                *("-i", str(self.testbed.key.private_file), "-o", "IdentitiesOnly=yes"),
+                *("-o", f"UserKnownHostsFile={self.testbed.known_hosts}", "-o", "StrictHostKeyChecking=yes"),
                 *("-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=10"),
                 f"{campaign_id}@127.0.0.1",
             ],
@@ -87,11 +87,11 @@ class Clients:
             deadline,
         )
         ended = time.monotonic()
-        attempts = [Attempt(campaign_id, file, node, status, words, began, ended) for file in files]
+        attempts = [Attempt(campaign_id, file, node, status, error_text, began, ended) for file in files]
         self.ledger.attempts.extend(attempts)
         return attempts
 
-    async def night_job(
+    async def put_with_retries(
         self, campaign_id: str, file: UploadFile, nodes: Sequence[Node], *, tries: int = 3
     ) -> bool:
         """Send the file, again after a failure, to one node after the other as behind a load balancer. Whether it went."""
@@ -112,12 +112,12 @@ class Clients:
         )
         try:
             async with asyncio.timeout(deadline):
-                _, words = await process.communicate(batch)
+                _, error_text = await process.communicate(batch)
         except TimeoutError:
-            words = b"killed by its deadline"
+            error_text = b"killed by its deadline"
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
         assert process.returncode is not None
-        return process.returncode, words.decode(errors="replace")
+        return process.returncode, error_text.decode(errors="replace")

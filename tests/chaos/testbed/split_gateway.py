@@ -7,25 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.chaos.world.clients import Attempt, Clients
-from tests.chaos.world.files import UploadFile
-from tests.chaos.world.node import Node
-from tests.chaos.world.proxy import Proxy, open_proxy
-from tests.chaos.world.rig import Rig, until
+from tests.chaos.testbed.clients import Attempt, Clients
+from tests.chaos.testbed.files import UploadFile
+from tests.chaos.testbed.node import Node
+from tests.chaos.testbed.proxy import Proxy, open_proxy
+from tests.chaos.testbed.testbed import Testbed, until
 
 NOT_STORED: Final = "the upload could not be stored and was not accepted"
 SPOOL_FULL: Final = "the service cannot take more uploads at the moment: try again later"
 QUOTA: Final = "unfinished uploads take all the space of this campaign"
 # kbit/s at which a client sends that is to be met in the middle of its upload: 600 KB take 3 s.
-UNHURRIED: Final = ("-l", "1600")
-PATIENCE: Final = 90.0
+SLOWLY: Final = ("-l", "1600")
+DEADLINE: Final = 90.0
 
 
 @dataclass
-class World:
+class SplitGateway:
     """A front and a worker as separate nodes, so that each can have its own trouble with S3."""
 
-    rig: Rig
+    testbed: Testbed
     clients: Clients
     front: Node
     worker: Node
@@ -33,7 +33,7 @@ class World:
 
     @property
     def campaign(self) -> str:
-        return self.rig.campaigns[0]
+        return self.testbed.campaigns[0]
 
     async def put(self, file: UploadFile, *options: str) -> Attempt:
         """Upload by the real client."""
@@ -47,31 +47,33 @@ class World:
                 log.seek(since)
                 return f'"{event}"'.encode() in log.read()
 
-        await until(logged, f"{node.name} logs {event}", PATIENCE)
+        await until(logged, f"{node.name} logs {event}", DEADLINE)
 
     async def until_decided(self, *files: UploadFile) -> float:
         """Wait until these have their outcome; the seconds that took."""
         names = [file.name for file in files]
 
         async def decided() -> bool:
-            return await self.rig.holds(
+            return await self.testbed.holds(
                 "select count(*) = $2 from uploads where file_name = any($1) and finished_at is not null",
                 names,
                 len(names),
             )
 
-        return await until(decided, "the outcomes of these uploads", PATIENCE)
+        return await until(decided, "the outcomes of these uploads", DEADLINE)
 
     async def attempts_of(self, file: UploadFile) -> int:
         """How often its verdict was begun."""
         return (
-            await self.rig.fetch_value("select max(attempts) from uploads where file_name = $1", file.name)
+            await self.testbed.fetch_value(
+                "select max(attempts) from uploads where file_name = $1", file.name
+            )
             or 0
         )
 
     async def until_receiving(self) -> None:
         """Wait until the front is in the middle of an upload."""
-        await until(lambda: receives(self.front), "an upload in the middle", PATIENCE)
+        await until(lambda: receives(self.front), "an upload in the middle", DEADLINE)
 
 
 def size_of(path: Path) -> int:
@@ -81,26 +83,26 @@ def size_of(path: Path) -> int:
 
 
 @contextlib.asynccontextmanager
-async def open_world(rig: Rig, **front_changes: str) -> AsyncIterator[World]:
+async def open_split_gateway(testbed: Testbed, **front_changes: str) -> AsyncIterator[SplitGateway]:
     """A front and a worker, ready."""
-    async with open_proxy(rig.s3.port) as worker_proxy:
-        front = await rig.add_node("sftpd", start=False, **front_changes)
-        worker = await rig.add_node("worker", start=False, s3__endpoint_url=worker_proxy.endpoint_url)
+    async with open_proxy(testbed.s3.port) as worker_proxy:
+        front = await testbed.add_node("sftpd", start=False, **front_changes)
+        worker = await testbed.add_node("worker", start=False, s3__endpoint_url=worker_proxy.endpoint_url)
         await asyncio.gather(front.start(), worker.start())
-        yield World(rig, Clients(rig), front, worker, worker_proxy)
+        yield SplitGateway(testbed, Clients(testbed), front, worker, worker_proxy)
 
 
 def length_of(node: Node) -> int:
     return node.log.stat().st_size
 
 
-def expect(attempt: Attempt, words: str) -> None:
+def expect(attempt: Attempt, error_text: str) -> None:
     assert not attempt.acknowledged, f"{attempt.file.name} was acknowledged"
-    assert words in attempt.words, f"the client was told {attempt.words!r}, not {words!r}"
+    assert error_text in attempt.error_text, f"the client was told {attempt.error_text!r}, not {error_text!r}"
 
 
-async def expect_nothing_taken(world: World, file: UploadFile) -> None:
-    taken = await world.rig.fetch_value("select count(*) from uploads where file_name = $1", file.name)
+async def expect_nothing_taken(gateway: SplitGateway, file: UploadFile) -> None:
+    taken = await gateway.testbed.fetch_value("select count(*) from uploads where file_name = $1", file.name)
     assert taken == 0, f"{file.name} was refused and taken all the same"
 
 

@@ -14,10 +14,10 @@ import asyncpg
 
 from processing.object_store import ORIGINALS, REPORTS
 from sftpd.spool.partials import PartialNotes
-from tests.chaos.world.clients import Attempt, Ledger
-from tests.chaos.world.files import UploadFile
-from tests.chaos.world.node import Node
-from tests.chaos.world.rig import Rig, until
+from tests.chaos.testbed.clients import Attempt, Ledger
+from tests.chaos.testbed.files import UploadFile
+from tests.chaos.testbed.node import Node
+from tests.chaos.testbed.testbed import Testbed, until
 
 # Jobs of an hour from now that sum up refusals are no unfinished work.
 _UNFINISHED: Final = """
@@ -45,7 +45,7 @@ select count(*) from messages m where not exists (select from batches b where b.
 
 
 @dataclass
-class Findings:
+class Inspection:
     """What was looked at, and what was wrong. `wrong` is empty when all is well."""
 
     attempts: int = 0
@@ -66,11 +66,11 @@ class Findings:
         assert not self.wrong, "\n".join([f"{len(self.wrong)} invariants broken:", *self.wrong[:30]])
 
 
-async def quiet(rig: Rig, stall: float = 90) -> float:
+async def quiet(testbed: Testbed, stall: float = 90) -> float:
     """Wait until nothing is left to do; the seconds that took. Raises TimeoutError where nothing gets less for so long."""
     began = changed = time.monotonic()
     least = None
-    while left := await rig.fetch_value(_UNFINISHED):
+    while left := await testbed.fetch_value(_UNFINISHED):
         if least is None or left < least:
             least, changed = left, time.monotonic()
         if time.monotonic() - changed > stall:
@@ -80,24 +80,28 @@ async def quiet(rig: Rig, stall: float = 90) -> float:
     return time.monotonic() - began
 
 
-async def clean_spools(rig: Rig, timeout: float = 90) -> None:
+async def clean_spools(testbed: Testbed, timeout: float = 90) -> None:
     """Wait until each node's sweep (at its start, and each minute) has removed what the dead left behind."""
 
     async def clean() -> bool:
-        return not any(_leftovers(node) for node in rig.fronts)
+        return not any(_leftovers(node) for node in testbed.fronts)
 
     await until(clean, "spools without leftovers", timeout)
 
 
 async def inspect(
-    rig: Rig, ledger: Ledger, *, refusals: Callable[[str], bool] = lambda _code: False, mail: bool = True
-) -> Findings:
+    testbed: Testbed,
+    ledger: Ledger,
+    *,
+    refusals: Callable[[str], bool] = lambda _code: False,
+    mail: bool = True,
+) -> Inspection:
     """Look at everything. `refusals`: the codes with which uploads may be refused before any row is read; `mail`: every
     outcome must have been mailed (else refused e-mails are fine)."""
-    found = Findings(attempts=len(ledger.attempts), acknowledged=ledger.acknowledged)
-    rows = await rig.fetch(_UPLOADS)
-    mails = await asyncio.to_thread(rig.mailbox.messages)
-    batches = {row["id"]: row for row in await rig.fetch(_BATCHES)}
+    found = Inspection(attempts=len(ledger.attempts), acknowledged=ledger.acknowledged)
+    rows = await testbed.fetch(_UPLOADS)
+    mails = await asyncio.to_thread(testbed.mailbox.messages)
+    batches = {row["id"]: row for row in await testbed.fetch(_BATCHES)}
     refused = [row for row in rows if row["refusal_code"] is not None]
     taken = [row for row in rows if row["refusal_code"] is None]
     found.uploads, found.batches, found.e_mails = len(rows), len(batches), len(mails)
@@ -112,11 +116,11 @@ async def inspect(
         ("topics in two messages", _MESSAGES_TWICE),
         ("messages without a batch", _MESSAGES_ALONE),
     ):
-        if count := await rig.fetch_value(statement):
+        if count := await testbed.fetch_value(statement):
             found.wrong.append(f"{count} {what}")
-    found.wrong += _wrong_spools(rig, ledger, found)
-    found.wrong += _wrong_objects(rig, rows, found)
-    found.wrong += [f"a file is left in the nodes' /tmp: {path.name}" for path in _temporary_files(rig)]
+    found.wrong += _wrong_spools(testbed, ledger, found)
+    found.wrong += _wrong_objects(testbed, rows, found)
+    found.wrong += [f"a file is left in the nodes' /tmp: {path.name}" for path in _temporary_files(testbed)]
     return found
 
 
@@ -137,7 +141,7 @@ def _wrong_uploads(
     taken: Sequence[asyncpg.Record],
     ledger: Ledger,
     batches: dict[str, asyncpg.Record],
-    found: Findings,
+    found: Inspection,
 ) -> Iterator[str]:
     """Every acknowledged attempt has an upload, no attempt has two, and each has the outcome that its file deserves."""
     uploads = defaultdict(list)
@@ -174,7 +178,7 @@ def _wrong_outcome(row: asyncpg.Record, file: UploadFile) -> Iterator[str]:
 
 
 def _wrong_mails(
-    rows: Sequence[asyncpg.Record], mails: Sequence[EmailMessage], found: Findings, *, mail: bool
+    rows: Sequence[asyncpg.Record], mails: Sequence[EmailMessage], found: Inspection, *, mail: bool
 ) -> Iterator[str]:
     """Every outcome has one Message-ID, and no e-mail has none: a re-delivery has the same one, and says the same."""
     by_upload = defaultdict(list)
@@ -213,9 +217,9 @@ def _wrong_batches(taken: Sequence[asyncpg.Record], batches: dict[str, asyncpg.R
             yield f"{upload['file_name']}: its batch isn't whole, {dict(batch)}"
 
 
-def _wrong_spools(rig: Rig, ledger: Ledger, found: Findings) -> Iterator[str]:
+def _wrong_spools(testbed: Testbed, ledger: Ledger, found: Inspection) -> Iterator[str]:
     """Only partials of tries that were cut off are left, and none where the last try of that name was acknowledged."""
-    for node in rig.fronts:
+    for node in testbed.fronts:
         yield from (f"{node.name}: the spool holds {name}" for name in _leftovers(node))
         cut: Counter[tuple[str, str]] = Counter()
         last: dict[tuple[str, str], Attempt] = {}
@@ -242,9 +246,9 @@ def _leftovers(node: Node) -> list[str]:
     return sorted(path.name for path in files - pairs)
 
 
-def _wrong_objects(rig: Rig, rows: Sequence[asyncpg.Record], found: Findings) -> Iterator[str]:
+def _wrong_objects(testbed: Testbed, rows: Sequence[asyncpg.Record], found: Inspection) -> Iterator[str]:
     """Every upload's original is there, whole; each report too. Objects of uploads not taken go by their age."""
-    bucket = rig.s3.folder / "buckets" / "sftp-gateway"
+    bucket = testbed.s3.folder / "buckets" / "sftp-gateway"
     originals = {
         path.stem: path.stat().st_size for path in (bucket / ORIGINALS).glob("*/*.csv") if path.is_file()
     }
@@ -261,7 +265,7 @@ def _wrong_objects(rig: Rig, rows: Sequence[asyncpg.Record], found: Findings) ->
         yield f"{len(unknown_originals)} originals that no upload has"
 
 
-def _temporary_files(rig: Rig) -> list[Path]:
+def _temporary_files(testbed: Testbed) -> list[Path]:
     """What is in the nodes' /tmp, but for the metrics of nodes that run."""
-    running = tuple(f"sftp-gateway-metrics-{node.pid}-" for node in rig.nodes if node.is_running)
-    return [path for path in rig.temporary.iterdir() if not path.name.startswith(running)]
+    running = tuple(f"sftp-gateway-metrics-{node.pid}-" for node in testbed.nodes if node.is_running)
+    return [path for path in testbed.temporary.iterdir() if not path.name.startswith(running)]

@@ -1,4 +1,4 @@
-"""A whole gateway that clients are let loose on: one node of the chaos rig, a slow line to it, and what came of an upload."""
+"""A whole gateway that clients are let loose on: one node of the chaos testbed, a slow line to it, and what came of an upload."""
 
 import asyncio
 import contextlib
@@ -13,10 +13,10 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Final
 
-from tests.chaos.world.files import UploadFile
-from tests.chaos.world.node import Node
-from tests.chaos.world.rig import Rig, open_rig, until
-from tests.clients.driver import Abort, Client, Invocation, Place
+from tests.chaos.testbed.files import UploadFile
+from tests.chaos.testbed.node import Node
+from tests.chaos.testbed.testbed import Testbed, open_testbed, until
+from tests.clients.driver import Abort, AccessDetails, Client, Invocation
 from tests.clients.relay import Relay, open_relay
 
 _DEADLINE: Final = 90.0
@@ -42,31 +42,31 @@ class Aborted:
 
 
 @dataclass
-class World:
-    """The rig, its one node, and clients' homes."""
+class GatewayUnderTest:
+    """The testbed, its one node, and clients' homes."""
 
-    rig: Rig
+    testbed: Testbed
     node: Node
     ppk: Path
     homes: int = 0
     _paths: dict[str, Path] = field(default_factory=dict)
 
-    def place(self, campaign_id: str, port: int | None = None) -> Place:
+    def access(self, campaign_id: str, port: int | None = None) -> AccessDetails:
         """What a client of that campaign is given, for the node or for a line to it."""
         self.homes += 1
-        home = self.rig.folder / "homes" / str(self.homes)
+        home = self.testbed.folder / "homes" / str(self.homes)
         (home / ".ssh").mkdir(parents=True)
         port = port or self.node.port
-        lines = "".join(f"{key.known_hosts_line('127.0.0.1', port)}\n" for key in self.rig.host_keys)
+        lines = "".join(f"{key.known_hosts_line('127.0.0.1', port)}\n" for key in self.testbed.host_keys)
         (home / ".ssh" / "known_hosts").write_text(lines)
-        fingerprints = [key.fingerprint for key in self.rig.host_keys]
-        return Place(port, campaign_id, self.rig.key.private_file, self.ppk, home, fingerprints)
+        fingerprints = [key.fingerprint for key in self.testbed.host_keys]
+        return AccessDetails(port, campaign_id, self.testbed.key.private_file, self.ppk, home, fingerprints)
 
     def path_of(self, file: UploadFile) -> Path:
         """The upload on this machine's disk."""
         path = self._paths.get(file.name)
         if path is None:
-            path = self._paths[file.name] = self.rig.folder / "files" / file.name
+            path = self._paths[file.name] = self.testbed.folder / "files" / file.name
             path.write_bytes(file.content)
         return path
 
@@ -77,7 +77,7 @@ class World:
 
     async def run(self, invocation: Invocation, deadline: float = _DEADLINE) -> Ended:
         """Run a client to its end."""
-        async with _started(invocation, self.rig.folder) as program:
+        async with _started(invocation, self.testbed.folder) as program:
             return await program.finish(deadline)
 
     async def abort(
@@ -91,7 +91,7 @@ class World:
         whole_group: bool = True,
     ) -> Aborted:
         """Run a client over that line, and bring it down when `at` bytes have gone over it."""
-        async with _started(invocation, self.rig.folder) as program:
+        async with _started(invocation, self.testbed.folder) as program:
             ended = asyncio.create_task(program.finish(_DEADLINE))
             if way is Abort.OWN:
                 return Aborted(await ended, hit=True, moved=relay.moved)
@@ -120,7 +120,7 @@ class World:
 
     async def fetch_taken(self, campaign_id: str, name: str) -> list[tuple[str, str, int | None]]:
         """The uploads taken in under that name, refusals not among them: id, sha256, messages where accepted."""
-        rows = await self.rig.fetch(
+        rows = await self.testbed.fetch(
             """select id, sha256, status, total_messages from uploads
                where campaign_id = $1 and file_name = $2 and refusal_code is null order by received_at""",
             campaign_id,
@@ -135,7 +135,7 @@ class World:
         """Wait until every upload of that name has been decided, and its e-mail sent."""
 
         async def mailed() -> bool:
-            return await self.rig.holds(
+            return await self.testbed.holds(
                 """select count(*) > 0 and count(*) = count(notified_at) from uploads
                        where campaign_id = $1 and file_name = $2 and refusal_code is null""",
                 campaign_id,
@@ -149,7 +149,7 @@ class World:
         await self.until_mailed(campaign_id, file.name)
         taken = await self.fetch_taken(campaign_id, file.name)
         assert [(sha256, rows) for _, sha256, rows in taken] == [(file.sha256, file.rows)], taken
-        batches = await self.rig.fetch_value(
+        batches = await self.testbed.fetch_value(
             "select count(*) from batches where campaign_id = $1 and original_file_name = $2",
             campaign_id,
             file.name,
@@ -160,7 +160,7 @@ class World:
 
     async def mails_of(self, upload_id: str) -> list[EmailMessage]:
         """The e-mails for an upload."""
-        messages = await asyncio.to_thread(self.rig.mailbox.messages)
+        messages = await asyncio.to_thread(self.testbed.mailbox.messages)
         return [message for message in messages if str(message["X-Upload-Id"]) == upload_id]
 
 
@@ -217,14 +217,14 @@ async def _started(invocation: Invocation, folder: Path) -> AsyncIterator[_Progr
 
 
 @contextlib.asynccontextmanager
-async def open_world(*, campaigns: int, keep_logs: Path | None = None) -> AsyncIterator[World]:
-    """A rig with one node. Ctrl-C reaches clients even where this process was started with it ignored."""
+async def open_gateway(*, campaigns: int, keep_logs: Path | None = None) -> AsyncIterator[GatewayUnderTest]:
+    """A testbed with one node. Ctrl-C reaches clients even where this process was started with it ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    async with open_rig(campaigns=campaigns, keep_logs=keep_logs) as rig:
-        node = await rig.add_node("run")
-        ppk = rig.folder / "key.ppk"
+    async with open_testbed(campaigns=campaigns, keep_logs=keep_logs) as testbed:
+        node = await testbed.add_node("run")
+        ppk = testbed.folder / "key.ppk"
         if puttygen := shutil.which("puttygen"):
-            command = [puttygen, str(rig.key.private_file), "-O", "private", "-o", str(ppk)]
+            command = [puttygen, str(testbed.key.private_file), "-O", "private", "-o", str(ppk)]
             await asyncio.to_thread(subprocess.run, command, check=True, timeout=30)
-        yield World(rig, node, ppk)
+        yield GatewayUnderTest(testbed, node, ppk)

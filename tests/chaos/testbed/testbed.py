@@ -1,4 +1,4 @@
-"""The harness's world: embedded PostgreSQL, S3 behind a proxy, a mailbox, campaigns with a key, and any number of nodes."""
+"""The harness's gateway: embedded PostgreSQL, S3 behind a proxy, a mailbox, campaigns with a key, and any number of nodes."""
 
 import asyncio
 import contextlib
@@ -30,9 +30,9 @@ from keys.host_key_changes import generate_host_keys
 from keys.host_keys import HostKey
 from keys.public_keys import check_lines
 from rules.characters.unsupported import UnsupportedRule
-from tests.chaos.world.files import TEMPLATE
-from tests.chaos.world.node import Command, Node, new_port
-from tests.chaos.world.proxy import Proxy, open_proxy
+from tests.chaos.testbed.files import TEMPLATE
+from tests.chaos.testbed.node import Command, Node, new_port
+from tests.chaos.testbed.proxy import Proxy, open_proxy
 from tests.conftest import KeyPair, make_key
 
 DATABASE: Final = "postgres"
@@ -47,7 +47,7 @@ QUICK: Final = {
 
 
 @dataclass
-class Rig:
+class Testbed:
     """Everything runs; `add_node` begins a node."""
 
     folder: Path
@@ -166,9 +166,9 @@ def _shell() -> dict[str, str]:
 
 
 @contextlib.asynccontextmanager
-async def open_rig(
+async def open_testbed(
     *, campaigns: int = 3, proxied: bool = True, keep_logs: Path | None = None
-) -> AsyncIterator[Rig]:
+) -> AsyncIterator[Testbed]:
     """Servers, schema, host keys, and campaigns with one key for all. Everything ends, and its folder goes, at the end.
 
     With `proxied` unset the nodes speak to S3 itself: to measure without the proxy's own work. With `keep_logs` the nodes'
@@ -188,13 +188,13 @@ async def open_rig(
             proxy = await stack.enter_async_context(open_proxy(s3.port))
             host_keys, campaign_ids = await _provision(postgres, folder / "host-keys", key, campaigns)
             s3_url = proxy.endpoint_url if proxied else s3.endpoint_url
-            rig = Rig(folder, postgres, s3, proxy, s3_url, mailbox, key, host_keys, campaign_ids)
+            testbed = Testbed(folder, postgres, s3, proxy, s3_url, mailbox, key, host_keys, campaign_ids)
             try:
-                yield rig
+                yield testbed
             finally:
-                await asyncio.gather(*(node.kill() for node in rig.nodes))
+                await asyncio.gather(*(node.kill() for node in testbed.nodes))
                 if keep_logs:
-                    for node in rig.nodes:
+                    for node in testbed.nodes:
                         if node.log.exists():
                             shutil.copy(node.log, keep_logs / f"{node.name}.log")
 
