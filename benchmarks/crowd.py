@@ -1,7 +1,7 @@
-"""A customer's login and upload of 5 MB with a crowd at the door, as a ratio to the undisturbed time in the same run.
+"""How much a crowd of hostile connections slows an agency's login and upload of 5 MB, as a ratio within one run.
 
-The crowd: 300 connections from other loopback addresses that say nothing or rubbish and come again, and 20 logins a second
-with wrong keys (`tests/sftpd/attackers.py`).
+The crowd is 300 connections from other loopback addresses that send nothing or rubbish and reconnect when they are closed,
+and 20 logins a second with wrong keys (`tests/sftpd/attackers.py`).
 """
 
 import argparse
@@ -21,7 +21,7 @@ _FIVE_MEGABYTES = 5_000_000
 
 
 async def measure(rounds: int) -> None:
-    """Print both medians, the slowest, the ratio, and what memory the front took on."""
+    """Print both medians, the slowest puts, the ratio, and by how much the memory of the front grew."""
     async with open_testbed(campaigns=1, proxied=False) as testbed:
         node = await testbed.add_node("sftpd")
         file = testbed.folder / "five.csv"
@@ -62,7 +62,7 @@ async def _put(customer: Target, file: Path, rounds: int) -> list[float]:
 
 
 def _memory_of_fronts(node: int) -> int:
-    """Bytes resident of the node's front processes."""
+    """The resident bytes of the node's front processes."""
     return sum(
         process.memory_info().rss
         for process in psutil.Process(node).children(recursive=True)

@@ -1,7 +1,7 @@
-"""Uploads to measure with: the same call gives the same bytes. All are for the two columns of the guide's own example.
+"""Uploads to measure with, the same bytes at each call. All of them are for the template of the agency guide's example.
 
-The good ones have 474,611 rows and about 29.5 MB, as those whose figures are in 4-sms-content.md §7; the shapes are what
-a careless program or an unfriendly one might send.
+The good ones have up to 474,611 rows and 29.5 MB, just below the largest size that is taken. The shapes are what a careless
+or hostile program might send.
 """
 
 import random
@@ -12,7 +12,7 @@ from rules.templates import Language, Template
 
 ROWS: Final = 474_611
 HEADER: Final = b"recipient,language,recipient_name,topic\n"
-# Just under the first size that is refused.
+# One byte less than the first size that is refused.
 FULL_BYTES: Final = 30 * 1024 * 1024 - 1
 TEMPLATE: Final = Template(
     header="Open Government Products",

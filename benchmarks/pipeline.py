@@ -1,7 +1,7 @@
-"""From the client's CLOSE to the stored verdict, as a ratio to the bare COPY of the same rows. Real servers, one run.
+"""Seconds from the client's CLOSE to the stored verdict, as a ratio to the bare COPY of the same rows in the same run.
 
-The worker is a process of its own, as in a node; the clock starts where CLOSE calls the intake, and ends with the commit
-that the sending core is notified of.
+The worker is a process of its own, as in a node. The clock starts where CLOSE calls the intake, and stops at the commit of
+which PostgreSQL notifies the sending core.
 """
 
 import asyncio
@@ -159,7 +159,7 @@ def variables(servers: EmbeddedStack) -> dict[str, str]:
 
 
 def main() -> None:
-    """Run it in a folder of its own."""
+    """Measure in a temporary folder."""
     configure_logs(LogSettings(level="warning"))
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         asyncio.run(measure(Path(folder)))

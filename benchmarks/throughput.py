@@ -1,4 +1,4 @@
-"""Uploads decided a second, e-mails sent included: one and two worker processes, files of 10 and of 10,000 rows."""
+"""How many uploads a second get their verdict and e-mail, with one and two worker processes, of 10 and of 10,000 rows."""
 
 import argparse
 import asyncio
@@ -33,7 +33,7 @@ SMALL, LARGE = 200, 40
 
 
 async def measure(processes: int, rows: int, uploads: int) -> float:
-    """Uploads a second from the start of the work to the last e-mail; they all wait when the worker starts."""
+    """Uploads a second between the first verdict's start and the last e-mail. All uploads wait before the worker starts."""
     async with open_testbed(campaigns=1, proxied=False) as testbed:
         await _fill(testbed, rows, uploads)
         node = await testbed.add_node("worker", start=False, worker__processes=str(processes))
@@ -59,7 +59,7 @@ async def measure(processes: int, rows: int, uploads: int) -> float:
 
 
 async def _fill(testbed: Testbed, rows: int, uploads: int) -> None:
-    """Have `uploads` different uploads of `rows` rows wait for a worker."""
+    """Let the intake take `uploads` different uploads of `rows` rows, which then wait for a worker."""
     async with AsyncExitStack() as stack:
         database = DatabaseSettings(url=SecretStr(testbed.postgres.socket_url(DATABASE)))
         pool = await stack.enter_async_context(open_pool(database, name="bench"))

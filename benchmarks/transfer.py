@@ -1,7 +1,7 @@
-"""The front against OpenSSH's own sshd: the same client, the same files, turn by turn in one run.
+"""The front beside OpenSSH's own sshd: the same client puts the same files, turn by turn in one run.
 
-Our side's time includes what sshd's doesn't: the object stored in S3 and the upload committed in PostgreSQL before CLOSE
-is answered. The worker is not running: verdicts have a measure of their own.
+Our time includes what sshd's doesn't: before CLOSE is answered the object is stored in S3 and the upload is committed in
+PostgreSQL. No worker runs, since verdicts have a measure of their own.
 """
 
 import argparse
@@ -36,7 +36,7 @@ class Target:
 
 
 def sftp_command(target: Target) -> list[str]:
-    """The client, as a night job runs it, without any settings of this machine."""
+    """The client's command line for a batch on standard input, without any ssh settings of this machine."""
     options = [
         "StrictHostKeyChecking=no",
         "UserKnownHostsFile=/dev/null",
@@ -98,7 +98,7 @@ def _wait_for(target: Target) -> None:
 
 
 def compare(title: str, run: Callable[[Target], float], ours: Target, theirs: Target, rounds: int) -> float:
-    """Print the medians of both, turn by turn, and the ratio."""
+    """Run both in turn, print the medians of their seconds, and return the ratio."""
     pairs = [(run(ours), run(theirs)) for _ in range(rounds)]
     mine = statistics.median(ours_seconds for ours_seconds, _ in pairs)
     other = statistics.median(theirs_seconds for _, theirs_seconds in pairs)

@@ -1,8 +1,9 @@
 """How fast validation is, and how much memory it takes: `python -m benchmarks.validation [--files | --shapes]`.
 
-Each file has a process of its own, which measures best of five runs with report and messages written to disk, and the
-peak memory above what the idle process had. The reference is `tests.processing.reference`, row by row in plain Python,
-on a shorter file of the kind. Seconds of processor time stand beside those of the clock: on a busy machine only they tell.
+Each kind of file is measured in a process of its own: the best of five runs with report and messages written to disk, and
+the peak memory above that of the idle process. The reference is `tests.processing.reference`, which judges row by row in
+plain Python; it gets a shorter file of the kind. Seconds of processor time stand beside those of the clock, since only they
+mean something on a busy machine.
 """
 
 import argparse
@@ -86,12 +87,12 @@ def measure(name: str, *, runs: int, with_reference: bool) -> Measurement:
     with tempfile.TemporaryDirectory() as kept:
         folder = Path(kept)
         path = folder / "upload.csv"
-        # The generators take memory of their own, which an idle worker hasn't.
+        # Another process writes the file: making it takes memory, which would count as an idle worker's.
         subprocess.run(
             [sys.executable, "-m", "benchmarks.validation", "--write", name, str(path)], check=True
         )
         (folder / "small.csv").write_bytes(clean(2000))
-        judge_once(folder / "small.csv", folder)  # an idle worker has its tables loaded
+        judge_once(folder / "small.csv", folder)  # a worker loads its tables with the first upload
         best = processor = float("inf")
         verdict = Verdict(valid=False)
         with PeakMemory() as memory:

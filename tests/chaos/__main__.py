@@ -1,5 +1,6 @@
-"""`make chaos`: the long form, about half an hour. Ends with a table of what was done and seen, and with status 1 where
-anything that must hold did not.
+"""`make chaos`: the long form of the tests in this folder, which takes about half an hour.
+
+It ends with a table of what was done and seen. The exit status is 1 where anything that must hold did not hold.
 
     python -m tests.chaos [--only kills,aborts,outages,order,load,recovery] [--kills 200] [--seed 1] [--logs FOLDER]
 """
@@ -34,7 +35,7 @@ from tests.clients.gateway_under_test import open_gateway
 
 @dataclass
 class Run:
-    """One call of the harness: what to do, and what it has seen."""
+    """One call of `make chaos`: how much it is to do, and what it has seen so far."""
 
     kills: int
     aborts: int
@@ -49,11 +50,11 @@ class Run:
         print(f"  {what}: {seen} ({seconds:.0f} s)", flush=True)
 
     async def step(self, what: str, work: Awaitable[str]) -> None:
-        """Do it and note it; a failure doesn't keep the others from being seen."""
+        """Await the work and note what it saw. A failure is noted too, so that the steps after it still run."""
         began = time.monotonic()
         try:
             seen = await work
-        except Exception as error:  # noqa: BLE001 - noted, told, and the status says so
+        except Exception as error:  # noqa: BLE001 - it is printed, noted, and turns the exit status to 1
             traceback.print_exc()
             self.failed.append(f"{what}: {error}")
             seen = "FAILED"
@@ -84,7 +85,7 @@ async def kills(run: Run) -> None:
 
 
 async def aborted_uploads(run: Run) -> None:
-    # As many campaigns as keep each below its twenty e-mails of refusals an hour.
+    # A campaign gets at most twenty e-mails of refusals an hour: with so many campaigns none reaches that.
     async with open_gateway(campaigns=max(3, run.aborts // 15), keep_logs=run.logs) as gateway:
 
         async def work() -> str:
@@ -95,13 +96,13 @@ async def aborted_uploads(run: Run) -> None:
         await run.step("aborts", work())
 
 
-async def outage(run: Run) -> None:
+async def outages(run: Run) -> None:
     async with open_testbed(keep_logs=run.logs) as testbed, open_split_gateway(testbed) as gateway:
         for name, scenario in scenarios.all_outages():
             await run.step(name, scenario(gateway))
         await run.step("COMMIT without an answer", database.commits_are_unclear(testbed, gateway.clients))
         await run.step("campaign at its quota", spool.campaign_is_at_its_quota(testbed, gateway.clients))
-        await run.step("after the outages", _at_last(testbed, gateway.clients, mail=False))
+        await run.step("after the outages", _inspect_when_quiet(testbed, gateway.clients, mail=False))
         await gateway.worker.stop()
         await run.step("S3 failing for good", object_store.bucket_fails_for_good(testbed, gateway.clients))
 
@@ -117,10 +118,10 @@ async def order_of_service(run: Run) -> None:
         )
         await run.step("lost jobs", order.lost_jobs_are_found(testbed, clients, front))
         await run.step("cancelled job", order.cancelled_while_running(testbed, clients, front))
-        await run.step("after them", _at_last(testbed, clients))
+        await run.step("after them", _inspect_when_quiet(testbed, clients))
 
 
-async def loads(run: Run) -> None:
+async def load_on_two_nodes(run: Run) -> None:
     async with open_testbed(campaigns=4, keep_logs=run.logs) as testbed:
         nodes, clients = await testbed.add_nodes(2), Clients(testbed)
 
@@ -162,10 +163,10 @@ async def recoveries(run: Run) -> None:
         await run.step("29 MB, undisturbed", plain())
         for point in ("verdict.begun", "verdict.fetched", "verdict.judged", "verdict.copied"):
             await run.step(f"29 MB, worker killed at {point}", killed(point))
-        await run.step("after them", _at_last(testbed, clients))
+        await run.step("after them", _inspect_when_quiet(testbed, clients))
 
 
-async def _at_last(testbed: Testbed, clients: Clients, *, mail: bool = True) -> str:
+async def _inspect_when_quiet(testbed: Testbed, clients: Clients, *, mail: bool = True) -> str:
     await quiet(testbed)
     await clean_spools(testbed)
     return _summary(await inspect(testbed, clients.ledger, mail=mail))
@@ -174,19 +175,19 @@ async def _at_last(testbed: Testbed, clients: Clients, *, mail: bool = True) -> 
 SUITES: dict[str, Callable[[Run], Awaitable[None]]] = {
     "kills": kills,
     "aborts": aborted_uploads,
-    "outages": outage,
+    "outages": outages,
     "order": order_of_service,
-    "load": loads,
+    "load": load_on_two_nodes,
     "recovery": recoveries,
 }
 
 
-async def _play(run: Run, suites: list[str]) -> None:
+async def _run_suites(run: Run, suites: list[str]) -> None:
     for name in suites:
         print(f"{name}:", flush=True)
         try:
             await SUITES[name](run)
-        except Exception as error:  # noqa: BLE001 - as in a step: the other suites must be seen all the same
+        except Exception as error:  # noqa: BLE001 - as in a step, so that the other suites still run
             traceback.print_exc()
             run.failed.append(f"{name}: {error}")
 
@@ -205,7 +206,7 @@ def main() -> int:
         given.logs.mkdir(parents=True, exist_ok=True)
     run = Run(given.kills, given.aborts, given.seed, given.uploads, given.logs)
     began = time.monotonic()
-    asyncio.run(_play(run, given.only.split(",")))
+    asyncio.run(_run_suites(run, given.only.split(",")))
     minutes = (time.monotonic() - began) / 60
     print(f"\n{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, seed {run.seed}, {minutes:.0f} minutes\n")
     print("| what | seen | seconds |\n|---|---|---|")

@@ -1,5 +1,5 @@
-"""Uploads of real clients brought down at random points: nothing may come of them, and the same upload sent again is
-processed once (issue 4, shows 2)."""
+"""Real clients are brought down at random points of an upload. No batch may come of that, and the same upload sent again is
+processed once."""
 
 import asyncio
 import itertools
@@ -28,19 +28,19 @@ from tests.clients.openssh import OpenSSHSFTP
 from tests.clients.transfer_programs import LFTP, Curl, Rclone
 
 CLIENTS: Final[tuple[Client, ...]] = (OpenSSHSFTP(), Curl(), Paramiko(), LFTP(), Rclone())
-# Bytes of an upload, and how often each is taken.
+# Sizes of uploads in bytes, each with its weight in the random choice.
 SIZES: Final = ((100_000, 5), (400_000, 5), (1_500_000, 5), (5_000_000, 4), (12_000_000, 2), (29_000_000, 1))
 SMALL: Final = SIZES[:4]
-# Seconds that a whole upload would take.
+# The range of seconds that an undisturbed upload takes: the line is made that slow.
 _SHORTEST, _LONGEST = 0.7, 2.5
-# At a time: the machine must not be so slow that programs are still starting when they are brought down.
+# Uploads at a time. With more of them programs would still be starting when they are to be brought down.
 _AT_ONCE: Final = 3
 _INTERRUPTED: Final = "upload_interrupted"
 
 
 @dataclass(frozen=True, slots=True)
 class SentFile(UploadFile):
-    """An upload without its bytes, which would fill the memory over hundreds."""
+    """An upload without its bytes: those of hundreds of uploads would fill the memory."""
 
     digest: str = ""
 
@@ -51,7 +51,10 @@ class SentFile(UploadFile):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One upload and how it is to be brought down. `limited`: the client limits itself, not the line."""
+    """One upload and how it is to be brought down, when `at` bytes have passed.
+
+    With `limited` the client keeps to `rate` (bytes a second) itself; else the line does.
+    """
 
     client: Client
     way: Abort
@@ -71,8 +74,11 @@ class Plan:
 
 @dataclass
 class AbortReport:
-    """What was brought down, and what was found. `finished`: the client was quicker, and its upload acknowledged;
-    `answer_lost`: all of it had arrived, and only the answer didn't."""
+    """What was brought down, and what was found.
+
+    `finished` counts uploads that were acknowledged before the abort came; `answer_lost` those that had arrived whole and
+    whose answer alone did not reach the client.
+    """
 
     aborted: Counter[str] = field(default_factory=Counter)
     by_size: Counter[int] = field(default_factory=Counter)
@@ -97,11 +103,11 @@ class AbortReport:
             f"{self.aborted.total()} uploads aborted in the middle ({sizes}): {kinds}",
             (
                 f"{self.refused_at_close} of them ended in a CLOSE that was refused, with its e-mail; "
-                f"{self.status_0.total()} in status 0 all the same ({_told(self.status_0)})"
+                f"{self.status_0.total()} in status 0 all the same ({_listed(self.status_0)})"
             ),
             (
-                f"counted apart: {self.finished.total()} finished before the abort ({_told(self.finished)}), "
-                f"{self.answer_lost.total()} whole though the client never heard it ({_told(self.answer_lost)})"
+                f"counted apart: {self.finished.total()} finished before the abort ({_listed(self.finished)}), "
+                f"{self.answer_lost.total()} whole though the client never heard it ({_listed(self.answer_lost)})"
             ),
             (
                 f"{self.inspection.batches} batches, {self.inspection.messages} messages, {self.inspection.e_mails} e-mails; "
@@ -110,12 +116,12 @@ class AbortReport:
         ]
 
 
-def _told(counts: Counter[str]) -> str:
+def _listed(counts: Counter[str]) -> str:
     return ", ".join(f"{count} × {kind}" for kind, count in sorted(counts.items())) or "none"
 
 
 def plan(chance: random.Random, clients: Sequence[Client], sizes: Sequence[tuple[int, int]]) -> Plan:
-    """Any client, any way, any size, any point."""
+    """Choose client, way, size and point at random."""
     client = chance.choice(clients)
     way = chance.choice(client.aborts)
     size = chance.choices([size for size, _ in sizes], [weight for _, weight in sizes])[0]
@@ -132,7 +138,7 @@ def plan(chance: random.Random, clients: Sequence[Client], sizes: Sequence[tuple
 
 
 class Aborter:
-    """Carries out plans, and keeps what must be looked at in the end."""
+    """Carries out plans, and remembers the aborted uploads for the inspection at the end."""
 
     def __init__(self, gateway: GatewayUnderTest, report: AbortReport) -> None:
         self._gateway = gateway
@@ -149,7 +155,7 @@ class Aborter:
         light = SentFile(file.name, b"", file.rows, digest=file.sha256)
         try:
             async with gateway.line(None if plan.limited else plan.rate) as line:
-                access = gateway.access(campaign_id, line.port)
+                access = gateway.access_for(campaign_id, line.port)
                 began = time.monotonic()
                 aborted = await gateway.abort(
                     plan.client,
@@ -162,12 +168,12 @@ class Aborter:
             await self._until_let_go(campaign_id, file.name)
             acknowledged = await self._classify(plan, aborted, campaign_id, light)
             self._note(campaign_id, light, began, acknowledged=acknowledged)
-            await self._send_again(plan, gateway.access(campaign_id), path, light)
+            await self._send_again(plan, gateway.access_for(campaign_id), path, light)
         finally:
             gateway.forget(file)
 
     async def _until_let_go(self, campaign_id: str, name: str) -> None:
-        """Wait until the gateway neither writes nor stores it: it serves what is queued when a connection goes."""
+        """Wait until the gateway is done with the upload: it still serves the queued packets of a closed connection."""
 
         async def let_go() -> bool:
             return not await asyncio.to_thread(_in_work, self._gateway.node.spool / campaign_id, name)
@@ -206,15 +212,15 @@ class Aborter:
             Attempt(campaign_id, file, self._gateway.node, status, "", began, time.monotonic())
         )
 
-    async def look_at_all(self) -> None:
-        """When all is quiet: every aborted upload has exactly one that was taken, and every invariant of kills holds."""
+    async def inspect_all(self) -> None:
+        """Check, when nothing is left to do, that of each aborted upload exactly one was taken, and every invariant."""
         testbed, report = self._gateway.testbed, self._report
         await quiet(testbed, 300)
         await clean_spools(testbed)
         for plan, campaign_id, file in self._aborted:
             taken = [sha256 for _, sha256, _ in await self._gateway.fetch_taken(campaign_id, file.name)]
             if taken == [file.sha256, file.sha256]:
-                # Its end was served after we looked.
+                # The queued rest of the first one was served after we looked.
                 report.aborted[plan.kind] -= 1
                 report.by_size[plan.size] -= 1
                 report.answer_lost[plan.kind] += 1
@@ -242,7 +248,8 @@ def _invocation(plan: Plan, access: AccessDetails, path: Path, name: str) -> Inv
 
 
 def _in_work(folder: Path, name: str) -> bool:
-    """Whether a handle is open on that name or a temporary name of it, or some upload is being stored: bytes without a note."""
+    """Whether the spool shows an open handle on that name (or a temporary name of it), or bytes without a note: an upload that
+    is being stored."""
     paths = set(folder.glob("*"))
     for path in paths:
         if path.suffix == ".bytes" and path.with_suffix(".json") not in paths:
@@ -260,7 +267,7 @@ def _in_work(folder: Path, name: str) -> bool:
 async def run_aborts(
     gateway: GatewayUnderTest, count: int, *, seed: int, sizes: Sequence[tuple[int, int]] = SIZES
 ) -> AbortReport:
-    """Go on until `count` uploads were brought down in the middle. Clients that are not installed are left out."""
+    """Bring uploads down until `count` of them were hit in the middle. Clients that are not installed are left out."""
     began = time.monotonic()
     clients = [client for client in CLIENTS if client.missing() is None]
     chance, report = random.Random(seed), AbortReport()
@@ -273,6 +280,6 @@ async def run_aborts(
     async with asyncio.TaskGroup() as tasks:
         for _ in range(min(_AT_ONCE, count)):
             tasks.create_task(go_on())
-    await aborter.look_at_all()
+    await aborter.inspect_all()
     report.seconds = time.monotonic() - began
     return report

@@ -1,5 +1,5 @@
-"""Uploads of several campaigns by the real client, and SIGKILLs: of fronts, workers and whole nodes at random, and at each
-named step in turn."""
+"""SIGKILLs while several campaigns send with the real client: at each named step in turn, and of fronts, workers and whole
+nodes at random. Every upload must have exactly one outcome in the end."""
 
 import asyncio
 import itertools
@@ -23,7 +23,7 @@ from tests.chaos.testbed.node import Node
 from tests.chaos.testbed.testbed import Testbed, until
 
 _PROGRESS_TIMEOUT: Final = 120.0
-# The steps in turn: by two and three, each in another process or at another time, so that deaths fall together too.
+# The fault points that are set together, in turn. Those of a group lie in different processes, so that deaths coincide too.
 _STEPS: Final = (
     ("spool.closed", "verdict.begun"),
     ("intake.object_stored", "verdict.fetched", "notification.fetched"),
@@ -50,7 +50,7 @@ class KillReport:
 
 
 class Killer:
-    """Kills, and sees to it that nodes which were killed whole are started again."""
+    """Kills processes, and starts nodes again that were killed whole, as systemd would."""
 
     def __init__(self, testbed: Testbed, chance: random.Random) -> None:
         self.kills: Counter[str] = Counter()
@@ -78,7 +78,7 @@ class Killer:
             starting = list(self._restarts.values())
             running = [node for node in self._rig.nodes if node.is_running and node not in starting]
             what = self._chance.choice(("front", "worker", "node"))
-            # After many deaths a supervisor waits up to 30 s to replace a process; a node's own death ends that.
+            # After many deaths a supervisor waits up to 30 s before it replaces a process. A restart of the node ends that wait.
             incomplete = [node for node in running if not (node.parts("worker") and node.parts("front"))]
             if incomplete:
                 what, running = "node", incomplete
@@ -112,7 +112,7 @@ async def run_kills(
     largest: int = 4000,
     share_of_steps: float = 0.5,
 ) -> KillReport:
-    """So many kills while `clients` night jobs send without a pause; then quiet, and a look at everything."""
+    """Kill `kills` times while `clients` clients send without a pause; then, when all is quiet, inspect everything."""
     chance = random.Random(seed)
     sending = Clients(testbed)
     killer = Killer(testbed, chance)
@@ -165,7 +165,7 @@ async def run_kills(
 
 
 async def _start_as_systemd(node: Node) -> None:
-    """Start it; again if a kill came before it was ready, since then it ends with a status that asks for a restart."""
+    """Start it, and start it again where a kill came before it was ready: systemd would restart it then, by its exit status."""
     for left in reversed(range(5)):
         try:
             await node.start()
@@ -177,7 +177,7 @@ async def _start_as_systemd(node: Node) -> None:
 
 
 async def restart_all(nodes: list[Node]) -> None:
-    """Stop all nodes in order and start them: what the dead left in the spool is swept at a front's start."""
+    """Stop and start all nodes: a front removes at its start what killed ones have left in the spool."""
     statuses = await asyncio.gather(*(node.stop() for node in nodes if node.is_running))
     assert not any(statuses), f"the nodes ended with {statuses}"
     await asyncio.gather(*(node.start() for node in nodes))

@@ -1,4 +1,4 @@
-"""Two nodes under load: 400 uploads of 8 clients, restarts and reloads in the middle, one node and then the other."""
+"""Two nodes under load: many clients at once, then stops, reloads and restarts while uploads go on, then a node lost for good."""
 
 import asyncio
 import itertools
@@ -18,7 +18,7 @@ from tests.chaos.testbed.testbed import Testbed, until
 async def many_clients(
     testbed: Testbed, nodes: Sequence[Node], *, uploads: int, clients: int = 8, seed: int = 5
 ) -> tuple[Inspection, float]:
-    """So many uploads by so many clients on these nodes, with nothing going wrong: exactly as many outcomes and e-mails."""
+    """Send `uploads` uploads by `clients` clients while nothing fails: there must be exactly as many outcomes and e-mails."""
     sending = Clients(testbed)
     chance = random.Random(seed)
     files = iter([any_file(chance, largest=2000) for _ in range(uploads)])
@@ -43,7 +43,10 @@ async def many_clients(
 
 
 async def stop_finishes_uploads(testbed: Testbed, clients: Clients, node: Node, other: Node) -> str:
-    """SIGTERM in the middle of an upload: it is finished and acknowledged, the node ends with 0, its outcome comes."""
+    """SIGTERM comes in the middle of an upload, which is finished and acknowledged before the node ends with status 0.
+
+    The other node gives the upload its outcome.
+    """
     file = make_file(20_000)
     sending = asyncio.create_task(clients.put(testbed.campaigns[0], file, node, "-l", "2400"))
 
@@ -61,7 +64,7 @@ async def stop_finishes_uploads(testbed: Testbed, clients: Clients, node: Node, 
     assert took < 30, f"the stop took {took:.0f} s"
     refused = await clients.put(testbed.campaigns[0], make_file(3), node)
     assert not refused.acknowledged
-    # Nobody is the leader: the other node decides what this one took in.
+    # No node is the leader: the other one decides what this one took in.
     assert other.is_running
     await until(lambda: _decided(testbed, file), "its outcome", 60)
     await node.start()
@@ -77,7 +80,7 @@ async def _decided(testbed: Testbed, file: UploadFile) -> bool:
 async def restarts_under_load(
     testbed: Testbed, clients: Clients, nodes: Sequence[Node], *, reloads: int, restarts: int
 ) -> str:
-    """Reloads are not seen by any client; a restart is seen only by who comes while nothing listens. Nothing is lost."""
+    """No client sees a reload, and only a client that connects while nothing listens sees a restart. Nothing is lost."""
     enough = asyncio.Event()
     sent: list[str] = []
 
@@ -120,7 +123,7 @@ async def _reloaded(node: Node, since: int) -> bool:
 
 
 async def one_node_then_the_other(testbed: Testbed, clients: Clients, nodes: Sequence[Node]) -> str:
-    """Each node in turn is cut off for good with work in its hands; the other takes it over and goes on."""
+    """Each node in turn is killed while it has undecided uploads; the other one decides them and goes on."""
     first, second = nodes
     for gone, left in ((first, second), (second, first)):
         files = [make_file(200) for _ in range(6)]
@@ -139,7 +142,7 @@ async def one_node_then_the_other(testbed: Testbed, clients: Clients, nodes: Seq
 
 
 async def hard_stop_leaves_its_job(testbed: Testbed, clients: Clients, front: Node) -> str:
-    """A worker whose drain time is over ends hard in the middle of a verdict; another one takes the job over."""
+    """A worker whose drain time is too short for its verdict exits in the middle of it; another worker takes the job over."""
     file = make_file(300_000)
     stopped = await testbed.add_node("worker", worker__drain_timeout="0.2")
     assert (await clients.put(testbed.campaigns[0], file, front)).acknowledged
@@ -151,7 +154,7 @@ async def hard_stop_leaves_its_job(testbed: Testbed, clients: Clients, front: No
 
     await until(begun, "the verdict begun", 60)
     await stopped.stop()
-    assert not await _decided(testbed, file), "it was decided before the stop: nothing is shown"
+    assert not await _decided(testbed, file), "it was decided before the stop, so the take-over shows nothing"
     successor = await testbed.add_node("worker")
     took = await until(lambda: _decided(testbed, file), "its outcome", 60)
     await successor.stop()

@@ -1,4 +1,4 @@
-"""Who is served first, and that nobody is forgotten: seen on order and on events, not on seconds."""
+"""Which upload is decided first, and that none is forgotten. The order of events is checked, not seconds, as machines differ."""
 
 import asyncio
 from functools import partial
@@ -15,11 +15,12 @@ from tests.chaos.testbed.testbed import DATABASE, Testbed, until
 async def single_upload_passes_backlog(
     testbed: Testbed, clients: Clients, front: Node, *, files: int, rows: int, under_way: bool
 ) -> str:
-    """A campaign drops so many files, and then another one a single file: only those being decided come before it.
+    """One campaign sends `files` uploads and then another one sends a single one, which must not wait for the backlog.
 
-    `under_way`: also seen when the backlog's files are being decided already; else only when none is begun.
+    Only the verdicts that are already under way may come before it. With `under_way` this is tried a second time when a
+    worker is at the backlog already; else only while no worker runs.
     """
-    at_once = 2  # worker.concurrent_verdicts
+    at_once = 2  # the default of worker.concurrent_verdicts
     places = []
     for begun in (False, True) if under_way else (False,):
         backlog = [make_file(rows) for _ in range(files)]
@@ -48,7 +49,7 @@ async def single_upload_passes_backlog(
             *([file.name for file in backlog], single.name),
         )
         assert before <= at_once, f"{before} files of another campaign were decided first"
-        assert after > 0, "the backlog was gone before the single file came: nothing is shown"
+        assert after > 0, "the backlog was decided before the single file came, so the order shows nothing"
         places.append(before)
         await worker.stop()
     return f"{files} files of another campaign: {' and '.join(map(str, places))} of them decided before it"
@@ -63,7 +64,7 @@ async def _decided(testbed: Testbed, files: list[UploadFile], count: int) -> boo
 
 
 async def lost_jobs_are_found(testbed: Testbed, clients: Clients, front: Node) -> str:
-    """Jobs deleted, jobs cancelled by the queue's own means, notifications without a job: the sweeper finds them all."""
+    """Jobs are deleted, or cancelled by the queue's own means, and notifications have no job: the sweeper finds them all."""
     deleted, cancelled = make_file(5), make_file(5, bad_rows=2)
     for file in (deleted, cancelled):
         assert (await clients.put(testbed.campaigns[0], file, front)).acknowledged
@@ -76,12 +77,12 @@ async def lost_jobs_are_found(testbed: Testbed, clients: Clients, front: Node) -
         assert len(jobs) == 1
         await Queries.from_asyncpg_connection(connection).mark_job_as_cancelled([row["id"] for row in jobs])
         await connection.execute("delete from pgqueuer where entrypoint = 'verdict'")
-        # The sweeper leaves alone for 10 s what may just be on its way.
+        # The sweeper ignores uploads younger than 10 s, whose jobs may still be about to come.
         await connection.execute("update uploads set received_at = received_at - interval '1 minute'")
     finally:
         await connection.close()
     assert await testbed.fetch_value("select count(*) from pgqueuer where entrypoint = 'verdict'") == 0
-    # Their outcomes' e-mails are forgotten too, as soon as they are enqueued, until one verdict after.
+    # The jobs of their notifications vanish too when they are enqueued, until the trigger is dropped.
     await testbed.fetch(
         "create function forget() returns trigger language plpgsql as $$ begin return null; end $$"
     )
@@ -107,7 +108,7 @@ async def lost_jobs_are_found(testbed: Testbed, clients: Clients, front: Node) -
 
 
 async def cancelled_while_running(testbed: Testbed, clients: Clients, front: Node) -> str:
-    """A job cancelled while it is being run: its upload gets its outcome all the same, once."""
+    """A job is cancelled while a worker runs it: its upload still gets its outcome, and gets it once."""
     file = make_file(40_000)
     worker = await testbed.add_node("worker", worker__concurrent_verdicts="1")
     assert (await clients.put(testbed.campaigns[0], file, front)).acknowledged
@@ -133,7 +134,7 @@ async def cancelled_while_running(testbed: Testbed, clients: Clients, front: Nod
 
 
 async def same_bytes_at_once(testbed: Testbed, clients: Clients, nodes: list[Node], *, times: int = 6) -> str:
-    """The same bytes under the same name, by several clients at once on all nodes: one batch, one e-mail for each."""
+    """Several clients send the same bytes under the same name at once, on all nodes: one batch, and an e-mail for each."""
     file = make_file(30)
     attempts = await asyncio.gather(
         *(clients.put(testbed.campaigns[0], file, nodes[number % len(nodes)]) for number in range(times))

@@ -1,4 +1,7 @@
-"""A worker killed in the middle of the largest file: its outcome within 30 s of the restart, with the default settings."""
+"""A worker is killed in the middle of the largest upload, whose outcome must come within 30 s of the restart.
+
+The workers here have the default settings, since these decide how long a recovery takes.
+"""
 
 import time
 
@@ -14,7 +17,7 @@ _ROWS_OF_29_MB = 545_000
 async def worker_dies_in_large_file(
     testbed: Testbed, clients: Clients, front: Node, *, point: str, rows: int = _ROWS_OF_29_MB
 ) -> tuple[float, float]:
-    """Kill the worker at this step of a large file. Returns seconds from the death, and from the restart, to the outcome."""
+    """Kill the worker at this step of a large upload. Returns the seconds from its death and from its restart to the outcome."""
     file = make_file(rows)
     worker = await _add_default_worker(testbed)
     fault_file = testbed.fault_points / point
@@ -31,7 +34,7 @@ async def worker_dies_in_large_file(
     async def restarted() -> bool:
         return any(pid not in before for pid in worker.parts("worker"))
 
-    # The supervisor replaces it; the new process has begun when it is seen, its imports still to come.
+    # The supervisor replaces it. The restart counts from when the new process is seen, before its imports.
     if not before:
         await until(restarted, "a new worker", 60)
     began = time.monotonic()
@@ -42,7 +45,7 @@ async def worker_dies_in_large_file(
 
 
 async def _add_default_worker(testbed: Testbed) -> Node:
-    """A worker with the default times of retries and sweeps, which the testbed shortens otherwise."""
+    """A worker with the default times of retries and sweeps, which the testbed otherwise shortens."""
     return await testbed.add_node(
         "worker", worker__heartbeat_timeout="15", worker__retry_first="30", worker__sweep_interval="60"
     )
@@ -55,7 +58,7 @@ async def _decided(testbed: Testbed, file: UploadFile) -> bool:
 
 
 async def _stop_when_notified(testbed: Testbed, file: UploadFile, worker: Node) -> None:
-    """Stop it, but not before its e-mail is out: no other worker runs that would send it."""
+    """Stop the worker once the e-mail is sent: no other worker runs that would send it later."""
 
     async def notified() -> bool:
         return await testbed.holds(
@@ -67,7 +70,7 @@ async def _stop_when_notified(testbed: Testbed, file: UploadFile, worker: Node) 
 
 
 async def undisturbed(testbed: Testbed, clients: Clients, front: Node, rows: int = _ROWS_OF_29_MB) -> float:
-    """Seconds from acknowledgement to outcome of the same file when nobody dies, for comparison."""
+    """Seconds from acknowledgement to outcome of such an upload when no process dies, for comparison."""
     file = make_file(rows)
     worker = await _add_default_worker(testbed)
     assert (await clients.put(testbed.campaigns[0], file, front, deadline=120)).acknowledged

@@ -1,4 +1,4 @@
-"""Show 1 of one outcome per upload, in its short form: 20 kills, at each named step and at random."""
+"""The short form of `python -m tests.chaos --only kills`: 20 kills, at each named step and at random."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Show 5 of one outcome per upload, in its short form: two nodes without a leader; stops and reloads that nobody sees."""
+"""The short form of `python -m tests.chaos --only load`: two nodes, and no client sees a stop or a reload."""
 
 import pytest
 

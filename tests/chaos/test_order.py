@@ -1,4 +1,4 @@
-"""Shows 3 and 4 of one outcome per upload: who is served first, seen on order; nothing lost or left behind is forgotten."""
+"""The short form of `python -m tests.chaos --only order,recovery`: a backlog lets others pass, and lost jobs are found."""
 
 import pytest
 
@@ -22,5 +22,5 @@ async def test_a_crowd_lets_a_single_file_pass_and_what_was_lost_or_left_is_take
         await quiet(testbed)
         await clean_spools(testbed)
         (await inspect(testbed, clients.ledger)).check()
-        # 30 on two cores of one's own, as `make chaos` demands; others may be at these.
+        # `make chaos` demands 30 s on two idle cores. Here other tests may run beside this one.
         assert since_restart < 60

@@ -1,4 +1,4 @@
-"""Show 2 of one outcome per upload, in its short form: each service fails in a way or two, and everything recovers."""
+"""The short form of `python -m tests.chaos --only outages`: each service fails in a way or two, and the gateway recovers."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a real client is to the tests: a program that is called as an agency calls it, with its own defaults."""
+"""How the tests call a real client: as an agency calls it, with the program's own defaults."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ _VERSION_DEADLINE: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class AccessDetails:
-    """What an agency has been given: where to knock, as whom, with which key, and the host keys to expect.
+    """What an agency was given: address, user name, key, and the host keys to expect.
 
     `home` holds `.ssh/known_hosts` too, for clients that look there; `ppk` is the key in PuTTY's format.
     """
@@ -39,7 +39,7 @@ class AccessDetails:
 
     @property
     def ssh_options(self) -> tuple[str, ...]:
-        """For OpenSSH's programs: this key and these host keys only."""
+        """Options that let OpenSSH's programs use only this key and accept only these host keys."""
         return (
             *("-F", "none", "-i", str(self.key), "-o", "IdentitiesOnly=yes"),
             *("-o", f"UserKnownHostsFile={self.known_hosts}", "-o", "StrictHostKeyChecking=yes"),
@@ -70,7 +70,7 @@ SIGNALLED: Final = (Abort.INT, Abort.TERM, Abort.KILL, Abort.CUT)
 
 
 class Client(ABC):
-    """One client program. The methods say what to run; nothing is run here but the question for the version."""
+    """One client program. The methods say what to run; only the version is asked for here."""
 
     name: ClassVar[str]
     programs: ClassVar[tuple[str, ...]]
@@ -120,7 +120,7 @@ class Client(ABC):
         raise NotImplementedError
 
     def give_up(self, access: AccessDetails, path: Path, name: str, *, after: int, rate: int) -> Invocation:
-        """An upload that the client itself ends after some `after` bytes, at `rate` bytes a second where it can."""
+        """An upload that the client itself ends after about `after` bytes, at `rate` bytes a second where it can."""
         raise NotImplementedError
 
 

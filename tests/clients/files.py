@@ -1,4 +1,4 @@
-"""Good uploads of any size with few rows, so that 29 MB of them are judged quickly; no two alike."""
+"""Valid uploads of any size. They have few rows, so that 29 MB are judged quickly, and no two are alike."""
 
 import itertools
 import random
@@ -10,13 +10,13 @@ _LETTERS: Final = "the quick brown fox jumps over the lazy dog. "
 _HEADER: Final = "recipient,language,name,topic\n"
 # Within the 1,000 characters of a body.
 _LONGEST: Final = 900
-# What clients write at a time: a whole file that ends on one of these looks interrupted.
+# The block sizes of clients: an upload that ends exactly at a block looks interrupted.
 _BLOCKS: Final = (16_384, 30_000, 261_120)
 _count = itertools.count(1)
 
 
 def sized_file(chance: random.Random, size: int) -> UploadFile:
-    """A file of about `size` bytes that the chaos harness's template takes."""
+    """A CSV of about `size` bytes for the template of the chaos testbed."""
     number = next(_count)
     lines = [_HEADER]
     left = size - len(_HEADER)

@@ -1,4 +1,4 @@
-"""A whole gateway that clients are let loose on: one node of the chaos testbed, a slow line to it, and what came of an upload."""
+"""A whole gateway that real clients send to: one node of the chaos testbed, a slow line to it, and what came of an upload."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ from tests.clients.driver import Abort, AccessDetails, Client, Invocation
 from tests.clients.relay import Relay, open_relay
 
 _DEADLINE: Final = 90.0
-# A client whose connection is gone, or that was told to stop, and still tries: killed after so many seconds.
+# A client that goes on trying after its connection is gone or after a signal is killed after so many seconds.
 _PATIENCE: Final = 4.0
 
 
@@ -34,7 +34,10 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Aborted:
-    """How an upload that was to be brought down ended. `hit`: the client was still at it when the blow came."""
+    """How an upload that was to be brought down ended.
+
+    `hit` says whether the client was still sending when the abort came, `moved` how many bytes had passed by then.
+    """
 
     ended: Ended
     hit: bool
@@ -43,7 +46,7 @@ class Aborted:
 
 @dataclass
 class GatewayUnderTest:
-    """The testbed, its one node, and clients' homes."""
+    """The testbed with one node, a home folder for each client, and the uploads on disk."""
 
     testbed: Testbed
     node: Node
@@ -51,8 +54,8 @@ class GatewayUnderTest:
     homes: int = 0
     _paths: dict[str, Path] = field(default_factory=dict)
 
-    def access(self, campaign_id: str, port: int | None = None) -> AccessDetails:
-        """What a client of that campaign is given, for the node or for a line to it."""
+    def access_for(self, campaign_id: str, port: int | None = None) -> AccessDetails:
+        """What a client of that campaign needs to log in at the node, or at `port`, which leads to it."""
         self.homes += 1
         home = self.testbed.folder / "homes" / str(self.homes)
         (home / ".ssh").mkdir(parents=True)
@@ -71,7 +74,7 @@ class GatewayUnderTest:
         return path
 
     def forget(self, file: UploadFile) -> None:
-        """Remove it from this machine's disk."""
+        """Remove the upload from this machine's disk."""
         if path := self._paths.pop(file.name, None):
             path.unlink()
 
@@ -105,7 +108,7 @@ class GatewayUnderTest:
                 await relay.cut()
             else:
                 program.strike(signal.Signals[f"SIG{way.value}"], whole_group=whole_group)
-                # What a stopped client still sends is not to take long.
+                # The line gets fast, so that what the client has queued does not take long.
                 relay.rate = None
             done, _ = await asyncio.wait({ended}, timeout=_PATIENCE)
             if not done:
@@ -145,7 +148,10 @@ class GatewayUnderTest:
         await until(mailed, f"the e-mail for {name}", timeout)
 
     async def check_accepted_once(self, campaign_id: str, file: UploadFile) -> None:
-        """Of this name there is one upload, whole, with one batch of the right rows and one e-mail. Raises AssertionError."""
+        """Check that exactly one whole upload of this name was taken, with one batch of the right rows and one e-mail.
+
+        Raises AssertionError.
+        """
         await self.until_mailed(campaign_id, file.name)
         taken = await self.fetch_taken(campaign_id, file.name)
         assert [(sha256, rows) for _, sha256, rows in taken] == [(file.sha256, file.rows)], taken
@@ -155,8 +161,8 @@ class GatewayUnderTest:
             file.name,
         )
         assert batches == 1, f"{batches} batches of {file.name}"
-        told = [_body(mail) for mail in await self.mails_of(taken[0][0])]
-        assert [body["isValid"] for body in told] == [True], told
+        bodies = [_body(mail) for mail in await self.mails_of(taken[0][0])]
+        assert [body["isValid"] for body in bodies] == [True], bodies
 
     async def mails_of(self, upload_id: str) -> list[EmailMessage]:
         """The e-mails for an upload."""
@@ -211,14 +217,17 @@ async def _started(invocation: Invocation, folder: Path) -> AsyncIterator[_Progr
     try:
         yield program
     finally:
-        # An `ssh` that outlives the client it served, too.
+        # The whole group is killed: an `ssh` may outlive the client that started it.
         program.strike(signal.SIGKILL, whole_group=True)
         await process.wait()
 
 
 @contextlib.asynccontextmanager
 async def open_gateway(*, campaigns: int, keep_logs: Path | None = None) -> AsyncIterator[GatewayUnderTest]:
-    """A testbed with one node. Ctrl-C reaches clients even where this process was started with it ignored."""
+    """Open a testbed with one node.
+
+    Clients would inherit an ignored SIGINT from a shell's background job and could not be interrupted, so it is set back.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     async with open_testbed(campaigns=campaigns, keep_logs=keep_logs) as testbed:

@@ -37,7 +37,7 @@ CLIENTS: Final[tuple[Client, ...]] = (
 _SIZE: Final = 1_500_000
 _BROKEN_SIZE: Final = 5_000_000
 _RATE: Final = 6_000_000
-# What a client that limits itself is told.
+# Bytes a second for a client that limits itself.
 _OWN_RATE: Final = 1_000_000
 _NOT_CSV: Final = "only .csv files are accepted"
 _TOO_LARGE: Final = "it must be smaller than 30 MB"
@@ -89,12 +89,12 @@ async def try_client(gateway: GatewayUnderTest, client: Client, campaign_id: str
 async def try_unstored(gateway: GatewayUnderTest, clients: Mapping[str, Client], seed: int = 2) -> list[str]:
     """Upload with each client (by campaign) while the bucket refuses: what is not as its `heeds_close` says."""
     chance = random.Random(seed)
-    # A node that gives up sooner than the 10 s: some clients try three times.
+    # This node gives up sooner than after 10 s, since some clients try three times.
     node = await gateway.testbed.add_node("sftpd", sftp__acknowledge_timeout="2")
 
     async def status_of(campaign_id: str, client: Client) -> str | None:
         file = sized_file(chance, 5_000)
-        access = gateway.access(campaign_id, node.port)
+        access = gateway.access_for(campaign_id, node.port)
         ended = await gateway.run(client.upload(access, gateway.path_of(file), file.name))
         if await gateway.fetch_taken(campaign_id, file.name):
             return f"{client.name}: taken though the bucket was away"
@@ -115,7 +115,7 @@ class _Trial:
         self, gateway: GatewayUnderTest, client: Client, campaign_id: str, chance: random.Random
     ) -> None:
         self.failures: list[str] = []
-        # So many of this client at once.
+        # At most three of this client run at once.
         self._turns = asyncio.Semaphore(3)
         self._gateway = gateway
         self._client = client
@@ -141,7 +141,7 @@ class _Trial:
 
     async def upload(self) -> None:
         """A small one, and one of many blocks; exit status 0, and one outcome."""
-        client, access = self._client, self._gateway.access(self._campaign_id)
+        client, access = self._client, self._gateway.access_for(self._campaign_id)
         flows = [client.upload, client.upload]
         if isinstance(client, SSH2SFTPClient):
             flows.append(client.upload_in_parallel)
@@ -152,7 +152,7 @@ class _Trial:
                 await self._gateway.check_accepted_once(self._campaign_id, file)
 
     async def temporary(self) -> None:
-        access = self._gateway.access(self._campaign_id)
+        access = self._gateway.access_for(self._campaign_id)
         async with self._file(_SIZE) as file:
             ended = await self._gateway.run(
                 self._client.upload_renamed(access, self._gateway.path_of(file), file.name)
@@ -165,7 +165,7 @@ class _Trial:
         async with self._file(_BROKEN_SIZE) as file:
             path = self._gateway.path_of(file)
             async with self._gateway.line(_RATE) as line:
-                access = self._gateway.access(self._campaign_id, line.port)
+                access = self._gateway.access_for(self._campaign_id, line.port)
                 aborted = await self._gateway.abort(
                     self._client,
                     self._client.upload_slowly(access, path, file.name, _RATE),
@@ -177,7 +177,7 @@ class _Trial:
             kept = await self._until_kept(file)
             assert 0 < kept < len(file.content), f"{kept} bytes kept"
             async with self._gateway.line(None) as line:
-                access = self._gateway.access(self._campaign_id, line.port)
+                access = self._gateway.access_for(self._campaign_id, line.port)
                 ended = await self._gateway.run(self._client.resume(access, path, file.name))
                 assert ended.status == 0, f"status {ended.status}: {ended.screen}"
                 rest = len(file.content) - kept
@@ -206,7 +206,7 @@ class _Trial:
             path = gateway.path_of(file)
             at = self._chance.randint(_BROKEN_SIZE // 6, _BROKEN_SIZE // 3)
             async with gateway.line(_RATE) as line:
-                access = gateway.access(self._campaign_id, line.port)
+                access = gateway.access_for(self._campaign_id, line.port)
                 if way is Abort.OWN:
                     invocation = client.give_up(access, path, file.name, after=at, rate=_OWN_RATE)
                 else:
@@ -217,7 +217,7 @@ class _Trial:
             assert not taken, (
                 f"processed though aborted, whole: {taken[0][1] == file.sha256}; {aborted.ended}"
             )
-            access = gateway.access(self._campaign_id)
+            access = gateway.access_for(self._campaign_id)
             ended = await gateway.run(client.upload(access, path, file.name))
             assert ended.status == 0, f"afterwards, status {ended.status}: {ended.screen}"
             await gateway.check_accepted_once(self._campaign_id, file)
@@ -238,7 +238,7 @@ class _Trial:
         self, flow: Callable[[AccessDetails, Path, str], Invocation], file: UploadFile, name: str, line: str
     ) -> None:
         ended = await self._gateway.run(
-            flow(self._gateway.access(self._campaign_id), self._gateway.path_of(file), name)
+            flow(self._gateway.access_for(self._campaign_id), self._gateway.path_of(file), name)
         )
         assert ended.status != 0, f"status 0 after a refusal: {ended.screen}"
         shown = line in ended.screen

@@ -1,4 +1,4 @@
-"""The line between a client and the gateway: as slow as told, counted, and cut when told."""
+"""A TCP relay between a client and the gateway, which limits the rate, counts the bytes and can be cut."""
 
 import asyncio
 import contextlib
@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 _CHUNK: Final = 64 * 1024
-# How often a slow line moves something.
+# How often a second a slow relay passes something on.
 _TICKS: Final = 50
-# Small, so that what a client believes to be sent is not far ahead of what has gone over the line.
+# The buffer is small, so that what a client takes for sent is not far ahead of what has passed.
 _BUFFER: Final = 32 * 1024
 _RESET: Final = struct.pack("ii", 1, 0)
 

@@ -1,4 +1,4 @@
-"""Every real client that is installed, through every flow, against a whole gateway (issue 4, shows 1)."""
+"""Every real client that is installed goes through every flow against a whole gateway, as `docs/clients.md` says."""
 
 from collections.abc import AsyncIterator
 

@@ -22,7 +22,7 @@ from tests.chaos.testbed.testbed import DATABASE, Testbed, until
 
 
 async def database_restarts_under_load(gateway: SplitGateway) -> str:
-    """Restarts while night jobs send: no process ends, no upload is lost."""
+    """PostgreSQL restarts while clients send: no process of the gateway ends, and no upload is lost."""
     before = gateway.front.parts("front"), gateway.worker.parts("worker")
     enough = asyncio.Event()
 
@@ -55,7 +55,7 @@ async def database_restarts_under_load(gateway: SplitGateway) -> str:
 
 
 async def database_is_away_for_a_moment(gateway: SplitGateway) -> str:
-    """PostgreSQL goes in the middle of an upload and comes back within the 10 s of its CLOSE: the answer is OK."""
+    """PostgreSQL stops in the middle of an upload and is back before its CLOSE has waited 10 s: the answer is OK."""
     file = make_file(10_000)
     sending = asyncio.create_task(gateway.put(file, *SLOWLY))
     await gateway.until_receiving()
@@ -72,7 +72,7 @@ async def database_is_away_for_a_moment(gateway: SplitGateway) -> str:
 
 
 async def database_is_away(gateway: SplitGateway, seconds: float = 20) -> str:
-    """PostgreSQL goes in the middle of an upload, for longer than a CLOSE waits: a clear error, then the retry passes."""
+    """PostgreSQL stops during an upload for longer than a CLOSE waits: the client gets a clear error, and its retry passes."""
     file = make_file(10_000)
     sending = asyncio.create_task(gateway.put(file, *SLOWLY))
     await gateway.until_receiving()
@@ -94,7 +94,7 @@ async def database_is_away(gateway: SplitGateway, seconds: float = 20) -> str:
 
 
 async def database_crashes_under_load(gateway: SplitGateway) -> str:
-    """SIGKILL of PostgreSQL, which recovers from its log: whatever was acknowledged is there."""
+    """PostgreSQL is killed and recovers from its own log: whatever was acknowledged is still there."""
     enough = asyncio.Event()
 
     async def send() -> None:
@@ -123,7 +123,7 @@ async def database_crashes_under_load(gateway: SplitGateway) -> str:
 
 
 async def _starts(testbed: Testbed) -> bool:
-    """Start PostgreSQL; not possible before the dead one's other processes have left."""
+    """Try to start PostgreSQL, which refuses while processes of the killed server still live. Whether it started."""
     try:
         await asyncio.to_thread(testbed.postgres.start)
     except EmbeddedError:
@@ -132,7 +132,7 @@ async def _starts(testbed: Testbed) -> bool:
 
 
 async def commits_are_unclear(testbed: Testbed, clients: Clients, *, rounds: int = 5) -> str:
-    """The answer to a COMMIT is lost: the front asks by the upload's id and says OK; the worker finds its own outcome."""
+    """The answer to a COMMIT is lost. The front looks the upload up by its id and says OK; the worker finds its own outcome."""
     async with open_commit_cutter(testbed.postgres.port) as cutter:
         url = testbed.postgres.tcp_url(DATABASE).replace(f":{testbed.postgres.port}/", f":{cutter.port}/")
         front = await testbed.add_node("sftpd", database__url=url)

@@ -14,7 +14,7 @@ from tests.chaos.testbed.testbed import until
 
 
 async def mail_server_fails_for_now(gateway: SplitGateway, mode: MailboxMode, seconds: float = 0) -> str:
-    """While the mail server takes nothing, outcomes are there in time and e-mails wait; then each arrives."""
+    """While the mail server takes nothing, outcomes come in time and e-mails wait; afterwards each e-mail arrives."""
     file = make_file(5)
     since = length_of(gateway.worker)
     gateway.testbed.mailbox.become(mode)
@@ -37,7 +37,7 @@ async def _notified(gateway: SplitGateway, file: UploadFile) -> bool:
 
 
 async def mail_server_refuses_for_good(gateway: SplitGateway) -> str:
-    """Recorded on the upload, and not tried again; the outcome stands."""
+    """A refusal for good is recorded on the upload and not tried again. The outcome stays as it was."""
     file = make_file(5)
     gateway.testbed.mailbox.become(MailboxMode.REFUSING_FOR_GOOD)
     try:
@@ -57,7 +57,7 @@ async def mail_server_refuses_for_good(gateway: SplitGateway) -> str:
 
 
 async def mail_server_cuts(gateway: SplitGateway) -> str:
-    """The server keeps the e-mail and cuts before it says so: it is sent again, with the same Message-ID."""
+    """The server keeps the e-mail and cuts before it confirms it: the e-mail is sent again with the same Message-ID."""
     before = len(gateway.testbed.mailbox.messages())
     words = await mail_server_fails_for_now(gateway, MailboxMode.CUTTING)
     arrived = gateway.testbed.mailbox.messages()[before:]

@@ -28,9 +28,9 @@ REFUSING: Final = (
 
 
 async def bucket_fails_at_intake(gateway: SplitGateway, modes: Sequence[ProxyMode] = REFUSING) -> str:
-    """While the bucket can't take it, CLOSE fails with the clear error and nothing is taken; then the same file passes."""
+    """While the bucket fails, CLOSE is answered with the clear error and nothing is taken; afterwards the same upload passes."""
     for mode in modes:
-        # At the slow service's speed this takes 50 s.
+        # The slow mode would take 50 s for so many rows, which is longer than a CLOSE waits.
         file = make_file(10_000)
         await gateway.testbed.proxy.become(mode)
         expect(await gateway.put(file), NOT_STORED)
@@ -43,7 +43,7 @@ async def bucket_fails_at_intake(gateway: SplitGateway, modes: Sequence[ProxyMod
 
 
 async def bucket_cuts_once_at_intake(gateway: SplitGateway) -> str:
-    """A connection cut half-way is tried again within the CLOSE, and the client never knows."""
+    """A connection that is cut half-way is tried again before CLOSE is answered, so that the client sees no error."""
     for mode in (ProxyMode.CUTTING_REQUESTS, ProxyMode.CUTTING_ANSWERS, ProxyMode.BUSY):
         before = gateway.testbed.proxy.troubles
         await gateway.testbed.proxy.become(mode, connections=1)
@@ -57,10 +57,10 @@ async def bucket_cuts_once_at_intake(gateway: SplitGateway) -> str:
 
 
 async def bucket_fails_at_verdict(gateway: SplitGateway, modes: Sequence[ProxyMode] = REFUSING) -> str:
-    """While the worker's bucket fails, verdicts and reports wait; then they are there, once."""
+    """While the bucket fails for the worker, verdicts and reports wait; afterwards each is there exactly once."""
     for mode in modes:
         await gateway.worker_proxy.become(mode)
-        # Large enough that the slow service doesn't deliver them at once.
+        # They are so large that the slow mode doesn't deliver them at once.
         good, bad = make_file(2000), make_file(2000, bad_rows=1)
         for file in (good, bad):
             assert (await gateway.put(file)).acknowledged
@@ -76,7 +76,10 @@ async def bucket_fails_at_verdict(gateway: SplitGateway, modes: Sequence[ProxyMo
 
 
 async def bucket_fails_for_good(testbed: Testbed, clients: Clients) -> str:
-    """The bucket fails for longer than verdicts are tried: `failed`, with a support ID; `upload retry` gives another outcome."""
+    """The bucket fails for longer than a verdict is retried: the upload becomes `failed`, with a support ID.
+
+    `upload retry` then gives it a second outcome with an e-mail of its own.
+    """
     async with open_proxy(testbed.s3.port) as proxy:
         await proxy.become(ProxyMode.FORBIDDING)
         front = testbed.fronts[0]

@@ -15,21 +15,22 @@ Scenario = Callable[[SplitGateway], Awaitable[str]]
 async def run_outages(
     gateway: SplitGateway, scenarios: Sequence[tuple[str, Scenario]]
 ) -> dict[str, tuple[float, str]]:
-    """Each in turn: the seconds it took and what it found. Raises at the first that fails, naming it."""
+    """Run the scenarios in turn. Returns the seconds and the summaries by name; the first failure is raised with a note of its
+    scenario."""
     results = {}
     for name, scenario in scenarios:
         began = time.monotonic()
         try:
-            words = await scenario(gateway)
+            summary = await scenario(gateway)
         except BaseException as error:
             error.add_note(f"in the outage: {name}")
             raise
-        results[name] = time.monotonic() - began, words
+        results[name] = time.monotonic() - began, summary
     return results
 
 
 def all_outages() -> list[tuple[str, Scenario]]:
-    """The long form."""
+    """The scenarios of `make chaos`, in the order in which they run."""
 
     def mail(mode: MailboxMode, seconds: float = 0) -> Scenario:
         return lambda gateway: mail_server.mail_server_fails_for_now(gateway, mode, seconds)

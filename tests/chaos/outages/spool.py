@@ -12,7 +12,10 @@ from tests.chaos.testbed.testbed import Testbed
 
 
 async def spool_is_full(gateway: SplitGateway) -> str:
-    """A limit of the process: the large upload fails with the clear error, small ones pass; then it passes too."""
+    """A limit of the front's process acts as a full disk: the large upload fails with the clear error while small ones pass.
+
+    Without the limit the large one passes too.
+    """
     large = make_file(40_000)
     gateway.front.limit_file_size(1_000_000)
     try:
@@ -27,7 +30,7 @@ async def spool_is_full(gateway: SplitGateway) -> str:
 
 
 async def campaign_is_at_its_quota(testbed: Testbed, clients: Clients) -> str:
-    """The campaign's share of the spool is used up: the clear error; its small uploads and other campaigns' pass."""
+    """An upload beyond the campaign's share of the spool fails with the clear error; small ones, and other campaigns', pass."""
     node = await testbed.add_node("sftpd", sftp__max_spool_bytes_per_campaign="1000000")
     attempt = await clients.put(testbed.campaigns[0], make_file(40_000), node)
     expect(attempt, QUOTA)

@@ -1,4 +1,4 @@
-"""The agencies: OpenSSH's `sftp -b`, as a night job runs it, and a ledger of all that was tried."""
+"""The agencies: they send with OpenSSH's `sftp -b`, and a ledger keeps what they tried."""
 
 import asyncio
 import itertools
@@ -11,7 +11,7 @@ from tests.chaos.testbed.files import UploadFile
 from tests.chaos.testbed.node import Node
 from tests.chaos.testbed.testbed import Testbed
 
-# Seconds that a night job rests before it tries again.
+# Seconds that a client waits before it tries again.
 _REST: Final = 1.0
 _DEADLINE: Final = 90.0
 _folders = itertools.count(1)
@@ -19,7 +19,7 @@ _folders = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One run of the client. `acknowledged`: it ended with status 0. Times are of the monotonic clock."""
+    """One upload of one run of the client, which acknowledged it where the exit status is 0. Times are of the monotonic clock."""
 
     campaign_id: str
     file: UploadFile
@@ -36,7 +36,7 @@ class Attempt:
 
 @dataclass
 class Ledger:
-    """Everything that was tried, in the order of its end."""
+    """Everything that was tried, in the order in which it ended."""
 
     attempts: list[Attempt] = field(default_factory=list)
 
@@ -47,7 +47,7 @@ class Ledger:
 
 @dataclass
 class Clients:
-    """What sends to a testbed, and notes it down."""
+    """Sends uploads to a testbed and notes each attempt in the ledger."""
 
     testbed: Testbed
     ledger: Ledger = field(default_factory=Ledger)
@@ -94,7 +94,7 @@ class Clients:
     async def put_with_retries(
         self, campaign_id: str, file: UploadFile, nodes: Sequence[Node], *, tries: int = 3
     ) -> bool:
-        """Send the file, again after a failure, to one node after the other as behind a load balancer. Whether it went."""
+        """Send until the upload is acknowledged, to one node after the other as behind a load balancer. Whether it was."""
         for number in range(tries):
             if number:
                 await asyncio.sleep(_REST)

@@ -1,4 +1,4 @@
-"""The uploads of the harness: no two alike, and what must come of each."""
+"""The uploads that the tests send: no two are alike, and each says what must come of it."""
 
 import hashlib
 import itertools
@@ -15,7 +15,7 @@ _count = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class UploadFile:
-    """A CSV and its verdict: `rows` messages, or a rejection with so many bad rows (0: the file as a whole)."""
+    """A CSV and its verdict: `rows` messages, or a rejection with `bad_rows` bad rows, or (`whole_is_bad`) as a whole."""
 
     name: str
     content: bytes
@@ -33,21 +33,21 @@ class UploadFile:
 
 
 def make_file(rows: int, *, bad_rows: int = 0, whole_is_bad: bool = False) -> UploadFile:
-    """A file of so many rows; each row's topic is found in no other file of this run, nor twice in this one."""
+    """A CSV of so many rows. No topic occurs twice in a run, so that a message that was made twice is found by its topic."""
     number = next(_count)
     lines = [_HEADER.replace("topic", "subject") if whole_is_bad else _HEADER]
     for row in range(1, rows + 1):
         plus = "+" if row <= bad_rows else ""
         lines.append(f"{plus}65{80000000 + row},english,Emily Yeo,letter {number} of row {row}")
     content = ("\n".join(lines) + "\n").encode()
-    # A size between blocks: an upload that ends on one looks interrupted.
+    # An upload that ends exactly at a block of a client looks interrupted, so the size avoids that.
     while len(content) % 16_384 == 0 or len(content) % 261_120 == 0:
         content += b"\n"
     return UploadFile(f"letters-{number:05}.csv", content, rows, bad_rows, whole_is_bad)
 
 
 def any_file(chance: random.Random, *, largest: int = 4000) -> UploadFile:
-    """One of those that agencies send: mostly small and good, some large, some with faults."""
+    """A CSV as agencies send them: most are small and good, some are large, some have findings."""
     rows = chance.choice((1, 3, 10, 40, 200, largest))
     match chance.randrange(8):
         case 0 | 1:

@@ -1,4 +1,4 @@
-"""What must hold when everything is quiet again: one outcome and one Message-ID for every upload, and nothing else anywhere."""
+"""What must hold when nothing is left to do: every upload has one outcome and one Message-ID, and no leftovers lie anywhere."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from tests.chaos.testbed.files import UploadFile
 from tests.chaos.testbed.node import Node
 from tests.chaos.testbed.testbed import Testbed, until
 
-# Jobs of an hour from now that sum up refusals are no unfinished work.
+# Summaries of refusals are due an hour later, so their jobs are no unfinished work.
 _UNFINISHED: Final = """
 select (select count(*) from uploads where finished_at is null)
      + (select count(*) from notifications where done_at is null)
@@ -46,7 +46,7 @@ select count(*) from messages m where not exists (select from batches b where b.
 
 @dataclass
 class Inspection:
-    """What was looked at, and what was wrong. `wrong` is empty when all is well."""
+    """What was counted, and in `wrong` a line for each invariant that does not hold."""
 
     attempts: int = 0
     acknowledged: int = 0
@@ -67,14 +67,17 @@ class Inspection:
 
 
 async def quiet(testbed: Testbed, stall: float = 90) -> float:
-    """Wait until nothing is left to do; the seconds that took. Raises TimeoutError where nothing gets less for so long."""
+    """Wait until nothing is left to do, and return the seconds that took.
+
+    Raises TimeoutError where the work has not become less for `stall` seconds.
+    """
     began = changed = time.monotonic()
     least = None
     while left := await testbed.fetch_value(_UNFINISHED):
         if least is None or left < least:
             least, changed = left, time.monotonic()
         if time.monotonic() - changed > stall:
-            message = f"{left} undecided uploads, untold outcomes and jobs, and no less for {stall:.0f} s"
+            message = f"{left} undecided uploads, unreceived outcomes and jobs, and no less for {stall:.0f} s"
             raise TimeoutError(message)
         await asyncio.sleep(0.1)
     return time.monotonic() - began
@@ -96,8 +99,11 @@ async def inspect(
     refusals: Callable[[str], bool] = lambda _code: False,
     mail: bool = True,
 ) -> Inspection:
-    """Look at everything. `refusals`: the codes with which uploads may be refused before any row is read; `mail`: every
-    outcome must have been mailed (else refused e-mails are fine)."""
+    """Compare database, bucket, mailbox and spools with what was sent.
+
+    `refusals` says with which codes uploads may be refused before any row is read. With `mail` every outcome must have been
+    mailed; else e-mails that the mail server refused for good are accepted.
+    """
     found = Inspection(attempts=len(ledger.attempts), acknowledged=ledger.acknowledged)
     rows = await testbed.fetch(_UPLOADS)
     mails = await asyncio.to_thread(testbed.mailbox.messages)
@@ -180,7 +186,7 @@ def _wrong_outcome(row: asyncpg.Record, file: UploadFile) -> Iterator[str]:
 def _wrong_mails(
     rows: Sequence[asyncpg.Record], mails: Sequence[EmailMessage], found: Inspection, *, mail: bool
 ) -> Iterator[str]:
-    """Every outcome has one Message-ID, and no e-mail has none: a re-delivery has the same one, and says the same."""
+    """Every outcome has one Message-ID, and each e-mail belongs to an outcome: a second delivery has the same id and content."""
     by_upload = defaultdict(list)
     for message in mails:
         by_upload[str(message["X-Upload-Id"])].append(message)
@@ -188,14 +194,14 @@ def _wrong_mails(
     for upload_id in by_upload.keys() - {row["id"] for row in rows}:
         yield f"{upload_id}: an e-mail of an upload that isn't there"
     for row in rows:
-        told = by_upload[row["id"]]
-        ids = {str(message["Message-ID"]).partition("@")[0].lstrip("<") for message in told}
+        received = by_upload[row["id"]]
+        ids = {str(message["Message-ID"]).partition("@")[0].lstrip("<") for message in received}
         if not mail and row["notification_refused_at"] is not None:
             continue
         if ids != {f"{row['id']}.1"} or row["notified_at"] is None:
             yield f"{row['file_name']}: Message-IDs {sorted(ids)}, notified at {row['notified_at']}"
             continue
-        for message in told:
+        for message in received:
             body = json.loads(message.get_content())
             if row["status"] == "accepted" and body != {"isValid": True, "batchId": row["batch_id"]}:
                 yield f"{row['file_name']}: accepted, and its e-mail says otherwise"
@@ -218,7 +224,7 @@ def _wrong_batches(taken: Sequence[asyncpg.Record], batches: dict[str, asyncpg.R
 
 
 def _wrong_spools(testbed: Testbed, ledger: Ledger, found: Inspection) -> Iterator[str]:
-    """Only partials of tries that were cut off are left, and none where the last try of that name was acknowledged."""
+    """Partial uploads may be left only of attempts that failed, and of no name whose last attempt was acknowledged."""
     for node in testbed.fronts:
         yield from (f"{node.name}: the spool holds {name}" for name in _leftovers(node))
         cut: Counter[tuple[str, str]] = Counter()
@@ -240,14 +246,15 @@ def _partials(node: Node) -> Iterator[tuple[str, PartialNotes]]:
 
 
 def _leftovers(node: Node) -> list[str]:
-    """What is no partial: bytes without a note, a note without bytes, anything else."""
+    """The names of what is no partial upload: bytes without a note, a note without bytes, anything else."""
     files = {path for path in node.spool.glob("*/*") if path.is_file()}
     pairs = {path for path in files if {path.with_suffix(".json"), path.with_suffix(".bytes")} <= files}
     return sorted(path.name for path in files - pairs)
 
 
 def _wrong_objects(testbed: Testbed, rows: Sequence[asyncpg.Record], found: Inspection) -> Iterator[str]:
-    """Every upload's original is there, whole; each report too. Objects of uploads not taken go by their age."""
+    """The original of every upload is in the bucket and whole, and so is each report. Originals without an upload may stay: they
+    are removed by age."""
     bucket = testbed.s3.folder / "buckets" / "sftp-gateway"
     originals = {
         path.stem: path.stat().st_size for path in (bucket / ORIGINALS).glob("*/*.csv") if path.is_file()

@@ -1,4 +1,4 @@
-"""One node of the gateway as the harness holds it: a process tree that can be killed whole or in part, and started again."""
+"""One node of the gateway: a process tree that can be killed whole or in part, and started again."""
 
 import asyncio
 import os
@@ -70,7 +70,7 @@ class Node:
         )
 
     async def until_ready(self) -> None:
-        """Wait until it says that it is ready. Raises EmbeddedError with its last words."""
+        """Wait until it says that it is ready. Raises EmbeddedError with the end of its log."""
         assert self._process is not None
         await asyncio.to_thread(self._process.wait_until_ready, self._says_ready, _START_TIMEOUT)
 
@@ -88,11 +88,11 @@ class Node:
         ]
 
     def kill_part(self, part: PartName) -> bool:
-        """SIGKILL its front or worker; the rest of the node goes on. Whether there was one."""
+        """SIGKILL its fronts or workers while the rest of the node goes on. Returns whether there was one."""
         return sum(_kill(pid) for pid in self.parts(part)) > 0
 
     async def kill(self) -> None:
-        """SIGKILL all of it, as a power cut would: first stopped, so that nothing is replaced or told meanwhile."""
+        """SIGKILL all of it, as a power cut would. The parent is stopped first, so that it replaces no child meanwhile."""
         process = self._process
         if process is None:
             return
@@ -106,11 +106,11 @@ class Node:
     def tell(self, number: signal.Signals) -> None:
         """Send a signal to its first process."""
         assert self._process is not None, f"{self.name} is not running"
-        # Popen's own: it never signals a number that has been given to another process since.
+        # Popen's own method never signals a process id that another process has been given since.
         self._process._process.send_signal(number)
 
     async def ended(self, timeout: float) -> int:
-        """Wait until it has ended by itself; its exit status. Raises TimeoutExpired."""
+        """Wait until it has ended by itself, and return its exit status. Raises TimeoutExpired."""
         process = self._process
         assert process is not None
         status = await asyncio.to_thread(process._process.wait, timeout)
@@ -118,7 +118,7 @@ class Node:
         return status
 
     async def command_line(self, *arguments: str) -> str:
-        """`sftp-gateway …` with this node's settings, as ops types it; what it prints. Raises CalledProcessError."""
+        """Run `sftp-gateway …` with this node's settings and return what it prints. Raises CalledProcessError."""
         done = await asyncio.to_thread(
             subprocess.run,
             [sys.executable, "-P", "-m", "gateway", *arguments],
@@ -132,12 +132,12 @@ class Node:
         return done.stdout
 
     async def stop(self, timeout: float = 45) -> int:
-        """SIGTERM, and wait for the end. Its exit status."""
+        """Send SIGTERM, wait for the end, and return the exit status."""
         self.tell(signal.SIGTERM)
         return await self.ended(timeout)
 
     def limit_file_size(self, most: int | None) -> None:
-        """RLIMIT_FSIZE of its fronts, in bytes; None: no limit again."""
+        """Set RLIMIT_FSIZE of its fronts to so many bytes; None removes the limit."""
         for pid in self.parts("front"):
             _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
             resource.prlimit(

@@ -1,4 +1,4 @@
-"""A TCP proxy in front of S3 that misbehaves as it is told: what a network and a busy bucket do to a gateway."""
+"""TCP proxies that misbehave on demand, as a network and a busy bucket or database do to a gateway."""
 
 import asyncio
 import contextlib
@@ -7,13 +7,13 @@ from enum import Enum, auto
 from typing import Final
 
 _CHUNK: Final = 16 * 1024
-# Bytes a second of a slow service: an upload of 10 KB takes a second, one of 100 KB is not stored within the 10.
+# Bytes a second of the slow mode: 10 KB take a second, and 100 KB take longer than the 10 s that a CLOSE waits.
 SLOW: Final = 10_000
 _ERROR: Final = b"<?xml version='1.0'?><Error><Code>%s</Code><Message>no</Message></Error>"
 
 
 class ProxyMode(Enum):
-    """How the service behaves, from now on; a change cuts all connections."""
+    """How the proxy behaves towards the service's clients. A change of the mode cuts all connections."""
 
     PASSING = auto()
     AWAY = auto()  # refuses connections
@@ -22,7 +22,7 @@ class ProxyMode(Enum):
     SLOW = auto()  # passes requests and answers on at SLOW bytes a second
     CUTTING_REQUESTS = auto()  # cuts the connection when half of a request has passed
     CUTTING_ANSWERS = auto()  # cuts it when the request and half of its answer have passed
-    HANGING = auto()  # takes everything, says nothing
+    HANGING = auto()  # reads everything and never answers
 
 
 _ANSWERS: Final = {
@@ -38,9 +38,9 @@ class Proxy:
         self.port = 0
         self.mode = ProxyMode.PASSING
         self.troubles = 0
-        """Connections to which something was done."""
+        """How many connections a mode other than PASSING has met."""
         self._target = target_port
-        # In the modes that cut: this many connections more, then all pass. None: without end.
+        # How many more connections meet the mode before all pass again; None: every one.
         self._left: int | None = None
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -51,7 +51,7 @@ class Proxy:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
-        """Refuse and cut everybody."""
+        """Stop listening and cut all connections."""
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -60,7 +60,7 @@ class Proxy:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     async def become(self, mode: ProxyMode, *, connections: int | None = None) -> None:
-        """Behave so from now on: for so many connections only, if told."""
+        """Change the mode, for all connections from now on or for the next `connections` only."""
         await self.close()
         self.mode, self._left = mode, connections
         if mode is not ProxyMode.AWAY:
@@ -150,7 +150,7 @@ async def _pass_answers(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
         case ProxyMode.CUTTING_ANSWERS:
             while (head := await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100"):
                 writer.write(head)
-            # Of an answer without a body nothing comes: half of its head would be enough to understand it.
+            # An answer without a body is not passed at all, since half of its head would be enough to understand it.
             if half := await reader.readexactly(_length(head) // 2):
                 writer.write(head + half)
                 await writer.drain()
@@ -175,7 +175,7 @@ async def _pass_requests(
         case ProxyMode.CUTTING_REQUESTS:
             head = await reader.readuntil(b"\r\n\r\n")
             if _length(head) == 0:
-                # A GET: half of it is its head's first half.
+                # A GET has no body, so the first half of its head is passed.
                 onward.write(head[: len(head) // 2])
             else:
                 onward.write(head)
@@ -191,7 +191,10 @@ async def _pass_requests(
 
 
 class CommitCutter:
-    """A proxy in front of PostgreSQL that lets a COMMIT pass and then cuts: was it, or wasn't it? Counts in `cut`."""
+    """A proxy in front of PostgreSQL that passes a COMMIT on and then cuts, so that the client can't know whether it was done.
+
+    `cut` counts how often it did.
+    """
 
     def __init__(self, target_port: int) -> None:
         self.port = 0
@@ -207,7 +210,7 @@ class CommitCutter:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
-        """Refuse and cut everybody."""
+        """Stop listening and cut all connections."""
         if self._server is not None:
             self._server.close()
         for task in list(self._connections):
@@ -223,12 +226,12 @@ class CommitCutter:
         try:
             while chunk := await reader.read(_CHUNK):
                 if self.armed and b"COMMIT;" in chunk:
-                    # Nothing comes back any more, and the server does what it was told.
+                    # The client hears nothing any more, and the server commits.
                     answers.cancel()
                     await asyncio.gather(answers, return_exceptions=True)
                     onward.write(chunk)
                     await onward.drain()
-                    # Its ReadyForQuery: the transaction is committed.
+                    # The server answers when the transaction is committed.
                     await onward_reader.read(_CHUNK)
                     self.cut += 1
                     return

@@ -1,4 +1,4 @@
-"""The nodes that meet the outages: a front and a worker apart, so that each can have its own trouble."""
+"""A gateway whose front and worker are separate nodes, so that a service can fail for one of them alone."""
 
 import asyncio
 import contextlib
@@ -16,14 +16,14 @@ from tests.chaos.testbed.testbed import Testbed, until
 NOT_STORED: Final = "the upload could not be stored and was not accepted"
 SPOOL_FULL: Final = "the service cannot take more uploads at the moment: try again later"
 QUOTA: Final = "unfinished uploads take all the space of this campaign"
-# kbit/s at which a client sends that is to be met in the middle of its upload: 600 KB take 3 s.
+# The client's limit in kbit/s where something is to happen during its upload: 600 KB take 3 s.
 SLOWLY: Final = ("-l", "1600")
 DEADLINE: Final = 90.0
 
 
 @dataclass
 class SplitGateway:
-    """A front and a worker as separate nodes, so that each can have its own trouble with S3."""
+    """The front reaches S3 through the testbed's proxy, the worker through one of its own."""
 
     testbed: Testbed
     clients: Clients
@@ -50,7 +50,7 @@ class SplitGateway:
         await until(logged, f"{node.name} logs {event}", DEADLINE)
 
     async def until_decided(self, *files: UploadFile) -> float:
-        """Wait until these have their outcome; the seconds that took."""
+        """Wait until these uploads have their outcome, and return the seconds that took."""
         names = [file.name for file in files]
 
         async def decided() -> bool:
@@ -84,7 +84,7 @@ def size_of(path: Path) -> int:
 
 @contextlib.asynccontextmanager
 async def open_split_gateway(testbed: Testbed, **front_changes: str) -> AsyncIterator[SplitGateway]:
-    """A front and a worker, ready."""
+    """Add a front and a worker to the testbed and wait until both are ready."""
     async with open_proxy(testbed.s3.port) as worker_proxy:
         front = await testbed.add_node("sftpd", start=False, **front_changes)
         worker = await testbed.add_node("worker", start=False, s3__endpoint_url=worker_proxy.endpoint_url)
@@ -104,9 +104,6 @@ def expect(attempt: Attempt, error_text: str) -> None:
 async def expect_nothing_taken(gateway: SplitGateway, file: UploadFile) -> None:
     taken = await gateway.testbed.fetch_value("select count(*) from uploads where file_name = $1", file.name)
     assert taken == 0, f"{file.name} was refused and taken all the same"
-
-
-# PostgreSQL
 
 
 async def receives(front: Node) -> bool:

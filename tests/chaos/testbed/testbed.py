@@ -1,4 +1,5 @@
-"""The harness's gateway: embedded PostgreSQL, S3 behind a proxy, a mailbox, campaigns with a key, and any number of nodes."""
+"""What all tests of this folder run on: embedded PostgreSQL, S3 behind a proxy, a mail server, campaigns with a key, and any
+number of nodes of the gateway, each a process tree of its own."""
 
 import asyncio
 import contextlib
@@ -37,7 +38,7 @@ from tests.conftest import KeyPair, make_key
 
 DATABASE: Final = "postgres"
 _ACTOR: Final = Actor(name="chaos")
-# Retries quick enough that a run of kills ends today; everything else as in production.
+# The nodes retry and sweep sooner than in production, since a run of kills would take hours otherwise.
 QUICK: Final = {
     "worker.retry_first": "0.5",
     "worker.heartbeat_timeout": "4",
@@ -48,14 +49,14 @@ QUICK: Final = {
 
 @dataclass
 class Testbed:
-    """Everything runs; `add_node` begins a node."""
+    """Running servers, and the nodes that were added to them so far."""
 
     folder: Path
     postgres: PostgreSQLServer
     s3: S3Server
     proxy: Proxy
     s3_url: str
-    """Where the nodes find S3: behind the proxy, or itself."""
+    """Where the nodes find S3: at the proxy in front of it, or at the server itself."""
     mailbox: Mailbox
     key: KeyPair
     host_keys: Sequence[HostKey]
@@ -69,7 +70,7 @@ class Testbed:
 
     @property
     def temporary(self) -> Path:
-        """What the nodes take for /tmp."""
+        """The folder that the nodes use in place of /tmp, so that what they leave there is found."""
         return self.folder / "tmp"
 
     @property
@@ -81,7 +82,7 @@ class Testbed:
         return [node for node in self.nodes if node.has_front]
 
     async def add_node(self, command: Command = "run", *, start: bool = True, **changes: str) -> Node:
-        """A node with these settings changed, `worker__processes="2"`; started and ready unless told."""
+        """Add a node with these settings changed, such as `worker__processes="2"`. With `start` it is then ready."""
         name = f"node{len(self.nodes) + 1}"
         folder = self.folder / name
         folder.mkdir(mode=0o700)
@@ -95,7 +96,7 @@ class Testbed:
             variable_of("sftp.port"): str(port),
             variable_of("sftp.host_key_dir"): str(self.folder / "host-keys"),
             variable_of("sftp.spool_dir"): str(folder / "spool"),
-            # All clients come from one address here, as from behind a NAT, and kills end logins half-way.
+            # All clients come from one address here and kills end logins half-way, which would shut that address out.
             variable_of("sftp.trusted_addresses"): "127.0.0.1",
             variable_of("ops.port"): "0",
             variable_of("log.format"): "json",
@@ -117,7 +118,7 @@ class Testbed:
         return node
 
     async def add_nodes(self, count: int, command: Command = "run", **changes: str) -> list[Node]:
-        """Several at once."""
+        """Add several nodes with the same settings, which start at once."""
         nodes = [await self.add_node(command, start=False, **changes) for _ in range(count)]
         await asyncio.gather(*(node.start() for node in nodes))
         return nodes
@@ -146,7 +147,7 @@ class Testbed:
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str, timeout: float) -> float:
-    """Wait until `condition` holds; the seconds that took. Raises TimeoutError that says what was waited for."""
+    """Wait until `condition` holds, and return the seconds that took. Raises TimeoutError with `what`, what was waited for."""
     began = time.monotonic()
     while not await condition():
         if time.monotonic() - began > timeout:
@@ -169,10 +170,10 @@ def _shell() -> dict[str, str]:
 async def open_testbed(
     *, campaigns: int = 3, proxied: bool = True, keep_logs: Path | None = None
 ) -> AsyncIterator[Testbed]:
-    """Servers, schema, host keys, and campaigns with one key for all. Everything ends, and its folder goes, at the end.
+    """Start the servers and set up schema, host keys, and campaigns that share one key. At the end all of it is removed.
 
-    With `proxied` unset the nodes speak to S3 itself: to measure without the proxy's own work. With `keep_logs` the nodes'
-    logs are copied there before.
+    With `proxied` unset the nodes speak to S3 itself, so that a measurement leaves out the proxy's own work. With `keep_logs`
+    the logs of the nodes are copied to that folder before it ends.
     """
     with ExitStack() as servers:
         folder = Path(
