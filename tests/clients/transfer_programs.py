@@ -124,7 +124,7 @@ class Rclone(Client):
     own_abort_by = "`--max-transfer`"
     notes = (
         "The status is that of the upload; it begins anew three times by itself. "
-        'Shows "permission denied" in access of our line'
+        'Shows "permission denied" in place of our line'
     )
     shows_refusals = False
 
