@@ -106,6 +106,12 @@ async def release_jobs_of_dead(connection: Connection) -> int:
     return affected(await connection.execute(SQL["release_jobs_of_dead"]))
 
 
+async def remove_old_log(connection: Connection, older_than: timedelta) -> None:
+    """Remove what the library wrote of jobs that ended longer ago than that."""
+    for name in ("remove_log", "remove_statistics"):
+        await connection.execute(SQL[name], older_than)
+
+
 async def run_jobs(
     database: DatabaseSettings,
     kind: JobKind,

@@ -16,3 +16,10 @@ from unnest($1::text[], $2::text[]) with ordinality as given (subject_id, dedupe
 where not exists (
     select from pgqueuer q where q.dedupe_key = given.dedupe_key and q.status in ('queued', 'picked'))
 order by given.position
+
+-- name: remove_log
+delete from pgqueuer_log where created < now() - $1::interval and aggregated
+
+-- name: remove_statistics
+-- What the queue counted of its log, a line for each second: nobody reads it.
+delete from pgqueuer_statistics where created < now() - $1::interval

@@ -1,15 +1,14 @@
-"""What has had its time goes: originals, reports, the queue's own log. Messages and the audit trail are kept."""
+"""Deletes what has had its time: originals, reports, the queue's own log. Messages and the audit trail are kept."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Final
 
 from config.logs import get_logger
 from config.sections import RetentionSettings
 from database.connections import Pool
-from database.queries import NamedQueries
+from database.job_queue import remove_old_log
 from processing.object_store import ORIGINALS, REPORTS, ObjectStore
+from processing.uploads import forget_originals, list_kept_originals
 
-SQL: Final = NamedQueries("processing", "retention.sql")
 logger = get_logger("processing")
 
 
@@ -22,10 +21,10 @@ async def remove_expired(pool: Pool, store: ObjectStore, settings: RetentionSett
     now = datetime.now(UTC)
     kept_for = timedelta(days=settings.originals_days)
     async with pool.acquire() as connection:
-        for old in ("forget_originals", "remove_queue_log", "remove_queue_statistics"):
-            await connection.execute(SQL[old], kept_for)
-        rows = await connection.fetch(SQL["list_kept_objects"], kept_for)
-    kept = frozenset(row["object_key"] for row in rows)
+        await remove_old_log(connection, kept_for)
+        await forget_originals(connection, kept_for)
+        # Asked after it: what an upload still names stays, though the bucket's clock, or ours, finds it old enough.
+        kept = await list_kept_originals(connection, kept_for)
     originals = await store.delete_older(ORIGINALS, now - kept_for, keep=kept)
     reports = await store.delete_older(REPORTS, now - timedelta(days=settings.reports_days))
     if originals or reports:

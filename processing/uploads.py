@@ -355,3 +355,14 @@ async def list_undecided(
 async def list_campaigns_with_untold(connection: Connection) -> list[str]:
     """Ids of the campaigns that have refusals of which no e-mail has told."""
     return [row["campaign_id"] for row in await connection.fetch(SQL["list_campaigns_with_untold"])]
+
+
+async def forget_originals(connection: Connection, older_than: timedelta) -> None:
+    """Uploads with an outcome, received longer ago than that, no longer name their original: it may be deleted."""
+    await connection.execute(SQL["forget_originals"], older_than)
+
+
+async def list_kept_originals(connection: Connection, older_than: timedelta) -> frozenset[str]:
+    """Keys of old originals that must stay: their uploads have no outcome, or still name them."""
+    rows = await connection.fetch(SQL["list_kept_originals"], older_than)
+    return frozenset(row["object_key"] for row in rows)

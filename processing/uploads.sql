@@ -147,3 +147,12 @@ limit $4
 
 -- name: list_campaigns_with_untold
 select distinct campaign_id from uploads where untold
+
+-- name: forget_originals
+-- Gone from the bucket, an upload can't be judged anew: `upload retry` and `release` then say so.
+update uploads set object_key = null
+where object_key is not null and finished_at is not null and received_at < now() - $1::interval
+
+-- name: list_kept_originals
+select object_key from uploads
+where object_key is not null and (finished_at is null or received_at < now() - $1::interval + interval '1 day')

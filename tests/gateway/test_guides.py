@@ -152,16 +152,3 @@ def test_names_of_events_tables_and_codes_stand_in_the_code(path: Path) -> None:
     for name in re.findall(r"`([a-z]+(?:_[a-z]+)+)`", path.read_text(encoding="utf-8")):
         if name not in OTHERS:
             assert re.search(rf"\b{name}\b", code), name
-
-
-def test_the_modules_and_tables_of_the_architecture_exist() -> None:
-    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    for name in re.findall(rf"\b(?:(?:{'|'.join(ROOMS)}|tests)/)[\w/.]*\w/?", page):
-        assert (ROOT / name).exists(), name
-    modules = {path.name for path in SOURCES}
-    assert set(re.findall(r"\b[a-z_]+\.py\b", page)) <= modules | {"conftest.py"}
-    migrations = "\n".join(path.read_text() for path in (ROOT / "database" / "migrations").glob("*.sql"))
-    tables = set(re.findall(r"^create table (\w+)", migrations, re.MULTILINE))
-    listed = re.search(r"^## Tables\n(.*?)^## ", page, re.MULTILINE | re.DOTALL)
-    assert listed is not None
-    assert tables <= set(re.findall(r"`(\w+)`", listed[1]))
