@@ -1,4 +1,4 @@
-"""Random and mutated bytes through `processing.verdict.decide`: it never raises, and its memory stays within the bound.
+"""Random and mutated bytes through `processing.verdict.judge`: it never raises, and its memory stays within the bound.
 
 The long form, `python -m tests.processing.reference.fuzz_bytes --runs N`, runs N small uploads and then worst-case shapes of just
 under 30 MB, each in a process of its own whose memory is watched. `make test` runs a few of the small ones.
@@ -21,7 +21,7 @@ from config.environment import Environment
 from processing.verdict import Rules, judge
 from rules.templates import Language, Template
 from tests.processing.builders import FOOTERS, GOOD_ROW, GUIDE_TEMPLATE, HEADER, generated_csv
-from tests.processing.reference.gateway_verdict import BATCH, assert_agree, run_decide
+from tests.processing.reference.gateway_verdict import BATCH, assert_agree, run_judge
 from tests.processing.reference.row_by_row import reference_verdict
 
 MEGABYTE = 1024 * 1024
@@ -84,7 +84,7 @@ def fuzz(runs: int, seed: int) -> None:
     for run in range(runs):
         data = random_bytes(random.Random(seed * 1_000_003 + run))
         try:
-            assert_agree(data, run_decide(data, RULES), reference_verdict(data, RULES))
+            assert_agree(data, run_judge(data, RULES), reference_verdict(data, RULES))
         except Exception as error:
             raise AssertionError(f"seed {seed}, run {run}: {data!r}") from error
 
@@ -206,7 +206,7 @@ def measure(name: str) -> Measured:
 
 def judge_when_told(path: Path) -> None:
     """The child of `measure`: says when it is idle, judges when told, says what came of it, and waits for its end."""
-    run_decide(generated_csv(2_000, bad=0.1, foreign=0.1), RULES)
+    run_judge(generated_csv(2_000, bad=0.1, foreign=0.1), RULES)
     print("idle", flush=True)
     sys.stdin.readline()
     with path.open("rb") as source, TemporaryFile() as messages, TemporaryFile() as report:

@@ -1,4 +1,4 @@
-"""Runs an upload through `processing.verdict.decide` and puts what came of it into the reference's own shape."""
+"""Runs an upload through `processing.verdict.judge` and puts what came of it into the reference's own shape."""
 
 import io
 import json
@@ -15,8 +15,8 @@ _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
-    """One run of `decide`: its answer, and all that it wrote."""
+class Judged:
+    """One run of `judge`: its answer, and all that it wrote."""
 
     verdict: Verdict
     findings: list[ReferenceFinding]
@@ -24,7 +24,7 @@ class Decided:
     report: bytes
 
 
-def run_decide(data: bytes, rules: Rules, *, chunk_bytes: int = CHUNK_BYTES) -> Decided:
+def run_judge(data: bytes, rules: Rules, *, chunk_bytes: int = CHUNK_BYTES) -> Judged:
     findings: list[ReferenceFinding] = []
     messages, report = io.BytesIO(), io.BytesIO()
     verdict = judge(
@@ -38,7 +38,7 @@ def run_decide(data: bytes, rules: Rules, *, chunk_bytes: int = CHUNK_BYTES) -> 
         chunk_bytes=chunk_bytes,
     )
     rows = parse_copy(messages.getvalue()) if verdict.valid else []
-    return Decided(verdict, findings, rows, report.getvalue())
+    return Judged(verdict, findings, rows, report.getvalue())
 
 
 def parse_copy(text: bytes) -> list[ReferenceMessage]:
@@ -55,10 +55,10 @@ def _unescape(field: str) -> str:
     return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[1]), field, flags=re.DOTALL)
 
 
-def assert_agree(data: bytes, decided: Decided, expected: ReferenceVerdict) -> None:
+def assert_agree(data: bytes, judged: Judged, expected: ReferenceVerdict) -> None:
     """The gateway and the reference say the same of these bytes: findings, flags, counts and messages."""
-    assert ordered(decided.findings) == ordered(expected.findings), data[:2000]
-    verdict = decided.verdict
+    assert ordered(judged.findings) == ordered(expected.findings), data[:2000]
+    verdict = judged.verdict
     found = (verdict.valid, verdict.num_rows, verdict.num_errors, verdict.has_avoidable, verdict.has_unicode)
     assert found == (
         expected.valid,
@@ -68,7 +68,7 @@ def assert_agree(data: bytes, decided: Decided, expected: ReferenceVerdict) -> N
         expected.has_unicode,
     ), data[:2000]
     if expected.valid:
-        assert decided.messages == expected.messages, data[:2000]
+        assert judged.messages == expected.messages, data[:2000]
         assert verdict.total_messages == len(expected.messages)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from processing.verdict import Rules
 from rules.codes import FindingCode as Code
-from tests.processing.reference.gateway_verdict import assert_agree, ordered, run_decide
+from tests.processing.reference.gateway_verdict import assert_agree, ordered, run_judge
 from tests.processing.reference.reports import (
     is_well_formed,
     read_report,
@@ -47,7 +47,7 @@ def test_gateway_and_reference_agree_on_every_finding(upload: Upload) -> None:
     expected = reference_verdict(upload.data, upload.rules)
     for code in {code.value for _, _, code in expected.findings}:
         event(code)
-    assert_agree(upload.data, run_decide(upload.data, upload.rules), expected)
+    assert_agree(upload.data, run_judge(upload.data, upload.rules), expected)
 
 
 @given(valid_uploads())
@@ -55,14 +55,14 @@ def test_gateway_and_reference_agree_on_every_finding(upload: Upload) -> None:
 def test_gateway_and_reference_agree_on_every_message(upload: Upload) -> None:
     expected = reference_verdict(upload.data, upload.rules)
     assert expected.messages
-    assert_agree(upload.data, run_decide(upload.data, upload.rules), expected)
+    assert_agree(upload.data, run_judge(upload.data, upload.rules), expected)
 
 
 @given(st.one_of(uploads(), valid_uploads()), st.sampled_from((1, 2, 3, 5, 8, 13, 21, 40, 100)))
 @examples(100)
 def test_the_verdict_is_the_same_wherever_a_chunk_ends(upload: Upload, chunk_bytes: int) -> None:
-    whole = run_decide(upload.data, upload.rules)
-    assert run_decide(upload.data, upload.rules, chunk_bytes=chunk_bytes) == whole
+    whole = run_judge(upload.data, upload.rules)
+    assert run_judge(upload.data, upload.rules, chunk_bytes=chunk_bytes) == whole
 
 
 @given(uploads())
@@ -70,7 +70,7 @@ def test_the_verdict_is_the_same_wherever_a_chunk_ends(upload: Upload, chunk_byt
 def test_a_report_minus_its_last_column_gives_back_the_sender_s_fields(upload: Upload) -> None:
     expected = reference_verdict(upload.data, upload.rules)
     assume(expected.num_rows and is_well_formed(upload.data))
-    rows = read_report(run_decide(upload.data, upload.rules).report)
+    rows = read_report(run_judge(upload.data, upload.rules).report)
     sent = sent_fields(upload.data)
     assert [unpadded(row[:-1]) for row in rows] == [unpadded(fields) for fields in sent]
     bad = {row for row, _, _ in expected.findings}
@@ -84,9 +84,9 @@ def test_a_report_minus_its_last_column_gives_back_the_sender_s_fields(upload: U
 def test_a_mended_report_is_accepted_with_its_reasons_left_in_place(upload: Upload, seed: int) -> None:
     expected = reference_verdict(upload.data, upload.rules)
     assume(expected.num_rows)
-    rows = read_report(run_decide(upload.data, upload.rules).report)
+    rows = read_report(run_judge(upload.data, upload.rules).report)
     mended = mend(rows, upload.rules, random.Random(seed))
-    again = run_decide(mended, upload.rules)
+    again = run_judge(mended, upload.rules)
     assert again.findings == [], mended
     assert_agree(mended, again, reference_verdict(mended, upload.rules))
 
@@ -97,8 +97,8 @@ def test_a_report_sent_again_as_it_is_has_the_same_findings(upload: Upload) -> N
     expected = reference_verdict(upload.data, upload.rules)
     assume(expected.num_rows)
     assume(CHANGED_BY_THE_REPORT.isdisjoint(code for _, _, code in expected.findings))
-    report = run_decide(upload.data, upload.rules).report
-    again = run_decide(report, upload.rules)
+    report = run_judge(upload.data, upload.rules).report
+    again = run_judge(report, upload.rules)
     assert ordered(again.findings) == ordered(expected.findings), report
 
 

@@ -10,7 +10,7 @@ from rules.templates import Language, Template
 from tests.processing.builders import FOOTERS, GUIDE_TEMPLATE, HEADER, quoted_csv
 from tests.processing.cases.csv_case import cells
 from tests.processing.reference import cell_rules
-from tests.processing.reference.gateway_verdict import assert_agree, run_decide
+from tests.processing.reference.gateway_verdict import assert_agree, run_judge
 from tests.processing.reference.row_by_row import TRAINING_LINE, reference_verdict
 from tests.rules.vectors import PHONES, SEGMENTS
 
@@ -26,8 +26,8 @@ def test_the_recipient_vectors(vector: dict[str, object]) -> None:
     expected = None if vector["valid"] else Code(str(vector["reason_code"]))
     assert cell_rules.check_recipient(recipient, environment) == expected
     rules = Rules(template=GUIDE_TEMPLATE, environment=environment, footers=FOOTERS)
-    decided = run_decide(cells(recipient), rules)
-    assert decided.findings == ([(2, "recipient", expected)] if expected else [])
+    judged = run_judge(cells(recipient), rules)
+    assert judged.findings == ([(2, "recipient", expected)] if expected else [])
 
 
 @pytest.mark.parametrize("environment", list(Environment))
@@ -37,7 +37,7 @@ def test_the_recipient_vectors_as_one_column(environment: Environment) -> None:
     data = quoted_csv(
         [HEADER.split(",")] + [[vector["recipient"], "english", "Amy", "tax"] for vector in vectors]
     )
-    assert_agree(data, run_decide(data, rules), reference_verdict(data, rules))
+    assert_agree(data, run_judge(data, rules), reference_verdict(data, rules))
 
 
 @pytest.mark.parametrize("vector", SEGMENTS, ids=lambda vector: vector["id"])
@@ -60,8 +60,8 @@ def test_whole_messages_are_counted_as_twilio_does(vector: dict[str, object]) ->
         footers={**FOOTERS, Language.CHINESE: footer},
     )
     data = quoted_csv([["recipient", "language", "text"], ["6591234567", "chinese", body]])
-    decided = run_decide(data, rules)
-    assert decided.messages == [
+    judged = run_judge(data, rules)
+    assert judged.messages == [
         (2, "6591234567", "chinese", {"text": body}, vector["segments"], vector["encoding"])
     ]
 
@@ -75,9 +75,9 @@ def test_the_segment_vectors_as_values_of_one_column() -> None:
     assert len(usable) > 50
     rows = [["6591234567", "chinese", text] for text in usable]
     data = quoted_csv([["recipient", "language", "text"], *rows])
-    decided = run_decide(data, rules)
-    assert decided.verdict.valid
-    assert_agree(data, decided, reference_verdict(data, rules))
+    judged = run_judge(data, rules)
+    assert judged.verdict.valid
+    assert_agree(data, judged, reference_verdict(data, rules))
 
 
 @pytest.mark.parametrize("environment", list(Environment))
@@ -86,9 +86,9 @@ def test_bodies_of_every_length_have_their_segments(environment: Environment, la
     rules = Rules(template=ONE_VALUE, environment=environment, footers=FOOTERS, max_rows_test=1000)
     rows = [["6591234567", language, "x" * length] for length in range(1, 1001)]
     data = quoted_csv([["recipient", "language", "text"], *rows])
-    decided = run_decide(data, rules)
-    assert decided.verdict.valid
-    assert_agree(data, decided, reference_verdict(data, rules))
+    judged = run_judge(data, rules)
+    assert judged.verdict.valid
+    assert_agree(data, judged, reference_verdict(data, rules))
 
 
 def test_a_body_is_packed_with_its_frame() -> None:
@@ -100,8 +100,8 @@ def test_a_body_is_packed_with_its_frame() -> None:
         rows = [
             ["6591234567", "english", "x" * length] for length in (fits, fits + 1, fits + 146, fits + 147)
         ]
-        decided = run_decide(quoted_csv([["recipient", "language", "text"], *rows]), rules)
-        assert [segments for *_, segments, _ in decided.messages] == [1, 2, 2, 3]
+        judged = run_judge(quoted_csv([["recipient", "language", "text"], *rows]), rules)
+        assert [segments for *_, segments, _ in judged.messages] == [1, 2, 2, 3]
 
 
 def unsupported_findings(characters: list[str], language: str, switches: UnsupportedRule) -> set[str]:
@@ -111,10 +111,10 @@ def unsupported_findings(characters: list[str], language: str, switches: Unsuppo
     )
     rows = [["6591234567", language, f"a{character}b"] for character in characters]
     data = quoted_csv([["recipient", "language", "text"], *rows])
-    decided = run_decide(data, rules)
-    assert_agree(data, decided, reference_verdict(data, rules))
-    assert {code for _, _, code in decided.findings} <= {Code.VALUE_UNSUPPORTED_CHARACTERS}
-    return {characters[(row or 0) - 2] for row, _, _ in decided.findings}
+    judged = run_judge(data, rules)
+    assert_agree(data, judged, reference_verdict(data, rules))
+    assert {code for _, _, code in judged.findings} <= {Code.VALUE_UNSUPPORTED_CHARACTERS}
+    return {characters[(row or 0) - 2] for row, _, _ in judged.findings}
 
 
 LISTED = {
