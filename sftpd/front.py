@@ -1,4 +1,4 @@
-"""The composition of one front process: a list read downward, listening last; a stop is the same list upward."""
+"""A front process: what it starts, in this order with the listening sockets last; a stop goes through it backwards."""
 
 import asyncio
 import contextlib
@@ -19,6 +19,7 @@ from sftpd.connections.algorithms import quiet_group_exchange_warnings, server_o
 from sftpd.connections.front_state import FrontState, make_front_state
 from sftpd.connections.listener import Listener
 from sftpd.connections.live_connections import LiveConnection
+from sftpd.session.channel import ChannelTasks
 from sftpd.spool.spool import Spool
 from sftpd.spool_sweep import sweep_regularly
 
@@ -27,12 +28,12 @@ logger = get_logger("sftpd")
 RESTARTING: Final = "this service is restarting: please log in again"
 IDLE: Final = "this session was idle for too long"
 
-# How often gauges are set and idle sessions looked for, in seconds; and how often old shut-outs are forgotten.
-_ROUND: Final = 1.0
+# Seconds between two periodic checks. With a short idle limit they come more often.
+_CHECK_INTERVAL: Final = 1.0
 # A session that was served within this many seconds may be about to send the next request of the same upload.
 _JUST_SERVED: Final = 1.0
-# Who is logging in when a stop comes may finish, and send: a reload is not to be seen. After this many seconds it is no
-# client, and does not hold up the stop any longer.
+# A client that is logging in when a stop begins may finish, and send its upload, so that nobody notices a reload. One
+# that has not logged in after this many seconds doesn't hold up the stop any longer.
 _LOGIN_GRACE: Final = 5.0
 
 
@@ -64,39 +65,40 @@ async def serve_front(
         )
         raise ConfigurationError(message) from None
     _allow_open_files()
-    front = make_front_state(settings.sftp, pool, spool, intake)
-    async with asyncio.TaskGroup() as tasks:
-        background = [
-            tasks.create_task(front.login_audit.run()),
-            tasks.create_task(front.pacer.run()),
-            tasks.create_task(recheck_live_sessions(front)),
-            tasks.create_task(listen_for_changes(settings.database, front)),
-            tasks.create_task(_run_periodic_checks(front)),
-            tasks.create_task(sweep_regularly(spool, intake, settings.sftp, settings.retention)),
-        ]
-        listener = Listener(front, options, tasks)
-        listener.open(listening)
-        logger.info("front_ready", sockets=len(listening), processes=settings.sftp.processes)
-        ready()
-        await stop.wait()
-        listener.close()
-        await drain(front)
-        for task in reversed(background):
-            task.cancel()
+    async with ChannelTasks() as channel_tasks:
+        front = make_front_state(settings.sftp, pool, spool, intake, channel_tasks)
+        async with asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(front.login_audit.run()),
+                tasks.create_task(front.pacer.run()),
+                tasks.create_task(recheck_live_sessions(front)),
+                tasks.create_task(listen_for_changes(settings.database, front)),
+                tasks.create_task(_check_regularly(front)),
+                tasks.create_task(sweep_regularly(spool, intake, settings.sftp, settings.retention)),
+            ]
+            listener = Listener(front, options, tasks)
+            listener.open(listening)
+            logger.info("front_ready", sockets=len(listening), processes=settings.sftp.processes)
+            ready()
+            await stop.wait()
+            listener.close()
+            await drain(front)
+            for task in reversed(background):
+                task.cancel()
     await front.login_audit.finish(timeout=2)
     logger.info("front_stopped")
 
 
 def _allow_open_files() -> None:
-    """Raise this process's own limit of open files to what the system lets it have: every connection is one."""
+    """Raise this process's limit of open files as far as the system allows: every connection takes one."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # A stricter system than our units' may forbid it: then the limit in force is the limit.
+    # A system that is stricter than our units may forbid it. Then the limit stays as it is.
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def drain(front: FrontState) -> None:
-    """Let uploads in progress, and logins, finish within `drain_timeout` seconds; everything else ends at once."""
+    """Let uploads in progress, and logins, finish within `drain_timeout` seconds. Everything else ends at once."""
     front.stopping = True
     began = asyncio.get_running_loop().time()
     deadline = began + front.settings.drain_timeout
@@ -119,20 +121,20 @@ async def drain(front: FrontState) -> None:
         live_connection.end("stopping", RESTARTING)
         cut += 1
     logger.info("front_drained", cut=cut)
-    # The connections' own ends are callbacks of the next rounds of the loop.
+    # asyncssh tells of the end of these connections only in the next rounds of the event loop.
     await asyncio.sleep(0.05)
 
 
 def _drop_unauthenticated(front: FrontState, *, everyone: bool) -> None:
-    """Drop who is not logged in: all of them, or those that aren't about to be."""
+    """Drop connections that are not logged in; without `everyone`, those that are logging in may stay."""
     for waiting in front.limits.waiting:
         if everyone or not (isinstance(waiting, LiveConnection) and waiting.is_logging_in):
             waiting.drop()
 
 
-async def _run_periodic_checks(front: FrontState) -> None:
-    """Set the gauges, end idle sessions, forget old shut-outs; until cancelled."""
-    pause = min(_ROUND, front.settings.idle_timeout / 4)
+async def _check_regularly(front: FrontState) -> None:
+    """Set the gauges, end idle sessions and forget old shut-outs, again and again until cancelled."""
+    pause = min(_CHECK_INTERVAL, front.settings.idle_timeout / 4)
     while True:
         metrics.CONNECTIONS_OPEN.set(front.limits.connections)
         metrics.CONNECTIONS_UNAUTHENTICATED.set(front.limits.unauthenticated)
@@ -144,7 +146,7 @@ async def _run_periodic_checks(front: FrontState) -> None:
 
 
 def end_idle_sessions(front: FrontState) -> None:
-    """End the sessions that asked for nothing for too long. One whose upload is being stored is not idle."""
+    """End the sessions that have asked for nothing for `idle_timeout` seconds."""
     now = front.now()
     for live_connection in front.live_sessions:
         session = live_connection.session

@@ -22,7 +22,7 @@ from sftpd.connections.login import (
 )
 from sftpd.connections.login_audit import LoginEvent
 from sftpd.connections.ssh_connection import DisconnectWithText, GuardedConnection
-from sftpd.session.channel import WatchedChannel
+from sftpd.session.channel import UploadChannel
 from sftpd.session.drop_box import DropBox
 from sftpd.sessions import Session
 
@@ -157,7 +157,12 @@ class FrontSSHServer(asyncssh.SSHServer):
                 asyncssh.OPEN_RESOURCE_SHORTAGE, f"at most {most} channels of one connection"
             )
         self._channels += 1
-        return WatchedChannel(session, lambda channel: self._drop_box(channel, session), self._channel_ended)
+        return UploadChannel(
+            session,
+            lambda channel: self._drop_box(channel, session),
+            self._channel_ended,
+            self._front.channel_tasks,
+        )
 
     def _drop_box(self, channel: "asyncssh.SSHServerChannel[bytes]", session: Session) -> DropBox:
         front = self._front

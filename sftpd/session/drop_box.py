@@ -33,9 +33,8 @@ from sftpd.session.listing import (
     listed_name,
     space_attributes,
 )
-from sftpd.session.open_file import OpenFile
 from sftpd.session.received_uploads import ReceivedUploads
-from sftpd.session.uploading import ChannelUploads
+from sftpd.session.uploading import ChannelUploads, OpenFile
 from sftpd.sessions import Session
 from sftpd.spool.partials import Partial
 from sftpd.spool.spool import Spool

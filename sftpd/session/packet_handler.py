@@ -9,7 +9,7 @@ methods relied on here change.
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any, Final, cast
 
 import asyncssh
@@ -33,7 +33,6 @@ from asyncssh.sftp import (
     MAX_SFTP_WRITE_LEN,
     SFTPServerHandler,
 )
-from asyncssh.stream import SSHServerStreamSession
 
 from config.logs import get_logger
 from sftpd.refusals import (
@@ -46,7 +45,7 @@ from sftpd.refusals import (
     UnsupportedRequest,
 )
 from sftpd.session.drop_box import DropBox
-from sftpd.session.open_file import OpenFile
+from sftpd.session.uploading import OpenFile
 
 SFTP_VERSION: Final = 3
 # Seconds for which requests that have arrived already are served before other sessions have their turn: a window of
@@ -251,38 +250,3 @@ class PacketHandler(SFTPServerHandler):
 async def _iterate(names: list[asyncssh.SFTPName]) -> AsyncIterator[asyncssh.SFTPName]:
     for name in names:
         yield name
-
-
-class UploadChannel(SSHServerStreamSession[bytes]):
-    """A session channel: SFTP goes to a drop box of its own, shell and exec to `refuse_command`.
-
-    Made by `SSHServer.session_requested`, one for each channel.
-    """
-
-    def __init__(
-        self,
-        refuse_command: Callable[..., Awaitable[None] | None] | None,
-        make_box: Callable[["asyncssh.SSHServerChannel[bytes]"], DropBox],
-    ) -> None:
-        super().__init__(cast(Any, refuse_command))
-        self._make_box = make_box
-
-    def subsystem_requested(self, subsystem: str) -> bool:
-        """Only SFTP is a subsystem here."""
-        return subsystem == "sftp"
-
-    def exception_received(self, exc: Exception) -> None:
-        """Ignore signals, breaks and window sizes: asyncssh would lose the packet that it is reading."""
-
-    def session_started(self) -> None:
-        """Begin to serve the channel, now that it is known what the client wants of it."""
-        if self._chan is None or self._conn is None or self._chan.get_subsystem() != "sftp":
-            super().session_started()
-            return
-        channel = cast("asyncssh.SSHServerChannel[bytes]", self._chan)
-        channel.set_encoding(None)
-        self._encoding = None
-        reader = asyncssh.SSHReader[bytes](self, channel)
-        writer = asyncssh.SSHWriter[bytes](self, channel)
-        handler = PacketHandler(self._make_box(channel), reader, writer)
-        self._serving = self._conn.create_task(handler.run(), reader.logger)

@@ -4,6 +4,8 @@ Every OPEN has its own copy. An upload is complete when the client closes it und
 that it has closed; whatever else happens to a handle leaves a partial, or nothing.
 """
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import NoReturn
 
 from asyncssh import SFTPAttrs
@@ -23,7 +25,6 @@ from sftpd.refusals import (
 )
 from sftpd.session.file_names import NameKind, classify_name
 from sftpd.session.intake_client import IntakeClient, RefusedUpload
-from sftpd.session.open_file import OpenFile
 from sftpd.session.received_uploads import ReceivedUploads
 from sftpd.sessions import Session
 from sftpd.spool.partials import Partial, PartialState
@@ -31,6 +32,32 @@ from sftpd.spool.spool import Spool
 from sftpd.spool.spool_file import SpoolFile
 
 _log = get_logger("sftpd")
+
+
+@dataclass(slots=True, eq=False)
+class OpenFile:
+    """An open handle. It writes to a `spooled` upload of its own, or shows a `partial` until its first WRITE."""
+
+    name: str
+    kind: NameKind
+    # The size in bytes that the client gave in OPEN.
+    announced: int | None
+    # The OPEN asked for truncation: whatever had this name before, this is a new upload, even an empty one.
+    opened_anew: bool = True
+    # The client set the size by FSETSTAT.
+    size_was_set: bool = False
+    spooled: SpoolFile | None = None
+    partial: Partial | None = None
+    # Why this handle will never complete an upload. Clients send CLOSE all the same, and are then told it again.
+    refusal: Refusal | None = None
+    modified_at: datetime | None = None
+
+    @property
+    def size(self) -> int:
+        """What FSTAT tells, in bytes."""
+        if self.spooled is not None:
+            return self.spooled.size
+        return self.partial.size if self.partial is not None else 0
 
 
 class ChannelUploads:

@@ -17,8 +17,8 @@ from processing.intake import FinishedSpool, Intake, IntakeUnavailable, Sender
 from processing.uploads import ListedUpload
 from rules.codes import FindingCode
 from sftpd.refusals import ListingUnavailable
+from sftpd.session.channel import ChannelTasks, UploadChannel
 from sftpd.session.drop_box import DropBox
-from sftpd.session.packet_handler import UploadChannel
 from sftpd.session.received_uploads import ReceivedUploads
 from sftpd.sessions import Session
 from sftpd.spool.spool import Spool
@@ -107,6 +107,7 @@ class Box:
     settings: SFTPSettings
     spool: Spool
     intake: NotedIntake
+    tasks: ChannelTasks
     sessions: list[Session] = field(default_factory=list)
     connections: list[asyncssh.SSHClientConnection] = field(default_factory=list)
 
@@ -163,10 +164,12 @@ class _OpenServer(asyncssh.SSHServer):
     def session_requested(self) -> asyncssh.SSHServerSession[bytes]:
         box = self._box
         return UploadChannel(
-            None,
+            self._session,
             lambda channel: DropBox(
                 channel, self._session, box.spool, box.intake, NotedUploads(box.intake), box.settings
             ),
+            lambda: None,
+            box.tasks,
         )
 
 
@@ -176,20 +179,21 @@ async def running_box(spool_dir: Path, **changes: object) -> AsyncIterator[Box]:
     settings = SFTPSettings(spool_dir=spool_dir, host_key_dir=spool_dir, **changes)
     spool = Spool(settings)
     spool.prepare()
-    box = Box(0, settings, spool, NotedIntake())
     key = asyncssh.generate_private_key("ssh-ed25519")
-    server = await asyncssh.listen(
-        "127.0.0.1", 0, server_factory=lambda: _OpenServer(box), server_host_keys=[key], line_editor=False
-    )
-    box.port = server.get_port()
-    try:
-        yield box
-    finally:
-        for connection in box.connections:
-            connection.abort()
-        await box.wait_cut()
-        server.close()
-        await server.wait_closed()
+    async with ChannelTasks() as tasks:
+        box = Box(0, settings, spool, NotedIntake(), tasks)
+        server = await asyncssh.listen(
+            "127.0.0.1", 0, server_factory=lambda: _OpenServer(box), server_host_keys=[key], line_editor=False
+        )
+        box.port = server.get_port()
+        try:
+            yield box
+        finally:
+            for connection in box.connections:
+                connection.abort()
+            await box.wait_cut()
+            server.close()
+            await server.wait_closed()
 
 
 async def write_blocks(

@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 
 from campaigns.campaigns import suspend_campaign
 from database.connections import Pool
-from sftpd.connections.front_state import AccessLookup
+from sftpd.connections.login import AccessLookup
 from tests.conftest import KeyPair
 from tests.sftpd.fronts import OPS, Front, add_campaign, eventually
 
