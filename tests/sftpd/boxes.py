@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
@@ -174,7 +175,7 @@ class _OpenServer(asyncssh.SSHServer):
 
 
 @contextlib.asynccontextmanager
-async def running_box(spool_dir: Path, **changes: object) -> AsyncIterator[Box]:
+async def running_box(spool_dir: Path, **changes: Any) -> AsyncIterator[Box]:
     """A box that lets everybody in as the one campaign."""
     settings = SFTPSettings(spool_dir=spool_dir, host_key_dir=spool_dir, **changes)
     spool = Spool(settings)
@@ -238,7 +239,10 @@ async def listed(client: SFTPClientHandler) -> list[tuple[bytes, int]]:
     try:
         while True:
             found, _ = await client.readdir(folder)
-            names += [(name.filename, name.attrs.size) for name in found]
+            for name in found:
+                assert isinstance(name.filename, bytes)
+                assert name.attrs.size is not None
+                names.append((name.filename, name.attrs.size))
     except asyncssh.SFTPEOFError:
         await client.close(folder)
         return names

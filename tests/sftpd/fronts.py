@@ -179,10 +179,11 @@ async def running_front(
         with contextlib.closing(listening or listening_socket()) as listening:
             stop, ready = asyncio.Event(), asyncio.Event()
             task = asyncio.create_task(serve_front(settings, [listening], pool, intake, stop, ready.set))
-            begun = asyncio.create_task(ready.wait())
-            await asyncio.wait({task, begun}, return_when=asyncio.FIRST_COMPLETED, timeout=20)
+            # A front that fails at its start is never ready: its end must wake us as well.
+            task.add_done_callback(lambda _: ready.set())
+            async with asyncio.timeout(20):
+                await ready.wait()
             if task.done():
-                begun.cancel()
                 await task
             front = Front(settings, listening.getsockname()[1], stop, task)
             try:

@@ -61,6 +61,41 @@ async def test_an_upload_that_does_not_finish_is_cut_at_the_deadline(
             await connection.wait_closed()
 
 
+STORES_WAITING = """
+    select count(*) from pg_locks l join pg_database d on d.oid = l.database
+    where d.datname = current_database() and l.relation = 'uploads'::regclass and not l.granted"""
+
+
+def tasks_serving_channels() -> list[object]:
+    return [
+        task
+        for task in asyncio.all_tasks()
+        if getattr(task.get_coro(), "__qualname__", "") == "PacketHandler.run"
+    ]
+
+
+async def test_the_storing_of_an_upload_whose_client_has_left_does_not_outlive_the_front(
+    front: Front, pool: Pool, campaign: str, ed25519_key: KeyPair
+) -> None:
+    connection = await front.connect(campaign, ed25519_key)
+    sftp = await connection.start_sftp_client()
+    upload = await sftp.open("people.csv", "wb")
+    await upload.write(GOOD_CSV)
+    async with pool.acquire() as blocking, blocking.transaction():
+        await blocking.execute("lock table uploads in access exclusive mode")
+        closing = asyncio.create_task(upload.close())
+        async with asyncio.timeout(10):
+            while not await blocking.fetchval(STORES_WAITING):  # noqa: ASYNC110 - PostgreSQL tells nobody
+                await asyncio.sleep(0.01)
+        connection.abort()
+        await asyncio.wait({closing})
+        assert closing.exception() is not None
+        assert tasks_serving_channels()
+        front.stop.set()
+        await front.ended
+        assert tasks_serving_channels() == []
+
+
 async def test_a_new_connection_during_a_stop_is_left_to_the_next_process(
     node: Settings, pool: Pool, campaign: str, ed25519_key: KeyPair
 ) -> None:

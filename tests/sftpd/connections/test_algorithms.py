@@ -6,6 +6,7 @@ import shutil
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
@@ -72,7 +73,7 @@ class SlowKeyExchange(asyncssh.SSHClient):
         self.pause = pause
         self.signed_with = b""
 
-    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+    def connection_made(self, conn: Any) -> None:
         send, validate = conn.send_packet, conn.validate_server_host_key
 
         def send_later(kind: int, *args: bytes, **options: object) -> None:
@@ -81,13 +82,13 @@ class SlowKeyExchange(asyncssh.SSHClient):
             else:
                 send(kind, *args, **options)
 
-        def note_signature(key_data: bytes) -> asyncssh.SSHKey:
-            key = validate(key_data)
+        def note_signature(key_data: bytes) -> Any:
+            key: Any = validate(key_data)
             verify = key.verify
 
             def noted(signed: bytes, signature: bytes) -> bool:
                 self.signed_with = signature[4 : 4 + signature[3]]
-                return verify(signed, signature)
+                return bool(verify(signed, signature))
 
             key.verify = noted
             return key
@@ -131,8 +132,9 @@ async def test_clients_at_once_get_the_host_signature_that_each_asked_for(
 async def test_weak_algorithms_are_not_spoken(
     front: Front, campaign: str, ed25519_key: KeyPair, kind: str, algorithm: str
 ) -> None:
+    options: dict[str, Any] = {kind: [algorithm]}
     with pytest.raises(asyncssh.KeyExchangeFailed):
-        await front.connect(campaign, ed25519_key, **{kind: [algorithm]})
+        await front.connect(campaign, ed25519_key, **options)
 
 
 @pytest.mark.filterwarnings("ignore:Diffie-Hellman over finite fields")
@@ -151,7 +153,8 @@ async def test_weak_algorithms_are_not_spoken(
 async def test_strong_algorithms_are_spoken(
     front: Front, campaign: str, ed25519_key: KeyPair, kind: str, algorithm: str
 ) -> None:
-    await front.connect(campaign, ed25519_key, **{kind: [algorithm]})
+    options: dict[str, Any] = {kind: [algorithm]}
+    await front.connect(campaign, ed25519_key, **options)
 
 
 @pytest.mark.parametrize("mac", ["hmac-sha2-512", "hmac-sha2-256"])

@@ -1,5 +1,8 @@
 """An unknown campaign, a suspended one, a wrong key and a wrong address: the same words, by the same way."""
 
+from collections.abc import Mapping, Sequence
+from functools import partial
+
 import asyncssh
 import pytest
 from structlog.testing import capture_logs
@@ -52,12 +55,16 @@ async def test_the_words_are_the_same(told: dict[str, tuple[int, str]]) -> None:
     assert "USER@127.0.0.1: Permission denied (publickey)." in words
 
 
+def has_refusal(logs: Sequence[Mapping[str, object]]) -> bool:
+    return any(line["event"] == "login_refused" for line in logs)
+
+
 async def test_the_log_knows_better(front: Front, users: dict[str, str], ed25519_key: KeyPair) -> None:
     reasons = {}
     for case in CASES:
         with capture_logs() as logs:
             await front.ssh(users[case], ed25519_key, "x")
-            await eventually(lambda seen=logs: any(line["event"] == "login_refused" for line in seen))
+            await eventually(partial(has_refusal, logs))
         reasons[case] = next(line["reason"] for line in logs if line["event"] == "login_refused")
     assert list(reasons.values()) == ["unknown", "unknown", "key", "source"]
 

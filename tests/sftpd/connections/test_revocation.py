@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import asyncssh
@@ -49,7 +50,7 @@ async def revoke(connection: Connection, campaign_id: str, key: KeyPair) -> None
 
 
 async def allow_elsewhere(connection: Connection, campaign_id: str, _key: KeyPair) -> None:
-    await set_allowed_sources(connection, campaign_id, ["192.0.2.0/24"], actor=OPS)
+    await set_allowed_sources(connection, campaign_id, [IPv4Network("192.0.2.0/24")], actor=OPS)
 
 
 CHANGES: dict[str, Change] = {

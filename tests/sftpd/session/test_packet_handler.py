@@ -151,8 +151,11 @@ async def test_a_signal_on_the_channel_changes_nothing(box: Box) -> None:
     sftp = await connection.start_sftp_client()
     client = sftp._handler
     handle = await client.open(b"x.csv", ANEW, NOTHING)
-    client._writer.channel.send_signal("INT")
-    client._writer.channel.change_terminal_size(80, 24)
+    assert client._writer is not None
+    channel = client._writer.channel
+    assert isinstance(channel, asyncssh.SSHClientChannel)
+    channel.send_signal("INT")
+    channel.change_terminal_size(80, 24)
     await client.write(handle, 0, SMALL)
     await client.close(handle)
     assert box.intake.stored == [("x.csv", SMALL)]

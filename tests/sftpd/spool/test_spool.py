@@ -9,6 +9,7 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ sys.stdin.read()
 """
 
 
-def spool_at(folder: Path, **changes: object) -> Spool:
+def spool_at(folder: Path, **changes: Any) -> Spool:
     spool = Spool(SFTPSettings(spool_dir=folder / "spool", host_key_dir=folder, **changes))
     spool.prepare()
     return spool
