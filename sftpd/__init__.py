@@ -1,4 +1,6 @@
-"""The SSH front: who, where, how much; then bytes into the spool, until the client's own CLOSE.
+"""The SSH front: it lets campaigns log in, and writes what they upload into the spool until they close it.
 
-In: a connection. Out: a finished spool, handed to `processing.intake`, which is the one call between rooms.
+In: a connection. Out: a finished spool, given to `processing.intake`, which is the next room. `front` starts it all;
+`connections/` goes from the first byte to the login, `session/` from there to the client's CLOSE, and `spool/` holds what is
+unfinished.
 """

@@ -1,7 +1,7 @@
-"""Refusals: one type for each reason, with the SFTP status, the line that a person reads, and the log event.
+"""Refusals: one type for each, with the SFTP status, the line that a person reads, and the log event.
 
-The text is fixed: it is sent to the client as the status text and once on the channel's stderr. It never holds a
-file name, an exception's text or anything of another campaign.
+The line is sent to the client as the status text, and once on the channel's stderr. It is written here, so that it never
+holds a file name, an exception's text or anything of another campaign.
 """
 
 from typing import ClassVar, Final
@@ -18,7 +18,10 @@ from config.sizes import MAX_UPLOAD_BYTES, size_text
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a fault
-    """What an SFTP client is told instead of OK. `shown`: also on stderr, which OpenSSH's and PuTTY's clients print."""
+    """What an SFTP client is told instead of OK.
+
+    With `shown`, its line goes to the channel's stderr as well, which OpenSSH's and PuTTY's clients print.
+    """
 
     status: ClassVar[int] = FX_PERMISSION_DENIED
     text: ClassVar[str] = "not allowed"
@@ -26,13 +29,13 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a fault
     shown: ClassVar[bool] = True
 
     def __init__(self, detail: str | None = None) -> None:
-        """`detail` takes the place of the fixed text where a figure or a service's own line belongs in it."""
+        """`detail` takes the place of the fixed text where a figure, or the intake's own line, belongs in it."""
         self.line: Final = detail or self.text
         super().__init__(self.line)
 
 
 class SpoilingRefusal(Refusal):
-    """The spool can take no more of this upload: what came is dropped, and the handle completes nothing."""
+    """The spool can take no more of this upload. What came is dropped, and the handle completes nothing."""
 
     status = FX_FAILURE
 
@@ -59,7 +62,7 @@ class FolderRefused(Refusal):
 
 
 class WriteOnly(Refusal):
-    """A READ, or an OPEN for reading only."""
+    """A READ, or an OPEN that is for reading only."""
 
     text = "this service only takes uploads: nothing can be downloaded"
     event = "request_refused_read"
@@ -101,7 +104,7 @@ class AccessEnded(Refusal):
 
 
 class NoSuchFile(Refusal):
-    """STAT, RENAME, REMOVE or resume of a name that this campaign has not uploaded. Clients ask routinely: not shown."""
+    """STAT, RENAME, REMOVE or resumption of a name that this campaign has not uploaded. Clients ask for some by themselves."""
 
     text = "no such file"
     event = "file_unknown"
@@ -157,7 +160,7 @@ class TooLarge(Refusal):
 
 
 class UploadInterrupted(Refusal):
-    """A CLOSE that looks like an interrupted upload's."""
+    """A CLOSE that looks like that of an interrupted upload."""
 
     text = "the upload looks interrupted and was not processed: upload it again"
     event = "upload_refused_interrupted"
@@ -189,7 +192,7 @@ class PartialTaken(Refusal):
 
 
 class TooScattered(SpoilingRefusal):
-    """So many separate ranges that only an attack writes them."""
+    """An upload in so many separate ranges that only an attack writes them."""
 
     text = "the file is written in too many separate pieces: upload it in order"
     event = "write_refused_scattered"
@@ -234,7 +237,7 @@ class ListingUnavailable(Refusal):
 
 
 class InternalError(Refusal):
-    """A fault of ours. The reference is in the log, with the exception's type and place."""
+    """An error of our own. The log has the reference, with the exception's type and place."""
 
     event = "internal_error"
     status = FX_FAILURE

@@ -1,6 +1,6 @@
-"""Cleaning of the spool: what expired, what dead processes left, and temporary names that were never renamed.
+"""Sweeping the spool: it removes what has expired and what dead processes left, and reports temporary names that stayed.
 
-Every front process of a node may sweep at any time: each removal needs the lock that writers hold.
+Every front process of a node may sweep at any time, because nothing is removed without the lock that writers hold.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from sftpd.spool.spool import Spool, read_notes
 from sftpd.spool.spool_file import open_locked
 
 SWEEP_SECONDS: Final = 60.0
-# Within this time a file without its note may just be being made or removed.
+# A file that is younger than this may lack its note only because it is being made or removed at this moment.
 _YOUNG: Final = timedelta(seconds=5)
 
 _log = get_logger("sftpd")
@@ -60,13 +60,13 @@ async def sweep_spool(
 
 
 async def _report(spool: Spool, intake: Intake, partial: Partial) -> None:
-    """Tell the agency that a closed upload still has its temporary name. Once, whichever process comes first."""
+    """Tell the agency once that an upload was closed and still has its temporary name. The first process to come does it."""
     notes = partial.notes
     actor = Actor(notes.fingerprint, notes.connection_id, notes.source_address)
     try:
         spool.change_notes(partial, reported=True)
     except Refusal:
-        # It is being renamed, removed, resumed or reported in this moment.
+        # Somebody is renaming, removing, resuming or reporting it at this moment.
         return
     _log.info("temporary_name_stayed", campaign_id=partial.campaign_id, bytes=partial.size)
     told = await report_refusal(
@@ -78,7 +78,7 @@ async def _report(spool: Spool, intake: Intake, partial: Partial) -> None:
 
 
 def _remove_leftovers(spool: Spool, campaign_id: str, now: datetime) -> None:
-    """Remove what nobody can use: bytes without a readable note, notes without bytes, half-written notes."""
+    """Remove what nobody can use: bytes without a readable note, notes without bytes, and half-written notes."""
     folder = spool.root / campaign_id
     removed = 0
     with suppress(FileNotFoundError):
@@ -88,7 +88,7 @@ def _remove_leftovers(spool: Spool, campaign_id: str, now: datetime) -> None:
                 if now - changed_at >= _YOUNG:
                     removed += _remove_leftover(path)
         with suppress(OSError):
-            # Only an empty folder goes; a new upload makes it again.
+            # Only an empty folder can be removed, and a new upload makes it again.
             folder.rmdir()
     if removed:
         spool.usage.forget(campaign_id)
@@ -96,7 +96,7 @@ def _remove_leftovers(spool: Spool, campaign_id: str, now: datetime) -> None:
 
 
 def _remove_leftover(path: Path) -> int:
-    """Remove one file if it is a leftover. The number of files removed."""
+    """Remove one file if it is a leftover. Returns the number of files removed."""
     if path.suffix == ".bytes":
         return _remove_orphan(path)
     if path.suffix == ".json" and path.with_suffix(".bytes").exists():
@@ -106,7 +106,7 @@ def _remove_leftover(path: Path) -> int:
 
 
 def _remove_orphan(path: Path) -> int:
-    """Remove bytes that no process writes and no note makes use of."""
+    """Remove bytes that no process writes and no note describes. Returns the number of files removed."""
     notes_path = path.with_suffix(".json")
     notes = read_notes(notes_path)
     if notes is not None and (notes.in_order or notes.state is not PartialState.WRITING):

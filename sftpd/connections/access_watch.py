@@ -1,7 +1,8 @@
-"""Whoever loses access loses it at once: PostgreSQL announces changes, and live sessions are judged anew.
+"""Whoever loses access loses it at once: PostgreSQL announces each change, and the live sessions concerned are rechecked.
 
 The triggers of `database/migrations/0001` notify `sftp_gateway_access` with the campaign's id. While the listening connection
-was away, anything may have changed: once it is back, all live sessions are judged, and whose partials lie in the spool.
+was away, anything may have changed. Once it is back, every campaign is rechecked that has live sessions, or partials in the
+spool.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from sftpd.connections.source_addresses import parse_address
 logger = get_logger("sftpd")
 
 CHANNEL: Final = "sftp_gateway_access"
-# A connection whose peer vanished without a word says nothing: a question now and then finds out, in seconds.
+# A server may vanish without closing the connection. A question now and then finds that out. All are in seconds.
 _PROBE_INTERVAL: Final = 5.0
 _PROBE_TIMEOUT: Final = 3.0
 _RECONNECT_FIRST, _RECONNECT_MOST = 0.1, 2.0
@@ -33,7 +34,7 @@ _LOST: Final[tuple[type[BaseException], ...]] = (*UNREACHABLE, asyncpg.PostgresE
 
 
 async def listen_for_changes(database: DatabaseSettings, front: FrontState) -> None:
-    """Keep a connection of its own listening, until cancelled. Opens it anew whenever it is lost."""
+    """Listen on a connection of our own until cancelled, and open it anew whenever it is lost."""
     pause = _RECONNECT_FIRST
     while True:
         try:
@@ -67,7 +68,7 @@ async def _listen(connection: "asyncpg.Connection[asyncpg.Record]", front: Front
     await connection.add_listener(CHANNEL, note)
     front.access_lookup.is_away = False
     metrics.ACCESS_WATCH_CONNECTED.set(1)
-    # What was announced before this moment was not heard.
+    # Whatever was announced before this moment was not heard.
     front.access_lookup.generation += 1
     concerned = {*front.live_sessions.campaigns, *front.spool.campaigns()}
     for campaign_id in concerned:
@@ -83,7 +84,7 @@ async def _listen(connection: "asyncpg.Connection[asyncpg.Record]", front: Front
 
 
 async def recheck_live_sessions(front: FrontState) -> None:
-    """Judge the live sessions of changed campaigns, until cancelled. Those that may not stay are ended."""
+    """Recheck the live sessions of changed campaigns, until cancelled. Those that have lost their access are ended."""
     access_lookup = front.access_lookup
     while True:
         await access_lookup.recheck_wanted.wait()
@@ -96,13 +97,13 @@ async def recheck_live_sessions(front: FrontState) -> None:
         try:
             access = await access_lookup.fetch(campaign_id)
         except ConfigError:
-            # PostgreSQL is away again: its return has every session judged, this one before.
+            # PostgreSQL is away again. All sessions are rechecked once it is back, and this campaign's as soon as it answers.
             access_lookup.to_recheck.add(campaign_id)
             await asyncio.sleep(_RECONNECT_FIRST)
             continue
         try:
             _apply(front, campaign_id, access)
-        except Exception:  # one campaign's trouble must not keep the others' sessions alive
+        except Exception:  # one campaign's trouble must not keep others' sessions alive
             logger.exception("access_unapplied", campaign_id=campaign_id)
 
 
@@ -117,7 +118,8 @@ def _apply(front: FrontState, campaign_id: str, access: Access | None) -> None:
                 campaign_id=campaign_id,
                 reason=refusal.value,
             )
-    # Unfinished uploads of whoever may not finish them; those open just now are dropped by their sessions' own ends.
+    # Drop the unfinished uploads that came by keys that aren't in force any more. Uploads that are open just now are
+    # dropped when their sessions end.
     in_force = access.fingerprints if access else frozenset()
     for partial in front.spool.partials(campaign_id):
         if partial.notes.fingerprint not in in_force:

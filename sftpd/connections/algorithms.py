@@ -1,6 +1,6 @@
 """Which algorithms the front speaks (2-gateway.md §1), and how asyncssh is held to them.
 
-asyncssh chooses by the client's order; ours tells what is preferred, and what `ssh-audit` shows.
+asyncssh chooses by the client's order. Our own order only says what we prefer, and is what `ssh-audit` shows.
 """
 
 import copy
@@ -30,14 +30,14 @@ CIPHERS: Final = (
     "aes192-ctr",
     "aes128-ctr",
 )
-# The two without -etm come last: Debian 12's curl (libssh2 1.10) knows no better ones.
+# The two without -etm are there for Debian 12's curl (libssh2 1.10), which knows no better ones.
 MACS: Final = (
     "hmac-sha2-512-etm@openssh.com",
     "hmac-sha2-256-etm@openssh.com",
     "hmac-sha2-512",
     "hmac-sha2-256",
 )
-# What is announced in `server-sig-algs`: with what a client may prove that it has its key.
+# The signatures by which a client may prove that it has its key. They are announced in `server-sig-algs`.
 USER_SIGNATURES: Final = (
     "ssh-ed25519",
     "ecdsa-sha2-nistp256",
@@ -47,7 +47,7 @@ USER_SIGNATURES: Final = (
     "rsa-sha2-256",
 )
 SHA1_SIGNATURE: Final = b"ssh-rsa"
-# The key exchanges that cost the server several times what the others do, measured in units of one curve25519 login.
+# The key exchanges that cost the server several times what the others do. The unit is one curve25519 login, as measured.
 COSTLY_KEY_EXCHANGES: Final = {b"diffie-hellman-group16-sha512": 2, b"diffie-hellman-group18-sha512": 6}
 
 _RSA_HOST_SIGNATURES: Final = (b"rsa-sha2-512", b"rsa-sha2-256")
@@ -56,7 +56,7 @@ _RSA_HOST_SIGNATURES: Final = (b"rsa-sha2-512", b"rsa-sha2-256")
 def refuse_sha1_signatures(key: asyncssh.SSHKey) -> None:
     """Let `key` verify no SHA-1 signature: asyncssh would accept one whatever `signature_algs` says.
 
-    The set belongs to the key's class, so the key is given one of its own.
+    asyncssh keeps the set of algorithms on the key's class, so this key is given a set of its own.
     """
     key.all_sig_algorithms = key.all_sig_algorithms - {SHA1_SIGNATURE}
 
@@ -64,7 +64,7 @@ def refuse_sha1_signatures(key: asyncssh.SSHKey) -> None:
 def server_options(
     settings: SFTPSettings, host_keys: Sequence[asyncssh.SSHKey]
 ) -> asyncssh.SSHServerConnectionOptions:
-    """What every connection starts from. `server_factory` is set for each connection by whoever makes it."""
+    """The options that every connection starts from. `options_for` then gives each connection its own `server_factory`."""
     signatures = list(USER_SIGNATURES)
     if settings.allow_sha1_signatures:
         signatures.append(SHA1_SIGNATURE.decode())
@@ -72,7 +72,7 @@ def server_options(
         server_factory=asyncssh.SSHServer,
         server_version=settings.version_name,
         server_host_keys=_host_key_pairs(host_keys),
-        # Several keys of a type announce a rotation: the first one is used, the others are told to clients.
+        # Where there are several keys of a type, a rotation is announced: the first key is used, and clients are told the others.
         send_server_host_keys=True,
         kex_algs=list(KEY_EXCHANGES),
         encryption_algs=list(CIPHERS),
@@ -104,7 +104,7 @@ def _host_key_pairs(keys: Sequence[asyncssh.SSHKey]) -> list[SSHKeyPair]:
     for pair in pairs:
         if pair.key_algorithm == SHA1_SIGNATURE:
             pair.host_key_algorithms = _RSA_HOST_SIGNATURES
-            # Also what proves a new key to a client during a rotation.
+            # During a rotation, this is also the signature that proves a new key to a client.
             pair.set_sig_algorithm(_RSA_HOST_SIGNATURES[0])
     return pairs
 
@@ -112,8 +112,8 @@ def _host_key_pairs(keys: Sequence[asyncssh.SSHKey]) -> list[SSHKeyPair]:
 def _fix_host_signatures(options: asyncssh.SSHServerConnectionOptions) -> None:
     """Give each negotiable algorithm a key pair of its own.
 
-    asyncssh sets the algorithm on the shared pair when a client chooses it, and signs a round trip later: two clients
-    at once, one with rsa-sha2-256 and one with -512, would get each other's.
+    asyncssh sets the algorithm on the shared pair when a client chooses it, and signs a round trip later. Of two clients
+    at once, one with rsa-sha2-256 and one with rsa-sha2-512, each would get the other's signature.
     """
     fixed: OrderedDict[bytes, SSHKeyPair] = OrderedDict()
     for algorithm, pair in options.server_host_keys.items():
@@ -133,7 +133,7 @@ def options_for(
 
 
 def quiet_group_exchange_warnings() -> None:
-    """Silence the library's notice, at each use, that groups 16 and 18 will go one day: DECISIONS.md keeps track of it."""
+    """Silence the library's warning, at each use, that groups 16 and 18 will go one day. DECISIONS.md keeps track of it."""
     warnings.filterwarnings(
         "ignore", message="Diffie-Hellman over finite fields", category=CryptographyDeprecationWarning
     )

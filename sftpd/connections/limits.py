@@ -1,6 +1,7 @@
-"""How many at a time: connections in all and from one address, those not logged in, and logins of one campaign.
+"""How many connections and logins there may be at a time: in all, from one address, not yet logged in, of one campaign.
 
-Pure counting, without a clock or a socket. Limits are per node; each of its processes keeps its even share, rounded up.
+This is pure counting, without a clock or a socket. The limits are those of a node. Each of its processes keeps an even share,
+rounded up.
 """
 
 from collections import Counter, OrderedDict
@@ -13,7 +14,7 @@ from sftpd.connections.source_addresses import Block
 
 
 class Excess(StrEnum):
-    """Why a connection or a login is one too many. The values name the limit in logs and metrics."""
+    """Which limit a connection or a login would break. The values name it in logs and metrics."""
 
     CONNECTIONS = "max_connections"
     CONNECTIONS_OF_ADDRESS = "max_connections_per_address"
@@ -22,7 +23,7 @@ class Excess(StrEnum):
 
 
 class CountedConnection(Protocol):
-    """What is counted: a connection from one block of addresses. It is told apart by identity."""
+    """What is counted: a connection from one block of addresses. Two of them are told apart by identity."""
 
     @property
     def block(self) -> Block:
@@ -31,11 +32,11 @@ class CountedConnection(Protocol):
 
     @property
     def standing(self) -> int:
-        """Of two that might have to make room, the one with the lower standing goes."""
+        """A rank. Of two connections that might have to make room, the one of lower standing goes."""
         ...
 
     def drop(self) -> None:
-        """End it: it has to make room."""
+        """End the connection, because it has to make room."""
         ...
 
 
@@ -50,7 +51,7 @@ class Share:
 
 
 def share_of(settings: SFTPSettings) -> Share:
-    """One process's part of the limits, rounded up so that it is never 0."""
+    """One process's share of the limits. It is rounded up, so that it is never 0."""
 
     def split(limit: int) -> int:
         return -(-limit // settings.processes)
@@ -70,7 +71,7 @@ class Limits:
         self._share: Final = share
         self._total = 0
         self._of_block: Counter[Block] = Counter()
-        # By block, then by identity in the order of arrival, with the arrival's number.
+        # Connections by block, then by identity in the order of their arrival, each with the number of its arrival.
         self._unauthenticated: dict[Block, OrderedDict[int, tuple[int, CountedConnection]]] = {}
         self._arrivals = 0
         self._unauthenticated_total = 0
@@ -78,12 +79,12 @@ class Limits:
 
     @property
     def connections(self) -> int:
-        """How many are counted."""
+        """How many connections there are."""
         return self._total
 
     @property
     def unauthenticated(self) -> int:
-        """How many of them are not logged in."""
+        """How many connections are not logged in."""
         return self._unauthenticated_total
 
     @property
@@ -93,7 +94,7 @@ class Limits:
 
     @property
     def waiting(self) -> list[CountedConnection]:
-        """Those not logged in."""
+        """The connections that are not logged in."""
         return [
             connection for waiting in self._unauthenticated.values() for _, connection in waiting.values()
         ]
@@ -107,10 +108,10 @@ class Limits:
         return None
 
     def enter(self, connection: CountedConnection) -> CountedConnection | None:
-        """Count a newcomer that `excess_for` let in. Returns whom to drop for it, never the newcomer itself.
+        """Count a newcomer that `excess_for` let in. Returns the connection to drop for it, never the newcomer itself.
 
-        Beyond the unauthenticated limit that is the oldest of the block that has most; among equals, that of the lowest
-        standing, and then the oldest of all.
+        Beyond the unauthenticated limit, the block that has most of them gives up its oldest one. Among blocks that have
+        equally many, the oldest one of lowest standing goes, and among those the one that came first.
         """
         block = connection.block
         self._total += 1
@@ -120,7 +121,8 @@ class Limits:
         self._unauthenticated_total += 1
         if self._unauthenticated_total <= self._share.unauthenticated:
             return None
-        # The newcomer is the oldest only of a block that has no other; the rest then make room, however far they have come.
+        # The newcomer is the oldest of its block only where the block has no other. Then another block makes room, however
+        # far its connection has come.
         oldest_of_each = (
             (len(waiting), *oldest)
             for waiting in self._unauthenticated.values()
@@ -131,7 +133,10 @@ class Limits:
         return dropped
 
     def log_in(self, connection: CountedConnection, campaign_id: str) -> Excess | None:
-        """Count a login; the connection isn't unauthenticated any more. Returns the limit it breaks, and then counts none."""
+        """Count a login, after which its connection isn't unauthenticated any more.
+
+        Returns the limit that the login would break, and then doesn't count it.
+        """
         self._forget_unauthenticated(connection)
         if self._of_campaign[campaign_id] >= self._share.sessions_per_campaign:
             return Excess.SESSIONS_OF_CAMPAIGN

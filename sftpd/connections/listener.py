@@ -1,6 +1,7 @@
-"""The listening sockets: each connection is counted, refused or begun before the first byte of a key exchange.
+"""The listening sockets: each connection is counted, and then refused or begun, before the first byte of a key exchange.
 
-Sockets may be shared with other processes of the node: accepting is done when the kernel says so, one short burst at a time.
+The node's processes may share these sockets. So each accepts only when the kernel says that somebody waits, and only a few
+connections at a time, which leaves others to the other processes.
 """
 
 import asyncio
@@ -25,12 +26,13 @@ from sftpd.connections.ssh_server import FrontSSHServer
 
 logger = get_logger("sftpd")
 
-# Connections accepted before other events get their turn.
+# How many connections are accepted before other events get their turn.
 _BURST: Final = 16
-# How long accepting rests when the process has no file descriptors left, in seconds.
+# For how many seconds accepting rests when the process has no file descriptors left.
 _REST: Final = 0.1
 _HEADER_TIMEOUT: Final = 5.0
-# Refused sockets kept open for a moment, so that the client reads why: a close with unread bytes would reset it.
+# Refused sockets are kept open for a moment, so that the client can read why: closing one that has unread bytes would reset
+# the connection. At most so many are kept, for so many seconds.
 _LINGERING_MOST: Final = 64
 _LINGERING_SECONDS: Final = 1.0
 
@@ -43,18 +45,18 @@ _TEXTS: Final = {
 
 
 def refusal_bytes(version_name: str, text: str) -> bytes:
-    """All that a refused client is sent: our version and one unencrypted SSH_MSG_DISCONNECT, which clients show."""
+    """All that a refused client is sent: our version and one unencrypted SSH_MSG_DISCONNECT, whose text clients show."""
     words = text.encode("ascii")
     payload = b"\x01" + asyncssh.DISC_TOO_MANY_CONNECTIONS.to_bytes(4, "big")
     payload += len(words).to_bytes(4, "big") + words + (0).to_bytes(4, "big")
-    # RFC 4253 §6: at least four bytes of padding, to a multiple of eight.
+    # The padding is at least four bytes and makes the packet a multiple of eight (RFC 4253 §6).
     padding = 4 + -(5 + len(payload) + 4) % 8
     packet = (1 + len(payload) + padding).to_bytes(4, "big") + bytes([padding]) + payload + bytes(padding)
     return f"SSH-2.0-{version_name}\r\n".encode("ascii") + packet
 
 
 class Listener:
-    """Accepts for one process. `open` and `close` are immediate; tasks that begin connections belong to the group given."""
+    """Accepts connections for one process. The tasks that begin them belong to the task group given."""
 
     def __init__(
         self, front: FrontState, options: asyncssh.SSHServerConnectionOptions, tasks: asyncio.TaskGroup
@@ -66,13 +68,13 @@ class Listener:
         self._most_headers: Final = share_of(front.settings).unauthenticated
         self._reading_headers: OrderedDict[asyncio.Task[None], None] = OrderedDict()
         self._refusals: Final = {
-            reason: refusal_bytes(front.settings.version_name, text) for reason, text in _TEXTS.items()
+            cause: refusal_bytes(front.settings.version_name, text) for cause, text in _TEXTS.items()
         }
         self._sockets: list[socket.socket] = []
         self._lingering: dict[socket.socket, asyncio.TimerHandle] = {}
 
     def open(self, sockets: Sequence[socket.socket]) -> None:
-        """Accept from these sockets, which listen already. They stay the caller's to close."""
+        """Accept from these sockets, which listen already. Closing them is left to the caller."""
         loop = asyncio.get_running_loop()
         for listening in sockets:
             listening.setblocking(False)
@@ -80,7 +82,7 @@ class Listener:
             loop.add_reader(listening, self._accept, listening)
 
     def close(self) -> None:
-        """Accept no more. What the kernel has queued is left to the other processes, or to the next one."""
+        """Accept no more. Connections that the kernel has queued are left to the other processes, or to the next one."""
         loop = asyncio.get_running_loop()
         for listening in self._sockets:
             loop.remove_reader(listening)
@@ -127,7 +129,7 @@ class Listener:
         task.add_done_callback(lambda done: self._reading_headers.pop(done, None))
 
     async def _read_header(self, accepted: socket.socket, balancer: Address) -> None:
-        """Learn from a listed load balancer whom it speaks for, then go on as if that one had come itself."""
+        """Learn from a listed load balancer whose connection it passes on, and admit that client as if it had come itself."""
         loop = asyncio.get_running_loop()
         received = b""
         try:
@@ -139,7 +141,7 @@ class Listener:
                     received += more
         except (ProxyHeaderInvalid, TimeoutError, OSError) as error:
             accepted.close()
-            # A health check that only connects is no news.
+            # A health check that only connects is not worth a line.
             if received:
                 self._count_refusal("proxy_header", balancer, fault=str(error) or type(error).__name__)
             return
@@ -152,15 +154,15 @@ class Listener:
         front = self._front
         live_connection = LiveConnection(address, is_known=front.shutouts.is_known(address))
         if front.stopping:
-            reason: str | None = "stopping"
+            cause: str | None = "stopping"
         elif front.shutouts.is_shut_out(address, front.now()):
-            reason = "shut_out"
+            cause = "shut_out"
         else:
             excess = front.limits.excess_for(live_connection.block)
-            reason = excess.value if excess else None
-        if reason is not None:
-            self._count_refusal(reason, address)
-            self._dismiss(accepted, self._refusals[reason])
+            cause = excess.value if excess else None
+        if cause is not None:
+            self._count_refusal(cause, address)
+            self._send_refusal(accepted, self._refusals[cause])
             return
         dropped = front.limits.enter(live_connection)
         if dropped is not None:
@@ -188,33 +190,33 @@ class Listener:
         try:
             transport, _ = await loop.connect_accepted_socket(make_connection, accepted)
         except OSError:
-            # Gone already.
+            # The client is gone already.
             accepted.close()
         except Exception:  # one connection's trouble must not end all others
             logger.exception("connection_failed", connection_id=live_connection.connection_id)
             accepted.close()
         if live_connection.ssh_connection is None:
-            # The protocol has not begun, so its end won't settle the count.
+            # The protocol has not begun, so there will be no end of it that takes this connection out of the counts.
             self._front.limits.leave(live_connection)
             if transport is not None:
                 transport.close()
 
-    def _count_refusal(self, reason: str, address: Address, **facts: object) -> None:
-        metrics.CONNECTIONS_REFUSED.labels(reason).inc()
+    def _count_refusal(self, cause: str, address: Address, **facts: object) -> None:
+        metrics.CONNECTIONS_REFUSED.labels(cause).inc()
         self._front.sampled_log.log(
             "connection_refused",
             self._front.now(),
-            kind=f"connection_refused {reason}",
-            # That a limit is reached is news once; how often is for the metrics.
+            kind=f"connection_refused {cause}",
+            # One line says that a limit is reached. How often it happens is for the metrics.
             most=1,
-            reason=reason,
+            reason=cause,
             source_address=str(address),
             **facts,
         )
 
-    def _dismiss(self, accepted: socket.socket, words: bytes) -> None:
+    def _send_refusal(self, accepted: socket.socket, refusal: bytes) -> None:
         try:
-            accepted.send(words)
+            accepted.send(refusal)
             accepted.shutdown(socket.SHUT_WR)
         except OSError:
             accepted.close()

@@ -1,8 +1,9 @@
-"""One connection, from accept to its end, and the live_sessions of those logged in."""
+"""One connection, from accept to its end, and the live sessions: the connections that are logged in."""
 
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 import asyncssh
@@ -13,79 +14,73 @@ from sftpd.connections.source_addresses import Address, Block, block_of
 from sftpd.connections.ssh_connection import GuardedConnection
 from sftpd.sessions import Session
 
-# Seconds within which a client that is to log in has said something.
+# A client that means to log in says something within this many seconds.
 _JUST_COME: Final = 1.0
 
 
 @dataclass(slots=True, eq=False)
 class LiveConnection:
-    """What is known of one connection. `began` and other times: seconds of the monotonic clock."""
+    """What is known of one connection. `began` is in seconds of the monotonic clock."""
 
     address: Address
     connection_id: str = field(default_factory=lambda: new_identifier("connection"))
     began: float = field(default_factory=time.monotonic)
-    # None until the protocol runs.
+    # None until asyncssh has begun the protocol.
     ssh_connection: GuardedConnection | None = None
-    # Set at a login.
+    # None until a login has succeeded.
     session: Session | None = None
-    # Somebody logged in from there lately.
+    # Somebody logged in from this address lately.
     is_known: bool = False
-    # We ended it, for want of room or at a stop: no fault of the client's.
+    # We ended the connection for want of room or at a stop, so that it doesn't count as a failed login.
     dropped: bool = False
-    # Why we ended a login: revoked, idle, stopping. None: the client left, or was lost.
+    # Why we ended the session: revoked, idle or stopping. None where the client left or was lost.
     ended_because: str | None = None
 
     @property
     def block(self) -> Block:
-        """What limits count it under."""
+        """The block of addresses that limits count this connection under."""
         return block_of(self.address)
 
     @property
     def standing(self) -> int:
-        """How far it has come; an address with a login lately comes before all that have none."""
+        """How far the connection has come towards a login. One from an address with a login lately ranks before all others."""
         return (10 if self.is_known else 0) + (self.ssh_connection.progress if self.ssh_connection else 0)
 
     @property
     def is_logging_in(self) -> bool:
-        """Whether it is on its way to a login, or came so lately that it may be."""
+        """Whether the connection is on its way to a login, or came so lately that it may be."""
         progress = self.ssh_connection.progress if self.ssh_connection else 0
         return progress > 0 or time.monotonic() - self.began < _JUST_COME
 
     def drop(self) -> None:
-        """End it at once, without a word: it was not logged in."""
+        """End a connection that is not logged in at once, without telling the client anything."""
         self.dropped = True
         if self.ssh_connection is not None:
             self.ssh_connection.abort()
 
-    def end(self, reason: str, text: str) -> None:
-        """End a login, with a line that the client shows its user. `reason` is for logs, metrics and the audit trail."""
+    def end(self, cause: str, text: str) -> None:
+        """End a session with a line that the client shows its user. `cause` is for logs, metrics and the audit trail."""
         if self.ssh_connection is not None and self.ended_because is None:
-            self.ended_because = reason
-            metrics.SESSIONS_ENDED.labels(reason).inc()
+            self.ended_because = cause
+            metrics.SESSIONS_ENDED.labels(cause).inc()
             self.ssh_connection.end(asyncssh.DISC_BY_APPLICATION, text)
 
     def revoke(self) -> None:
-        """Take the access away: nothing that has arrived already is served any more, and what is unfinished is dropped."""
+        """Take the access away. Not even requests that have arrived are served any more, and what is unfinished is dropped."""
         if self.session is not None:
             self.session.revoke()
         self.end("revoked", "access to this campaign was withdrawn")
 
 
 class LiveSessions:
-    """Who is logged in, by campaign."""
+    """The connections that are logged in, by campaign."""
 
     def __init__(self) -> None:
         self._of_campaign: dict[str, set[LiveConnection]] = {}
 
     def __iter__(self) -> Iterator[LiveConnection]:
-        """Everyone, as of now."""
-        return iter(
-            [
-                live_connection
-                for live_connections in self._of_campaign.values()
-                for live_connection in live_connections
-            ]
-        )
+        """All of them, as of now: they may end while the caller goes through them."""
+        return iter(list(chain.from_iterable(self._of_campaign.values())))
 
     @property
     def campaigns(self) -> list[str]:
@@ -101,7 +96,7 @@ class LiveSessions:
         self._of_campaign.setdefault(campaign_id, set()).add(live_connection)
 
     def remove(self, campaign_id: str, live_connection: LiveConnection) -> None:
-        """Strike one out; one that isn't there is fine."""
+        """Take a login out. One that isn't there is fine."""
         live_connections = self._of_campaign.get(campaign_id)
         if live_connections is not None:
             live_connections.discard(live_connection)

@@ -1,7 +1,7 @@
 """The audit trail of logins. It is written after a login, not during it: a flood of failures must not flood PostgreSQL.
 
-Accepted logins wait in line as long as there is room. Refused ones are kept at a rate per campaign; the next one written
-tells how many were left out. Only known campaigns have an audit trail.
+Accepted logins wait in line to be written as long as there is room. Of refused ones only so many a minute are kept for each
+campaign, and the next one written tells how many were left out. Campaigns that don't exist have no audit trail.
 """
 
 import asyncio
@@ -20,9 +20,10 @@ from sftpd import metrics
 SQL: Final = NamedQueries("sftpd.connections", "login_audit.sql")
 logger = get_logger("sftpd")
 
-# Lines that may wait while PostgreSQL is slow or away.
+# How many events may wait while PostgreSQL is slow or away.
 _ROOM: Final = 2_000
-# Refused logins written in a minute, for one campaign and in all; campaigns whose counts are remembered.
+# How many refused logins are written in a minute, for one campaign and in all, and of how many campaigns the counts are
+# remembered.
 _REFUSED_PER_CAMPAIGN: Final = 10
 _REFUSED_IN_ALL: Final = 120
 _CAMPAIGNS_REMEMBERED: Final = 5_000
@@ -32,9 +33,9 @@ _RETRY_AFTER: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class LoginEvent:
-    """A line to be written. `details` are codes and counts."""
+    """An event to be written. `details` hold only codes and counts."""
 
-    event: AuditEvent
+    kind: AuditEvent
     campaign_id: str
     actor: Actor
     details: dict[str, object] = field(default_factory=dict)
@@ -48,24 +49,24 @@ class _Window:
 
 
 class LoginAudit:
-    """The lines waiting to be written. `run` writes them, one at a time."""
+    """The events that wait to be written. `run` writes them, one at a time."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool: Final = pool
-        self._lines: deque[LoginEvent] = deque()
+        self._events: deque[LoginEvent] = deque()
         self._wanted = asyncio.Event()
         self._refused: OrderedDict[str, _Window] = OrderedDict()
         self._refused_in_all = _Window(0)
 
     def note(self, event: LoginEvent) -> None:
-        """Have this written: an accepted login, or the end of a session."""
-        if len(self._lines) >= _ROOM:
+        """Have an accepted login, or the end of a session, written."""
+        if len(self._events) >= _ROOM:
             metrics.AUDIT_EVENTS_DROPPED.inc()
             return
-        self._lines.append(event)
+        self._events.append(event)
         self._wanted.set()
 
-    def note_refused(self, campaign_id: str, actor: Actor, reason: str) -> None:
+    def note_refused(self, campaign_id: str, actor: Actor, cause: str) -> None:
         """Have a refused login written if its campaign exists and has not had too many lately."""
         now = time.monotonic()
         in_all = self._refused_in_all
@@ -85,49 +86,49 @@ class LoginAudit:
             return
         window.kept += 1
         in_all.kept += 1
-        details: dict[str, object] = {"reason": reason}
+        details: dict[str, object] = {"reason": cause}
         if left_out:
             details["left_out_before"] = left_out
         self.note(LoginEvent(AuditEvent.LOGIN_REFUSED, campaign_id, actor, details))
 
     async def run(self) -> None:
-        """Write until cancelled. With PostgreSQL away the lines wait."""
+        """Write until cancelled. While PostgreSQL is away the events wait."""
         while True:
             await self._wanted.wait()
-            if not self._lines:
+            if not self._events:
                 self._wanted.clear()
                 continue
             try:
-                await self._write(self._lines[0])
+                await self._write(self._events[0])
             except ConfigError as error:
-                logger.warning("trail_unwritten", waiting=len(self._lines), reason=str(error))
+                logger.warning("trail_unwritten", waiting=len(self._events), reason=str(error))
                 await asyncio.sleep(_RETRY_AFTER)
                 continue
-            except Exception:  # one line that can't be written must not hold up all others
+            except Exception:  # one event that can't be written must not hold up all others
                 logger.exception("trail_line_lost")
-            self._lines.popleft()
+            self._events.popleft()
 
     async def finish(self, timeout: float) -> None:
-        """Write what waits, for at most `timeout` seconds. `run` has ended."""
+        """Write what still waits, for at most `timeout` seconds. Called after `run` has ended."""
         try:
             async with asyncio.timeout(timeout):
-                while self._lines:
-                    await self._write(self._lines[0])
-                    self._lines.popleft()
+                while self._events:
+                    await self._write(self._events[0])
+                    self._events.popleft()
         except (ConfigError, TimeoutError):
-            logger.warning("trail_unwritten", waiting=len(self._lines), reason="stopping")
+            logger.warning("trail_unwritten", waiting=len(self._events), reason="stopping")
 
-    async def _write(self, line: LoginEvent) -> None:
+    async def _write(self, event: LoginEvent) -> None:
         with database_troubles():
             async with self._pool.acquire() as connection:
-                known = line.event is not AuditEvent.LOGIN_REFUSED or await connection.fetchval(
-                    SQL["is_campaign_known"], line.campaign_id
+                known = event.kind is not AuditEvent.LOGIN_REFUSED or await connection.fetchval(
+                    SQL["is_campaign_known"], event.campaign_id
                 )
                 if known:
                     await record_event(
                         connection,
-                        line.event,
-                        campaign_id=line.campaign_id,
-                        actor=line.actor,
-                        details=line.details,
+                        event.kind,
+                        campaign_id=event.campaign_id,
+                        actor=event.actor,
+                        details=event.details,
                     )

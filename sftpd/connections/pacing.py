@@ -1,7 +1,7 @@
-"""Key exchanges cost milliseconds each: a crowd at the door must not slow those already in.
+"""Key exchanges cost milliseconds each, so they are spread over time: a crowd of them must not slow sessions down.
 
-A key exchange takes a unit of work from a bucket that fills at a steady rate. When it is empty, connections wait for
-their turn, address by address: one that sends hundreds delays itself, not the next customer.
+A key exchange takes a unit from a bucket that fills at a steady rate. When the bucket is empty, connections wait for their
+turn, and addresses take turns: one that opens hundreds of connections delays itself and not the next customer.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ BURST: Final = 160.0
 
 
 class Pacer:
-    """Turns for key exchanges, dealt round-robin over addresses. `run` must be running for waiting ones to get theirs."""
+    """Gives out turns for key exchanges, round-robin over addresses. `run` must be running for those who wait to get theirs."""
 
     def __init__(self, rate: float = UNITS_PER_SECOND, burst: float = BURST) -> None:
         self._rate: Final = rate
@@ -43,7 +43,7 @@ class Pacer:
         await turn
 
     def charge(self, units: float) -> None:
-        """Take more units for a costlier key exchange, after its algorithm is known. The bucket may become overdrawn."""
+        """Take more units for a costlier key exchange, once its algorithm is known. The bucket may become overdrawn."""
         self._units = max(self._units - units, -self._burst)
 
     async def run(self) -> None:
@@ -64,7 +64,7 @@ class Pacer:
         turn = queue.popleft()
         if queue:
             self._waiting[block] = queue
-        # One that was cancelled has gone away while it waited.
+        # A connection that has gone away while it waited has cancelled its turn.
         if not turn.done():
             self._units -= 1
             turn.set_result(None)

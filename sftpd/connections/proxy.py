@@ -1,7 +1,7 @@
-"""The PROXY protocol, versions 1 and 2: who a load balancer speaks for. Pure: bytes in, an address or a fault out.
+"""The PROXY protocol, versions 1 and 2, by which a load balancer says whose connection it passes on. Pure.
 
-As specified in HAProxy's doc/proxy-protocol.txt (2020/03/05). What it says is believed from listed load balancers only;
-from them it is demanded, because a receiver must never guess whether a header is there (its §2).
+The source is HAProxy's doc/proxy-protocol.txt (2020/03/05). Only listed load balancers are believed. From them the header
+is demanded, because a receiver must never guess whether there is one (its §2).
 """
 
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from sftpd.connections.source_addresses import Address, parse_address
 
 SIGNATURE_1: Final = b"PROXY "
 SIGNATURE_2: Final = b"\r\n\r\n\x00\r\nQUIT\n"
-# §2.1: the longest line of version 1, its line end included.
+# The longest line of version 1, with its line end (§2.1).
 _LONGEST_LINE: Final = 107
-# Version 2 with its TLVs (certificate names, say) may reach 64 KB by the letter; what load balancers send stays far below.
+# A header of version 2 may have 64 KB, with certificate names and the like. What load balancers send is far shorter.
 _LONGEST_BINARY: Final = 4096
 _FIXED_2: Final = 16
 
@@ -24,19 +24,19 @@ _ADDRESS_BYTES: Final = {_TCP4: 12, _TCP6: 36}
 
 
 class ProxyHeaderInvalid(Exception):  # noqa: N818 - a fact about bytes
-    """What a listed load balancer sent is no PROXY header. The text is fixed, for the log."""
+    """What a listed load balancer sent is no PROXY header. The text is one of our own, fit for the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyHeader:
-    """A whole header of `length` bytes. `source` is None where the load balancer speaks for itself, such as in a health check."""
+    """A whole header of `length` bytes. `source` is None where the load balancer speaks for itself, as in a health check."""
 
     source: Address | None
     length: int
 
 
 def parse_proxy_header(received: bytes) -> ProxyHeader | None:
-    """The header that `received` begins with; None while it may still become one. Raises ProxyHeaderInvalid."""
+    """The header that `received` begins with, or None where more bytes may make it one. Raises ProxyHeaderInvalid."""
     if received.startswith(SIGNATURE_2):
         return _parse_binary(received)
     if received.startswith(SIGNATURE_1):
@@ -58,7 +58,7 @@ def _parse_line(received: bytes) -> ProxyHeader | None:
     except UnicodeDecodeError:
         raise ProxyHeaderInvalid("line not ASCII") from None
     if words[1] == "UNKNOWN":
-        # §2.1: whatever follows is to be ignored.
+        # Whatever follows is to be ignored (§2.1).
         return ProxyHeader(None, length)
     if len(words) != 6:
         raise ProxyHeaderInvalid("line with other than six words")
@@ -80,7 +80,7 @@ def _parse_line(received: bytes) -> ProxyHeader | None:
 
 
 def _is_port(text: str) -> bool:
-    # §2.1: decimal, no leading zero but for 0 itself.
+    # A port is decimal, without leading zeros (§2.1).
     return (
         text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65535 and str(int(text)) == text
     )
@@ -104,7 +104,7 @@ def _parse_binary(received: bytes) -> ProxyHeader | None:
     if command == _COMMAND_LOCAL:
         return ProxyHeader(None, length)
     if family not in _ADDRESS_BYTES:
-        # §2.2: UNSPEC must be taken as if there was no header; datagrams and UNIX sockets can't be meant here.
+        # UNSPEC must be taken as if there was no header (§2.2). Datagrams and UNIX sockets can't be meant here.
         if family == 0:
             return ProxyHeader(None, length)
         raise ProxyHeaderInvalid("family unknown")

@@ -1,6 +1,6 @@
-"""Addresses that failed to log in too often, and stay out for a while. Pure: the clock is passed in, in seconds.
+"""Addresses that failed to log in too often, and may not connect for a while. Pure: the time is passed in, in seconds.
 
-What counts as a failure is decided by the caller: a connection that asked for a login and ended without one, once.
+The caller says what a failure is: a connection that asked for a login and ended without one counts once.
 """
 
 from collections import OrderedDict, deque
@@ -19,13 +19,13 @@ from sftpd.connections.source_addresses import (
 
 _T = TypeVar("_T")
 
-# How many addresses are remembered, of each kind. A botnet of millions costs some 30 MB, and the longest forgotten go first.
+# How many addresses are remembered of each kind. A botnet of millions costs some 30 MB, and the oldest ones are forgotten.
 CAPACITY: Final = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class ShutoutRule:
-    """`failures` within `window` seconds shut an address out for `duration` seconds. `trusted` ones never."""
+    """`failures` within `window` seconds shut an address out for `duration` seconds, unless it is `trusted`."""
 
     failures: int
     window: float
@@ -34,7 +34,7 @@ class ShutoutRule:
 
 
 def shutout_rule(settings: SFTPSettings) -> ShutoutRule:
-    """The rule of one process: its even share of the failures that the node forgives, rounded up."""
+    """The rule of one process, whose limit is its even share of the node's failures, rounded up."""
     return ShutoutRule(
         failures=-(-settings.shutout_failures // settings.processes),
         window=settings.shutout_window,
@@ -44,15 +44,15 @@ def shutout_rule(settings: SFTPSettings) -> ShutoutRule:
 
 
 class Shutouts:
-    """Who is shut out until when, and who has failed how often lately."""
+    """Remembers which addresses are shut out and until when, and how often each has failed lately."""
 
     def __init__(self, rule: ShutoutRule, capacity: int = CAPACITY) -> None:
         self._rule: Final = rule
         self._capacity: Final = capacity
-        # Both in the order of the last change, so that the first ones are the oldest.
+        # Both are in the order of the last change, so that the first ones are the oldest.
         self._failures: OrderedDict[Block, deque[float]] = OrderedDict()
         self._until: OrderedDict[Block, float] = OrderedDict()
-        # Where logins came from lately, the newest last.
+        # Addresses that logins came from lately, the newest last.
         self._known: OrderedDict[Block, None] = OrderedDict()
 
     @property
@@ -72,7 +72,7 @@ class Shutouts:
         return False
 
     def record_failure(self, address: Address, now: float) -> bool:
-        """Count one failure. True when it is the one that shuts the address out."""
+        """Count one failure. Returns True when it is the one that shuts the address out."""
         if is_listed(address, self._rule.trusted):
             return False
         block = block_of(address)
@@ -88,7 +88,7 @@ class Shutouts:
         return False
 
     def record_success(self, address: Address) -> None:
-        """Forget the failures of an address: somebody there has a key."""
+        """Forget the failures of an address, because somebody there has a key."""
         block = block_of(address)
         self._failures.pop(block, None)
         self._known.pop(block, None)
@@ -96,11 +96,11 @@ class Shutouts:
         _keep_newest(self._known, self._capacity)
 
     def is_known(self, address: Address) -> bool:
-        """Whether a login came from this address lately: when there is no room, others go first."""
+        """Whether a login came from this address lately. When there is no room, connections from other addresses go first."""
         return block_of(address) in self._known
 
     def forget_old(self, now: float) -> None:
-        """Free what no longer matters. Cheap: both tables are in order of time."""
+        """Forget what no longer matters. This is cheap, because both tables are in order of time."""
         while self._until and next(iter(self._until.values())) <= now:
             self._until.popitem(last=False)
         while self._failures and next(iter(self._failures.values()))[-1] <= now - self._rule.window:

@@ -1,16 +1,16 @@
-"""Source addresses: what is counted as one, and whether one lies in a network."""
+"""Where connections come from: which addresses count as one, and whether an address lies in a network. Pure."""
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
-# What limits and shut-outs count: an IPv4 address, or the /64 that one IPv6 customer has all to itself.
+# What limits and shut-outs count as one: an IPv4 address, or a whole /64 of IPv6, which a customer has all to itself.
 Block = IPv4Address | IPv6Network
 
 
 def parse_address(text: str) -> Address:
-    """The address of a peer. One of IPv4 seen through an IPv6 socket is an IPv4 address again. Raises ValueError."""
+    """The address of a peer. An IPv4 address that is seen through an IPv6 socket is an IPv4 address. Raises ValueError."""
     address = ip_address(text.partition("%")[0])
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped

@@ -1,6 +1,6 @@
-"""asyncssh's server connection, held to the limits it lacks before a login, and to words of our own.
+"""asyncssh's server connection with what it lacks: limits before a login, and texts of our own at a disconnect.
 
-What it overrides of `asyncssh.SSHServerConnection` is driven by a test each, which fails when asyncssh changes.
+Each method of `asyncssh.SSHServerConnection` that is overridden here has a test, which fails when asyncssh changes.
 """
 
 import asyncio
@@ -17,18 +17,19 @@ from sftpd.connections.source_addresses import Block
 _MSG_KEXINIT: Final = 20  # RFC 4253 §12
 _MSG_USERAUTH_REQUEST: Final = 50  # RFC 4252 §6
 
-# A login needs some 8 KB. What sends more before it is logged in wants our processor, not a login.
+# A login needs some 8 KB. A client that sends far more before it is logged in is after our processor.
 _BYTES_BEFORE_LOGIN: Final = 256 * 1024
-# asyncssh copies all that it has not yet decrypted with every packet of 32 KB that it takes off; the event loop reads up
-# to 256 KB at once. In pieces of two packets, a big upload costs the front a fifth less processor.
-_PIECE: Final = 64 * 1024
-# Answers that wait for a client to read them. The busiest client has 64 requests of a hundred bytes in flight.
+# The event loop reads up to 256 KB at once, and with every packet of 32 KB asyncssh copies all the rest. In pieces of two
+# packets, a big upload costs the front a fifth less processor.
+_MOST_AT_ONCE: Final = 64 * 1024
+# How many bytes of answers may wait for a client to read them. The busiest client has 64 requests in flight, whose answers
+# have a hundred bytes each.
 _BYTES_UNREAD: Final = 4 * 1024 * 1024
-# Each key costs a client two requests, a probe and a signature; then there is `none`, and a password tried in vain.
+# A client makes two requests for each key: a probe and a signature. Others are `none`, and passwords tried in vain.
 _REQUESTS_PER_KEY: Final = 2
 _OTHER_REQUESTS: Final = 8
 
-# What a client is told at a disconnect that asyncssh decides: its own texts hold what was negotiated, or an exception.
+# What a client is told when asyncssh ends the connection. Its own texts would hold what was negotiated, or an exception's.
 DISCONNECT_TEXTS: Final = {
     asyncssh.DISC_PROTOCOL_ERROR: "protocol error",
     asyncssh.DISC_KEY_EXCHANGE_FAILED: "no algorithm in common: this client is too old for this service, see its agency guide",
@@ -43,13 +44,13 @@ DISCONNECT_TEXTS: Final = {
 
 
 class FixedText(str):
-    """A text of ours for a client, one line. It is what tells our disconnects from asyncssh's."""
+    """A text of one line that we wrote for a client. The type tells our disconnects from asyncssh's."""
 
     __slots__ = ()
 
 
 class DisconnectWithText(asyncssh.DisconnectError):
-    """Raised in a hook, it ends the connection with a text of our own."""
+    """Raised in one of asyncssh's hooks, it ends the connection with a text of our own."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(code, FixedText(text))
@@ -59,7 +60,7 @@ TOO_MANY_REQUESTS: Final = "too many login attempts on one connection"
 
 
 class GuardedConnection(asyncssh.SSHServerConnection):
-    """One connection. `early_bytes`: what the client sent before it was handed over, behind a PROXY header."""
+    """One connection. `early_bytes` are those that the client has sent already, behind a PROXY header."""
 
     def __init__(
         self,
@@ -78,31 +79,31 @@ class GuardedConnection(asyncssh.SSHServerConnection):
         self._bytes_left = _BYTES_BEFORE_LOGIN
         self._early_bytes = early_bytes
         self.logged_in = False
-        # It is no bare probe: it asked for a login, whatever became of that.
+        # Whether the client has asked for a login, whatever became of that. Otherwise it is a mere probe.
         self.asked_for_login = False
         self.key_exchanges = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, with the bytes that came early."""
+        """Begin, with the bytes that have come already."""
         super().connection_made(transport)
         if self._early_bytes:
             self.data_received(self._early_bytes)
 
     def data_received(self, data: bytes, datatype: int | None = None) -> None:
-        """Take what the client sends; before a login, not more than a login needs."""
+        """Take what the client sends. Before a login, a client that sends more than any login needs is cut."""
         if not self.logged_in:
             self._bytes_left -= len(data)
             if self._bytes_left < 0:
                 self.abort()
                 return
-        for start in range(0, len(data), _PIECE):
+        for start in range(0, len(data), _MOST_AT_ONCE):
             if self._transport is None:
-                # Ended by what came before.
+                # The bytes before these have ended the connection.
                 return
-            super().data_received(data[start : start + _PIECE], datatype)
+            super().data_received(data[start : start + _MOST_AT_ONCE], datatype)
 
     def process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> bool | Awaitable[None]:
-        """Pace the key exchange and count the requests of a client that is not logged in."""
+        """Before a login, let the key exchange wait for its turn, and count the client's requests."""
         if self.logged_in:
             return super().process_packet(pkttype, pktid, packet)
         if pkttype == _MSG_KEXINIT:
@@ -134,26 +135,26 @@ class GuardedConnection(asyncssh.SSHServerConnection):
             self.abort()
 
     def send_newkeys(self, k: bytes, h: bytes) -> None:
-        """Finish a key exchange; a costly one is charged now that its algorithm is known."""
+        """Finish a key exchange. A costly one is charged now, when its algorithm is known."""
         algorithm = self._kex.algorithm if self._kex else b""
         self._pacer.charge(COSTLY_KEY_EXCHANGES.get(algorithm, 1) - 1)
         super().send_newkeys(k, h)
 
     @property
     def progress(self) -> int:
-        """How far it has come on its way to a login: 0 nothing said, 1 key exchange begun, 2 a login asked for."""
+        """How far the client has come towards a login: 0 at first, 1 in a key exchange, 2 when it has asked for a login."""
         return min(self.key_exchanges, 1) + self.asked_for_login
 
     async def reload_config(self) -> None:
-        """Read nothing: asyncssh would build all options anew at each user name, from no configuration file."""
+        """Do nothing. For each user name asyncssh would build all options anew, though there is no configuration file."""
 
     def _send_disconnect(self, code: int, reason: str, lang: str) -> None:
-        """Say goodbye in our own words: asyncssh's texts may hold an exception's."""
-        words = (
+        """Send a disconnect with a text of our own, because asyncssh's may hold an exception's text."""
+        text = (
             reason if isinstance(reason, FixedText) else DISCONNECT_TEXTS.get(code, "this session was ended")
         )
-        super()._send_disconnect(code, words, lang)
+        super()._send_disconnect(code, text, lang)
 
     def end(self, code: int, text: str) -> None:
-        """End this connection with a text of our own. Nothing more is received; what was sent is sent."""
+        """End this connection with a text of our own. Nothing more is received, but what we have sent still goes out."""
         self.disconnect(code, FixedText(text))

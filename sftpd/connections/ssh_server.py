@@ -1,4 +1,4 @@
-"""One connection's events, as asyncssh tells them: who asks to come in, who is let in, and how it ended."""
+"""What asyncssh tells of a connection: that it asks for a login, that its key is proven, and how it ended."""
 
 import time
 from typing import Final
@@ -28,7 +28,7 @@ from sftpd.sessions import Session
 
 logger = get_logger("sftpd")
 
-# How often an answer about access is asked for anew because something changed meanwhile.
+# How many times the question about access is asked, where the access changes before the answer is there.
 _ASK_AGAIN: Final = 3
 
 UNAVAILABLE: Final = "logins are not possible at the moment: please try again in a few minutes"
@@ -37,18 +37,18 @@ OTHER_USER_NAME: Final = "a connection can't change its user name"
 
 
 class FrontSSHServer(asyncssh.SSHServer):
-    """One per connection."""
+    """asyncssh's hooks for one connection."""
 
     def __init__(self, front: FrontState, live_connection: LiveConnection) -> None:
         self._front: Final = front
         self._live_connection: Final = live_connection
         self._connection: GuardedConnection | None = None
-        # As the client gave it; None until it asks for a login.
+        # The user name as the client gave it, or None until it asks for a login.
         self._user_name: str | None = None
         self._access: Access | None = None
         self._generation = -1
         self._keys_tried: set[str] = set()
-        # The last key that was let in, before its signature is checked.
+        # The fingerprint of the last key that may come in. Its signature is yet to be checked.
         self._fingerprint: str | None = None
         self._refusal = LoginRefusal.NO_KEY
         self._channels = 0
@@ -61,7 +61,7 @@ class FrontSSHServer(asyncssh.SSHServer):
             conn.abort()
 
     async def begin_auth(self, username: str) -> bool:
-        """Look the campaign up: the only question that a login asks, and none for a name of the wrong form."""
+        """Look the campaign up. It is the only question that a login asks, and a name of another form asks none."""
         if self._user_name is not None:
             raise DisconnectWithText(asyncssh.DISC_PROTOCOL_ERROR, OTHER_USER_NAME)
         self._user_name = username
@@ -71,7 +71,7 @@ class FrontSSHServer(asyncssh.SSHServer):
         return True
 
     async def _fetch_access(self, campaign_id: str) -> None:
-        # Who leaves before the answer has not failed: it may be that there is none.
+        # A client that leaves before the answer has not failed, since we may never have had one.
         self._refusal = LoginRefusal.UNAVAILABLE
         try:
             for _ in range(_ASK_AGAIN):
@@ -84,19 +84,19 @@ class FrontSSHServer(asyncssh.SSHServer):
             raise DisconnectWithText(asyncssh.DISC_SERVICE_NOT_AVAILABLE, UNAVAILABLE) from None
 
     def public_key_auth_supported(self) -> bool:
-        """Public keys, and nothing else."""
+        """Logins are by public key, and by nothing else."""
         return True
 
     def password_auth_supported(self) -> bool:
-        """Never."""
+        """Logins are by public key only."""
         return False
 
     def kbdint_auth_supported(self) -> bool:
-        """Never."""
+        """Logins are by public key only."""
         return False
 
     async def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        """Whether this key may come in from this address; asyncssh then checks its signature."""
+        """Whether this key may come in from this address. If so, asyncssh then checks the client's signature."""
         fingerprint = key.get_fingerprint()
         self._keys_tried.add(fingerprint)
         most = self._front.settings.max_keys_tried
@@ -117,7 +117,8 @@ class FrontSSHServer(asyncssh.SSHServer):
         connection, access, fingerprint = self._connection, self._access, self._fingerprint
         assert connection is not None  # noqa: S101 - there is a login on it
         if access is None or fingerprint is None:
-            # Can't happen: asyncssh says so only after `validate_public_key` did. If it ever does, nobody gets in.
+            # This can't happen, because asyncssh calls us only after `validate_public_key` said yes. If it ever does, nobody
+            # gets in.
             connection.abort()
             return
         connection.logged_in = True
@@ -143,11 +144,11 @@ class FrontSSHServer(asyncssh.SSHServer):
         metrics.LOGIN_SECONDS.observe(time.monotonic() - self._live_connection.began)
         self._log(self._live_connection.session).info("login_accepted", fingerprint=fingerprint)
         if self._generation != self._front.access_lookup.generation:
-            # Something changed between the answer and now.
+            # Some access has changed since the answer.
             self._front.access_lookup.request_recheck(access.campaign_id)
 
     def session_requested(self) -> asyncssh.SSHServerSession[bytes]:
-        """Open a channel: SFTP gets a drop box, anything else a refusal."""
+        """Open a channel, unless the connection has as many as it may."""
         session, connection = self._live_connection.session, self._connection
         most = self._front.settings.max_channels
         if session is None or connection is None:
@@ -172,7 +173,7 @@ class FrontSSHServer(asyncssh.SSHServer):
         self._channels -= 1
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Settle everything that the connection held, and log its one summary line."""
+        """Give back all that the connection held, and log its one summary line."""
         live_connection, session = self._live_connection, self._live_connection.session
         self._front.limits.leave(live_connection)
         if session is not None:
@@ -180,27 +181,27 @@ class FrontSSHServer(asyncssh.SSHServer):
             self._front.limits.log_out(session.campaign_id)
             metrics.CONNECTIONS.labels("logged_in").inc()
             seconds = round(time.monotonic() - live_connection.began, 3)
-            reason = live_connection.ended_because or "client"
+            cause = live_connection.ended_because or "client"
             self._log(session).info(
-                "connection_ended", seconds=seconds, ended_by=reason, fingerprint=session.fingerprint
+                "connection_ended", seconds=seconds, ended_by=cause, fingerprint=session.fingerprint
             )
-            details: dict[str, object] = {"seconds": seconds, "ended_by": reason}
+            details: dict[str, object] = {"seconds": seconds, "ended_by": cause}
             self._front.login_audit.note(
                 LoginEvent(AuditEvent.SESSION_ENDED, session.campaign_id, session.sender.actor, details)
             )
         elif self._connection is not None and self._connection.asked_for_login:
-            # asyncssh ends the connection of a name with control characters before it tells us the name.
+            # There is no name where it has control characters: asyncssh ends such a connection before it tells us.
             self._settle_refused_login(self._user_name or "", exc)
         else:
             outcome = "dropped" if live_connection.dropped else "probe"
             metrics.CONNECTIONS.labels(outcome).inc()
-            reason = type(exc).__name__ if isinstance(exc, asyncssh.DisconnectError) else outcome
+            cause = type(exc).__name__ if isinstance(exc, asyncssh.DisconnectError) else outcome
             self._front.sampled_log.log(
                 "connection_ended",
                 self._front.now(),
-                kind=f"connection_ended {reason}",
+                kind=f"connection_ended {cause}",
                 outcome=outcome,
-                reason=reason,
+                reason=cause,
                 connection_id=live_connection.connection_id,
                 source_address=str(live_connection.address),
             )
@@ -211,7 +212,7 @@ class FrontSSHServer(asyncssh.SSHServer):
         metrics.CONNECTIONS.labels("dropped" if live_connection.dropped else outcome).inc()
         metrics.LOGINS.labels(refusal.value).inc()
         now = front.now()
-        # Neither for want of a database nor of room: only what the client itself got wrong counts.
+        # Only what the client itself got wrong counts as a failure, and not that we lacked a database or room.
         excused = {LoginRefusal.UNAVAILABLE, LoginRefusal.SESSIONS}
         is_failure = (
             not live_connection.dropped and not front.access_lookup.is_away and refusal not in excused

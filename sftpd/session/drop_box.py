@@ -1,8 +1,8 @@
 """The drop box: one flat, write-only folder, in which a campaign sees only its own (2-gateway.md §1).
 
-In: requests of one channel, each answered here or refused with a `Refusal`. Out: a finished spool, to the intake. Nothing
-here knows a real path of the node. `sftpd.session.packet_handler` calls `open_file`, `complete`, `cut` and `list_names`; the
-other methods are asyncssh's hooks.
+In: the requests of one channel, each of which is answered here or refused with a `Refusal`. Out: a finished spool, to the
+intake. Names here are only names: they are never used as paths on the node's disk. `sftpd.session.packet_handler` calls
+`open_file`, `complete`, `cut` and `list_names`; the other methods are asyncssh's hooks.
 """
 
 # ruff: noqa: ARG002 - asyncssh names the arguments of its hooks
@@ -62,7 +62,7 @@ class DropBox(asyncssh.SFTPServer):
         )
 
     async def open_file(self, path: bytes, flags: int, attributes: asyncssh.SFTPAttrs) -> OpenFile:
-        """Answer an OPEN for writing with a handle of its own."""
+        """Answer an OPEN for writing with a new handle. Raises WriteOnly for any other OPEN."""
         name = _name(path)
         if not flags & (FXF_WRITE | FXF_APPEND):
             raise WriteOnly
@@ -78,27 +78,27 @@ class DropBox(asyncssh.SFTPServer):
         await self._uploads.complete(opened)
 
     async def cut(self, opened: OpenFile) -> None:
-        """Let go of a handle that a lost connection leaves open."""
+        """Close a handle that a lost connection has left open."""
         self._uploads.cut(opened)
 
     async def close(self, file_obj: object) -> None:
-        """asyncssh's own hook, called for a CLOSE and for a clean-up alike: it must never complete anything."""
+        """asyncssh calls this hook for a CLOSE and for a clean-up alike, so it must never complete an upload."""
         self._uploads.cut(_opened(file_obj))
 
     async def rename(self, oldpath: bytes, newpath: bytes) -> None:
-        """Answer a RENAME: to a name ending in .csv, it completes an upload."""
+        """Answer a RENAME. One to a name that ends in .csv completes an upload."""
         old, new = _name(oldpath), _name(newpath)
         partial = self._find(old)
         if partial is None:
-            raise await self._absent(old)
+            raise await self._refusal_for_missing(old)
         await self._uploads.rename(partial, new)
 
     async def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
-        """As RENAME: an earlier upload of the new name stands in nobody's way."""
+        """Do the same as RENAME, which never minds an earlier upload of the new name."""
         await self.rename(oldpath, newpath)
 
     async def remove(self, path: bytes) -> None:
-        """Answer a REMOVE: of a partial; of an accepted upload only to make room for the temporary file just closed."""
+        """Answer a REMOVE of a partial, or of an accepted upload that makes room for the temporary file closed just before."""
         name = _name(path)
         if partial := self._find(name):
             if not self._spool.remove(partial):
@@ -112,10 +112,10 @@ class DropBox(asyncssh.SFTPServer):
         ):
             await self._received_uploads.unlist(self.session.campaign_id, name)
             return
-        raise await self._absent(name)
+        raise await self._refusal_for_missing(name)
 
-    async def _absent(self, name: str) -> Refusal:
-        """Why there is no partial of that name to rename or remove."""
+    async def _refusal_for_missing(self, name: str) -> Refusal:
+        """What to tell a client that wants to rename or remove a name of which there is no partial."""
         if any(opened.name == name for opened in self._uploads.open):
             return StillOpen()
         return (
@@ -125,7 +125,7 @@ class DropBox(asyncssh.SFTPServer):
         )
 
     async def stat(self, path: bytes) -> asyncssh.SFTPAttrs:
-        """The attributes of the drop box, a partial, or an upload of the last 24 hours: exact size, the client's time."""
+        """The attributes of the drop box, of a partial, or of an upload of the last 24 hours. Raises NoSuchFile."""
         if is_root(path):
             return folder_attributes(datetime.now(UTC))
         name = _known_name(path)
@@ -140,11 +140,11 @@ class DropBox(asyncssh.SFTPServer):
         return file_attributes(upload.byte_count, upload.modified_at or upload.received_at)
 
     async def lstat(self, path: bytes) -> asyncssh.SFTPAttrs:
-        """As STAT: there are no links."""
+        """Do the same as STAT, because there are no links."""
         return await self.stat(path)
 
     async def fstat(self, file_obj: object) -> asyncssh.SFTPAttrs:
-        """The attributes of an open handle: of the partial that it shows, until the first WRITE has decided."""
+        """The attributes of an open handle. Until its first WRITE they are those of the partial that it was opened on."""
         opened = _opened(file_obj)
         modified_at = opened.modified_at or (
             opened.partial.modified_at if opened.partial else datetime.now(UTC)
@@ -152,7 +152,7 @@ class DropBox(asyncssh.SFTPServer):
         return file_attributes(opened.size, modified_at)
 
     async def setstat(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> None:
-        """Note the time that a client sets; modes and owners are ignored. Raises AcceptedUnchangeable for another size."""
+        """Note the time that a client sets, and ignore modes and owners. Raises AcceptedUnchangeable for another size."""
         if is_root(path):
             return
         name = _known_name(path)
@@ -171,11 +171,11 @@ class DropBox(asyncssh.SFTPServer):
             await self._received_uploads.record_modified_at(self.session.campaign_id, name, modified_at)
 
     async def lsetstat(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> None:
-        """As SETSTAT."""
+        """Do the same as SETSTAT, because there are no links."""
         await self.setstat(path, attrs)
 
     async def fsetstat(self, file_obj: object, attrs: asyncssh.SFTPAttrs) -> None:
-        """Note the time; a size is a truncation, or makes a hole. Raises TooLarge and what a WRITE raises."""
+        """Note the time. A size truncates, or leaves a hole up to there. Raises TooLarge and what a WRITE raises."""
         opened = _opened(file_obj)
         if attrs.size is not None:
             await self._uploads.truncate(opened, attrs.size)
@@ -197,36 +197,36 @@ class DropBox(asyncssh.SFTPServer):
         return [listed_name(name, attributes, now) for name, attributes in sorted(listed.items())]
 
     async def realpath(self, path: bytes) -> bytes:
-        """The one spelling of a name: `/x`."""
+        """The one spelling of a name, such as `/x`."""
         return b"/" if is_root(path) else b"/" + parse_name(path).encode()
 
     async def mkdir(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> None:
-        """The drop box exists: clients that make their home folder first are content. No other folder is made."""
+        """Agree to make the drop box itself, since some clients make their home folder first. Refuse any other folder."""
         if not is_root(path):
             raise FolderRefused
 
     async def rmdir(self, path: bytes) -> None:
-        """Refused: there are no folders."""
+        """Refuse: there are no folders."""
         raise FolderRefused
 
     async def read(self, file_obj: object, offset: int, size: int) -> bytes:
-        """Refused: nobody reads a byte back."""
+        """Refuse: nobody may read a byte back."""
         raise WriteOnly
 
     async def readlink(self, path: bytes) -> bytes:
-        """Refused."""
+        """Refuse: there are no links."""
         raise LinksRefused
 
     async def symlink(self, oldpath: bytes, newpath: bytes) -> None:
-        """Refused."""
+        """Refuse: there are no links."""
         raise LinksRefused
 
     async def link(self, oldpath: bytes, newpath: bytes) -> None:
-        """Refused."""
+        """Refuse: there are no links."""
         raise LinksRefused
 
     async def statvfs(self, path: bytes) -> asyncssh.SFTPVFSAttrs:
-        """What this campaign may still spool."""
+        """How much this campaign may still spool."""
         return space_attributes(
             self._spool.usage.free(self.session.campaign_id),
             self.settings.max_spool_bytes_per_campaign,
@@ -234,11 +234,11 @@ class DropBox(asyncssh.SFTPServer):
         )
 
     async def fstatvfs(self, file_obj: object) -> asyncssh.SFTPVFSAttrs:
-        """As STATVFS."""
+        """Do the same as STATVFS: all of the drop box has the same space."""
         return await self.statvfs(b"/")
 
     async def fsync(self, file_obj: object) -> None:
-        """Nothing to do: what counts is durable when CLOSE answers OK."""
+        """Do nothing, because an upload is durable only when its CLOSE is answered OK."""
         _opened(file_obj)
 
     def _find(self, name: str) -> Partial | None:
@@ -260,7 +260,7 @@ def _name(path: bytes) -> str:
 
 
 def _known_name(path: bytes) -> str:
-    """The name to look up: one that could never have been uploaded is simply not there."""
+    """The name to look up. Raises NoSuchFile for a name that could never have been uploaded."""
     try:
         return parse_name(path)
     except (NameRefused, FolderRefused):

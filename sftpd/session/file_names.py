@@ -1,4 +1,4 @@
-"""Names in the drop box: one flat folder, a rule of what a name may be, and which names wait for a rename. Pure."""
+"""Names in the drop box: which path means which name, what a name may be, and which names wait for a rename. Pure."""
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -9,7 +9,7 @@ from sftpd.refusals import FolderRefused, NameRefused
 
 MAX_NAME_BYTES: Final = 255
 
-# OpenSSH's sftp and paramiko put the folder they are in before what the user typed: `./x` arrives as `/./x`.
+# OpenSSH's sftp and paramiko put the folder that they are in before what the user typed, so that `./x` comes as `/./x`.
 _PREFIXES: Final = (b"/./", b"./", b"/")
 _ROOT_PATHS: Final = frozenset({b"", b".", b"/.", *_PREFIXES})
 
@@ -28,7 +28,10 @@ def is_root(path: bytes) -> bool:
 
 
 def parse_name(path: bytes) -> str:
-    """The name that a path means: `x`, `/x` and `./x` are one. Raises NameRefused, or FolderRefused for any other slash."""
+    """The name that a path means, which is the same for `x`, `/x` and `./x`.
+
+    Raises FolderRefused for a path with any other slash, and NameRefused for what may not be a name.
+    """
     prefix = next((prefix for prefix in _PREFIXES if path.startswith(prefix)), b"")
     path = path.removeprefix(prefix)
     if b"/" in path or path in {b".", b".."}:
@@ -45,9 +48,9 @@ def parse_name(path: bytes) -> str:
 
 
 def classify_name(name: str, temporary_suffixes: Iterable[str]) -> NameKind:
-    """Whether a closed file of this name is an upload (.csv, any case), waits for its rename, or is refused.
+    """Whether a file that is closed under this name is an upload, waits for its rename, or is refused.
 
-    A temporary suffix or a leading dot wins over .csv.
+    An upload ends in .csv, in upper or lower case. A name with a temporary suffix or a leading dot waits, whatever its end.
     """
     folded = name.casefold()
     if name.startswith(".") or any(folded.endswith(suffix.casefold()) for suffix in temporary_suffixes):

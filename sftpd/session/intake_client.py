@@ -16,7 +16,7 @@ _log = get_logger("sftpd")
 
 
 class RefusedUpload(StrEnum):
-    """What is refused before a row was read, and told by e-mail."""
+    """Uploads that are refused before a row was read, and of which the agency is told by e-mail."""
 
     NOT_CSV = FindingCode.FILE_NOT_CSV
     TOO_LARGE = FindingCode.FILE_TOO_LARGE
@@ -31,7 +31,10 @@ async def report_refusal(
     byte_count: int,
     path: Path | None = None,
 ) -> bool:
-    """Have the reject e-mail sent. Never raises: a client gets its refusal whether or not the intake can be reached."""
+    """Have the reject e-mail sent, and return whether the intake took that on.
+
+    It never raises, because a client gets its refusal whether or not the intake can be reached.
+    """
     try:
         await intake.refuse(sender, name, FindingCode(refused), byte_count=byte_count, path=path)
     except Exception as error:  # noqa: BLE001 - logged; the client's answer must not depend on it
@@ -55,9 +58,9 @@ class IntakeClient:
         self._sender = session.sender
 
     async def store(self, spooled: SpoolFile, name: str, modified_at: datetime | None) -> None:
-        """Return when the upload is durable: then CLOSE may answer OK. Raises Unavailable; nothing was accepted then."""
+        """Return when the upload is durable, so that CLOSE may answer OK. Raises Unavailable; then nothing was accepted."""
         upload_id = new_identifier("upload")
-        # From here to the answer the bytes have no note: a process killed now leaves nothing to resume.
+        # From here to the answer the bytes have no note. If this process is killed meanwhile, they are not taken for a partial.
         spooled.forget_notes()
         finished = FinishedSpool(
             upload_id=upload_id,

@@ -1,4 +1,4 @@
-"""How the drop box looks to its clients: attributes and `ls -l` lines. FileZilla and others read the line, not the attributes."""
+"""How the drop box looks to its clients: attributes, and lines like those of `ls -l`, which FileZilla and others read instead."""
 
 import stat
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ MAX_TIME: Final = 2**32 - 1
 
 
 def file_attributes(size: int, modified_at: datetime) -> asyncssh.SFTPAttrs:
-    """A regular file of that exact size."""
+    """The attributes of a regular file. `size` is in bytes."""
     seconds = min(max(0, int(modified_at.timestamp())), MAX_TIME)
     return asyncssh.SFTPAttrs(
         type=FILEXFER_TYPE_REGULAR,
@@ -32,7 +32,7 @@ def file_attributes(size: int, modified_at: datetime) -> asyncssh.SFTPAttrs:
 
 
 def folder_attributes(now: datetime) -> asyncssh.SFTPAttrs:
-    """The drop box itself."""
+    """The attributes of the drop box itself."""
     seconds = int(now.timestamp())
     return asyncssh.SFTPAttrs(
         type=FILEXFER_TYPE_DIRECTORY,
@@ -46,10 +46,10 @@ def folder_attributes(now: datetime) -> asyncssh.SFTPAttrs:
 
 
 def listed_name(name: str, attributes: asyncssh.SFTPAttrs, now: datetime) -> asyncssh.SFTPName:
-    """A line of a listing, with times in UTC. Names are shown as they are; owners are made up."""
+    """An entry of a listing, with its time in UTC. The owner and group in its line are made up."""
     mode = stat.filemode(attributes.permissions or 0)
     modified_at = datetime.fromtimestamp(attributes.mtime or 0, UTC)
-    # As ls does: the time of day for the last half year, else the year.
+    # Like ls, show the time of day for the last half year, and else the year.
     recent = 0 <= (now - modified_at).days < 182
     shown = f"{modified_at:%b} {modified_at.day:2} " + (
         f"{modified_at:%H:%M}" if recent else f" {modified_at:%Y}"
@@ -59,7 +59,7 @@ def listed_name(name: str, attributes: asyncssh.SFTPAttrs, now: datetime) -> asy
 
 
 def space_attributes(free: int, total: int, max_handles: int) -> asyncssh.SFTPVFSAttrs:
-    """What a campaign may spool, as STATVFS tells it. Sizes are bytes."""
+    """How much a campaign may spool, as STATVFS tells it. `free` and `total` are in bytes."""
     return asyncssh.SFTPVFSAttrs(
         bsize=BLOCK_BYTES,
         frsize=BLOCK_BYTES,

@@ -1,4 +1,4 @@
-"""SFTP packets of one channel: asyncssh's own handler, with what it leaves open closed.
+"""SFTP packets of one channel: asyncssh's own handler, with the gaps closed that an upload service can't live with.
 
 asyncssh's `SFTPServerHandler` calls `SFTPServer.close()` for the client's own FXP_CLOSE and for the clean-up after a cut
 connection alike, sends the text of an unexpected exception to the client, tells its name and release in an extension,
@@ -48,15 +48,15 @@ from sftpd.session.drop_box import DropBox
 from sftpd.session.uploading import OpenFile
 
 SFTP_VERSION: Final = 3
-# Seconds for which requests that have arrived already are served before other sessions have their turn: a window of
-# 2 MB holds tens of thousands of tiny ones, and none of them would wait for anything.
+# For so many seconds one channel's requests are served before other sessions get their turn. A window of 2 MB holds tens of
+# thousands of tiny requests, and serving them would never wait for anything.
 _TURN: Final = 0.002
 
 _log = get_logger("sftpd")
 
 
 class PacketHandler(SFTPServerHandler):
-    """Serves one channel's requests, strictly in turn."""
+    """Serves one channel's requests, strictly one after the other."""
 
     _extensions = [  # noqa: RUF012 - asyncssh's own attribute, replaced whole
         (b"posix-rename@openssh.com", b"1"),
@@ -76,7 +76,7 @@ class PacketHandler(SFTPServerHandler):
         self._turn_began = time.monotonic()
 
     async def run(self) -> None:
-        """Serve until the client leaves. Never raises: an exception here would end the client's other channels too."""
+        """Serve until the client leaves. It never raises, because an exception would end the client's other channels too."""
         try:
             await super().run()
         except EOFError:
@@ -86,7 +86,7 @@ class PacketHandler(SFTPServerHandler):
             await self._cleanup(error)
 
     async def recv_packets(self) -> None:
-        """Serve requests; a client that speaks only versions 0 to 2 is told so."""
+        """Serve requests. A client that speaks only versions 0 to 2 is told what is needed."""
         if self._version < SFTP_VERSION:
             self._tell("this service needs SFTP version 3")
             await self._cleanup(asyncssh.SFTPBadMessage("SFTP version below 3"))
@@ -94,15 +94,15 @@ class PacketHandler(SFTPServerHandler):
         await super().recv_packets()
 
     async def _cleanup(self, exc: Exception | None) -> None:
-        """Keep what was not closed by the client as partials; then say how the channel ended, which `scp` asks."""
+        """Keep what the client has not closed as partials, then tell how the channel ended, which `scp` wants to know."""
         handles, self._file_handles = list(self._file_handles.values()), {}
         folders, self._dir_handles = len(self._dir_handles), {}
         self._box.session.open_handles -= len(handles) + folders
         for opened in handles:
             try:
                 await self._box.cut(cast(OpenFile, opened))
-            except Exception:  # noqa: BLE001 - logged, and one file's trouble only
-                # The other handles must be kept all the same.
+            except Exception:  # noqa: BLE001 - logged; it is the trouble of one upload only
+                # What the other handles have written must be kept all the same.
                 _log.exception(
                     "internal_error", connection_id=self._box.session.connection_id, where="cleanup"
                 )
@@ -111,7 +111,7 @@ class PacketHandler(SFTPServerHandler):
         await super()._cleanup(exc)
 
     async def _process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
-        """Answer one request. Whatever goes wrong, the client reads a text of ours and never an exception's."""
+        """Answer one request. Whatever goes wrong, the client reads a text that we wrote, and never an exception's."""
         self._box.session.touch()
         if self._box.session.touched_at - self._turn_began > _TURN:
             await asyncio.sleep(0)
@@ -161,7 +161,7 @@ class PacketHandler(SFTPServerHandler):
         return reply_type, result.encode(SFTP_VERSION)
 
     def _refuse(self, refusal: Refusal) -> bytes:
-        """The body of a refusing status. Its line goes to stderr too, once a channel, where it says something."""
+        """The body of the status that refuses a request. The first time in a channel, its line goes to stderr too."""
         if refusal.line not in self._told:
             self._told.add(refusal.line)
             if refusal.shown:
@@ -201,7 +201,7 @@ class PacketHandler(SFTPServerHandler):
         return handle
 
     async def _process_close(self, packet: SSHPacket) -> None:
-        """The client's own CLOSE: the only thing that completes an upload."""
+        """Answer the client's own CLOSE: only this and a RENAME complete an upload."""
         handle = packet.get_string()
         packet.check_end()
         opened = self._file_handles.pop(handle, None)
@@ -232,8 +232,8 @@ class PacketHandler(SFTPServerHandler):
             MAX_SFTP_PACKET_LEN, MAX_SFTP_READ_LEN, MAX_SFTP_WRITE_LEN, self._box.settings.max_handles
         )
 
-    # asyncssh looks handlers up here, not by name: what is overridden above must be named again. Left out are
-    # requests that would read content or that version 3 does not have.
+    # asyncssh looks handlers up in this table and not by name, so what is overridden above must be named again. Requests
+    # that would read content, or that version 3 doesn't have, are left out.
     _packet_handlers: dict[int | bytes, Any] = {  # noqa: RUF012 - as above
         **{
             kind: process

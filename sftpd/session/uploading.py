@@ -1,7 +1,7 @@
-"""Uploads of one channel, from OPEN to the client's own CLOSE or RENAME (2-gateway.md §1, "Opening and resuming" on).
+"""Uploads of one channel, from OPEN to the client's own CLOSE or RENAME (2-gateway.md §1, from "Opening and resuming" on).
 
-Every OPEN has its own copy. An upload is complete when the client closes it under a .csv name, or renames to one a file
-that it has closed; whatever else happens to a handle leaves a partial, or nothing.
+Every OPEN writes to a spooled upload of its own. An upload is complete when the client closes it under a .csv name, or when
+it renames to such a name what it has closed. Whatever else happens to a handle leaves a partial, or nothing.
 """
 
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ class OpenFile:
 
 
 class ChannelUploads:
-    """What one channel is uploading. All methods that refuse raise a Refusal."""
+    """What one channel is uploading. A method that refuses a request raises a Refusal."""
 
     def __init__(
         self,
@@ -78,11 +78,12 @@ class ChannelUploads:
         self._settings = settings
         self._log = _log.bind(campaign_id=session.campaign_id, connection_id=session.connection_id)
         self.open: set[OpenFile] = set()
-        # The temporary name closed last, until the next OPEN or RENAME: WinSCP and lftp then remove the earlier upload.
+        # The temporary name that was closed last, until the next OPEN or RENAME. WinSCP and lftp remove the earlier upload of
+        # the final name in between.
         self.closed_temporary: str | None = None
 
     async def begin(self, name: str, flags: int, attributes: SFTPAttrs) -> OpenFile:
-        """Open `name` for writing: anew, or as a view of its partial whose first WRITE decides."""
+        """Open `name` for writing, either anew or showing its partial until the first WRITE."""
         self.closed_temporary = None
         kind = await self._check_kind(name, 0)
         # A size of 0 announces nothing: clients send it for a file that they are about to fill.
@@ -107,7 +108,7 @@ class ChannelUploads:
         return opened
 
     async def write(self, opened: OpenFile, offset: int, content: bytes) -> None:
-        """Take in a WRITE. The first one after an OPEN that showed a partial decides: resume, or anew."""
+        """Take in a WRITE. Where the handle shows a partial, the first one at 0 begins anew, and one at its end resumes it."""
         if opened.refusal is not None:
             raise opened.refusal
         end = offset + len(content)
@@ -117,14 +118,14 @@ class ChannelUploads:
         if spooled is None:
             if opened.partial is not None and offset not in {0, opened.partial.size}:
                 self._spoil(opened, WrongOffset())
-            spooled = self._decide(opened, resume=offset != 0)
+            spooled = self._start_spooling(opened, resume=offset != 0)
         try:
             spooled.write(offset, content)
         except SpoilingRefusal as refusal:
             self._spoil(opened, refusal)
 
     async def truncate(self, opened: OpenFile, size: int) -> None:
-        """Take in the size of an FSETSTAT: a truncation, or a hole up to there."""
+        """Take in the size of an FSETSTAT, which truncates, or leaves a hole up to there."""
         if opened.refusal is not None:
             raise opened.refusal
         if size >= self._settings.max_upload_bytes:
@@ -134,7 +135,7 @@ class ChannelUploads:
         if spooled is None:
             if size == opened.size:
                 return
-            spooled = self._decide(opened, resume=size != 0)
+            spooled = self._start_spooling(opened, resume=size != 0)
         try:
             spooled.truncate(size)
         except SpoilingRefusal as refusal:
@@ -154,9 +155,9 @@ class ChannelUploads:
         spooled = opened.spooled
         if spooled is None:
             if opened.partial is not None and opened.partial.state is PartialState.WAITING:
-                # Only looked at: it goes on waiting for its rename.
+                # The client has only looked at it, so it goes on waiting for its rename.
                 return
-            # Opened to resume, and nothing came: an interrupted client does that.
+            # The client wanted to resume it and sent nothing, as an interrupted client does.
             await self._intake_client.report(opened.name, RefusedUpload.INTERRUPTED, opened.size)
             raise UploadInterrupted.after(opened.size)
         if (
@@ -170,7 +171,7 @@ class ChannelUploads:
         if suspicion is not None:
             self._log.info("upload_suspected", suspicion=suspicion.value, bytes=spooled.size)
             try:
-                # Still locked while the intake makes its own copy of the bytes.
+                # The bytes stay locked while the intake copies them.
                 await self._intake_client.report(
                     opened.name, RefusedUpload.INTERRUPTED, spooled.size, spooled.path
                 )
@@ -188,9 +189,9 @@ class ChannelUploads:
         self._spool.remove_all_of(self._session.campaign_id, opened.name)
 
     async def _is_nothing_new(self, opened: OpenFile, spooled: SpoolFile) -> bool:
-        """Whether a handle without a WRITE came to resume an earlier upload that is whole. Its spool is dropped then.
+        """Whether a handle without a WRITE was opened to resume an earlier upload, which is whole. If so, its spool is dropped.
 
-        curl's `-C -` and lftp's `put -c` do that where only the answer to their CLOSE was lost.
+        curl's `-C -` and lftp's `put -c` do so where only the answer to their CLOSE was lost.
         """
         try:
             earlier = await self._received_uploads.fetch(self._session.campaign_id, opened.name)
@@ -208,7 +209,7 @@ class ChannelUploads:
         return True
 
     def cut(self, opened: OpenFile) -> None:
-        """Let go of a handle that its client did not close: what came stays a partial, and is never processed."""
+        """Close a handle that its client did not close. What came becomes a partial, and is never processed as it is."""
         if opened not in self.open:
             return
         self.open.discard(opened)
@@ -224,7 +225,7 @@ class ChannelUploads:
         self._spool.keep(spooled, PartialState.CUT)
 
     async def rename(self, partial: Partial, name: str) -> None:
-        """Rename a file that waits for it. To .csv, it is complete: as CLOSE, this then returns when it is durable."""
+        """Rename an upload that waits for it. A name in .csv completes it; this then returns when it is durable, like CLOSE."""
         if partial.state is not PartialState.WAITING:
             raise InterruptedUnrenamable
         kind = await self._check_kind(name, partial.size)
@@ -238,7 +239,7 @@ class ChannelUploads:
             try:
                 await self._intake_client.store(spooled, name, partial.notes.modified_at)
             except BaseException:
-                # Its CLOSE was answered OK: the client may try the rename again.
+                # Its CLOSE was answered OK, so the client may try the rename again.
                 self._spool.keep(spooled, PartialState.WAITING)
                 raise
             spooled.discard()
@@ -253,8 +254,8 @@ class ChannelUploads:
             raise NotCSV
         return kind
 
-    def _decide(self, opened: OpenFile, *, resume: bool) -> SpoolFile:
-        """Give a handle its own copy: the partial that it was opened on, or a new one in its place."""
+    def _start_spooling(self, opened: OpenFile, *, resume: bool) -> SpoolFile:
+        """Give a handle that showed a partial something to write to: that partial, or a new upload in its place."""
         partial, opened.partial = opened.partial, None
         try:
             if resume and partial is not None:
@@ -274,7 +275,7 @@ class ChannelUploads:
             await self._intake_client.report(opened.name, RefusedUpload.TOO_LARGE, size)
 
     def _spoil(self, opened: OpenFile, refusal: Refusal) -> NoReturn:
-        """Drop what came: clients still send CLOSE for the handle, and that completes nothing."""
+        """Drop what came, and raise the refusal. The handle stays, because clients still send CLOSE for it."""
         spooled, opened.spooled = opened.spooled, None
         opened.partial = None
         if spooled is not None:

@@ -1,7 +1,7 @@
 """Whether an upload that ended in a normal CLOSE looks cut off all the same (2-gateway.md §1). Pure.
 
-OpenSSH's `sftp` on Ctrl-C, curl on `--max-time` and a dying paramiko script close a half-sent file as politely as a whole
-one. What gives them away is the end: they stop between full blocks.
+OpenSSH's `sftp` on Ctrl-C, curl on `--max-time` and a dying paramiko script close a half-sent file just like a whole one.
+They can be told by its end, because they stop between full blocks.
 """
 
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from typing import Final
 
 # PuTTY's psftp writes 4 KB blocks, and never sends CLOSE when it is stopped.
 SMALL_WRITE: Final = 4096
-# Blocks of this size or more are a client's full block, not a script's row.
+# A write of this size or more is a client's full block, and no row that a script wrote by itself.
 FULL_WRITE: Final = 16 * 1024
-# 16 KB divides the blocks of curl's, lftp's and paramiko's buffers; 261,120 is OpenSSH's block.
+# 16 KB divides the block sizes of curl, lftp and paramiko. OpenSSH's block has 261,120 bytes.
 BLOCKS: Final = (16 * 1024, 261_120)
 
 
@@ -27,12 +27,12 @@ class Suspicion(StrEnum):
 
 @dataclass(slots=True)
 class WriteTrace:
-    """The shape of an upload's writes, in bytes, over all its resumptions. Empty writes leave no trace."""
+    """What is remembered of an upload's writes, over all its resumptions, in bytes. Empty writes don't count."""
 
     count: int = 0
     longest: int = 0
     highest_offset: int = -1
-    # The longest write at the highest offset: a client may send the same block twice.
+    # The length of the longest write at the highest offset, since a client may send the same block twice.
     highest_length: int = 0
 
     def note(self, offset: int, length: int) -> None:
@@ -50,7 +50,7 @@ class WriteTrace:
 def find_suspicion(trace: WriteTrace, *, size: int, whole: bool, announced: int | None) -> Suspicion | None:
     """Why an upload of `size` bytes looks interrupted, or None.
 
-    `whole`: every byte of it was written. `announced`: the size given in OPEN, if any.
+    `whole` says that every byte of it was written. `announced` is the size that the client gave in OPEN, if it did.
     """
     if not whole:
         return Suspicion.HOLE

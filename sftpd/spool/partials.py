@@ -1,4 +1,4 @@
-"""What is known of a spooled upload, kept beside its bytes so that it survives its process for 24 hours."""
+"""What is known of a spooled upload. It is kept beside the bytes, so that it outlives its process, for 24 hours by default."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,13 +11,13 @@ from sftpd.spool.interruption import WriteTrace
 
 
 class PartialState(StrEnum):
-    """What became of the last handle on it."""
+    """What became of the last handle on an upload."""
 
-    # A handle is open; where its process is gone, the upload was cut off.
+    # A handle is open. Where the process that had it is gone, the upload was cut off.
     WRITING = "writing"
     CUT = "cut"
     INTERRUPTED = "interrupted"
-    # Closed whole under a temporary name: only the rename is missing.
+    # It was closed whole under a temporary name, and only the rename is missing.
     WAITING = "waiting"
 
 
@@ -31,12 +31,12 @@ class PartialNotes(BaseModel):
     changed_at: AwareDatetime
     modified_at: AwareDatetime | None = None
     announced: int | None = None
-    # Written from 0 on, in order: then the size of the bytes on disk is all there is to know, even after a SIGKILL.
+    # It was written without holes so far. Then the size on disk tells which bytes were written, even after a SIGKILL.
     in_order: bool = True
     size: int = 0
     ranges: list[tuple[int, int]] = []
     trace: WriteTrace = WriteTrace()
-    # That it was never renamed to .csv has been reported.
+    # The agency has been told that it was never renamed to .csv.
     reported: bool = False
     connection_id: str | None = None
     source_address: str | None = None
@@ -67,7 +67,7 @@ class Partial:
 
     @property
     def state(self) -> PartialState:
-        """As the note says; one whose process died while writing was cut off."""
+        """The state in the note, except that an upload whose process died while writing was cut off."""
         return PartialState.CUT if self.notes.state is PartialState.WRITING else self.notes.state
 
     @property

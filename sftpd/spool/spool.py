@@ -1,8 +1,8 @@
 """The spool: unfinished uploads on this node's disk, a folder for each campaign, shared by the node's front processes.
 
-Folders have mode 0700; names are random; nothing is opened through a link. Each upload is `<key>.bytes` with its note
-`<key>.json`. Whoever writes holds a lock on the bytes, so that processes need not know of one another. The bytes that a
-stored upload leaves, and those of a process that died, are removed by `sftpd.spool_sweep`.
+Folders have mode 0700, names are random, and nothing is opened through a link. Each upload is `<key>.bytes` with its note
+`<key>.json`. Whoever writes holds a lock on the bytes, so that processes need not know of one another. `sftpd.spool_sweep`
+removes what processes that died have left without a note.
 """
 
 import errno
@@ -37,11 +37,11 @@ class Spool:
         self._max_partials = settings.max_partials_per_campaign
 
     def prepare(self) -> None:
-        """Make the folder, mode 0700. Raises OSError where it cannot be made, or is not a folder of ours."""
+        """Make the folder with mode 0700. Raises OSError where that can't be done, or where other programs use the folder."""
         self.root.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         mode = stat.S_IMODE(self.root.stat().st_mode)
         if mode & stat.S_ISVTX:
-            # Such as /tmp: as root we would close it to everybody else, and sweep what isn't ours.
+            # This is a folder like /tmp. As root we would close it to everybody else, and sweep what isn't ours.
             raise OSError(
                 errno.EPERM, "it is shared with other programs, so give the spool a folder of its own"
             )
@@ -66,13 +66,14 @@ class Spool:
         return found
 
     def find(self, campaign_id: str, name: str) -> Partial | None:
-        """The newest partial of that name."""
+        """The newest partial of that name, or None."""
         return next((partial for partial in self.partials(campaign_id) if partial.name == name), None)
 
     def create(self, session: Session, name: str, announced: int | None) -> SpoolFile:
-        """Begin a new upload. A partial of the same name is replaced; the oldest that nobody came back for makes room.
+        """Begin a new upload. It replaces a partial of the same name.
 
-        Raises TooManyPartials, where all the others wait for their rename, or SpoolFull.
+        Where the campaign has as many partials as it may, the oldest that was cut off or interrupted makes room. Raises
+        TooManyPartials where all of them wait for their rename, and QuotaExceeded or SpoolFull.
         """
         partials = self.partials(session.campaign_id)
         replaced = [partial for partial in partials if partial.name == name]
@@ -110,7 +111,7 @@ class Spool:
             except FileExistsError:
                 continue
             if descriptor is None:
-                # The campaign's folder is missing, or a sweep of another process was quicker than our lock.
+                # The campaign's folder is missing, or another process's sweep was quicker than our lock.
                 folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
                 continue
             spooled = SpoolFile(self.usage, campaign_id, path, descriptor, notes, 0)
@@ -122,9 +123,9 @@ class Spool:
             return spooled
 
     def resume(self, partial: Partial, announced: int | None = None) -> SpoolFile:
-        """Open a partial for writing; it is nobody else's from now on. Raises PartialTaken or SpoolFull.
+        """Open a partial for writing, so that no other handle can. Raises PartialTaken or SpoolFull.
 
-        `announced` is the size given in this OPEN, where one was; else that of an earlier one still holds.
+        `announced` is the size that the client gave in this OPEN. Without one, that of an earlier OPEN still holds.
         """
         try:
             descriptor = open_locked(partial.bytes_path)
@@ -144,9 +145,9 @@ class Spool:
                 self.usage, partial.campaign_id, partial.bytes_path, descriptor, writing, partial.size
             )
             if spooled.trace.count == 0 and partial.size:
-                # Its process died before it could note the writes: there was at least one.
+                # Its process died before it could note its writes, of which there was at least one.
                 spooled.trace.count = 1
-                # Nor is it known how long: it is not taken for PuTTY's, which the tail test exempts.
+                # How long they were isn't known either. We don't take them for PuTTY's, which may end at a full block.
                 spooled.trace.longest = max(spooled.trace.longest, SMALL_WRITE + 1)
             write_notes(partial.notes_path, writing)
         except OSError:
@@ -154,7 +155,7 @@ class Spool:
         return spooled
 
     def keep(self, spooled: SpoolFile, state: PartialState) -> None:
-        """Let an upload go as a partial: the newest of its name, and one of no more than the campaign may have."""
+        """Release an upload as a partial. Older partials of its name go, and so do the oldest where there are too many."""
         spooled.keep(state)
         seen: set[str] = set()
         partials = self.partials(spooled.campaign_id)
@@ -169,7 +170,7 @@ class Spool:
             seen.discard(oldest.name)
 
     def remove(self, partial: Partial) -> bool:
-        """Remove a partial, unless a handle has been opened on it meanwhile. Whether it is gone."""
+        """Remove a partial, unless a handle has been opened on it meanwhile. Returns whether it is gone."""
         try:
             self.resume(partial).discard()
         except (PartialTaken, SpoolFull):
@@ -189,7 +190,7 @@ class Spool:
             self.change_notes(partial, name=name)
 
     def change_notes(self, partial: Partial, **changes: object) -> None:
-        """Change a partial's note: its name, its time, or that it was reported. Raises PartialTaken or SpoolFull."""
+        """Change fields of a partial's note, but not when it was last changed. Raises PartialTaken or SpoolFull."""
         spooled = self.resume(partial)
         spooled.notes = partial.notes.model_copy(update=changes)
         spooled.keep(partial.state, changed_at=partial.notes.changed_at)
@@ -236,7 +237,7 @@ def read_notes(path: Path) -> PartialNotes | None:
 
 
 def _is_locked(path: Path) -> bool:
-    """Whether some process is writing it."""
+    """Whether some process is writing these bytes. Where the disk gives no answer, somebody may be."""
     try:
         descriptor = open_locked(path)
     except OSError:

@@ -1,7 +1,7 @@
-"""One upload being written: its bytes on disk under a random name, its note beside them, and the lock that says so.
+"""One upload that is being written: its bytes on disk under a random name, the note beside them, and the lock on the bytes.
 
-The lock (flock) lives as long as the handle's descriptor. A SIGKILL releases it: bytes with a note that says "writing" and
-without a lock were cut off; bytes without a note belong to nobody.
+The lock (flock) lives as long as the handle's descriptor, and a SIGKILL releases it. So bytes without a lock whose note says
+"writing" were cut off. Bytes without a note belong to nobody.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ from sftpd.spool.partials import PartialNotes, PartialState
 from sftpd.spool.usage import SpoolUsage
 from sftpd.spool.written_ranges import WrittenRanges
 
-# Parallel clients keep some 64 blocks in flight; thousands of islands are an attack on memory.
+# A client that writes in parallel has some 64 blocks in flight. Thousands of separate ranges are an attack on memory.
 MAX_RANGES: Final = 4096
 
 _READ_WRITE: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -25,7 +25,10 @@ _NEW: Final = _READ_WRITE | os.O_CREAT | os.O_EXCL
 
 
 def open_locked(path: Path, *, new: bool = False) -> int | None:
-    """A descriptor with the lock on it, or None: taken by another handle, or gone. Raises OSError where the disk refuses."""
+    """A descriptor with the lock on it, or None where another handle has the lock or the file is gone.
+
+    Raises OSError where the disk refuses.
+    """
     try:
         descriptor = os.open(path, _NEW if new else _READ_WRITE, 0o600)
     except FileNotFoundError:
@@ -42,7 +45,7 @@ def open_locked(path: Path, *, new: bool = False) -> int | None:
 
 
 def write_notes(path: Path, notes: PartialNotes) -> None:
-    """Write a note whole or not at all. Raises OSError."""
+    """Write a note as a whole or not at all. Raises OSError."""
     fresh = path.with_suffix(".new")
     with suppress(FileNotFoundError):
         fresh.unlink()
@@ -60,7 +63,8 @@ def write_notes(path: Path, notes: PartialNotes) -> None:
 class SpoolFile:
     """An upload's bytes while a handle is open on it. Sizes and offsets are bytes.
 
-    Every method is a few quick system calls on the page cache: a 256 KB write takes less time than handing it to a thread.
+    Its methods run on the event loop, because each is a few quick system calls on the page cache: writing 256 KB takes less
+    time than giving it to a thread would.
     """
 
     def __init__(
@@ -81,12 +85,12 @@ class SpoolFile:
         return self.path.with_suffix(".json")
 
     def set_modified_at(self, modified_at: datetime | None) -> None:
-        """Take the time that the client set into the note, at the next `keep`."""
+        """Put the time that the client set into the note, which is written at the next `keep`."""
         if modified_at is not None:
             self.notes = self.notes.model_copy(update={"modified_at": modified_at})
 
     def suspicion(self) -> Suspicion | None:
-        """Why a CLOSE now would look like an interrupted upload's."""
+        """Why a CLOSE now would look like an interrupted upload's, or None."""
         return find_suspicion(
             self.trace,
             size=self.size,
@@ -95,7 +99,7 @@ class SpoolFile:
         )
 
     def write(self, offset: int, content: bytes) -> None:
-        """Write at an offset. Raises QuotaExceeded, SpoolFull or TooScattered; the upload is then good for nothing."""
+        """Write at an offset. Raises QuotaExceeded, SpoolFull or TooScattered, after which the upload can't be used any more."""
         end = offset + len(content)
         if end == offset:
             return
@@ -116,7 +120,10 @@ class SpoolFile:
             raise TooScattered
 
     def truncate(self, size: int) -> None:
-        """Set the size, as FSETSTAT does: what lies beyond is lost; beyond the written end it makes a hole."""
+        """Set the size, as FSETSTAT does. What lies beyond it is lost, and a size beyond the end leaves a hole up to there.
+
+        Raises QuotaExceeded or SpoolFull.
+        """
         if size == self.size:
             return
         if size > self.size:
@@ -131,7 +138,10 @@ class SpoolFile:
         self._ranges.truncate(size)
 
     def keep(self, state: PartialState, changed_at: datetime | None = None) -> None:
-        """Let go of it, as a partial last changed now unless told. Where the note cannot be written, nothing is kept."""
+        """Release the upload as a partial, which was last changed now unless told otherwise.
+
+        Where the note can't be written, the upload is discarded.
+        """
         self.notes = self.notes.model_copy(
             update={
                 "state": state,
@@ -149,12 +159,12 @@ class SpoolFile:
             self._close()
 
     def forget_notes(self) -> None:
-        """Leave the bytes without a note, so that nobody takes them for a partial if this process dies now."""
+        """Remove the note, so that nobody takes the bytes for a partial if this process dies now."""
         with suppress(FileNotFoundError):
             self._notes_path.unlink()
 
     def discard(self) -> None:
-        """Remove it from disk."""
+        """Remove the upload from disk."""
         self.forget_notes()
         with suppress(FileNotFoundError):
             self.path.unlink()
@@ -169,7 +179,7 @@ class SpoolFile:
             self._on_disk = size
 
     def _leave_order(self) -> None:
-        """Note, before the first hole is made, that the size on disk no longer tells what was written."""
+        """Write into the note that the size on disk doesn't tell any more what was written. Called before the first hole."""
         if self.notes.in_order:
             self.notes = self.notes.model_copy(update={"in_order": False})
             try:

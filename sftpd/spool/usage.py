@@ -1,4 +1,4 @@
-"""How many bytes the spool holds, for each campaign and in all. The disk is the truth: other processes write there too."""
+"""How many bytes the spool holds, for each campaign and in all, as counted on disk: other processes write there too."""
 
 import os
 import time
@@ -11,8 +11,8 @@ from typing import Final
 from config.sections import SFTPSettings
 from sftpd.refusals import QuotaExceeded, SpoolFull
 
-# Seconds for which this process counts only its own growth. What others write meanwhile may go beyond a quota by
-# what they receive in that time; the node's total is counted less often, since it looks at every campaign.
+# For so many seconds after a count this process adds only what it writes itself. What other processes write meanwhile may
+# go beyond the limit. The node is counted less often than a campaign, since that looks into the folder of every campaign.
 CAMPAIGN_SCAN_SECONDS: Final = 0.5
 NODE_SCAN_SECONDS: Final = 5.0
 
@@ -32,7 +32,7 @@ def _sizes(folder: Path) -> Iterator[int]:
 
 
 class SpoolUsage:
-    """Bytes on disk. Asked before each growth."""
+    """The bytes on disk. It is asked before an upload grows."""
 
     def __init__(self, root: Path, settings: SFTPSettings) -> None:
         self._root = root
@@ -61,7 +61,7 @@ class SpoolUsage:
             campaign.size -= size
 
     def forget(self, campaign_id: str) -> None:
-        """Count the campaign anew when asked next: something else has changed its folder."""
+        """Count the campaign anew when asked next, because its folder was changed otherwise."""
         self._campaigns.pop(campaign_id, None)
 
     def free(self, campaign_id: str) -> int:

@@ -1,4 +1,4 @@
-"""Which bytes of an upload have been written: clients may send offsets in any order. Pure."""
+"""Which bytes of an upload have been written, since clients may send them in any order. Pure."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ class WrittenRanges:
 
     @property
     def end(self) -> int:
-        """The end of the last byte written; 0 where nothing was."""
+        """The offset behind the last byte written, or 0 where none was."""
         return self._ends[-1] if self._ends else 0
 
     def covers(self, size: int) -> bool:
@@ -34,7 +34,7 @@ class WrittenRanges:
         return len(self._starts) == 1 and self._starts[0] == 0 and self._ends[0] == size
 
     def add(self, start: int, end: int) -> None:
-        """Note a write, merging it with ranges it overlaps or touches."""
+        """Note a write. It is merged with the ranges that it overlaps or touches."""
         if start >= end:
             return
         if self._ends and self._ends[-1] == start:

@@ -140,8 +140,8 @@ class Box:
     async def wait_cut(self) -> None:
         """Until no upload is in progress in any session."""
         async with asyncio.timeout(10):
-            for session in self.sessions:
-                await session.wait_idle()
+            while any(session.active_uploads for session in self.sessions):  # noqa: ASYNC110 - the session has no event for it
+                await asyncio.sleep(0.01)
 
     def raw_command(self, program: str, *options: str) -> list[str]:
         """A command line of OpenSSH's sftp or scp, up to its operands."""

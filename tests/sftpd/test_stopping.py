@@ -155,6 +155,6 @@ async def test_a_flood_over_many_names_is_bounded_in_all(pool: Pool) -> None:
     login_audit = LoginAudit(pool)
     for number in range(20_000):
         login_audit.note_refused(f"campaign_{number}", Actor(), "unknown")
-    assert len(login_audit._lines) <= 120
+    assert len(login_audit._events) <= 120
     assert len(login_audit._refused) <= 5000
-    login_audit._lines.clear()
+    login_audit._events.clear()
