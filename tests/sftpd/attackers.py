@@ -1,7 +1,7 @@
-"""A crowd at the door, as a process: `python -m tests.sftpd.attackers PORT USER`. Prints a line when it is there.
+"""A crowd of attackers, as a process: `python -m tests.sftpd.attackers PORT USER`. It prints a line when it has connected.
 
-300 connections from 60 loopback addresses that say nothing or rubbish and come again when thrown out; and 20 logins a
-second with wrong keys, from 190 more addresses so that no shut-out helps.
+300 connections from 60 loopback addresses say nothing, or rubbish, and come again when they are thrown out. In addition there
+are 20 logins a second with wrong keys, from 190 more addresses so that no shut-out helps.
 """
 
 import asyncio

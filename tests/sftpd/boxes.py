@@ -1,4 +1,4 @@
-"""A drop box on a bare asyncssh server, with an intake that only writes down what it is asked: for the box's mechanics."""
+"""A drop box on a bare asyncssh server, for tests of the box alone: its intake only writes down what it is asked."""
 
 import asyncio
 import contextlib
@@ -28,14 +28,14 @@ CAMPAIGN = "campaign_test"
 
 
 class NotedIntake(Intake):
-    """What was stored, with its bytes, and what was refused. `away`: nothing is taken, as when PostgreSQL is gone."""
+    """An intake that keeps what was stored, with its bytes, and what was refused. While `away` it takes nothing."""
 
     def __init__(self) -> None:
         self.stored: list[tuple[str, bytes]] = []
         self.refused: list[tuple[str, FindingCode, int, bytes | None]] = []
         self.listed: dict[str, ListedUpload] = {}
         self.away = False
-        # Set to let a store wait until it is set again.
+        # While this is cleared, a store waits.
         self.may_store = asyncio.Event()
         self.may_store.set()
         self.storing = asyncio.Event()
@@ -73,12 +73,12 @@ class NotedIntake(Intake):
 
     @property
     def codes(self) -> list[FindingCode]:
-        """The reasons of what was refused, in order."""
+        """The codes of what was refused, in order."""
         return [code for _, code, _, _ in self.refused]
 
 
 class NotedUploads(ReceivedUploads):
-    """What the intake above has stored, without a database."""
+    """The listing of what the intake above has stored, without a database."""
 
     def __init__(self, intake: NotedIntake) -> None:
         self._intake = intake
@@ -138,7 +138,7 @@ class Box:
         return sftp._handler
 
     async def wait_cut(self) -> None:
-        """Until no upload is in progress in any session."""
+        """Wait until no upload is in progress in any session."""
         async with asyncio.timeout(10):
             while any(session.active_uploads for session in self.sessions):  # noqa: ASYNC110 - the session has no event for it
                 await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""A front in the test's own loop, a campaign with a key, and clients that knock at it."""
+"""A front in the test's own event loop, a campaign with a key, and clients that connect to it."""
 
 import asyncio
 import contextlib
@@ -77,7 +77,7 @@ class Front:
         source: str | None = None,
         **options: object,
     ) -> asyncssh.SSHClientConnection:
-        """Log in with asyncssh's client, from another loopback address if told."""
+        """Log in with asyncssh's client, from another loopback address if `source` names one."""
         given = {
             "username": user,
             "client_keys": [str(key.private_file)] if key else [],
@@ -91,7 +91,9 @@ class Front:
         self.connections.append(connection)
         return connection
 
-    async def knock(self, source: str = "127.0.0.1") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def connect_bare(
+        self, source: str = "127.0.0.1"
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Open a bare TCP connection."""
         return await asyncio.open_connection("127.0.0.1", self.port, local_addr=(source, 0))
 
@@ -173,13 +175,13 @@ async def install_host_keys(settings: Settings, pool: Pool, made: Path) -> None:
 async def running_front(
     settings: Settings, pool: Pool, listening: socket.socket | None = None
 ) -> AsyncIterator[Front]:
-    """A front with a real intake, on a port of its own; stopped, and everything of it ended, at the end."""
+    """A front with a real intake, on a port of its own. At the end it is stopped, and all that it started has ended."""
     async with open_store(settings.s3) as store:
         intake = Intake(pool, store, intake_settings(settings.sftp))
         with contextlib.closing(listening or listening_socket()) as listening:
             stop, ready = asyncio.Event(), asyncio.Event()
             task = asyncio.create_task(serve_front(settings, [listening], pool, intake, stop, ready.set))
-            # A front that fails at its start is never ready: its end must wake us as well.
+            # A front that fails at its start never calls `ready`, so its end must wake us as well.
             task.add_done_callback(lambda _: ready.set())
             async with asyncio.timeout(20):
                 await ready.wait()

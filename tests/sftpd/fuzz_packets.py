@@ -22,7 +22,7 @@ from asyncssh.packet import Byte, String, UInt32, UInt64
 from tests.sftpd.boxes import CAMPAIGN, Box, running_box
 
 ANSWER_SECONDS: Final = 20
-# Words that only a Python exception, asyncssh or the machine would say.
+# Words that only come from a Python exception, asyncssh or the machine.
 LEAKS: Final = (
     b"Uncaught",
     b"Traceback",
@@ -77,11 +77,11 @@ OFFSETS: Final = (*NUMBERS, 2**63, 2**64 - 1, 30 * 2**20 - 1, 30 * 2**20)
 
 
 class LeakError(AssertionError):
-    """An answer told what it must not."""
+    """An answer told the client what it must not know."""
 
 
 class Streams:
-    """Makes packets, sensible ones and others."""
+    """Makes packets, some sensible and others not."""
 
     def __init__(self, source: random.Random) -> None:
         self.source = source
@@ -146,7 +146,7 @@ class Streams:
         return kind, makers[kind]()
 
     def mutate(self, body: bytes) -> bytes:
-        """Sometimes cut, lengthen or change it."""
+        """Sometimes cut, lengthen or change a packet's body."""
         changed = bytearray(body)
         match self.source.randrange(16):
             case 0:
@@ -236,7 +236,7 @@ def check_files(box: Box, around: Path) -> None:
 
 
 async def fuzz(runs: int, seed: int) -> int:
-    """Send that many streams. Raises on the first fault, telling the run's number. Returns how many uploads were stored."""
+    """Send that many streams. Raises at the first error, telling the run's number. Returns how many uploads were stored."""
     counter = FaultCounter()
     structlog.configure(processors=[counter], cache_logger_on_first_use=False)
     with tempfile.TemporaryDirectory() as folder:

@@ -16,7 +16,7 @@ def test_names_and_processes_add_up() -> None:
     for instrument in instruments:
         assert instrument._name.startswith("sftp_gateway_")
         if isinstance(instrument, Gauge):
-            # Of processes that live: a dead one's connections are gone with it.
+            # Gauges add up over processes that live, because a dead one's connections are gone with it.
             assert instrument._multiprocess_mode == "livesum"
 
 

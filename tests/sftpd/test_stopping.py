@@ -1,4 +1,4 @@
-"""A stop: uploads in progress finish, everything else ends at once. And what the audit trail keeps of logins."""
+"""At a stop, uploads in progress finish and everything else ends at once. And what the audit trail keeps of logins."""
 
 import asyncio
 
@@ -35,11 +35,11 @@ async def test_idle_sessions_and_strangers_end_at_once(
     front: Front, campaign: str, ed25519_key: KeyPair
 ) -> None:
     idle = await front.connect(campaign, ed25519_key)
-    reader, writer = await front.knock("127.0.0.2")
+    reader, writer = await front.connect_bare("127.0.0.2")
     await reader.readline()
     await asyncio.sleep(1)
     front.stop.set()
-    # Far less than the time that an upload would be given.
+    # This is far less than the time that an upload would be given.
     async with asyncio.timeout(5):
         await front.ended
         await idle.wait_closed()
@@ -106,7 +106,7 @@ async def test_a_new_connection_during_a_stop_is_left_to_the_next_process(
         front.stop.set()
         await asyncio.sleep(0.1)
         # The kernel takes it, and keeps it in the queue that all processes share.
-        reader, writer = await front.knock("127.0.0.2")
+        reader, writer = await front.connect_bare("127.0.0.2")
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3):
                 await reader.readline()

@@ -1,4 +1,4 @@
-"""What is spoken at the door, as clients and auditors see it."""
+"""Which algorithms the front speaks, as clients and `ssh-audit` see it."""
 
 import asyncio
 import json
@@ -99,7 +99,7 @@ class SlowKeyExchange(asyncssh.SSHClient):
 async def test_clients_at_once_get_the_host_signature_that_each_asked_for(
     front: Front, campaign: str, ed25519_key: KeyPair
 ) -> None:
-    # asyncssh alone sets the algorithm on the key pair that all connections share, and signs a round trip later.
+    # asyncssh by itself sets the algorithm on the key pair that all connections share, and signs a round trip later.
     clients = {
         "rsa-sha2-256": SlowKeyExchange(0.6),
         "rsa-sha2-512": SlowKeyExchange(0.3),
@@ -165,7 +165,7 @@ async def test_the_macs_that_old_libssh2_knows_are_spoken(
 
 
 async def test_the_version_string_does_not_tell_the_software(front: Front) -> None:
-    reader, writer = await front.knock()
+    reader, writer = await front.connect_bare()
     assert await reader.readline() == b"SSH-2.0-SFTP\r\n"
     writer.close()
     await writer.wait_closed()
@@ -205,7 +205,7 @@ async def test_openssh_learns_the_new_host_keys_during_a_rotation(
             # ssh takes the first value of an option that is given twice.
             command = front.sftp_command(campaign, ed25519_key)
             command[1:1] = options
-            # The first time the host is new to it; from a host it knows, it learns.
+            # The first time it has never seen the host. From a host that it knows, it learns further keys.
             for _ in range(2):
                 assert (await run(command, b"pwd\n")).status == 0
             learned = [line.split()[1] for line in known_hosts.read_text().splitlines()]

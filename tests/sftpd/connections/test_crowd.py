@@ -1,4 +1,4 @@
-"""A crowd at the door: customers still get in. How much it slows them is measured by `make bench`."""
+"""Customers still log in while a crowd attacks. How much it slows them is measured by `make bench`."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""An unknown campaign, a suspended one, a wrong key and a wrong address: the same words, by the same way."""
+"""An unknown campaign, a suspended one, a wrong key and a wrong address are refused with the same words, in the same way."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial

@@ -1,4 +1,4 @@
-"""How many at a time: pure counting."""
+"""How many connections and logins there may be at a time: pure counting."""
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -26,7 +26,7 @@ class Connection:
         return block_of(parse_address(self.address))
 
     def drop(self) -> None:
-        """Nothing to end."""
+        """There is nothing to end."""
 
 
 def limits_of(

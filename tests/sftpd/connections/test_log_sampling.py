@@ -1,4 +1,4 @@
-"""Log lines that an attacker can cause."""
+"""Log lines that an attacker can cause are few, and the rest are counted."""
 
 import structlog
 from structlog.testing import capture_logs
@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 from sftpd.connections.log_sampling import SampledLog
 
 
-def test_a_few_lines_are_said_and_the_next_window_counts_the_rest() -> None:
+def test_a_few_lines_are_logged_and_the_next_window_counts_the_rest() -> None:
     with capture_logs() as logs:
         sampled_log = SampledLog(structlog.get_logger())
         logged = [

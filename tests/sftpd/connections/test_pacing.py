@@ -1,4 +1,4 @@
-"""Turns for key exchanges: at once without a crowd, fair with one."""
+"""Turns for key exchanges: they come at once without a crowd, and are fair with one."""
 
 import asyncio
 import contextlib
@@ -43,7 +43,7 @@ async def test_a_customer_waits_behind_one_of_each_address_not_behind_a_whole_cr
             tasks.create_task(come(ATTACKER, "attacker"))
         await asyncio.sleep(0)
         tasks.create_task(come(CUSTOMER, "customer"))
-    # One had the burst, one stood at the head of the round.
+    # One attacker took the burst, and one stood first in the round.
     assert order.index("customer") <= 2
     assert pacer.waiting == 0
 

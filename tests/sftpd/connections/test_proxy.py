@@ -1,4 +1,4 @@
-"""PROXY protocol headers, from HAProxy's doc/proxy-protocol.txt: good ones, unfinished ones, malformed ones."""
+"""PROXY protocol headers, from HAProxy's doc/proxy-protocol.txt: good ones, unfinished ones and malformed ones."""
 
 import pytest
 

@@ -192,7 +192,7 @@ async def test_after_postgresql_restarts_what_was_not_heard_is_found(
                 await front.connect(stays, other_key)
             assert not first.is_closed()
             await asyncio.to_thread(own_postgres.start)
-            # Straight in the tables, as if another node had told everyone while we were deaf.
+            # The table is changed with its triggers off, as if another node had announced it while we didn't listen.
             own_postgres.run_sql(
                 "alter table campaigns disable trigger all; "
                 f"update campaigns set status = 'suspended' where id = '{suspended}'"

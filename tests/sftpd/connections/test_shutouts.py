@@ -1,4 +1,4 @@
-"""Who failed too often, with a clock that the test sets."""
+"""Which addresses have failed too often, by a clock that the test sets."""
 
 import sys
 from ipaddress import IPv4Address, IPv6Address, ip_network

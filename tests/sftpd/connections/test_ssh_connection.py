@@ -1,4 +1,4 @@
-"""What is overridden of asyncssh's connection, driven by clients that misbehave. Each fails when asyncssh changes."""
+"""What is overridden of asyncssh's connection, tried by clients that misbehave. Each test fails when asyncssh changes."""
 
 import socket
 from pathlib import Path
@@ -45,7 +45,7 @@ class AnotherName(Misbehaving):
 
 class PasswordsInVain(Misbehaving):
     def misbehave(self) -> None:
-        # With the `none` that every client begins with, one more than six keys are worth.
+        # With the `none` that every client begins with, this is one request more than six keys need.
         for _ in range(20):
             self.conn.send_packet(
                 50,
@@ -87,7 +87,7 @@ async def test_a_login_may_exchange_keys_again(front: Front, campaign: str, ed25
 async def test_asyncsshs_own_words_do_not_reach_the_client(
     front: Front, campaign: str, ed25519_key: KeyPair, options: dict[str, Any]
 ) -> None:
-    # asyncssh's client would find the same fault first: so it is made to go on.
+    # asyncssh's client would notice first that there is no common algorithm, so it is made to go on.
     class Raw(asyncssh.SSHClient):
         def connection_made(self, conn: Any) -> None:
             conn._choose_alg = lambda kind, ours, theirs: ours[0]
@@ -102,10 +102,11 @@ async def test_asyncsshs_own_words_do_not_reach_the_client(
 async def test_a_client_that_reads_no_answers_is_cut(
     front: Front, campaign: str, ed25519_key: KeyPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Less than in truth: from Python 3.12 on, asyncio's own loop counts its buffer anew at each write; uvloop doesn't.
+    # The limit is lower here than in production, because asyncio's own loop counts its buffer anew at each write from Python
+    # 3.12 on, which uvloop doesn't.
     monkeypatch.setattr("sftpd.connections.ssh_connection._BYTES_UNREAD", 256 * 1024)
     sock = socket.socket()
-    # So that the kernel keeps little for the client.
+    # The kernel then keeps little for the client.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
     sock.connect(("127.0.0.1", front.port))
     connection = await asyncssh.connect(
@@ -124,7 +125,7 @@ async def test_a_client_that_reads_no_answers_is_cut(
     transport = connection._transport
     assert transport is not None
     transport.pause_reading()
-    # A request that nobody knows, as often as the channel's window lets it through: 9 bytes, answered with some 100.
+    # This sends a request that nobody knows, of 9 bytes and answered with some 100, as often as the channel's window lets it.
     with capture_logs() as logs:
         channel.write((UInt32(5) + b"\xfa" + UInt32(1)) * 230_000)
         await eventually(lambda: any(line["event"] == "connection_ended" for line in logs), timeout=90)

@@ -82,7 +82,7 @@ async def test_winscp_replaces_an_earlier_upload(box: Box, client: SFTPClientHan
 
 
 async def test_winscp_aborts_and_resumes(box: Box, client: SFTPClientHandler) -> None:
-    """It closes the partial under its temporary name; the size announced was not met."""
+    """WinSCP closes the partial under its temporary name, shorter than it announced."""
     handle = await client.open(b"/x.csv.filepart", W | C | T, SFTPAttrs(size=len(WHOLE)))
     await write_blocks(client, handle, WHOLE[:70_000], 32_768)
     async with refused(FX_FAILURE, "interrupted after 70000 bytes"):

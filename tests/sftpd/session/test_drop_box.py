@@ -27,7 +27,7 @@ BIG = 8 * MEBIBYTE + 1_234
 
 
 async def uploads_of(pool: Pool, campaign: str) -> list[tuple[str, str, int]]:
-    """What the intake has: name, status or reason, and size, oldest first."""
+    """What the intake has: name, status or refusal code, and size, oldest first."""
     rows = await pool.fetch(
         """select file_name, coalesce(refusal_code, status) as what, bytes
            from uploads where campaign_id = $1 order by received_at""",
@@ -209,7 +209,7 @@ async def test_an_upload_killed_midway_is_never_processed_and_can_be_resumed(
 ) -> None:
     status = await interrupt(front, campaign, ed25519_key, f"put {big_file}\n", with_signal)
     assert status != 0
-    # The connection's end is heard a moment after the client's.
+    # The server hears of the connection's end a moment after the client has ended.
     await eventually(lambda: any('"cut"' in path.read_text() for path in front_notes(front)))
     assert await uploads_of(pool, campaign) == []
     ended = await front.sftp(campaign, ed25519_key, f"reput {big_file}\n")

@@ -1,4 +1,4 @@
-"""The packet handler's own part: handles, malformed requests, faults, revocation, fairness."""
+"""The packet handler's own part: handles, malformed requests, internal errors, revocation, fairness."""
 
 import asyncio
 import time
@@ -111,9 +111,9 @@ async def test_an_upload_being_stored_is_in_progress(box: Box, client: SFTPClien
     client._send_request(4, [String(handle)], waiter)
     await box.intake.storing.wait()
     assert box.sessions[0].active_uploads == 1
-    # A SIGKILL now must leave nothing that could be resumed: it may have been accepted.
+    # A SIGKILL now must leave nothing that could be resumed, because the upload may have been accepted.
     assert [path.suffix for path in box.files] == [".bytes"]
-    # The client goes while its CLOSE is being served: it was its own CLOSE all the same.
+    # The client leaves while its CLOSE is being served. The upload is complete all the same.
     box.connections[0].abort()
     with pytest.raises(asyncssh.Error):
         await waiter
@@ -138,7 +138,7 @@ async def test_a_crowd_of_tiny_requests_leaves_others_their_turn(box: Box) -> No
     writer.write(b"".join(UInt32(len(request)) + request for request in requests))
     longest = 0.0
     while not box.intake.stored:
-        # Time of this process alone, whatever else the machine does.
+        # This is the processor time of this process alone, whatever else the machine does.
         began = time.process_time()
         await asyncio.sleep(0)
         longest = max(longest, time.process_time() - began)

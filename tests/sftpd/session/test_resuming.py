@@ -1,4 +1,4 @@
-"""Opening, resuming, sizes and acknowledgement: what becomes complete and what stays a partial (2-gateway.md §1)."""
+"""Opening, resuming and closing: what becomes complete and what stays a partial (2-gateway.md §1)."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

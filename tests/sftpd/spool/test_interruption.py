@@ -1,4 +1,4 @@
-"""The tail test of uploads that end in a normal CLOSE: which are believed, client by client."""
+"""Which uploads that end in a normal CLOSE look interrupted all the same, client by client."""
 
 from collections.abc import Iterable
 

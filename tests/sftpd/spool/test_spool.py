@@ -1,4 +1,4 @@
-"""The spool on disk: shared by processes, bounded, and never a half upload taken for a whole one."""
+"""The spool on disk: processes share it, it is bounded, and it never takes a half upload for a whole one."""
 
 import json
 import os
@@ -28,7 +28,7 @@ SESSION = Session("campaign_a", "connection_1", "192.0.2.1", "SHA256:x")
 OTHER = Session("campaign_b", "connection_2", "192.0.2.2", "SHA256:y")
 RETENTION = RetentionSettings()
 
-# Another front process of the node: opens an upload, writes some, says so and waits to be killed.
+# Another front process of the node. It opens an upload, writes some of it, says so and waits to be killed.
 OTHER_PROCESS = """
 import sys
 from pathlib import Path
@@ -178,7 +178,7 @@ async def test_a_sweep_leaves_alone_what_is_being_written(tmp_path: Path) -> Non
 
 
 async def test_bytes_without_a_note_are_swept(tmp_path: Path) -> None:
-    """As a process leaves them that dies while its upload is being stored."""
+    """A process leaves them that dies while its upload is being stored."""
     spool = spool_at(tmp_path)
     make_partial(spool)
     (partial,) = spool.partials("campaign_a")
@@ -308,7 +308,7 @@ def test_bytes_are_limited_in_all(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_refuses_is_a_full_spool_and_recovers(tmp_path: Path) -> None:
-    """By a limit on the size of files, as a full disk would."""
+    """A limit on the size of files refuses as a full disk would."""
     spool = spool_at(tmp_path)
     program = OTHER_PROCESS.replace(
         "spool = Spool", "import resource, sftpd.refusals as refusals\nspool = Spool", 1

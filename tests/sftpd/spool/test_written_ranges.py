@@ -1,4 +1,4 @@
-"""Written ranges against a set of byte positions."""
+"""Written ranges, compared with a plain set of byte positions."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Shut-outs and the PROXY protocol, with real connections from other loopback addresses."""
+"""Shut-outs and the PROXY protocol, tried with real connections from other loopback addresses."""
 
 import asyncio
 import contextlib
@@ -76,7 +76,7 @@ async def test_a_bare_probe_and_an_abandoned_key_exchange_count_for_nothing(
 ) -> None:
     async with running_front(change_sftp(node, shutout_failures=2), pool) as front:
         for words in (b"", b"", b"SSH-2.0-monitor\r\n", b"SSH-2.0-monitor\r\n", b"GET /\r\n"):
-            reader, writer = await front.knock(ATTACKER)
+            reader, writer = await front.connect_bare(ATTACKER)
             await reader.readline()
             writer.write(words)
             writer.close()
@@ -127,7 +127,7 @@ async def test_a_name_with_control_characters_is_a_failed_login_and_leaves_no_tr
 
 async def speak(front: Front, header: bytes, source: str) -> bytes:
     """What the server answers to these first bytes, up to its version line or the end."""
-    reader, writer = await front.knock(source)
+    reader, writer = await front.connect_bare(source)
     writer.write(header)
     try:
         async with asyncio.timeout(5):
@@ -208,7 +208,7 @@ async def test_a_header_in_pieces_is_waited_for_and_a_load_balancers_own_check_p
     node: Settings, pool: Pool
 ) -> None:
     async with running_front(change_sftp(node, proxy_protocol_from=[BALANCER]), pool) as front:
-        reader, writer = await front.knock(BALANCER)
+        reader, writer = await front.connect_bare(BALANCER)
         for piece in (HEADER_1[:3], HEADER_1[3:20], HEADER_1[20:]):
             writer.write(piece)
             await writer.drain()

@@ -1,4 +1,4 @@
-"""The limits at the door, with real connections: who is refused before key exchange, with which words, and who is not."""
+"""The limits, tried with real connections: which are refused before key exchange, with which words, and which are not."""
 
 import asyncio
 import contextlib
@@ -26,9 +26,11 @@ def started(node: Settings, pool: Pool) -> Started:
 
 
 @contextlib.asynccontextmanager
-async def knocking(front: Front, source: str, count: int = 1) -> AsyncIterator[list[asyncio.StreamReader]]:
+async def bare_connections(
+    front: Front, source: str, count: int = 1
+) -> AsyncIterator[list[asyncio.StreamReader]]:
     """Bare TCP connections that have read the version line, and say nothing."""
-    opened = [await front.knock(source) for _ in range(count)]
+    opened = [await front.connect_bare(source) for _ in range(count)]
     try:
         for reader, _ in opened:
             assert await reader.readline() == b"SSH-2.0-SFTP\r\n"
@@ -43,7 +45,7 @@ async def knocking(front: Front, source: str, count: int = 1) -> AsyncIterator[l
 async def test_a_connection_too_many_is_told_why_before_key_exchange(
     started: Started, campaign: str, ed25519_key: KeyPair
 ) -> None:
-    async with started(max_connections=2) as front, knocking(front, "127.0.0.2", 2):
+    async with started(max_connections=2) as front, bare_connections(front, "127.0.0.2", 2):
         ended = await front.ssh(campaign, ed25519_key, "x")
         assert ended.status == 255
         assert "too many connections: please try again in a minute" in ended.stderr
@@ -54,7 +56,7 @@ async def test_one_address_may_not_take_all_connections(
 ) -> None:
     async with (
         started(max_connections_per_address=3) as front,
-        knocking(front, "127.0.0.2", 3),
+        bare_connections(front, "127.0.0.2", 3),
     ):
         with pytest.raises(asyncssh.DisconnectError, match="too many connections from this address"):
             await front.connect(campaign, ed25519_key, source="127.0.0.2")
@@ -65,7 +67,7 @@ async def test_a_place_that_is_left_is_free_again(
     started: Started, campaign: str, ed25519_key: KeyPair
 ) -> None:
     async with started(max_connections=1) as front:
-        async with knocking(front, "127.0.0.2"):
+        async with bare_connections(front, "127.0.0.2"):
             with pytest.raises(asyncssh.DisconnectError):
                 await front.connect(campaign, ed25519_key)
         for _ in range(100):
@@ -82,8 +84,8 @@ async def test_a_crowd_that_says_nothing_makes_room_for_a_customer(
 ) -> None:
     async with (
         started(max_unauthenticated=5) as front,
-        knocking(front, "127.0.0.2", 1) as (bystander,),
-        knocking(front, "127.0.0.3", 4) as crowd,
+        bare_connections(front, "127.0.0.2", 1) as (bystander,),
+        bare_connections(front, "127.0.0.3", 4) as crowd,
     ):
         connection = await front.connect(campaign, ed25519_key, source="127.0.0.4")
         # The oldest of the busiest address had to go, and nobody else.
@@ -134,14 +136,14 @@ async def test_keys_beyond_the_limit_end_the_connection_with_advice(
 
 
 async def test_who_does_not_log_in_in_time_is_cut(started: Started) -> None:
-    async with started(login_timeout=0.3) as front, knocking(front, "127.0.0.2") as (reader,):
+    async with started(login_timeout=0.3) as front, bare_connections(front, "127.0.0.2") as (reader,):
         async with asyncio.timeout(2):
             assert await reader.read() == b""
 
 
 async def test_garbage_is_cut_at_once(front: Front) -> None:
     for garbage in (b"GET / HTTP/1.1\r\n\r\n", b"SSH-1.5-old\r\n", os.urandom(20_000), b"\xff" * 5 + b"\n"):
-        reader, writer = await front.knock()
+        reader, writer = await front.connect_bare()
         writer.write(garbage)
         with contextlib.suppress(ConnectionError):
             async with asyncio.timeout(5):
@@ -152,7 +154,7 @@ async def test_garbage_is_cut_at_once(front: Front) -> None:
 
 
 async def test_no_more_bytes_are_read_before_a_login_than_a_login_needs(front: Front) -> None:
-    reader, writer = await front.knock()
+    reader, writer = await front.connect_bare()
     ignore = b"\x02" + (30_000).to_bytes(4, "big") + bytes(30_000)
     packet = (1 + len(ignore) + 10).to_bytes(4, "big") + b"\x0a" + ignore + bytes(10)
     writer.write(b"SSH-2.0-flood\r\n")
@@ -213,10 +215,10 @@ async def test_keep_alive_probes_cut_a_client_that_is_gone(
 
 
 async def test_reaching_a_limit_is_logged_once(started: Started) -> None:
-    async with started(max_connections=1) as front, knocking(front, "127.0.0.2"):
+    async with started(max_connections=1) as front, bare_connections(front, "127.0.0.2"):
         with capture_logs() as logs:
             for _ in range(60):
-                reader, writer = await front.knock("127.0.0.3")
+                reader, writer = await front.connect_bare("127.0.0.3")
                 await reader.read()
                 writer.close()
                 await writer.wait_closed()
@@ -232,7 +234,7 @@ async def test_one_big_write_over_a_slow_line_is_not_idle(
             asyncssh.SSHClientSession, subsystem="sftp", encoding=None
         )
         channel.write(UInt32(5) + b"\x01" + UInt32(3))
-        # A packet that is never whole while we look: no request, but a sign of life.
+        # The packet is never whole while we look: it is no request yet, but a sign of life.
         channel.write(UInt32(200_000) + b"\x06")
         for _ in range(10):
             channel.write(b"x")
