@@ -1,1 +1,5 @@
-"""The executable `sftp-gateway`: command line, process tree, demo, devstack, checks. Imports every room; nobody imports it."""
+"""The executable `sftp-gateway`. It composes all rooms, and no room imports it.
+
+`cli/` has the commands, `processes/` the process tree of a node, `ops/` what operators ask it, `demo/` the demo and the
+devstack, `embedded/` the servers that those two and the tests use. `output` prints; `errors` gives exit statuses.
+"""

@@ -1,6 +1,6 @@
-"""What a command prints: tables for people, one JSON document for scripts, notes on standard error. Times are UTC.
+"""How commands print: tables for people, one JSON document for scripts, notes on standard error. Times are UTC.
 
-Standard output carries the answer alone. Whatever comes from outside (names of campaigns, of files) is escaped.
+Standard output carries the answer alone. Whatever comes from outside, such as names of campaigns and files, is escaped.
 """
 
 import json

@@ -1,1 +1,5 @@
-"""The commands of `sftp-gateway`, one module per noun; each has `register(app)`, and imports what is slow when called."""
+"""The commands of `sftp-gateway`, one module for each noun.
+
+A module's `register(app)` adds its commands. What is slow to import is imported inside a command, so that `--help` and
+shell completion stay quick.
+"""

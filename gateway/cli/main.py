@@ -1,8 +1,4 @@
-"""The executable `sftp-gateway`: options of every call, the commands, and one clear line for whatever goes wrong.
-
-Every command module has `register(app: typer.Typer) -> None`. Importing them must stay quick: whatever is slow to import
-(asyncssh, boto3, polars, pgqueuer) is imported inside the commands.
-"""
+"""The executable `sftp-gateway`: the options of every call, all commands, and one clear line for whatever goes wrong."""
 
 import contextlib
 import re
@@ -30,8 +26,9 @@ from gateway.errors import CallMisused, ExitStatus, exit_status_of
 from gateway.output import fail, print_line
 
 PROGRAM: Final = "sftp-gateway"
-_INTERRUPTED: Final = 130  # what shells expect after Ctrl-C
-# Options that may stand once for several values, and what such a further value looks like: no other word does.
+# What shells expect after Ctrl-C.
+_INTERRUPTED: Final = 130
+# Options that may stand once for several values, each with the look of a further value. No other word looks like that.
 _REPEATABLE: Final = {
     "--from": re.compile(r"[0-9A-Fa-f]*[.:][0-9A-Fa-f.:]*(/\d+)?$"),
     "--template": re.compile(r"(english|chinese|malay|tamil)=", re.IGNORECASE),
@@ -116,7 +113,7 @@ def _tell(error: Exception, *, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
     while isinstance(error, ExceptionGroup):
-        # Of tasks that ended together the first says enough; --debug shows all.
+        # Where several tasks failed together, the first failure says enough; --debug shows all.
         error = error.exceptions[0]
     if isinstance(error, typer.Abort):
         fail("stopped: nothing was done")
@@ -128,7 +125,7 @@ def _tell(error: Exception, *, debug: bool) -> int:
         return ExitStatus.CONFIGURATION
     status = exit_status_of(error)
     if status is None:
-        # A fault of ours. Its text may hold anything: it is shown with --debug only.
+        # This is a fault of ours, and its text may hold anything, so it is shown with --debug only.
         fail(f"internal error ({type(error).__name__}): add --debug to see where, and report it")
         return ExitStatus.REFUSED
     fail(str(error))
@@ -136,7 +133,7 @@ def _tell(error: Exception, *, debug: bool) -> int:
 
 
 def _options_first(arguments: Sequence[str]) -> list[str]:
-    """`--config` and `--debug` wherever they stand, up to `--`: people put them last."""
+    """Move `--config` and `--debug` to the front from wherever they stand before `--`: people put them last."""
     ahead: list[str] = []
     rest: list[str] = []
     words = iter(arguments)
@@ -155,7 +152,7 @@ def _options_first(arguments: Sequence[str]) -> list[str]:
 
 
 def _each_by_itself(words: Sequence[str]) -> list[str]:
-    """`--from A B` as `--from A --from B`, and so `--template`: several values after one option are read like that."""
+    """Write `--from A B` as `--from A --from B`, and `--template` alike, as typer takes one value after an option."""
     found: list[str] = []
     option: str | None = None
     is_value = False

@@ -1,1 +1,5 @@
-"""The demo: a newcomer's first minute. Everything embedded, one campaign, two uploads, and what came of them."""
+"""A first look on one machine, with embedded servers in a folder of their own.
+
+The demo runs a whole gateway, makes one campaign, sends two uploads and shows what came of them. The devstack only runs
+the servers, for whoever works on the gateway or runs it by hand.
+"""

@@ -1,4 +1,4 @@
-"""The agency of the demo: sends with the real `sftp` client, and opens its report as a browser would."""
+"""The agency of the demo, which sends with the real `sftp` client and opens its report as a browser would."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ ERROR_COLUMN: Final = "Error Reason"
 
 @dataclass(frozen=True, slots=True)
 class Agency:
-    """Works in `folder`, where its key, its known_hosts and its files lie; sends to `port` of loopback."""
+    """It works in `folder`, where its key, its known_hosts and its files lie, and sends to `port` on loopback."""
 
     folder: Path
     campaign_id: str

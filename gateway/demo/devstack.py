@@ -1,4 +1,4 @@
-"""The devstack: the embedded services alone, for work on the gateway or for running it by hand."""
+"""The devstack: the embedded servers alone, for work on the gateway or for running it by hand."""
 
 import os
 import shlex
@@ -46,7 +46,7 @@ def run_devstack(folder: Path | None) -> None:
 
 
 def end_as_ctrl_c() -> None:
-    """Let SIGTERM and a closed terminal end this process as Ctrl-C does, and a second one not disturb the cleaning up."""
+    """Let SIGTERM and a closed terminal end this process as Ctrl-C does. A second signal doesn't disturb the cleaning up."""
     endings = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -59,7 +59,7 @@ def end_as_ctrl_c() -> None:
 
 
 def say_if_root() -> None:
-    """PostgreSQL doesn't run as root: say what is done about it."""
+    """Say what is done about it where this runs as root, as PostgreSQL doesn't run as root."""
     if os.geteuid() == 0:
         note(
             "Running as root: PostgreSQL runs as the system user pgserver (added if missing), "

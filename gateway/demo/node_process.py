@@ -1,4 +1,4 @@
-"""The demo's gateway: `sftp-gateway run` as a child, with its settings in a file, waited for until it is ready."""
+"""The demo's gateway: `sftp-gateway run` as a child process, with its settings in a file."""
 
 import contextlib
 import http.client
@@ -35,7 +35,7 @@ def write_config(folder: Path, variables: Mapping[str, str]) -> Path:
 
 @contextlib.contextmanager
 def without_settings() -> Iterator[None]:
-    """Meanwhile this process's environment sets nothing: the demo's settings are those of its file alone."""
+    """Take the gateway's variables out of this process's environment meanwhile: the demo's file alone has its settings."""
     hidden = {name: value for name, value in os.environ.items() if name.upper().startswith(PREFIX)}
     for name in hidden:
         del os.environ[name]
@@ -47,7 +47,7 @@ def without_settings() -> Iterator[None]:
 
 @contextlib.contextmanager
 def running_node(config: Path, ops_port: int) -> Iterator[ServerProcess]:
-    """The process tree, ready; drained and ended at the end. Raises EmbeddedError with its last words."""
+    """Start the process tree and wait until it is ready; at the end drain it. Raises EmbeddedError with its last words."""
     with without_settings():
         environment = python_environment(os.environ)
     node = ServerProcess(

@@ -1,4 +1,7 @@
-"""What the demo's agency sends: a campaign, a good file, a bad one. Nobody's number: 6599… are the guide's own examples."""
+"""What the demo's agency has and sends: a campaign, a good file, a bad one.
+
+The numbers are nobody's: those that begin with 6599 are the guide's own examples.
+"""
 
 from typing import Final
 

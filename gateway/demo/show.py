@@ -39,7 +39,7 @@ _MESSAGES: Final = (
     "where batch_id = '{}' order by row_number"
 )
 _USUAL_PORT: Final = 2222
-# Seconds in which an outcome must have been mailed: it takes less than one.
+# Seconds within which an outcome must have been mailed. It takes less than one.
 _OUTCOME_TIMEOUT: Final = 60.0
 
 
@@ -47,7 +47,7 @@ def run_demo(*, exit_after: bool, port: int | None, folder: Path | None, actor: 
     """Show everything as `actor`; then serve until Ctrl-C, unless `exit_after`. Raises EmbeddedError or CallMisused."""
     find_client()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A terminal that can't show Chinese is no reason to stop.
+        # Where the terminal can't show Chinese, escapes are shown rather than an error.
         sys.stdout.reconfigure(errors="backslashreplace")
     end_as_ctrl_c()
     with ExitStack() as stack:
@@ -137,7 +137,7 @@ class Show:
         )
 
     def list_uploads(self) -> None:
-        """What ops see: the real command's own output."""
+        """Show what operators see: the output of the real command."""
         self._heading("3", "What ops see")
         line = f"{self._program} upload list --config {shlex.quote(str(self._config))}"
         self._command(line)
@@ -148,7 +148,7 @@ class Show:
         subprocess.run(command, env=environment, timeout=60, check=False)
 
     def tell_next(self, *, serving: bool) -> None:
-        """The next things to type, while it serves."""
+        """Say what to type next, while the gateway serves."""
         if not serving:
             self._print(
                 Text(
@@ -209,7 +209,7 @@ class Show:
         self._print(Rule("the e-mail", align="left", style="green"))
         for name in ("From", "To", "Subject"):
             self._print(Text.assemble((f"{name}: ", "bold"), str(mail[name])))
-        # Whole, however long: its link is to be opened.
+        # The e-mail is shown whole, however long, as the link in it is to be opened.
         self._console.print(Text(f"\n{mail.get_content().rstrip()}"), soft_wrap=True)
         self._print(Rule(style="green"))
         return mail
@@ -234,7 +234,7 @@ class Show:
         self._print(Rule(f"[bold]{number}  {text}", align="left"))
 
     def _command(self, line: str) -> None:
-        # Whole, however narrow the terminal: it is to be copied.
+        # The line is printed whole, however narrow the terminal, as it is to be copied.
         self._console.print(Text.assemble(("$ ", "dim"), (line, "cyan")), soft_wrap=True)
 
     def _print(self, what: object) -> None:

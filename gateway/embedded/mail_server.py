@@ -1,4 +1,4 @@
-"""Embedded mailbox: an SMTP server in a thread that keeps every message as an `.eml` file, and fails as it is told."""
+"""The embedded mailbox: an SMTP server in a thread, which keeps every message as an `.eml` file and fails when told to."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ class MailboxMode(Enum):
 
 
 class Mailbox:
-    """A mail server on loopback. `tls`: offers STARTTLS with it; `login`: demands this name and password."""
+    """A mail server on loopback. With `tls` it offers STARTTLS; with `login` it demands this name and password."""
 
     def __init__(
         self, folder: Path, *, tls: ssl.SSLContext | None = None, login: tuple[str, str] | None = None
@@ -84,7 +84,7 @@ class Mailbox:
         """`wait_for`, for coroutines."""
         return await asyncio.to_thread(self.wait_for, count, timeout)
 
-    # What aiosmtpd calls, in our thread.
+    # The next methods are called by aiosmtpd, in our thread.
 
     async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
@@ -117,7 +117,7 @@ class Mailbox:
             _cut(server)
         return _STORED
 
-    # Ours, in our thread too.
+    # The next ones are called by us, in our thread too.
 
     def _call(self, step: Any) -> None:
         asyncio.run_coroutine_threadsafe(step, self._loop).result(10)

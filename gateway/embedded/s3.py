@@ -15,7 +15,7 @@ import boto3
 from gateway.embedded.server_process import ServerProcess, free_port
 from gateway.errors import EmbeddedError
 
-# As long as AWS's own, which rclone insists on. Nothing is protected by them: the port is loopback's.
+# rclone insists on key ids as long as AWS's. They protect nothing, as the port is on loopback.
 ACCESS_KEY_ID: Final = "AKIAEMBEDDEDS3EXAMPLE"
 SECRET_ACCESS_KEY: Final = "embedded/secret/of/the/demo/and/the/tests"  # noqa: S105
 REGION: Final = "ap-southeast-1"
@@ -38,13 +38,13 @@ class S3Server:
         return self._process.pid if self._process else None
 
     def make_bucket(self, name: str) -> None:
-        """Make a bucket, or leave the one that is there: asking the server twice would be refused."""
+        """Make a bucket, or leave the one that is there, as the server refuses to make one twice."""
         if (self.folder / "buckets" / name).exists():
             return
         if self._process is None:
             (self.folder / "buckets" / name).mkdir(parents=True)
             return
-        # A server that runs would see a folder of ours only when it looks again, in a second.
+        # A running server is asked to make it: a folder that we make it would see up to a second later.
         session = boto3.session.Session(ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name="us-east-1")
         with contextlib.closing(session.client("s3", endpoint_url=self.endpoint_url)) as client:
             client.create_bucket(Bucket=name)
@@ -82,7 +82,7 @@ class S3Server:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
         try:
             connection.request("GET", "/")
-            # Unsigned, so it is refused: that is an answer.
+            # The request isn't signed, so it is refused, and a refusal shows that the server answers.
             return connection.getresponse().status < http.HTTPStatus.INTERNAL_SERVER_ERROR
         except (OSError, http.client.HTTPException):
             return False

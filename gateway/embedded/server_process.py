@@ -1,4 +1,7 @@
-"""One server as a child process: started apart from the terminal's Ctrl-C, probed until it answers, ended with its parent."""
+"""One server as a child process.
+
+It is started apart from the terminal's Ctrl-C, probed until it answers, and ended with its parent.
+"""
 
 import ctypes
 import os
@@ -16,9 +19,9 @@ from gateway.errors import EmbeddedError
 
 _PR_SET_PDEATHSIG: Final = 1
 _PAUSE: Final = 0.02
-# PyDLL, unlike CDLL, keeps the interpreter's lock, which a forked child had better not touch.
+# PyDLL is taken because CDLL would release the interpreter's lock, which a forked child had better not touch.
 _LIBC: Final = ctypes.PyDLL(None)
-# "Parent" means the thread that forked: this one lives as long as the interpreter, whoever asks.
+# The kernel means the thread that forked when it says parent, so a thread forks that lives as long as the interpreter.
 _SPAWNER: Final = ThreadPoolExecutor(1, thread_name_prefix="embedded-servers")
 
 
@@ -67,12 +70,13 @@ class ServerProcess:
                     stderr=subprocess.STDOUT,
                     cwd=log.parent,
                     env=None if environment is None else dict(environment),
-                    # A session of its own: Ctrl-C in the terminal goes to the gateway, which ends these in order.
+                    # In a session of its own the server doesn't see the terminal's Ctrl-C. The gateway answers that, by
+                    # ending its servers in order.
                     start_new_session=True,
                     user=user,
                     group=user,
                     extra_groups=[] if user else None,
-                    # One C call, made after the change of user, which would undo it.
+                    # This is one C call. It is made after the change of user, which would undo it.
                     preexec_fn=die_with_parent,  # noqa: PLW1509
                 )
 

@@ -38,12 +38,12 @@ class EmbeddedStack:
 
 
 def database_variables(url: str) -> dict[str, str]:
-    """The settings of a database."""
+    """The settings that lead to a database."""
     return {variable_of("database.url"): url}
 
 
 def s3_variables(endpoint_url: str, bucket: str) -> dict[str, str]:
-    """The settings of a bucket of the embedded S3 server."""
+    """The settings that lead to a bucket of the embedded S3 server."""
     return {
         variable_of("s3.endpoint_url"): endpoint_url,
         variable_of("s3.bucket"): bucket,
@@ -54,7 +54,7 @@ def s3_variables(endpoint_url: str, bucket: str) -> dict[str, str]:
 
 
 def mailbox_variables(mailbox: Mailbox) -> dict[str, str]:
-    """The settings of a mailbox."""
+    """The settings that lead to a mailbox."""
     return {
         variable_of("smtp.host"): mailbox.host,
         variable_of("smtp.port"): str(mailbox.port),

@@ -1,1 +1,1 @@
-"""What ops ask a node: health, readiness, metrics, and whether each dependency answers."""
+"""What operators ask of a node: health, readiness, metrics, and whether each thing that it depends on works."""

@@ -1,4 +1,7 @@
-"""What waits, read from PostgreSQL when Prometheus asks: jobs by kind, undecided uploads, untold outcomes, and their ages."""
+"""What waits, and for how long: jobs by kind, uploads without an outcome, outcomes that nobody has been told.
+
+It is read from PostgreSQL whenever Prometheus asks.
+"""
 
 from collections.abc import Iterator
 from typing import Final

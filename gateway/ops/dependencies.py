@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Dependency(StrEnum):
-    """In the order in which they are told."""
+    """The things outside, in the order in which `check` and `/readyz` list them."""
 
     DATABASE = "database"
     S3 = "s3"
@@ -17,5 +17,5 @@ class Dependency(StrEnum):
     SPOOL = "spool"
 
 
-# Without it uploads are taken and decided all the same; only the e-mails wait.
+# Uploads are taken and judged without the mail server too; only the e-mails wait for it.
 DISPENSABLE: Final = frozenset({Dependency.SMTP})

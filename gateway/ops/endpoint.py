@@ -1,4 +1,4 @@
-"""The ops endpoint: /healthz, /readyz, /metrics, over HTTP, on loopback unless told. Served by the parent of a node."""
+"""The ops endpoint: `/healthz`, `/readyz` and `/metrics`. The parent of a node serves it, on loopback unless told otherwise."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ from gateway.ops.readiness import Readiness
 
 # The library tells no types here.
 _SummedCollector: Final[Any] = MultiProcessCollector
-# Seconds that a scrape waits for PostgreSQL; without its answer the rest is told.
+# Seconds that a scrape waits for PostgreSQL. Without an answer it gets everything else.
 _PATIENCE = 3.0
 
 
@@ -51,7 +51,7 @@ class Node(Protocol):
 
 
 class OpsEndpoint:
-    """The three pages."""
+    """The three pages, made anew at each request."""
 
     def __init__(self, node: Node, port: int) -> None:
         self.port = port
@@ -90,7 +90,7 @@ class OpsEndpoint:
         return PlainTextResponse("ok\n")
 
     async def show_readiness(self, _request: Request) -> Response:
-        """Each dependency by name: 503 when one is away that uploads need, or this node has no process at work, or stops."""
+        """Each dependency by name. 503 when one that uploads need is away, a part has no process at work, or the node stops."""
         answers = await self._readiness.look()
         dependencies = {answer.name: {"ok": answer.is_well, "detail": answer.detail} for answer in answers}
         for part, count in self._node.ready_processes().items():
@@ -104,7 +104,7 @@ class OpsEndpoint:
 
     async def show_metrics(self, _request: Request) -> Response:
         """Everything that all processes of this node counted, and what waits in PostgreSQL."""
-        # Side by side: with PostgreSQL away both take as long as they may, and Prometheus waits 10 s by default.
+        # Both are asked side by side: with PostgreSQL away each takes as long as it may, and Prometheus waits 10 s by default.
         _, backlog = await asyncio.gather(self._look(), self._fetch_backlog())
         registry = CollectorRegistry()
         _SummedCollector(registry, path=str(self._node.metrics_folder))
@@ -141,7 +141,7 @@ class OpsEndpoint:
 
 
 class _Families(Collector):
-    """Metrics that are made up already."""
+    """Metrics that have their values already."""
 
     def __init__(self, families: Sequence[Metric]) -> None:
         self._families = families
@@ -151,7 +151,7 @@ class _Families(Collector):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn in a loop that is somebody else's: signals are not its own."""
+    """uvicorn in the supervisor's loop: it must leave the signals to the supervisor."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

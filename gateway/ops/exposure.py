@@ -1,4 +1,4 @@
-"""Settings that would send secrets or personal data in plain text, or let links die early: found before they do harm."""
+"""Finds settings that would send secrets or personal data in plain text, or let links die early."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -8,12 +8,12 @@ from config.network import is_loopback
 from config.settings import Settings, variable_of
 
 _VERIFIED: Final = {"verify-ca", "verify-full"}
-# AWS's own marks: keys of its security token service begin so.
+# The key ids of AWS's security token service, whose keys are temporary, begin with these letters.
 _TEMPORARY_KEY: Final = "ASIA"
 
 
 def find_exposures(settings: Settings) -> Iterator[str]:
-    """One line for each, with the setting that mends it and the one that allows it."""
+    """One line for each exposure, with the setting that mends it and the one that allows it."""
     yield from _plain_links(settings)
     yield from _plain_database(settings)
     if settings.smtp.security == "none" and not is_loopback(settings.smtp.host):
@@ -72,6 +72,6 @@ def is_temporary(settings: Settings) -> bool:
         return s3.session_token is not None or s3.access_key_id.get_secret_value().startswith(_TEMPORARY_KEY)
     import boto3
 
-    # The machine's own role, by the same search as boto3's clients make.
+    # Where no key is set, boto3's clients look for one, such as that of the machine's role; this is the same search.
     found = boto3.session.Session().get_credentials()
     return found is not None and found.token is not None

@@ -1,4 +1,4 @@
-"""Each dependency, tried for real: by `check` for a person, by `/readyz` for a load balancer. Texts hold no secrets."""
+"""Tries each dependency for real: for a person in `check`, for a load balancer in `/readyz`. The texts hold no secrets."""
 
 import asyncio
 import contextlib
@@ -108,10 +108,10 @@ async def probe_spool(settings: SFTPSettings) -> str:
 
 
 async def probe_new_spool(settings: SFTPSettings) -> str:
-    """The same, where the front may not have started yet: the folder is made as it would make it."""
+    """The same before the front's first start: the folder is made first, as the front would make it."""
 
     def make_and_probe() -> str:
-        # What keeps it from being made, the probe tells.
+        # Where it can't be made, the probe says why.
         with contextlib.suppress(OSError):
             settings.spool_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         return _probe_spool(settings.spool_dir)
@@ -211,7 +211,7 @@ def _explain_refusal(error: ClientError) -> ProbeFailed:
 
 
 async def probe_mail_server(settings: SMTPSettings) -> str:
-    """Greet, secure the connection as the settings demand, log in where there is a name. No e-mail is sent."""
+    """Greet, secure the connection as the settings demand, and log in where they have a name. No e-mail is sent."""
     client = make_mail_client(settings)
     try:
         await client.connect()
@@ -236,7 +236,7 @@ async def probe_mail_server(settings: SMTPSettings) -> str:
 
 
 def make_probes(settings: Settings, bucket: BucketProbe) -> dict[Dependency, Probe]:
-    """The probe of every dependency, in the order in which they are told."""
+    """The probe of every dependency, in the order in which they are listed."""
     return {
         Dependency.DATABASE: lambda: probe_database(settings.database),
         Dependency.S3: bucket,
@@ -249,7 +249,7 @@ def make_probes(settings: Settings, bucket: BucketProbe) -> dict[Dependency, Pro
 async def probe_everything(
     settings: Settings, dependencies: Collection[Dependency], timeout: float
 ) -> list[Answer]:
-    """These dependencies, side by side, each within `timeout` seconds; before a node's first start too."""
+    """Try these dependencies side by side, each within `timeout` seconds. A node need not have run here before."""
     bucket = BucketProbe(settings.s3)
     probes = make_probes(settings, bucket)
     probes[Dependency.SPOOL] = lambda: probe_new_spool(settings.sftp)

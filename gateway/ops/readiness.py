@@ -1,4 +1,4 @@
-"""Whether a node can do its work: every dependency by name, asked anew at most every other second."""
+"""Whether a node can do its work: every dependency is tried by name, at most every other second."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ from config.settings import Settings
 from gateway.ops.dependencies import Dependency
 from gateway.ops.probes import Answer, BucketProbe, ask, make_probes
 
-# Seconds that an answer counts as fresh, and that a dependency has for it.
+# Seconds for which an answer counts as fresh, and seconds that a dependency has for its answer.
 _FRESH: Final = 2.0
 _PATIENCE: Final = 3.0
 

@@ -1,6 +1,6 @@
-"""The folder in which a node's processes count together (prometheus-client's multiprocess mode), and what the dead leave there.
+"""The folder in which the processes of a node count together, by prometheus-client's multiprocess mode.
 
-A counter must not go back when a process is replaced: what it had counted is folded into one file of all dead ones.
+A counter must not go back when a process is replaced, so what a dead process had counted is added to one file of all dead ones.
 """
 
 import os
@@ -14,7 +14,7 @@ from prometheus_client import mmap_dict
 # The library tells no types here.
 _MmapedDict: Final[Any] = mmap_dict.MmapedDict
 VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
-# No process has this number, so the library's readers take the file as one process's more.
+# No process has this number, so the library reads the file as that of one more process.
 _OF_THE_DEAD: Final = 0
 _PREFIX: Final = "sftp-gateway-metrics-"
 _SUMMED: Final = ("counter", "histogram", "summary")
@@ -28,11 +28,11 @@ class MetricsFiles:
         self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
 
     def remove(self) -> None:
-        """At the node's end."""
+        """Remove the folder, at the node's end."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def fold_dead_process(self, pid: int) -> None:
-        """Keep what the dead process summed up, drop what it measured: its gauges are nobody's now."""
+        """Keep what the dead process counted, and drop its gauges, which measured a process that is gone."""
         for kind in _SUMMED:
             left = self.folder / f"{kind}_{pid}.db"
             if left.exists():
@@ -43,7 +43,7 @@ class MetricsFiles:
 
 
 def _remove_those_of_the_dead() -> None:
-    """Remove what nodes left that were killed: the folder's name tells whose it is."""
+    """Remove the folders of nodes that were killed. A folder's name has the number of the node's process."""
     for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         pid = left.name.removeprefix(_PREFIX).partition("-")[0]
         if not Path("/proc", pid).exists():

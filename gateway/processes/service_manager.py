@@ -1,4 +1,4 @@
-"""What systemd is told through `$NOTIFY_SOCKET` (sd_notify(3)), and when it wants a sign of life. Without it: nothing."""
+"""What systemd is told through `$NOTIFY_SOCKET` (sd_notify(3)), and how often it wants a sign of life."""
 
 import contextlib
 import os
@@ -7,7 +7,7 @@ import time
 from typing import Final
 
 _MICROSECONDS: Final = 1_000_000
-# Seconds that a message waits for room in the service manager's queue.
+# Seconds for which a message waits for room in the service manager's queue.
 _PATIENCE: Final = 1.0
 
 
@@ -15,13 +15,13 @@ class ServiceManager:
     """systemd, or whoever else reads NOTIFY_SOCKET; every call is harmless when nobody does."""
 
     def __init__(self, address: str | None, watchdog_seconds: float | None) -> None:
-        """`address` is a path, or an abstract name after `@`; `watchdog_seconds`: silence after which we are restarted."""
+        """`address` is a path, or an abstract name after `@`. After `watchdog_seconds` of silence we are restarted."""
         self._address = "\0" + address[1:] if address and address.startswith("@") else address
         self.watchdog_seconds = watchdog_seconds
 
     @classmethod
     def of_this_process(cls) -> "ServiceManager":
-        """As the environment says. The variables are removed, so that no child speaks for us."""
+        """The service manager that the environment names. The variables are removed, so that no child speaks for us."""
         address = os.environ.pop("NOTIFY_SOCKET", None)
         interval = os.environ.pop("WATCHDOG_USEC", None)
         meant_for = os.environ.pop("WATCHDOG_PID", str(os.getpid()))
@@ -29,20 +29,20 @@ class ServiceManager:
         return cls(address, int(interval) / _MICROSECONDS if interval and mine else None)
 
     def tell_ready(self, status: str) -> None:
-        """The start, or a reload, is complete."""
+        """Tell that the start, or a reload, is complete."""
         self._tell("READY=1", f"STATUS={status}")
 
     def tell_reloading(self) -> None:
-        """A reload begins; systemd 253 and newer also want to know when."""
+        """Tell that a reload begins. systemd 253 and newer also want to know when."""
         microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         self._tell("RELOADING=1", f"MONOTONIC_USEC={microseconds}", "STATUS=reloading")
 
     def tell_stopping(self) -> None:
-        """The stop begins."""
+        """Tell that the stop begins."""
         self._tell("STOPPING=1", "STATUS=finishing uploads and verdicts")
 
     def tell_alive(self) -> None:
-        """The watchdog's sign of life."""
+        """Give the watchdog its sign of life."""
         self._tell("WATCHDOG=1", patience=0)
 
     def _tell(self, *lines: str, patience: float = _PATIENCE) -> None:

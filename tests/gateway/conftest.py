@@ -26,7 +26,7 @@ from tests.gateway.nodes import ROOT, Node
 
 @pytest.fixture(scope="session")
 def host_keys_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Host keys of all types, made once: RSA takes a while."""
+    """Host keys of all types, made once for all tests, as RSA takes a while."""
     folder = tmp_path_factory.mktemp("host-keys")
     folder.chmod(0o700)
     for kind in HostKeyType:
@@ -36,7 +36,7 @@ def host_keys_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def provisioned(settings: Settings, ed25519_key: KeyPair, host_keys_once: Path) -> str:
-    """A campaign with a key, and host keys; the campaignId."""
+    """Makes a campaign with a key, and host keys. Gives the campaignId."""
     shutil.copytree(host_keys_once, settings.sftp.host_key_dir)
     return run_apart(provision(settings, ed25519_key.public_line))
 

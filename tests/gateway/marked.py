@@ -81,7 +81,7 @@ def malformed_streams() -> Iterator[bytes]:
 
 
 def secrets_of(*private_keys: Path) -> list[str]:
-    """What of each pair may stand nowhere: the private file's lines, and the public key without what all begin with."""
+    """What of each key pair may stand nowhere: the lines of the private file, and the public key without its common beginning."""
     found: list[str] = []
     for path in private_keys:
         found += [line for line in path.read_text().splitlines() if len(line) > 40]

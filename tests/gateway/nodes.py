@@ -1,4 +1,4 @@
-"""A running gateway for tests: started as its users start it, looked at from outside."""
+"""A running gateway for tests. It is started as its users start it, and looked at from outside."""
 
 import http.client
 import json
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def call(variables: dict[str, str], *arguments: str, status: int = 0) -> str:
-    """One call of `sftp-gateway`; its standard output, or its errors where it should fail."""
+    """Call `sftp-gateway`. Gives its standard output, or its errors where it should fail."""
     done = subprocess.run(
         [sys.executable, "-m", "gateway", *arguments],
         env={**os.environ, **variables}, cwd=ROOT, capture_output=True, text=True, timeout=60,

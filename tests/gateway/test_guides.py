@@ -132,7 +132,7 @@ def test_the_runbook_has_every_alert_and_no_other() -> None:
     assert re.findall(r"^\| (SFTPGateway\w+) \|", runbook, re.MULTILINE) == alerts
 
 
-# Names of an agency's own, and of PostgreSQL's settings.
+# Names that are an agency's own, or PostgreSQL's settings.
 OTHERS = {"agency_key", "recipient_name", "known_hosts", "synchronous_commit", "log_statement"}
 OTHERS |= {"log_min_duration_statement", "log_parameter_max_length"}
 ROOMS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"]

@@ -19,7 +19,7 @@ from tests.chaos.testbed.testbed import Testbed, open_testbed, until
 from tests.conftest import make_key
 from tests.gateway import marked
 
-# Uploads fail after seconds instead of an hour, e-mails are given up at once, everything is logged.
+# Uploads fail after seconds instead of an hour, e-mails are given up at once, and everything is logged.
 QUICK = {
     "log__level": "debug",
     "worker__retry_for": "2",

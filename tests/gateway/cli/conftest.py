@@ -1,4 +1,7 @@
-"""The command line, called in this process: fast enough for a table of calls. A few tests start the real executable."""
+"""The command line, called in this process, which is fast enough for tables of calls.
+
+A few tests start the real executable.
+"""
 
 import asyncio
 import io
@@ -33,7 +36,7 @@ class Answer:
 
 
 class Keyboard(io.TextIOWrapper):
-    """Standard input with a person before it."""
+    """Standard input as it is when a person sits before it."""
 
     def isatty(self) -> bool:
         return True

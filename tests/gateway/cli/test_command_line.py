@@ -1,4 +1,4 @@
-"""What holds for every call: one clear line for each trouble, the right exit status, never a traceback unasked."""
+"""What holds for every call: one clear line for each trouble, the right exit status, and no traceback unless asked for."""
 
 import os
 import subprocess
