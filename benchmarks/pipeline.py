@@ -112,7 +112,6 @@ async def measure(folder: Path) -> None:
         verdict = judge(
             io.BytesIO(data),
             rules,
-            file_name="a.csv",
             batch_id=new_identifier("batch"),
             messages=copy_text,
             report=None,

@@ -50,9 +50,7 @@ def judge_once(path: Path, folder: Path) -> Verdict:
         (folder / "messages").open("wb") as messages,
         (folder / "report").open("wb") as report,
     ):
-        return judge(
-            source, _RULES, file_name="upload.csv", batch_id=_BATCH, messages=messages, report=report
-        )
+        return judge(source, _RULES, batch_id=_BATCH, messages=messages, report=report)
 
 
 class PeakMemory:

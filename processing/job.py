@@ -26,12 +26,7 @@ from config.sections import WorkerSettings
 from database.connections import Connection, Pool, database_troubles
 from database.job_queue import JobKind, RunningJob, TryAgain
 from messages.batches import create_batch
-from notifications.notifications import (
-    Accepted,
-    Failed,
-    Rejected,
-    record_notification,
-)
+from notifications.notifications import Accepted, Failed, Rejected, record_notification
 from processing import metrics, uploads
 from processing.columns.copytext import MESSAGE_COLUMNS
 from processing.errors import ProcessingError, StoreUnavailable, TemporaryTrouble
@@ -78,11 +73,14 @@ class VerdictJob:
         self._twins_within = timedelta(hours=settings.duplicate_hours)
 
     def kind(self) -> JobKind:
-        """How the queue runs it."""
+        """How the queue runs this job."""
         return JobKind(ENTRYPOINT, self._settings.concurrent_verdicts, self._settings.heartbeat_timeout)
 
     async def __call__(self, job: RunningJob) -> None:
-        """Handle one job. Raises TryAgain for temporary trouble, until `retry_for` has passed: then it has failed."""
+        """Give the upload named by the job its outcome.
+
+        Raises TryAgain for temporary trouble until `retry_for` has passed: then the outcome is `failed`.
+        """
         log = logger.bind(upload_id=job.subject_id)
         upload = await self._begin(job, log)
         if upload is None:
@@ -91,7 +89,7 @@ class VerdictJob:
             campaign_id=upload.campaign_id, connection_id=upload.connection_id, attempt=upload.attempts
         )
         if self._is_over(upload) and upload.attempts > most_attempts(self._settings):
-            # None of them came to an end of its own: the upload kills its workers.
+            # No attempt came to an end of its own, so this upload kills its workers.
             await self._fail(upload, "every attempt was cut short", log)
             return
         try:
@@ -101,12 +99,12 @@ class VerdictJob:
         except (TemporaryTrouble, ServiceUnreachable) as error:
             await self._retry_or_fail(upload, str(error), log)
         except Exception:
-            # A bug of ours, or an object gone. Its text may hold a row: only its kind and place are logged.
+            # This is a bug of ours, or the object is gone. The text may hold a row, so only kind and place are logged.
             log.exception("verdict_crashed")
             await self._retry_or_fail(upload, "internal error", log)
 
     async def _begin(self, job: RunningJob, log: structlog.stdlib.BoundLogger) -> Upload | None:
-        """Fetch the upload and count the attempt. None where there is nothing to judge (any more)."""
+        """Fetch the upload and count the attempt. Returns None where there is nothing to judge, or no longer."""
         upload_id = job.subject_id
         with database_troubles():
             async with self._pool.acquire() as connection:
@@ -142,7 +140,6 @@ class VerdictJob:
                     source,
                     upload.sha256,
                     self._rules_of(campaign.template),
-                    upload.file_name,
                     batch_id,
                     messages,
                     report,
@@ -188,7 +185,7 @@ class VerdictJob:
     async def _store_accepted(
         self, upload: Upload, judged: Judged, log: structlog.stdlib.BoundLogger
     ) -> None:
-        """Batch, messages, hand-over, outcome and notification: one transaction."""
+        """Write batch, messages, hand-over, outcome and notification in one transaction."""
         total = judged.verdict.total_messages
         with database_troubles():
             async with self._pool.acquire() as connection, connection.transaction():
@@ -229,7 +226,7 @@ class VerdictJob:
     async def _store_rejected(
         self, upload: Upload, judged: Judged, log: structlog.stdlib.BoundLogger
     ) -> None:
-        """The report first, under the name drawn at receipt; then outcome and notification in one transaction."""
+        """Put the report, under the name drawn at receipt; then write outcome and notification in one transaction."""
         verdict = judged.verdict
         key = None
         if verdict.report_written:
@@ -265,23 +262,23 @@ class VerdictJob:
         metrics.UPLOADS_DECIDED.labels("rejected").inc()
         log.info("upload_decided", outcome="rejected", rows=verdict.num_rows, errors=verdict.num_errors)
 
-    async def _retry_or_fail(self, upload: Upload, reason: str, log: structlog.stdlib.BoundLogger) -> None:
+    async def _retry_or_fail(self, upload: Upload, cause: str, log: structlog.stdlib.BoundLogger) -> None:
         """Put the job back with a doubling delay, or give the upload the outcome `failed` when its time is over."""
         if not self._is_over(upload):
             delay = retry_delay(self._settings, upload.attempts)
             metrics.RETRIES.inc()
-            log.warning("verdict_delayed", reason=reason, seconds=delay.total_seconds())
-            raise TryAgain(delay, reason)
-        await self._fail(upload, reason, log)
+            log.warning("verdict_delayed", reason=cause, seconds=delay.total_seconds())
+            raise TryAgain(delay, cause)
+        await self._fail(upload, cause, log)
 
     def _is_over(self, upload: Upload) -> bool:
-        """Whether time and tries are used up: an hour in which no worker ran held no tries."""
+        """Whether both time and attempts are used up: an hour in which no worker ran held no attempts."""
         since = upload.deciding_since or upload.received_at
         is_late = datetime.now(UTC) - since >= timedelta(seconds=self._settings.retry_for)
         return is_late and upload.attempts >= most_attempts(self._settings)
 
-    async def _fail(self, upload: Upload, reason: str, log: structlog.stdlib.BoundLogger) -> None:
-        """The outcome `failed`: the service is at fault. `reason` is a fixed text."""
+    async def _fail(self, upload: Upload, cause: str, log: structlog.stdlib.BoundLogger) -> None:
+        """Give the upload the outcome `failed`: the service is at fault. `cause` is a fixed text."""
         support_id = f"S-{secrets.token_hex(6).upper()}"
         with database_troubles():
             async with self._pool.acquire() as connection, connection.transaction():
@@ -294,10 +291,10 @@ class VerdictJob:
                     AuditEvent.UPLOAD_FAILED,
                     campaign_id=upload.campaign_id,
                     upload_id=upload.id,
-                    details={"supportId": support_id, "attempts": upload.attempts, "reason": reason},
+                    details={"supportId": support_id, "attempts": upload.attempts, "reason": cause},
                 )
         metrics.UPLOADS_DECIDED.labels("failed").inc()
-        log.error("upload_failed", support_id=support_id, reason=reason)
+        log.error("upload_failed", support_id=support_id, reason=cause)
 
     async def _record_outcome(
         self, connection: Connection, upload: Upload, details: Mapping[str, object]
@@ -335,21 +332,20 @@ def _judge_original(
     source: BinaryIO,
     sha256: str | None,
     rules: Rules,
-    file_name: str,
     batch_id: str,
     messages: BinaryIO,
     report: BinaryIO,
 ) -> Verdict:
-    """The verdict, in a thread. An exception's text may hold a row, so none leaves here with its text."""
+    """Judge what was fetched; runs in a thread. Raises StoreUnavailable where the bytes aren't the ones that were stored."""
     if sha256_of(source).hex() != sha256:
         raise StoreUnavailable("the object store gives back other bytes than were stored")
     source.seek(0)
     try:
-        return judge(source, rules, file_name=file_name, batch_id=batch_id, messages=messages, report=report)
+        return judge(source, rules, batch_id=batch_id, messages=messages, report=report)
     except MemoryError:
         raise ProcessingError("out of memory") from None
     except Exception:
         raise
     except BaseException as panic:
-        # A panic within polars is no Exception: nobody would put the job back, and its upload had no outcome ever.
+        # A panic within polars is no Exception: nobody would put the job back, and the upload would never get its outcome.
         raise ProcessingError("the columns' library gave up") from panic

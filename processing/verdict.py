@@ -125,7 +125,6 @@ def judge(
     source: BinaryIO,
     rules: Rules,
     *,
-    file_name: str,  # noqa: ARG001  (kept for whoever calls: a rule on names would be one of the verdict's)
     batch_id: str,
     messages: BinaryIO | None,
     report: BinaryIO | None,

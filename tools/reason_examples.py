@@ -138,7 +138,6 @@ def _judge(code: FindingCode, bad: _BadFile) -> str:
     judge(
         io.BytesIO(content.encode(bad.encoding)),
         Rules(TEMPLATE, bad.environment),
-        file_name="example.csv",
         batch_id="batch_example",
         messages=None,
         report=None,

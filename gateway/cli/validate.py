@@ -154,7 +154,6 @@ def _judge_file(
             verdict = judge(
                 source,
                 rules,
-                file_name=Path(name).name,
                 batch_id="batch_offline",
                 messages=None,
                 report=report_file if report is not None else None,

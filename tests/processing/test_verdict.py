@@ -41,7 +41,6 @@ def run(data: str | bytes, under: Rules | None = None) -> tuple[Verdict, list[Fi
     verdict = judge(
         source,
         under or rules(),
-        file_name="upload.csv",
         batch_id=BATCH,
         messages=messages,
         report=report,
@@ -306,7 +305,7 @@ def test_without_sinks_the_verdict_is_the_same(tmp_path: Path) -> None:
     path = tmp_path / "upload.csv"
     path.write_text(HEADER + GOOD + "91234567,english,a,b\n")
     with path.open("rb") as source:
-        verdict = judge(source, rules(), file_name="", batch_id=BATCH, messages=None, report=None)
+        verdict = judge(source, rules(), batch_id=BATCH, messages=None, report=None)
     assert (verdict.num_rows, verdict.report_written) == (1, False)
 
 

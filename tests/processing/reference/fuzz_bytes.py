@@ -211,9 +211,7 @@ def judge_when_told(path: Path) -> None:
     sys.stdin.readline()
     with path.open("rb") as source, TemporaryFile() as messages, TemporaryFile() as report:
         rules = SHORTEST_RULES if source.read(len(SHORTEST_HEADER)) == SHORTEST_HEADER else RULES
-        verdict = judge(
-            source, rules, file_name="upload.csv", batch_id=BATCH, messages=messages, report=report
-        )
+        verdict = judge(source, rules, batch_id=BATCH, messages=messages, report=report)
     print("valid" if verdict.valid else f"{verdict.num_rows} rows, {verdict.num_errors} findings", flush=True)
     sys.stdin.readline()
 

@@ -30,7 +30,6 @@ def run_judge(data: bytes, rules: Rules, *, chunk_bytes: int = CHUNK_BYTES) -> J
     verdict = judge(
         io.BytesIO(data),
         rules,
-        file_name="upload.csv",
         batch_id=BATCH,
         messages=messages,
         report=report,
