@@ -1,11 +1,14 @@
-"""The errors of this room. First split: what the caller does, again or stop. Texts are fixed: they reach logs and the queue."""
+"""The errors of this room, split first by what the caller does: try again, or stop.
+
+Their texts are fixed and hold no rows, since they reach logs and the queue's tables.
+"""
 
 
 class ProcessingError(Exception):
-    """Something of the service itself is at fault, never a sender's file (that is a Finding)."""
+    """This room can't do what it was asked. Never raised for what is wrong with an upload: that is a Finding."""
 
 
-class TemporaryTrouble(ProcessingError):  # noqa: N818 - read as a fact
+class TemporaryTrouble(ProcessingError):  # noqa: N818 - the name states a fact
     """A service is away or slow: the same step may succeed later."""
 
 

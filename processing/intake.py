@@ -1,6 +1,6 @@
 """The way in: a finished spool becomes a stored object, an upload and its job, or one clear error.
 
-The one call between rooms. It knows nothing of SFTP: an HTTP upload would enter here too.
+This is the one call between rooms. It knows nothing of SFTP, so that an upload over HTTP can enter here too.
 """
 
 import asyncio
@@ -28,9 +28,9 @@ from rules.codes import FindingCode
 
 logger = get_logger("processing")
 
-# Between two tries of one step, in seconds.
+# The pause between two tries of one step, in seconds.
 _PAUSE: Final = 0.25
-# The part of `acknowledge_timeout` kept for the last question: was the upload taken, after all?
+# This part of `acknowledge_timeout` is kept for a last question to the database: was the upload taken after all?
 _LAST_QUESTION: Final = 0.1
 _UNWELCOME: Final = "this campaign can't receive uploads any more"
 _T = TypeVar("_T")
@@ -84,7 +84,7 @@ class IntakeUnavailable(IntakeError):  # noqa: N818 - read as a fact
 
 
 class Intake:
-    """Takes uploads in. One per process; calls run side by side."""
+    """Takes uploads in. A process has one; its calls run side by side."""
 
     def __init__(self, pool: Pool, store: ObjectStore, settings: IntakeSettings) -> None:
         self._pool = pool
@@ -94,8 +94,8 @@ class Intake:
     async def store(self, spool: FinishedSpool) -> None:
         """Store object, upload and job durably, within `acknowledge_timeout` seconds in all.
 
-        Returns only when all three are committed: then CLOSE may answer OK. Raises IntakeUnavailable otherwise, or
-        IntakeError where the campaign has lost its access.
+        Returns only when all three are there to stay: then the sender may be told so. Raises IntakeUnavailable otherwise,
+        or IntakeError where the campaign has lost its access.
         """
         log = logger.bind(
             upload_id=spool.upload_id,
@@ -136,8 +136,8 @@ class Intake:
     ) -> str:
         """Record an upload refused before any row was read, and its reject e-mail. Returns the upload's id.
 
-        `code`: file_too_large, file_not_csv (of these, only some an hour are mailed singly) or upload_interrupted; for
-        the last, `path` is the partial, which is kept so that ops can release it. Raises IntakeUnavailable.
+        `code` is file_too_large, file_not_csv (of these, only some an hour are mailed singly) or upload_interrupted. For
+        the last, `path` is what has come in, which is kept so that ops can release it. Raises IntakeUnavailable.
         """
         upload_id = new_identifier("upload")
         metrics.UPLOADS_REFUSED.labels(code.value).inc()
@@ -173,7 +173,7 @@ class Intake:
         return upload_id
 
     async def _is_taken(self, upload_id: str, timeout: float) -> bool:
-        """Whether the time-out came in the middle of a COMMIT that was carried out. False where nobody knows."""
+        """Whether the COMMIT that the time-out cut short was carried out. False where the database doesn't tell in time."""
         try:
             with database_troubles():
                 async with asyncio.timeout(timeout), self._pool.acquire() as connection:
@@ -186,7 +186,7 @@ class Intake:
             return await self._store.put(key, source, download_name="upload.csv")
 
     async def _record(self, spool: FinishedSpool, key: str, sha256: str) -> None:
-        """Upload and job in one transaction. A second call after an unclear COMMIT finds the upload by its id."""
+        """Write upload and job in one transaction. A second call, after an unclear COMMIT, finds the upload by its id."""
         with database_troubles():
             async with self._pool.acquire() as connection:
                 try:
@@ -194,7 +194,7 @@ class Intake:
                         await _record_upload(connection, spool, key, sha256)
                 except asyncpg.UniqueViolationError:
                     if not await uploads.has_upload(connection, spool.upload_id):
-                        # Another key than the upload's own, as after a restore with stale sequences: nothing is taken.
+                        # Not the upload's own id was taken but another key, as after a restore with stale sequences: it failed.
                         raise
 
     async def _record_refusal(self, refused: NewUpload, code: FindingCode) -> None:
@@ -226,7 +226,7 @@ async def _record_upload(connection: Connection, spool: FinishedSpool, key: str,
     )
     if not await uploads.record_received(connection, upload):
         if await uploads.has_upload(connection, spool.upload_id):
-            # An earlier COMMIT, unclear to us, was carried out, and then the access was taken away.
+            # An earlier COMMIT, whose answer never came, was carried out before the access was taken away.
             return
         raise IntakeError(_UNWELCOME)
     await enqueue_verdict(connection, spool.upload_id, campaign_id)

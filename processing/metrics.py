@@ -35,7 +35,7 @@ STORING_SECONDS = Histogram(
     "sftp_gateway_storing_seconds", "Storing the verdict: batch and messages, or report.", buckets=_SECONDS
 )
 
-# An increase shows the first event only where the series has begun at 0.
+# An alert on an increase sees the first event only where the series was there before it, at 0.
 for _service in ("s3", "database"):
     UPLOADS_NOT_STORED.labels(_service)
 for _outcome in ("accepted", "duplicate", "rejected", "failed"):

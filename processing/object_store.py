@@ -1,4 +1,4 @@
-"""The object store: originals and reports, in any S3. boto3 speaks to it, in threads; its errors end here."""
+"""The object store keeps originals and reports in any S3. boto3 speaks to it in threads, and its errors end here."""
 
 import asyncio
 import base64
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 ORIGINALS: Final = "originals"
 REPORTS: Final = "validation-reports"
 _THREADS: Final = 8
-# Bytes fetched at a time.
-_PIECE: Final = 1024 * 1024
+# So many bytes are fetched at a time.
+_FETCHED_BYTES: Final = 1024 * 1024
 _T = TypeVar("_T")
 
 
@@ -95,10 +95,10 @@ class S3ObjectStore:
         """See ObjectStore."""
 
         def fetch() -> None:
-            # Not `download_fileobj`: cut at certain moments, it waits for ever for a part that nobody fetches any more.
+            # `download_fileobj`, cut at certain moments, waits for ever for a part that nobody fetches any more.
             answer = self._client.get_object(Bucket=self._settings.bucket, Key=key)
             with contextlib.closing(answer["Body"]) as body:
-                target.writelines(body.iter_chunks(_PIECE))
+                target.writelines(body.iter_chunks(_FETCHED_BYTES))
 
         await self._run(fetch)
 
@@ -134,7 +134,7 @@ class S3ObjectStore:
         return await self._run(delete)
 
     async def _run(self, call: Callable[[], _T]) -> _T:
-        """Run a blocking call in a thread of this store's own."""
+        """Run a blocking call in one of this store's own threads."""
 
         def translated() -> _T:
             with _store_troubles():

@@ -1,4 +1,4 @@
-"""From the settings to the rules of a verdict: the one place where the two meet."""
+"""The border between settings and rules: rules know no settings, so this module alone translates the one into the other."""
 
 from config.environment import Environment
 from config.sections import MessageSettings

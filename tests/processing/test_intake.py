@@ -54,7 +54,7 @@ async def test_storing_again_after_an_unclear_commit_is_one_upload(
 async def test_a_key_taken_elsewhere_is_not_mistaken_for_an_upload_taken_before(
     intake: Intake, make_spool: MakeSpool, pool: Pool
 ) -> None:
-    # As after a restore whose sequences lag behind its rows.
+    # This is how a restored database looks whose sequences lag behind its rows.
     await pool.execute("insert into audit_events (id, event) overriding system value values (1, 'x')")
     spool = make_spool()
     with pytest.raises(asyncpg.UniqueViolationError):

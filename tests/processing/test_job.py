@@ -214,7 +214,7 @@ async def test_a_bucket_away_is_retried_then_the_upload_has_failed_with_a_suppor
     assert row["status"] == "failed"
     facts = json.loads(await pool.fetchval("select facts from notifications where status = 'failed'"))
     assert facts == {"support_id": row["support_id"]}
-    # ops mend the bucket and retry: a new outcome with a new e-mail
+    # When ops have mended the bucket and retry the upload, it gets a new outcome and a new e-mail.
     async with pool.acquire() as connection, connection.transaction():
         failed = await fetch_upload(connection, spool.upload_id)
         assert failed is not None

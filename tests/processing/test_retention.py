@@ -1,4 +1,4 @@
-"""What has had its time goes, and nothing that is still needed goes with it."""
+"""Deletion of what has had its time: nothing that is still needed goes with it."""
 
 import io
 from datetime import UTC, datetime, timedelta

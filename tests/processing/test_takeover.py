@@ -1,4 +1,4 @@
-"""A worker that only lost its connection to the queue is taken for dead, and goes on: two at the same upload, one outcome."""
+"""A worker that only lost its queue connection is taken for dead and goes on: two at one upload give it one outcome."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
