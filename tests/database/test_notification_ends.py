@@ -12,22 +12,10 @@ from database.connections import Connection
 from database.migration_steps import Pace
 from database.migrations.files import read_migrations
 from database.schema import migrate
+from tests.database.first_release import OUT_OF_STEP, UPLOADS
 
 CAUSE = "the mail server refuses the recipient (SMTP 550)"
 AT = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
-UPLOADS = """
-insert into campaigns (id, name, header, notify_email) values ('campaign_1', 'Clinic', 'Clinic', 'ops@agency.example');
-insert into uploads (id, campaign_id, file_name, status, bytes, report_name, received_at, finished_at, outcome,
-                     notified_at, notification_refused_at, notification_error)
-select 'upload_' || n, 'campaign_1', 'a.csv', 'rejected', 1, 'r', now(), now(), n % 3,
-       case n % 4 when 1 then '2026-11-22 08:30Z'::timestamptz end,
-       case n % 4 when 2 then '2026-11-22 08:30Z'::timestamptz end,
-       case n % 4 when 2 then 'the mail server refuses the recipient (SMTP 550)' end
-from generate_series(1, 60) as n;
-insert into notifications (upload_id, outcome, status, facts, done_at)
-select u.id, o, 'rejected', '{}', case when o < u.outcome then now() end
-from uploads u, generate_series(1, u.outcome) as o
-"""
 # The statements with which the first release ends a notification, to the letter.
 OLD_DONE = "update notifications set done_at = now() where upload_id = $1 and outcome = $2 and done_at is null returning outcome"
 OLD_SENT = "update uploads set notified_at = now() where id = $1 and outcome = $2"
@@ -39,11 +27,6 @@ set status = 'failed', finished_at = now(), outcome = outcome + 1, support_id = 
     notification_refused_at = null, notification_error = null
 where id = $1
 returning outcome
-"""
-# Where the two tables say something different of an upload's latest outcome.
-OUT_OF_STEP = """
-select count(*) from uploads u join notifications n on n.upload_id = u.id and n.outcome = u.outcome
-where (u.notified_at, u.notification_refused_at, u.notification_error) is distinct from (n.sent_at, n.refused_at, n.error)
 """
 END = (
     "select sent_at is not null as sent, refused_at is not null as refused, error from notifications "
@@ -61,7 +44,7 @@ async def connection(empty_database_url: str) -> AsyncIterator[Connection]:
     database = DatabaseSettings(url=SecretStr(empty_database_url))
     connection = await asyncpg.connect(empty_database_url)
     await migrate(database, migrations=read_migrations()[:1])
-    await connection.execute(UPLOADS)
+    await connection.execute(UPLOADS.format(count=60))
     await migrate(database, pace=Pace(piece_rows=7))
     yield connection
     await connection.close()

@@ -22,7 +22,13 @@ class Node:
     """`sftp-gateway <command>` with a spool, a log and ports of its own; the ports stay the same over restarts."""
 
     def __init__(
-        self, name: str, folder: Path, command: Command, environment: Mapping[str, str], port: int
+        self,
+        name: str,
+        folder: Path,
+        command: Command,
+        environment: Mapping[str, str],
+        port: int,
+        tree: Path | None = None,
     ) -> None:
         self.name = name
         self.folder = folder
@@ -30,7 +36,10 @@ class Node:
         self.port = port
         self.log = folder / "gateway.log"
         self.starts = 0
-        self._environment = dict(environment)
+        self._environment = python_environment(environment)
+        if tree is not None:
+            # Before this release's packages, which are installed.
+            self._environment["PYTHONPATH"] = str(tree)
         self._process: ServerProcess | None = None
         self._log_read = 0
 
@@ -66,7 +75,7 @@ class Node:
             self.name,
             [sys.executable, "-P", "-m", "gateway", self.command],
             log=self.log,
-            environment=python_environment(self._environment),
+            environment=self._environment,
         )
 
     async def until_ready(self) -> None:
@@ -122,7 +131,7 @@ class Node:
         done = await asyncio.to_thread(
             subprocess.run,
             [sys.executable, "-P", "-m", "gateway", *arguments],
-            env=python_environment(self._environment),
+            env=self._environment,
             cwd=self.folder,
             capture_output=True,
             text=True,

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,6 +83,18 @@ class Testbed:
 
     async def add_node(self, command: Command = "run", *, start: bool = True, **changes: str) -> Node:
         """Add a node with these settings changed, such as `worker__processes="2"`. With `start` it is then ready."""
+        node = self._new_node(command, changes, None)
+        if start:
+            await node.start()
+        return node
+
+    async def add_node_of(self, tree: Path) -> Node:
+        """Add a node that runs another release, whose packages lie in `tree`, and wait until it is ready."""
+        node = self._new_node("run", {}, tree)
+        await node.start()
+        return node
+
+    def _new_node(self, command: Command, changes: Mapping[str, str], tree: Path | None) -> Node:
         name = f"node{len(self.nodes) + 1}"
         folder = self.folder / name
         folder.mkdir(mode=0o700)
@@ -109,12 +121,10 @@ class Testbed:
             FAULT_POINTS_VARIABLE: str(self.fault_points),
             "TMPDIR": str(self.temporary),
         }
-        node = Node(name, folder, command, environment, port)
+        node = Node(name, folder, command, environment, port, tree)
         with self.known_hosts.open("a") as lines:
             lines.writelines(f"{key.known_hosts_line('127.0.0.1', port)}\n" for key in self.host_keys)
         self.nodes.append(node)
-        if start:
-            await node.start()
         return node
 
     async def add_nodes(self, count: int, command: Command = "run", **changes: str) -> list[Node]:
@@ -166,14 +176,22 @@ def _shell() -> dict[str, str]:
     }
 
 
+def _migrate(database: DatabaseSettings) -> None:
+    asyncio.run(migrate(database))
+
+
 @contextlib.asynccontextmanager
 async def open_testbed(
-    *, campaigns: int = 3, proxied: bool = True, keep_logs: Path | None = None
+    *,
+    campaigns: int = 3,
+    proxied: bool = True,
+    keep_logs: Path | None = None,
+    migrate_with: Callable[[DatabaseSettings], object] = _migrate,
 ) -> AsyncIterator[Testbed]:
     """Start the servers and set up schema, host keys, and campaigns that share one key. At the end all of it is removed.
 
     With `proxied` unset the nodes speak to S3 itself, so that a measurement leaves out the proxy's own work. With `keep_logs`
-    the logs of the nodes are copied to that folder before it ends.
+    the logs of the nodes are copied to that folder before it ends. `migrate_with` makes the schema; it is called in a thread.
     """
     with ExitStack() as servers:
         folder = Path(
@@ -187,6 +205,8 @@ async def open_testbed(
             (folder / name).mkdir()
         async with AsyncExitStack() as stack:
             proxy = await stack.enter_async_context(open_proxy(s3.port))
+            database = DatabaseSettings(url=SecretStr(postgres.socket_url(DATABASE)))
+            await asyncio.to_thread(migrate_with, database)
             host_keys, campaign_ids = await _provision(postgres, folder / "host-keys", key, campaigns)
             s3_url = proxy.endpoint_url if proxied else s3.endpoint_url
             testbed = Testbed(folder, postgres, s3, proxy, s3_url, mailbox, key, host_keys, campaign_ids)
@@ -203,7 +223,6 @@ async def open_testbed(
 async def _provision(
     postgres: PostgreSQLServer, host_key_folder: Path, key: KeyPair, campaigns: int
 ) -> tuple[list[HostKey], list[str]]:
-    await migrate(DatabaseSettings(url=SecretStr(postgres.socket_url(DATABASE))))
     connection = await asyncpg.connect(postgres.socket_url(DATABASE), timeout=10)
     try:
         async with connection.transaction():
