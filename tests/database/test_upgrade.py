@@ -55,9 +55,9 @@ class NightJobs:
             campaign = self._testbed.campaigns[number % len(self._testbed.campaigns)]
             first = number % len(self.nodes)
             in_turn = [*self.nodes[first:], *self.nodes[:first]]
-            assert await self._clients.night_job(campaign, file, in_turn, tries=6), self.ledger.attempts[
-                -1
-            ].words
+            assert await self._clients.put_with_retries(campaign, file, in_turn, tries=6), (
+                self.ledger.attempts[-1].error_text
+            )
 
 
 @pytest.mark.timeout(600)

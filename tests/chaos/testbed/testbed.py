@@ -51,6 +51,9 @@ QUICK: Final = {
 class Testbed:
     """Running servers, and the nodes that were added to them so far."""
 
+    # Its name begins as pytest's test classes do.
+    __test__ = False
+
     folder: Path
     postgres: PostgreSQLServer
     s3: S3Server
