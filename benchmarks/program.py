@@ -75,7 +75,7 @@ class Program:
 
     @contextlib.contextmanager
     def node(self, command: str, settings: dict[str, str], log: Path) -> Iterator[ServerProcess]:
-        """`sftp-gateway sftpd` or `worker`, ready; told to stop at the end. Raises EmbeddedError with its last words."""
+        """`sftp-gateway sftpd` or `worker`, ready; stopped at the end. Raises EmbeddedError with the end of its log."""
         begin = log.stat().st_size if log.exists() else 0
 
         def ready() -> bool:

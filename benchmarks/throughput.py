@@ -44,7 +44,7 @@ async def measure(processes: int, rows: int, uploads: int) -> float:
                 "select count(*) = $1 from uploads where notified_at is not null", uploads
             )
 
-        await until(finished, "all uploads decided and told", 600)
+        await until(finished, "all uploads decided and notified", 600)
         seconds = float(
             await testbed.fetch_value(
                 "select extract(epoch from max(notified_at) - min(deciding_since)) from uploads"
@@ -98,7 +98,7 @@ async def _fill(testbed: Testbed, rows: int, uploads: int) -> None:
 
 
 async def _measure_all() -> None:
-    print("uploads decided and told a second")
+    print("uploads decided and notified a second")
     for rows, uploads in ((10, SMALL), (10_000, LARGE)):
         one = await measure(1, rows, uploads)
         two = await measure(2, rows, uploads)

@@ -102,8 +102,8 @@ def measure(name: str, *, runs: int, with_reference: bool) -> Measurement:
         size = path.stat().st_size / 1e6
         rows = verdict.total_messages or max(1, path.read_bytes().count(b"\n") - 1)
         reference = reference_speed(name) if with_reference else 0.0
-    told = "valid" if verdict.valid else verdict.error_reason or f"{verdict.num_rows:,} bad rows"
-    return Measurement(rows, size, best, processor, memory.megabytes, told, reference)
+    summary = "valid" if verdict.valid else verdict.error_reason or f"{verdict.num_rows:,} bad rows"
+    return Measurement(rows, size, best, processor, memory.megabytes, summary, reference)
 
 
 def reference_speed(name: str) -> float:

@@ -1,8 +1,8 @@
-"""What every room's tests stand on: real servers, once per run, and settings that lead there. Nothing here has a loop.
+"""What the tests of every room use: real servers, started once per run, and settings that lead there.
 
-Fixtures for all: `database_url`, `pool`, `connection`, `campaign_id`, `s3_settings`, `mailbox`, `settings`, `gateway_variables`,
-`ed25519_key`.
-A test that stops or restarts PostgreSQL or S3 takes one of its own: `own_postgres`, `own_s3`.
+The servers need no event loop, so that each test has its own. The fixtures for all are `database_url`, `pool`, `connection`,
+`campaign_id`, `s3_settings`, `mailbox`, `settings`, `gateway_variables` and `ed25519_key`. A test that stops or
+restarts PostgreSQL or S3 takes one of its own: `own_postgres`, `own_s3`.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ TEMPLATE = "gateway_template"
 ADMIN = Actor(name="admin", source_address="192.0.2.9")
 CAMPAIGN_TEMPLATE = Template("Clinic", {Language.CHINESE: "您好 {{name}}", Language.ENGLISH: "Dear {{name}}"})
 
-# The same examples in each run, however slow the machine is: a time-out is pytest's.
+# Every run has the same examples. A slow machine must not fail one, since pytest has a time-out of its own.
 hypothesis.settings.register_profile(
     "gateway", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
@@ -48,7 +48,7 @@ hypothesis.settings.load_profile("gateway")
 
 
 def run_apart(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run to the end in a thread with a loop of its own, so that no test's loop is touched."""
+    """Run the coroutine to its end in a thread with its own event loop, since a test's loop may be running already."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, coroutine).result()
 
@@ -81,7 +81,7 @@ def short_folder() -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def no_settings_of_this_shell(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's own settings don't decide a test."""
+    """Remove the settings of the shell that runs the tests, so that they don't change what a test sees."""
     for name in os.environ:
         if name.upper().startswith(PREFIX) or name in (
             "NOTIFY_SOCKET",
@@ -93,7 +93,7 @@ def no_settings_of_this_shell(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def postgres(short_folder: Path) -> Iterator[PostgreSQLServer]:
-    """The run's PostgreSQL. Never stop it: others are at it."""
+    """The PostgreSQL server of this run. Never stop it: all tests of the run share it."""
     with postgres_server(short_folder / "pg", durable=False) as server:
         yield server
 
@@ -129,7 +129,7 @@ def empty_database_url(postgres: PostgreSQLServer) -> Iterator[str]:
 
 @pytest.fixture
 async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    """A pool on `database_url`, in the test's loop."""
+    """A pool of connections to `database_url`."""
     async with open_pool(settings.database, name="test") as opened:
         yield opened
 
@@ -171,7 +171,7 @@ async def other_campaign_id(connection: Connection) -> str:
 
 @pytest.fixture(scope="session")
 def s3(short_folder: Path) -> Iterator[S3Server]:
-    """The run's S3 server. Never stop it: others are at it."""
+    """The S3 server of this run. Never stop it: all tests of the run share it."""
     with s3_server(short_folder / "s3") as server:
         yield server
 
@@ -227,7 +227,7 @@ def gateway_variables(
 
 @pytest.fixture
 def settings(gateway_variables: dict[str, str]) -> Settings:
-    """`gateway_variables`, read. For other values: `settings.model_copy(update=…)`, or change the variables."""
+    """The settings that `gateway_variables` give. For others use `settings.model_copy(update=…)` or other variables."""
     with pytest.MonkeyPatch.context() as environment:
         for name, value in gateway_variables.items():
             environment.setenv(name, value)
