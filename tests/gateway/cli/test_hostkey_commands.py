@@ -1,6 +1,9 @@
 """Host keys at the command line."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
 
 if TYPE_CHECKING:
     from tests.gateway.cli.conftest import Call
@@ -38,10 +41,10 @@ def test_host_keys_are_made_shown_rotated_and_retired(admin: "Call") -> None:
 
 
 def test_a_second_node_is_told_to_copy_the_keys(
-    admin: "Call", monkeypatch: "object", tmp_path: "object"
+    admin: "Call", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     admin("hostkey", "generate")
-    monkeypatch.setenv("SFTP_GATEWAY_SFTP__HOST_KEY_DIR", str(tmp_path))  # type: ignore[attr-defined]
+    monkeypatch.setenv("SFTP_GATEWAY_SFTP__HOST_KEY_DIR", str(tmp_path))
     answer = admin("hostkey", "generate")
     assert answer.status == 1
     assert "copy its folder" in answer.err
