@@ -42,7 +42,7 @@ class FrontSSHServer(asyncssh.SSHServer):
     def __init__(self, front: FrontState, live_connection: LiveConnection) -> None:
         self._front: Final = front
         self._live_connection: Final = live_connection
-        self._connection: GuardedConnection | None = None
+        self._ssh_connection: GuardedConnection | None = None
         # The user name as the client gave it, or None until it asks for a login.
         self._user_name: str | None = None
         self._access: Access | None = None
@@ -56,7 +56,7 @@ class FrontSSHServer(asyncssh.SSHServer):
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """Remember the connection, so that others can end it."""
         assert isinstance(conn, GuardedConnection)  # noqa: S101 - the listener makes no other
-        self._connection = self._live_connection.ssh_connection = conn
+        self._ssh_connection = self._live_connection.ssh_connection = conn
         if self._live_connection.dropped:
             conn.abort()
 
@@ -114,7 +114,7 @@ class FrontSSHServer(asyncssh.SSHServer):
 
     def auth_completed(self) -> None:
         """Let a proven key in, unless its campaign has too many sessions."""
-        connection, access, fingerprint = self._connection, self._access, self._fingerprint
+        connection, access, fingerprint = self._ssh_connection, self._access, self._fingerprint
         assert connection is not None  # noqa: S101 - there is a login on it
         if access is None or fingerprint is None:
             # This can't happen, because asyncssh calls us only after `validate_public_key` said yes. If it ever does, nobody
@@ -149,7 +149,7 @@ class FrontSSHServer(asyncssh.SSHServer):
 
     def session_requested(self) -> asyncssh.SSHServerSession[bytes]:
         """Open a channel, unless the connection has as many as it may."""
-        session, connection = self._live_connection.session, self._connection
+        session, connection = self._live_connection.session, self._ssh_connection
         most = self._front.settings.max_channels
         if session is None or connection is None:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "not logged in")
@@ -189,7 +189,7 @@ class FrontSSHServer(asyncssh.SSHServer):
             self._front.login_audit.note(
                 LoginEvent(AuditEvent.SESSION_ENDED, session.campaign_id, session.sender.actor, details)
             )
-        elif self._connection is not None and self._connection.asked_for_login:
+        elif self._ssh_connection is not None and self._ssh_connection.asked_for_login:
             # There is no name where it has control characters: asyncssh ends such a connection before it tells us.
             self._settle_refused_login(self._user_name or "", exc)
         else:

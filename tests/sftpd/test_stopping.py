@@ -31,7 +31,7 @@ async def test_an_upload_in_progress_finishes_during_a_stop(
             await front.ended
 
 
-async def test_idle_sessions_and_strangers_end_at_once(
+async def test_idle_sessions_and_connections_without_a_login_end_at_once(
     front: Front, campaign: str, ed25519_key: KeyPair
 ) -> None:
     idle = await front.connect(campaign, ed25519_key)
