@@ -55,11 +55,6 @@ class Shutouts:
         # Addresses that logins came from lately, the newest last.
         self._known: OrderedDict[Block, None] = OrderedDict()
 
-    @property
-    def shut_out(self) -> int:
-        """How many addresses are remembered as shut out; some may be free again."""
-        return len(self._until)
-
     def is_shut_out(self, address: Address, now: float) -> bool:
         """Whether this address may not come in at `now`."""
         block = block_of(address)

@@ -22,11 +22,6 @@ class WrittenRanges:
         """The ranges, in order."""
         return zip(self._starts, self._ends, strict=True)
 
-    @property
-    def end(self) -> int:
-        """The offset behind the last byte written, or 0 where none was."""
-        return self._ends[-1] if self._ends else 0
-
     def covers(self, size: int) -> bool:
         """Whether exactly the bytes [0, size) were written, with no hole."""
         if size == 0:
