@@ -1,1 +1,1 @@
-"""Settings, logs, the database pool and its schema: what every other room stands on, and which stands on none."""
+"""Settings, logs and names of points for tests: what every other room stands on, and which stands on none."""

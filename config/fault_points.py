@@ -1,7 +1,7 @@
 """Named steps at which a test may kill the process, exactly there, to see that nothing is lost or done twice.
 
-Off unless the environment names a folder: `GATEWAY_FAULT_POINTS=<folder>`. There a file named like the point, such as
-`intake.stored`, kills the next process that reaches it, once: the file is removed in the same moment.
+They do nothing unless the environment names a folder, by `GATEWAY_FAULT_POINTS=<folder>`. A file in it named like a point,
+such as `intake.committed`, kills the next process that reaches that point, once, as the file is removed in the same moment.
 """
 
 import os
@@ -30,7 +30,7 @@ POINTS: Final = (
 
 
 def reach(point: str) -> None:
-    """Die here by SIGKILL if a test asked for it."""
+    """Die here by SIGKILL if a test asked for it. `point` is one of POINTS."""
     folder = _folder()
     if folder is None:
         return
