@@ -7,11 +7,3 @@ class ConfigError(Exception):
 
 class ConfigurationError(ConfigError):
     """A setting is wrong: nothing starts until a person mends it."""
-
-
-class ServiceUnreachable(ConfigError):  # noqa: N818 - a fact about a service, read as one
-    """A service did not answer: the same call may succeed later."""
-
-
-class SchemaError(ConfigError):
-    """The database's schema is not the one this release needs."""

@@ -12,9 +12,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
-from config.errors import ConfigurationError, ServiceUnreachable
+from config.errors import ConfigurationError
 from config.network import DATABASE_FORM
 from config.sections import DatabaseSettings
+from database.errors import ServiceUnreachable
 from database.queries import NamedQueries
 
 if TYPE_CHECKING:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Final, NoReturn, cast
 import asyncpg
 from pgqueuer import Job, Queries, QueueManager, RetryRequested
 
-from config.errors import ConfigError, ServiceUnreachable
+from config.errors import ConfigError
 from config.logs import describe_exception, get_logger
 from config.sections import DatabaseSettings
 from database.connections import UNREACHABLE, Connection, affected, connect
+from database.errors import ServiceUnreachable
 from database.queries import NamedQueries
 
 if TYPE_CHECKING:

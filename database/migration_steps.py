@@ -13,8 +13,8 @@ from typing import Final, LiteralString, TypeVar, assert_never, cast
 
 import asyncpg
 
-from config.errors import ServiceUnreachable
 from database.connections import Connection
+from database.errors import ServiceUnreachable
 from database.migrations.files import Migration, Step, StepKind
 from database.queries import NamedQueries
 

@@ -14,9 +14,9 @@ from typing import Final
 import asyncpg
 from pgqueuer import Queries
 
-from config.errors import SchemaError
 from config.sections import DatabaseSettings
 from database.connections import Connection, connect, database_troubles
+from database.errors import SchemaError
 from database.migration_steps import LOCK_TIMEOUT, SQL, Pace, StepRunner, Tell
 from database.migrations.files import Migration, known_number, read_migrations
 

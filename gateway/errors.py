@@ -6,7 +6,8 @@ A parent learns by the same statuses why a child process ended. Importing this o
 from enum import IntEnum
 
 from campaigns.errors import CampaignsError
-from config.errors import ConfigError, ServiceUnreachable
+from config.errors import ConfigError
+from database.errors import ServiceUnreachable
 from keys.errors import HostKeyError, KeysError
 from notifications.errors import MailUnavailable, NotificationError
 from processing.errors import ProcessingError, TemporaryTrouble

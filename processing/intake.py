@@ -13,11 +13,11 @@ from typing import Final, TypeVar
 import asyncpg
 
 from audit.events import Actor, AuditEvent, record_event
-from config.errors import ServiceUnreachable
 from config.fault_points import reach
 from config.identifiers import new_identifier
 from config.logs import get_logger
 from database.connections import Connection, Pool, database_troubles
+from database.errors import ServiceUnreachable
 from processing import metrics, uploads
 from processing.errors import ProcessingError, StoreUnavailable
 from processing.object_store import ObjectStore, original_key

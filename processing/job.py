@@ -18,12 +18,12 @@ import structlog
 
 from audit.events import AuditEvent, record_event
 from campaigns.campaigns import fetch_known_campaign
-from config.errors import ServiceUnreachable
 from config.fault_points import reach
 from config.identifiers import new_identifier
 from config.logs import get_logger
 from config.sections import WorkerSettings
 from database.connections import Connection, Pool, database_troubles
+from database.errors import ServiceUnreachable
 from database.job_queue import JobKind, RunningJob, TryAgain
 from messages.batches import create_batch
 from notifications.notifications import Accepted, Failed, Rejected, record_notification

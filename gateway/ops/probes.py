@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Final
 import aiosmtplib
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
-from config.errors import ConfigError, ServiceUnreachable
+from config.errors import ConfigError
 from config.sections import DatabaseSettings, S3Settings, SFTPSettings, SMTPSettings
 from config.settings import Settings
 from config.sizes import MEBIBYTE
 from database.connections import connect, database_troubles
+from database.errors import ServiceUnreachable
 from database.schema import check_schema
 from gateway.errors import ExitStatus
 from gateway.ops.dependencies import Dependency

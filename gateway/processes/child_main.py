@@ -17,9 +17,10 @@ from typing import Final
 
 import uvloop
 
-from config.errors import ConfigError, ServiceUnreachable
+from config.errors import ConfigError
 from config.logs import configure_logs, describe_exception, get_logger
 from config.settings import Settings, load_settings
+from database.errors import ServiceUnreachable
 from gateway.errors import ExitStatus
 from gateway.processes.owned_tasks import owned_task
 from gateway.processes.parts import Part

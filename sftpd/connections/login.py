@@ -9,8 +9,9 @@ from typing import Final
 
 import asyncpg
 
-from config.errors import ConfigError, ServiceUnreachable
+from config.errors import ConfigError
 from database.connections import Pool, database_troubles
+from database.errors import ServiceUnreachable
 from keys.access import Access, fetch_access
 from sftpd.connections.source_addresses import Address, is_listed
 

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from config.errors import ServiceUnreachable
 from database.connections import Connection, Pool, database_troubles
+from database.errors import ServiceUnreachable
 from processing.uploads import (
     ListedUpload,
     fetch_listed_upload,

@@ -4,9 +4,9 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from config.errors import ServiceUnreachable
 from config.sections import DatabaseSettings
 from database.connections import connect, database_troubles, open_pool
+from database.errors import ServiceUnreachable
 from gateway.embedded.postgres import PostgreSQLServer
 
 

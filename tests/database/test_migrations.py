@@ -8,9 +8,9 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from config.errors import SchemaError, ServiceUnreachable
 from config.sections import DatabaseSettings
 from database.connections import Connection
+from database.errors import SchemaError, ServiceUnreachable
 from database.migration_steps import Pace
 from database.migrations.files import Migration, parse_migration, read_migrations
 from database.schema import check_schema, migrate

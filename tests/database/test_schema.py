@@ -14,9 +14,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pydantic import SecretStr
 
-from config.errors import ConfigurationError, SchemaError, ServiceUnreachable
+from config.errors import ConfigurationError
 from config.sections import DatabaseSettings
 from database.connections import connect
+from database.errors import SchemaError, ServiceUnreachable
 from database.migrations.files import read_migrations
 from database.schema import check_schema, migrate
 from gateway.embedded.postgres import PostgreSQLServer
