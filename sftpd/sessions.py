@@ -19,6 +19,8 @@ class Session:
     connection_id: str
     source_address: str
     fingerprint: str
+    # The client's version string, such as SSH-2.0-OpenSSH_9.2p1. The client alone vouches for it.
+    client_version: str = ""
     # How many handles are open now, over all channels of this login.
     open_handles: int = 0
     # Uploads that a stop should wait for: a handle open for writing, or a CLOSE or RENAME not yet answered.

@@ -133,6 +133,7 @@ class FrontSSHServer(asyncssh.SSHServer):
             connection_id=self._live_connection.connection_id,
             source_address=str(self._live_connection.address),
             fingerprint=fingerprint,
+            client_version=str(connection.get_extra_info("client_version", "")),
         )
         self._front.live_sessions.add(access.campaign_id, self._live_connection)
         self._front.login_audit.note(

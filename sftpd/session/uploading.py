@@ -4,6 +4,7 @@ Every OPEN writes to a spooled upload of its own. An upload is complete when the
 it renames to such a name what it has closed. Whatever else happens to a handle leaves a partial, or nothing.
 """
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn
@@ -27,6 +28,7 @@ from sftpd.session.file_names import NameKind, classify_name
 from sftpd.session.intake_client import IntakeClient, RefusedUpload
 from sftpd.session.received_uploads import ReceivedUploads
 from sftpd.sessions import Session
+from sftpd.spool.interruption import EXCUSED_BY_EMPTY_LINE, Suspicion, is_putty
 from sftpd.spool.partials import Partial, PartialState
 from sftpd.spool.spool import Spool
 from sftpd.spool.spool_file import SpoolFile
@@ -44,6 +46,8 @@ class OpenFile:
     announced: int | None
     # The OPEN asked for truncation: whatever had this name before, this is a new upload, even an empty one.
     opened_anew: bool = True
+    # It goes on writing to a partial.
+    is_resumed: bool = False
     # The client set the size by FSETSTAT.
     size_was_set: bool = False
     spooled: SpoolFile | None = None
@@ -162,19 +166,20 @@ class ChannelUploads:
             raise UploadInterrupted.after(opened.size)
         if (
             not opened.opened_anew
+            and not opened.is_resumed
             and spooled.trace.count == 0
             and await self._is_nothing_new(opened, spooled)
         ):
             return
         spooled.set_modified_at(opened.modified_at)
-        suspicion = spooled.suspicion()
+        suspicion = await self._find_suspicion(spooled)
         if suspicion is not None:
             self._log.info("upload_suspected", suspicion=suspicion.value, bytes=spooled.size)
+            # Content with a hole is nobody's file, so nobody may ever want it released. A single byte would have 30 MB stored.
+            kept = None if suspicion is Suspicion.HOLE else spooled.path
             try:
                 # The bytes stay locked while the intake copies them.
-                await self._intake_client.report(
-                    opened.name, RefusedUpload.INTERRUPTED, spooled.size, spooled.path
-                )
+                await self._intake_client.report(opened.name, RefusedUpload.INTERRUPTED, spooled.size, kept)
             finally:
                 self._spool.keep(spooled, PartialState.INTERRUPTED)
             raise UploadInterrupted.after(spooled.size)
@@ -187,6 +192,15 @@ class ChannelUploads:
         finally:
             spooled.discard()
         self._spool.remove_all_of(self._session.campaign_id, opened.name)
+
+    async def _find_suspicion(self, spooled: SpoolFile) -> Suspicion | None:
+        """Why this CLOSE looks like an interrupted upload's, or None. The content is read only where it may excuse it."""
+        suspicion = spooled.suspicion(by_putty=is_putty(self._session.client_version))
+        if suspicion in EXCUSED_BY_EMPTY_LINE and await asyncio.to_thread(
+            spooled.ends_in_its_only_empty_line
+        ):
+            return None
+        return suspicion
 
     async def _is_nothing_new(self, opened: OpenFile, spooled: SpoolFile) -> bool:
         """Whether a handle without a WRITE was opened to resume an earlier upload, which is whole. If so, its spool is dropped.
@@ -260,6 +274,7 @@ class ChannelUploads:
         try:
             if resume and partial is not None:
                 opened.spooled = self._spool.resume(partial, opened.announced)
+                opened.is_resumed = True
             else:
                 opened.spooled = self._spool.create(self._session, opened.name, opened.announced)
         except Refusal as refusal:

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from sftpd.spool.interruption import WriteTrace
-
 
 class PartialState(StrEnum):
     """What became of the last handle on an upload."""
@@ -24,7 +22,8 @@ class PartialState(StrEnum):
 class PartialNotes(BaseModel):
     """The note beside a spooled upload's bytes. Times are UTC, sizes bytes."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    # A program of before or after may have written more into it, and must not lose the upload to this one.
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
     name: str
     state: PartialState
@@ -35,7 +34,6 @@ class PartialNotes(BaseModel):
     in_order: bool = True
     size: int = 0
     ranges: list[tuple[int, int]] = []
-    trace: WriteTrace = WriteTrace()
     # The agency has been told that it was never renamed to .csv.
     reported: bool = False
     connection_id: str | None = None

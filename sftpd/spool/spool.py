@@ -20,7 +20,6 @@ from pydantic import ValidationError
 from config.sections import SFTPSettings
 from sftpd.refusals import PartialTaken, SpoolFull, TooManyPartials
 from sftpd.sessions import Session
-from sftpd.spool.interruption import SMALL_WRITE
 from sftpd.spool.partials import Partial, PartialNotes, PartialState
 from sftpd.spool.spool_file import SpoolFile, open_locked, write_notes
 from sftpd.spool.usage import SpoolUsage
@@ -144,11 +143,6 @@ class Spool:
             spooled = SpoolFile(
                 self.usage, partial.campaign_id, partial.bytes_path, descriptor, writing, partial.size
             )
-            if spooled.trace.count == 0 and partial.size:
-                # Its process died before it could note its writes, of which there was at least one.
-                spooled.trace.count = 1
-                # How long they were isn't known either. We don't take them for PuTTY's, which may end at a full block.
-                spooled.trace.longest = max(spooled.trace.longest, SMALL_WRITE + 1)
             write_notes(partial.notes_path, writing)
         except OSError:
             raise SpoolFull from None

@@ -12,13 +12,21 @@ from pathlib import Path
 from typing import Final
 
 from sftpd.refusals import SpoolFull, TooScattered
-from sftpd.spool.interruption import Suspicion, find_suspicion
+from sftpd.spool.interruption import (
+    Suspicion,
+    WriteTrace,
+    ends_in_its_only_empty_line,
+    find_suspicion,
+)
 from sftpd.spool.partials import PartialNotes, PartialState
 from sftpd.spool.usage import SpoolUsage
 from sftpd.spool.written_ranges import WrittenRanges
 
 # A client that writes in parallel has some 64 blocks in flight. Thousands of separate ranges are an attack on memory.
 MAX_RANGES: Final = 4096
+
+# So many bytes of the content are looked at in one go.
+_READ_BYTES: Final = 1024 * 1024
 
 _READ_WRITE: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW: Final = _READ_WRITE | os.O_CREAT | os.O_EXCL
@@ -74,7 +82,8 @@ class SpoolFile:
         self.path = path
         self.notes = notes
         self.size = size
-        self.trace = notes.trace
+        # The writes of this handle alone: what earlier handles wrote of a partial says nothing about how this one ends.
+        self.trace = WriteTrace()
         self._usage = usage
         self._descriptor = descriptor
         self._ranges = WrittenRanges([(0, size)] if notes.in_order else notes.ranges)
@@ -89,13 +98,21 @@ class SpoolFile:
         if modified_at is not None:
             self.notes = self.notes.model_copy(update={"modified_at": modified_at})
 
-    def suspicion(self) -> Suspicion | None:
-        """Why a CLOSE now would look like an interrupted upload's, or None."""
+    def suspicion(self, *, by_putty: bool = False) -> Suspicion | None:
+        """Why a CLOSE now would look like an interrupted upload's, or None. The content isn't looked at."""
         return find_suspicion(
             self.trace,
             size=self.size,
             whole=self._ranges.covers(self.size),
             announced=self.notes.announced,
+            by_putty=by_putty,
+        )
+
+    def ends_in_its_only_empty_line(self) -> bool:
+        """Whether the content so far ends in an empty line and has no other. It is read from disk: call it in a thread."""
+        offsets = range(0, self.size, _READ_BYTES)
+        return ends_in_its_only_empty_line(
+            os.pread(self._descriptor, min(_READ_BYTES, self.size - offset), offset) for offset in offsets
         )
 
     def write(self, offset: int, content: bytes) -> None:
@@ -114,7 +131,7 @@ class SpoolFile:
         except OSError:
             raise SpoolFull from None
         self._ranges.add(end - len(content), end)
-        self.trace.note(end - len(content), len(content))
+        self.trace.note(len(content))
         self.size = max(self.size, end)
         if len(self._ranges) > MAX_RANGES:
             raise TooScattered
@@ -148,7 +165,6 @@ class SpoolFile:
                 "changed_at": changed_at or datetime.now(UTC),
                 "size": self.size,
                 "ranges": [] if self.notes.in_order else list(self._ranges.pairs()),
-                "trace": self.trace,
             }
         )
         try:

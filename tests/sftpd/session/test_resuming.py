@@ -14,7 +14,18 @@ from asyncssh.constants import (
 from asyncssh.sftp import SFTPClientHandler
 
 from rules.codes import FindingCode
-from tests.sftpd.boxes import ANEW, NOTHING, SMALL, Box, csv_of, listed, put, refused, running_box
+from tests.sftpd.boxes import (
+    ANEW,
+    NOTHING,
+    SMALL,
+    Box,
+    csv_of,
+    listed,
+    put,
+    refused,
+    running_box,
+    write_blocks,
+)
 
 LIMIT = 100_000
 
@@ -75,6 +86,82 @@ async def test_a_hole_is_suspicious(box: Box, client: SFTPClientHandler) -> None
     await client.fsetstat(handle, SFTPAttrs(size=2_000))
     async with refused(FX_FAILURE, "interrupted after 2000 bytes"):
         await client.close(handle)
+    # It is told, but nobody can want it released.
+    assert box.intake.refused == [("x.csv", FindingCode.UPLOAD_INTERRUPTED, 2_000, None)]
+
+
+async def test_a_byte_at_the_far_end_stores_nothing(box: Box, client: SFTPClientHandler) -> None:
+    for number in range(3):
+        handle = await client.open(f"{number}.csv".encode(), ANEW, NOTHING)
+        await client.write(handle, LIMIT - 2, b"x")
+        async with refused(FX_FAILURE, "interrupted"):
+            await client.close(handle)
+    assert [kept for *_, kept in box.intake.refused] == [None] * 3
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"])
+async def test_a_script_that_writes_its_header_and_then_its_body_is_whole(
+    box: Box, client: SFTPClientHandler, end: bytes
+) -> None:
+    header = b"recipient,language,firstName\n"
+    body = csv_of(20_472 - len(end)) + end
+    handle = await client.open(b"x.csv", ANEW, NOTHING)
+    await client.write(handle, 0, header)
+    await client.write(handle, len(header), body)
+    await client.close(handle)
+    assert box.intake.stored == [("x.csv", header + body)]
+
+
+async def test_a_partial_of_one_program_is_finished_by_another_in_one_long_write(
+    box: Box, client: SFTPClientHandler
+) -> None:
+    content = csv_of(70_000)
+    handle = await client.open(b"x.csv", ANEW, NOTHING)
+    await write_blocks(client, handle, content[:32_768], 8_192)
+    async with refused(FX_FAILURE, "interrupted"):
+        await client.close(handle)
+    other = await box.client()
+    handle = await other.open(b"x.csv", FXF_WRITE | FXF_CREAT, NOTHING)
+    await other.write(handle, 32_768, content[32_768:])
+    await other.close(handle)
+    assert box.intake.stored == [("x.csv", content)]
+
+
+async def test_a_resume_in_blocks_that_is_interrupted_again_is_refused_again(
+    box: Box, client: SFTPClientHandler
+) -> None:
+    content = csv_of(90_000)
+    handle = await client.open(b"x.csv", ANEW, NOTHING)
+    await write_blocks(client, handle, content[:20_000], 10_000)
+    async with refused(FX_FAILURE, "interrupted after 20000 bytes"):
+        await client.close(handle)
+    handle = await client.open(b"x.csv", FXF_WRITE | FXF_CREAT, NOTHING)
+    await write_blocks(client, handle, content[:50_000], 10_000, start=20_000)
+    async with refused(FX_FAILURE, "interrupted after 50000 bytes"):
+        await client.close(handle)
+    assert box.intake.stored == []
+
+
+async def test_a_file_with_an_empty_line_after_each_row_isnt_whole_because_it_ends_in_one(
+    box: Box, client: SFTPClientHandler
+) -> None:
+    async with refused(FX_FAILURE, "interrupted"):
+        await put(client, b"x.csv", csv_of(16_382)[:-2] + b"\n\n\n\n")
+    content = csv_of(16_380) + b"\r\n\r\n"
+    await put(client, b"x.csv", content)
+    assert box.intake.stored == [("x.csv", content)]
+
+
+async def test_a_partial_truncated_to_the_size_of_an_earlier_upload_is_not_taken_for_it(
+    box: Box, client: SFTPClientHandler
+) -> None:
+    await put(client, b"x.csv", SMALL)
+    async with refused(FX_FAILURE, "interrupted"):
+        await put(client, b"x.csv", b"b" * 16_384)
+    handle = await client.open(b"x.csv", FXF_WRITE, NOTHING)
+    await client.fsetstat(handle, SFTPAttrs(size=len(SMALL)))
+    await client.close(handle)
+    assert box.intake.stored == [("x.csv", SMALL), ("x.csv", b"b" * len(SMALL))]
 
 
 async def test_truncation_takes_back_what_was_written(box: Box, client: SFTPClientHandler) -> None:

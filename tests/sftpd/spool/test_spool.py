@@ -140,15 +140,28 @@ def test_what_a_killed_process_wrote_is_a_partial(tmp_path: Path) -> None:
     resumed.discard()
 
 
-def test_a_tail_of_small_writes_after_a_killed_process_is_not_taken_for_puttys(tmp_path: Path) -> None:
+def test_a_resumed_handle_is_judged_by_its_own_writes_and_the_whole_size(tmp_path: Path) -> None:
     spool = spool_at(tmp_path)
     OtherProcess(spool).kill()
     (partial,) = spool.partials("campaign_a")
     resumed = spool.resume(partial)
-    for offset in range(partial.size, 16_384, 1_000):
-        resumed.write(offset, b"a" * min(1_000, 16_384 - offset))
+    resumed.write(partial.size, b"a" * 5_000)
+    assert resumed.suspicion() is None
+    resumed.write(partial.size + 5_000, b"a" * 5_000)
+    assert resumed.suspicion() is Suspicion.ONE_LENGTH
+    resumed.write(partial.size + 10_000, b"a" * (16_384 - partial.size - 10_000))
     assert resumed.suspicion() is Suspicion.BLOCK_MULTIPLE
     resumed.discard()
+
+
+def test_a_note_of_an_older_program_is_read(tmp_path: Path) -> None:
+    spool = spool_at(tmp_path)
+    make_partial(spool)
+    (partial,) = spool.partials("campaign_a")
+    notes = json.loads(partial.notes_path.read_text())
+    notes["trace"] = {"count": 1, "longest": 100, "highest_offset": 0, "highest_length": 100}
+    partial.notes_path.write_text(json.dumps(notes))
+    assert spool.find("campaign_a", "x.csv") == partial
 
 
 async def test_what_a_killed_process_wrote_with_holes_is_nobodys(tmp_path: Path) -> None:
