@@ -196,6 +196,13 @@ class SFTPSettings(Section):
     proxy_protocol_from: Networks = Field(
         default_factory=list, description="Load balancers whose PROXY protocol header (v1, v2) is believed."
     )
+    compatibility: Literal["strict", "wide"] = Field(
+        default="strict",
+        description=(
+            "wide also speaks key exchanges for older programs, such as Ruby's net-ssh without x25519: ECDH on the NIST "
+            "curves, and Diffie-Hellman group 14 with SHA-256."
+        ),
+    )
     allow_sha1_signatures: bool = Field(
         default=False,
         description="Let clients sign with SHA-1 (ssh-rsa), as JSch 0.1.55 does. Weak: leave it off.",

@@ -22,6 +22,13 @@ KEY_EXCHANGES: Final = (
     "diffie-hellman-group16-sha512",
     "diffie-hellman-group18-sha512",
 )
+# For programs that know none of those, such as Ruby's net-ssh without x25519. They are sound, but not what we would choose.
+WIDE_KEY_EXCHANGES: Final = (
+    "ecdh-sha2-nistp256",
+    "ecdh-sha2-nistp384",
+    "ecdh-sha2-nistp521",
+    "diffie-hellman-group14-sha256",
+)
 CIPHERS: Final = (
     "aes256-gcm@openssh.com",
     "aes128-gcm@openssh.com",
@@ -65,6 +72,9 @@ def server_options(
     settings: SFTPSettings, host_keys: Sequence[asyncssh.SSHKey]
 ) -> asyncssh.SSHServerConnectionOptions:
     """The options that every connection starts from. `options_for` then gives each connection its own `server_factory`."""
+    key_exchanges = list(KEY_EXCHANGES)
+    if settings.compatibility == "wide":
+        key_exchanges += WIDE_KEY_EXCHANGES
     signatures = list(USER_SIGNATURES)
     if settings.allow_sha1_signatures:
         signatures.append(SHA1_SIGNATURE.decode())
@@ -74,7 +84,7 @@ def server_options(
         server_host_keys=_host_key_pairs(host_keys),
         # Where there are several keys of a type, a rotation is announced: the first key is used, and clients are told the others.
         send_server_host_keys=True,
-        kex_algs=list(KEY_EXCHANGES),
+        kex_algs=key_exchanges,
         encryption_algs=list(CIPHERS),
         mac_algs=list(MACS),
         compression_algs=None,
@@ -133,7 +143,7 @@ def options_for(
 
 
 def quiet_group_exchange_warnings() -> None:
-    """Silence the library's warning, at each use, that groups 16 and 18 will go one day. DECISIONS.md keeps track of it."""
+    """Silence the library's warning, at each use, that groups 14, 16 and 18 will go one day. DECISIONS.md keeps track of it."""
     warnings.filterwarnings(
         "ignore", message="Diffie-Hellman over finite fields", category=CryptographyDeprecationWarning
     )

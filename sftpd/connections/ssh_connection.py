@@ -4,7 +4,8 @@ Each method of `asyncssh.SSHServerConnection` that is overridden here has a test
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import asyncssh
@@ -16,6 +17,8 @@ from sftpd.connections.source_addresses import Block
 
 _MSG_KEXINIT: Final = 20  # RFC 4253 §12
 _MSG_USERAUTH_REQUEST: Final = 50  # RFC 4252 §6
+# REQUEST_SUCCESS and REQUEST_FAILURE, the replies to a global request (RFC 4254 §4).
+_GLOBAL_REPLIES: Final = frozenset((81, 82))
 
 # A login needs some 8 KB. A client that sends far more before it is logged in is after our processor.
 _BYTES_BEFORE_LOGIN: Final = 256 * 1024
@@ -41,6 +44,26 @@ DISCONNECT_TEXTS: Final = {
     asyncssh.DISC_BY_APPLICATION: "this session was ended",
     asyncssh.DISC_ILLEGAL_USER_NAME: "this is no user name of this service",
 }
+
+
+# A longer offer is cut in the log. OpenSSH's longest list has some 600 characters.
+_OFFER_LOGGED: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedOffer:
+    """What a client offered where we had nothing in common with it, ready for the log: printable ASCII of limited length.
+
+    `what` says which list it was, such as "key exchange"; `client` is the version string with which the client introduced itself.
+    """
+
+    what: str
+    algorithms: str
+    client: str
+
+
+def _printable(text: bytes, most: int) -> str:
+    return text.decode("latin-1").encode("unicode_escape").decode()[:most]
 
 
 class FixedText(str):
@@ -82,6 +105,7 @@ class GuardedConnection(asyncssh.SSHServerConnection):
         # Whether the client has asked for a login, whatever became of that. Otherwise it is a mere probe.
         self.asked_for_login = False
         self.key_exchanges = 0
+        self.rejected_offer: RejectedOffer | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, with the bytes that have come already."""
@@ -103,7 +127,13 @@ class GuardedConnection(asyncssh.SSHServerConnection):
             super().data_received(data[start : start + _MOST_AT_ONCE], datatype)
 
     def process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> bool | Awaitable[None]:
-        """Before a login, let the key exchange wait for its turn, and count the client's requests."""
+        """Before a login, let the key exchange wait for its turn, and count the client's requests.
+
+        A reply to a global request that nobody waits for is ignored, as OpenSSH does. The host keys are announced by a request
+        that wants no reply, and phpseclib before 3.0.48 and Dropbear reply all the same; asyncssh would end the connection.
+        """
+        if pkttype in _GLOBAL_REPLIES and not self._global_request_waiters:
+            return True
         if self.logged_in:
             return super().process_packet(pkttype, pktid, packet)
         if pkttype == _MSG_KEXINIT:
@@ -127,6 +157,30 @@ class GuardedConnection(asyncssh.SSHServerConnection):
         result = super().process_packet(pkttype, pktid, packet)
         if isinstance(result, Awaitable):
             await result
+
+    def _choose_alg(self, alg_type: str, local_algs: Sequence[bytes], remote_algs: Sequence[bytes]) -> bytes:
+        """Choose an algorithm. Where there is none in common, keep what the client offered for the log.
+
+        asyncssh's own refusal fails with a UnicodeDecodeError where a name in the offer is not ASCII.
+        """
+        if set(local_algs).isdisjoint(remote_algs):
+            self._keep_rejected_offer(alg_type, remote_algs)
+            raise asyncssh.KeyExchangeFailed("no algorithm in common")
+        return super()._choose_alg(alg_type, local_algs, remote_algs)
+
+    def choose_server_host_key(self, peer_host_key_algs: Sequence[bytes]) -> bool:
+        """Choose the host key. Where the client knows none of its types, keep what it offered for the log."""
+        chosen = super().choose_server_host_key(peer_host_key_algs)
+        if not chosen:
+            self._keep_rejected_offer("host key", peer_host_key_algs)
+        return chosen
+
+    def _keep_rejected_offer(self, what: str, algorithms: Sequence[bytes]) -> None:
+        self.rejected_offer = RejectedOffer(
+            what.lower(),
+            _printable(b",".join(algorithms), _OFFER_LOGGED),
+            _printable(self._client_version, 255),
+        )
 
     def send_packet(self, pkttype: int, *args: bytes, handler: SSHPacketLogger | None = None) -> None:
         """Send a packet. A client that reads none of its answers is cut: asyncssh would keep them all in memory."""

@@ -1,7 +1,7 @@
 """What asyncssh tells of a connection: that it asks for a login, that its key is proven, and how it ended."""
 
 import time
-from typing import Final
+from typing import Any, Final
 
 import asyncssh
 from structlog.stdlib import BoundLogger
@@ -197,6 +197,12 @@ class FrontSSHServer(asyncssh.SSHServer):
             outcome = "dropped" if live_connection.dropped else "probe"
             metrics.CONNECTIONS.labels(outcome).inc()
             cause = type(exc).__name__ if isinstance(exc, asyncssh.DisconnectError) else outcome
+            facts: dict[str, Any] = {}
+            if (
+                self._ssh_connection is not None
+                and (offer := self._ssh_connection.rejected_offer) is not None
+            ):
+                facts = {"not_in_common": offer.what, "offered": offer.algorithms, "client": offer.client}
             self._front.sampled_log.log(
                 "connection_ended",
                 self._front.now(),
@@ -205,6 +211,7 @@ class FrontSSHServer(asyncssh.SSHServer):
                 reason=cause,
                 connection_id=live_connection.connection_id,
                 source_address=str(live_connection.address),
+                **facts,
             )
 
     def _settle_refused_login(self, user_name: str, exc: Exception | None) -> None:

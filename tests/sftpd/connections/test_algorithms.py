@@ -10,13 +10,15 @@ from typing import Any
 
 import asyncssh
 import pytest
+from asyncssh.packet import String, UInt32
 from asyncssh.public_key import SSHLocalKeyPair
+from structlog.testing import capture_logs
 
 from config.settings import Settings
 from database.connections import Pool
 from keys.host_key_changes import rotate_host_keys
 from tests.conftest import KeyPair
-from tests.sftpd.fronts import OPS, Front, add_campaign, change_sftp, run, running_front
+from tests.sftpd.fronts import OPS, Front, add_campaign, change_sftp, eventually, run, running_front
 
 SSH_AUDIT = shutil.which("ssh-audit") or str(Path(sys.executable).with_name("ssh-audit"))
 
@@ -155,6 +157,95 @@ async def test_strong_algorithms_are_spoken(
 ) -> None:
     options: dict[str, Any] = {kind: [algorithm]}
     await front.connect(campaign, ed25519_key, **options)
+
+
+WIDE = ["ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521", "diffie-hellman-group14-sha256"]
+
+
+@pytest.mark.filterwarnings("ignore:Diffie-Hellman over finite fields")
+async def test_wide_compatibility_speaks_to_programs_without_curve25519(
+    node: Settings, pool: Pool, campaign: str, ed25519_key: KeyPair
+) -> None:
+    async with running_front(change_sftp(node, compatibility="wide"), pool) as front:
+        for algorithm in WIDE:
+            await front.connect(campaign, ed25519_key, kex_algs=[algorithm])
+        for weak in ("diffie-hellman-group14-sha1", "diffie-hellman-group1-sha1"):
+            with pytest.raises(asyncssh.KeyExchangeFailed):
+                await front.connect(campaign, ed25519_key, kex_algs=[weak])
+
+
+@pytest.mark.parametrize("algorithm", WIDE)
+async def test_strict_compatibility_is_the_default(
+    front: Front, campaign: str, ed25519_key: KeyPair, algorithm: str
+) -> None:
+    with pytest.raises(asyncssh.KeyExchangeFailed):
+        await front.connect(campaign, ed25519_key, kex_algs=[algorithm])
+
+
+async def test_wide_compatibility_adds_its_key_exchanges_behind_the_others(
+    node: Settings, pool: Pool, front: Front
+) -> None:
+    async with running_front(change_sftp(node, compatibility="wide"), pool) as wide:
+        assert await offered_key_exchanges(wide) == [*await offered_key_exchanges(front), *WIDE]
+
+
+async def offered_key_exchanges(front: Front) -> list[str]:
+    """The key exchanges that a front offers in its KEXINIT (RFC 4253 §7.1), without the markers of extensions."""
+    reader, writer = await front.connect_bare()
+    writer.write(b"SSH-2.0-probe\r\n")
+    await reader.readline()
+    packet = await reader.readexactly(int.from_bytes(await reader.readexactly(4)))
+    writer.close()
+    await writer.wait_closed()
+    # One byte of the padding's length, one of the message's type, and the 16 bytes of the cookie come before the list.
+    length = int.from_bytes(packet[18:22])
+    names = packet[22 : 22 + length].decode().split(",")
+    return [name for name in names if not name.startswith(("ext-info", "kex-strict"))]
+
+
+@pytest.mark.parametrize(
+    ("options", "what", "offered"),
+    [
+        ({"kex_algs": ["diffie-hellman-group1-sha1"]}, "key exchange", "diffie-hellman-group1-sha1,"),
+        ({"encryption_algs": ["3des-cbc", "aes256-cbc"]}, "encryption", "3des-cbc,aes256-cbc"),
+        ({"server_host_key_algs": ["ssh-rsa"]}, "host key", "ssh-rsa"),
+    ],
+    ids=["key exchange", "cipher", "host key"],
+)
+async def test_one_line_of_the_log_tells_what_a_client_without_a_common_algorithm_offered(
+    front: Front,
+    campaign: str,
+    ed25519_key: KeyPair,
+    options: dict[str, Any],
+    what: str,
+    offered: str,
+) -> None:
+    with capture_logs() as logs:
+        with pytest.raises(asyncssh.KeyExchangeFailed):
+            await front.connect(campaign, ed25519_key, client_version="old", **options)
+        await eventually(lambda: any(line["event"] == "connection_ended" for line in logs))
+    (line,) = [line for line in logs if "offered" in line]
+    assert line["not_in_common"] == what
+    assert line["offered"].startswith(offered)
+    assert line["client"] == "SSH-2.0-old"
+
+
+async def test_a_client_writes_neither_control_characters_nor_long_lines_into_the_log(front: Front) -> None:
+    lists = [b"\x1b[31m\n\xff" + b"x" * 5000, *[b"none"] * 7, b"", b""]
+    packet = b"\x14" + bytes(16) + b"".join(map(String, lists)) + bytes(5)
+    padding = 4 + -(len(packet) + 9) % 8
+    packet = UInt32(len(packet) + padding + 1) + bytes([padding]) + packet + bytes(padding)
+    with capture_logs() as logs:
+        reader, writer = await front.connect_bare()
+        writer.write(b"SSH-2.0-odd\x1b\r\n" + packet)
+        await reader.read()
+        await eventually(lambda: any("offered" in line for line in logs))
+        writer.close()
+    (line,) = [line for line in logs if "offered" in line]
+    assert line["offered"].startswith("\\x1b[31m\\n\\xffxxx")
+    assert len(line["offered"]) <= 1000
+    assert line["offered"].isprintable()
+    assert line["client"].isprintable()
 
 
 @pytest.mark.parametrize("mac", ["hmac-sha2-512", "hmac-sha2-256"])

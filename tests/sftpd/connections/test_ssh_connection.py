@@ -1,5 +1,6 @@
 """What is overridden of asyncssh's connection, tried by clients that misbehave. Each test fails when asyncssh changes."""
 
+import asyncio
 import socket
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,54 @@ async def test_a_client_that_misbehaves_before_its_login_is_sent_away(
 ) -> None:
     with pytest.raises(asyncssh.DisconnectError, match=words):
         await front.connect(campaign, None, client_keys=(), client_factory=client)
+
+
+class ReplyUnasked(Misbehaving):
+    def misbehave(self) -> None:
+        # asyncssh's client would keep the reply until the login is complete.
+        self.conn._auth_complete = True
+        self.conn.send_packet(82)
+        self.conn._auth_complete = False
+
+
+async def test_a_reply_before_the_login_is_refused(front: Front, campaign: str) -> None:
+    # Nothing is ever asked of a client before its login.
+    with pytest.raises(asyncssh.ProtocolError, match=r"^protocol error$"):
+        await front.connect(campaign, None, client_keys=(), client_factory=ReplyUnasked)
+
+
+async def test_replies_to_global_requests_that_nobody_waits_for_are_ignored(
+    front: Front, campaign: str, ed25519_key: KeyPair
+) -> None:
+    connection = await front.connect(campaign, ed25519_key)
+    for reply in (
+        82,
+        81,
+        82,
+    ):  # REQUEST_FAILURE is phpseclib's and Dropbear's answer to the announced host keys
+        connection.send_packet(reply)
+    connection.send_packet(81, String("some bytes"))
+    async with connection.start_sftp_client() as sftp:
+        connection.send_packet(82)
+        assert await sftp.realpath(".") == "/"
+
+
+async def test_a_reply_that_somebody_waits_for_arrives(
+    node: Settings, pool: Pool, campaign: str, ed25519_key: KeyPair
+) -> None:
+    # Without its answers to the keep-alive probes, a connection is dropped.
+    async with running_front(change_sftp(node, keepalive_interval=0.1, keepalive_count=2), pool) as front:
+        connection = await front.connect(campaign, ed25519_key)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(connection.wait_closed(), 1)
+
+
+async def test_a_message_for_a_channel_that_does_not_exist_ends_the_connection(
+    front: Front, campaign: str, ed25519_key: KeyPair
+) -> None:
+    connection = await front.connect(campaign, ed25519_key)
+    connection.send_packet(99, UInt32(7))  # CHANNEL_SUCCESS
+    await asyncio.wait_for(connection.wait_closed(), 5)
 
 
 async def test_a_login_may_exchange_keys_again(front: Front, campaign: str, ed25519_key: KeyPair) -> None:
