@@ -9,7 +9,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from typing import BinaryIO, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
 
 from config.environment import Environment
 from config.sizes import MAX_UPLOAD_BYTES
@@ -19,7 +24,15 @@ from processing.columns.chunks import CHUNK_BYTES, Chunk
 from processing.columns.copytext import MessageForm
 from processing.columns.findings import ChunkFindings, Finding
 from processing.columns.header import LANGUAGE, RECIPIENT, Header
-from processing.columns.report import BEGINNING, ReportForm, report_form, write_chunk, write_clean_chunk
+from processing.columns.report import (
+    BEGINNING,
+    ReasonBudget,
+    ReportForm,
+    escape_reasons,
+    report_form,
+    write_chunk,
+    write_clean_chunk,
+)
 from processing.columns.scan import Limits, Scan, scan_upload
 from rules.characters.unsupported import UnsupportedRule
 from rules.messages import DEFAULT_FOOTERS, Frame
@@ -62,44 +75,68 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _CheckedChunk:
-    """One chunk's part. Of `messages` and `report` there is what was wanted when the chunk was done."""
+    """One chunk's part. Of `messages` and `report` there is what was wanted when the chunk was done.
+
+    `bad_rows` are the numbers of the rows with findings; `reasons`, escaped, are there where `report` has them whole.
+    """
 
     rows: int
     findings: ChunkFindings | None
     has_avoidable: bool
     has_unicode: bool
-    messages: bytes | None
-    report: bytes | None
+    bad_rows: npt.NDArray[np.int64]
+    messages: bytes | None = None
+    report: bytes | None = None
+    reasons: pl.Series | None = None
 
 
 @dataclass(slots=True)
 class _ChunkWork:
     """What the work on a chunk depends on. `is_bad` is set by the first chunk found to have a finding.
 
-    From then on no messages are needed, and every chunk's part of the report is.
+    From then on no messages are needed, and every chunk's part of the report is. `has_room` ends where the report has no
+    room for whole reasons any more.
     """
 
     header: Header
     header_number: int
     checks: Checks
     message_form: MessageForm | None
-    report_form: ReportForm | None
+    report_form: Callable[[], ReportForm] | None
+    needs_texts: bool
     is_bad: bool = False
+    has_room: bool = True
 
     def check(self, chunk: Chunk) -> _CheckedChunk:
         """Checks a chunk; in a thread of its own."""
-        checked = self.checks.check(read_rows(chunk, self.header, self.header_number))
+        with_reasons = bool(self.report_form) and self.has_room
+        rows = read_rows(chunk, self.header, self.header_number)
+        checked = self.checks.check(rows, with_texts=self.needs_texts or with_reasons)
         findings = checked.findings
-        messages = report = None
+        bad_rows = findings.bad_rows if findings else np.zeros(0, np.int64)
+        messages = report = reasons = None
         self.is_bad = self.is_bad or findings is not None
         if self.report_form and findings:
-            report = write_chunk(chunk, self.report_form, *findings.by_row())
+            form = self.report_form()
+            if with_reasons:
+                reasons = escape_reasons(findings.by_row()[1])
+                report = write_chunk(chunk, form, bad_rows, reasons)
+            else:
+                report = write_chunk(chunk, form, bad_rows, pl.Series(dtype=pl.String), 0)
         elif self.report_form and self.is_bad:
-            report = write_clean_chunk(chunk, self.report_form)
+            report = write_clean_chunk(chunk, self.report_form())
         elif self.message_form and not self.is_bad:
             messages = self.message_form.lines(checked)
-        rows = len(checked.rows.numbers)
-        return _CheckedChunk(rows, findings, checked.has_avoidable, checked.has_unicode, messages, report)
+        return _CheckedChunk(
+            len(checked.rows.numbers),
+            findings,
+            checked.has_avoidable,
+            checked.has_unicode,
+            bad_rows,
+            messages,
+            report,
+            reasons,
+        )
 
 
 @dataclass(slots=True)
@@ -109,16 +146,36 @@ class _Report:
     sink: BinaryIO
     form: ReportForm
     chunks: Sequence[Chunk]
+    budget: ReasonBudget
     _written: int = 0
 
-    def write(self, place: int, text: bytes | None) -> None:
+    @classmethod
+    def of_form(cls, sink: BinaryIO, form: ReportForm, chunks: Sequence[Chunk]) -> "_Report":
+        """An empty report."""
+        return cls(sink, form, chunks, ReasonBudget(form))
+
+    def write(self, place: int, checked: _CheckedChunk) -> None:
         """Writes the part of the chunk at `place`, after all before it that haven't been written."""
         if not self._written:
             self.sink.write(BEGINNING)
         for chunk in self.chunks[self._written : place]:
-            self.sink.write(write_clean_chunk(chunk, self.form))
-        self.sink.write(write_clean_chunk(self.chunks[place], self.form) if text is None else text)
+            self.sink.write(self._clean(chunk))
+        chunk, text = self.chunks[place], checked.report
+        if checked.reasons is not None:
+            lengths = checked.reasons.str.len_bytes().to_numpy().astype(np.int64)
+            whole = self.budget.pass_chunk(chunk, checked.bad_rows, lengths)
+            if whole < len(lengths):
+                text = write_chunk(chunk, self.form, checked.bad_rows, checked.reasons, whole)
+        elif text is None:
+            text = self._clean(chunk)
+        else:
+            self.budget.pass_clean_chunk(chunk)
+        self.sink.write(text or b"")
         self._written = place + 1
+
+    def _clean(self, chunk: Chunk) -> bytes:
+        self.budget.pass_clean_chunk(chunk)
+        return write_clean_chunk(chunk, self.form)
 
 
 def judge(
@@ -175,15 +232,17 @@ def _judge_rows(
     checks = Checks.of_template(template, rules.environment, rules.unsupported, len(header.kept))
     frame = Frame(template.header, rules.environment, rules.footers)
     message_form = MessageForm.of_batch(batch_id, template.parameters, checks.layouts, frame)
-    form = report_form(scan.chunks, header, scan.header_number, scan.line_end)
+    # Valid uploads have no report, so that its form is only looked for when the first finding is there.
+    form = cache(lambda: report_form(scan.chunks, header, scan.header_number, scan.line_end))
     work = _ChunkWork(
         header,
         scan.header_number,
         checks,
         message_form if messages else None,
         form if report else None,
+        needs_texts=findings is not None,
     )
-    writer = _Report(report, form, scan.chunks) if report else None
+    writer = None
     total = rows = errors = 0
     has_avoidable = has_unicode = False
     for place, checked in enumerate(_in_order(work.check, scan.chunks)):
@@ -191,13 +250,15 @@ def _judge_rows(
         has_avoidable |= checked.has_avoidable
         has_unicode |= checked.has_unicode
         if checked.findings:
-            rows += checked.findings.row_count
+            rows += len(checked.bad_rows)
             errors += len(checked.findings.rows)
             if findings:
                 for finding in checked.findings.each():
                     findings(finding)
-        if errors and writer:
-            writer.write(place, checked.report)
+        if errors and report:
+            writer = writer or _Report.of_form(report, form(), scan.chunks)
+            writer.write(place, checked)
+            work.has_room = not writer.budget.is_spent
         elif messages and checked.messages and not errors:
             messages.write(checked.messages)
     return Verdict(
@@ -207,7 +268,7 @@ def _judge_rows(
         num_errors=errors,
         has_avoidable=has_avoidable,
         has_unicode=has_unicode,
-        report_written=bool(errors and writer),
+        report_written=writer is not None,
     )
 
 

@@ -74,9 +74,9 @@ class Checks:
         """Prepares them once per upload."""
         return cls(template, environment, unsupported, fields, layouts_of(template))
 
-    def check(self, rows: Rows) -> CheckedRows:
+    def check(self, rows: Rows, *, with_texts: bool = True) -> CheckedRows:
         """All findings of all rows."""
-        findings = FindingGroups()
+        findings = FindingGroups(with_texts)
         self._tell_row_findings(rows, findings)
         if not len(rows.numbers):
             return CheckedRows(rows, np.zeros(0, np.uint8), {}, findings.sorted(), False, False)

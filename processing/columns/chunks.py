@@ -1,10 +1,11 @@
-"""From bytes to chunks: some megabytes of whole rows each, every field and row end marked by one known byte.
+"""From bytes to chunks: at most some megabytes of whole rows each, every field and row end marked by one known byte.
 
 A chunk without quotation marks is its own text: fields end in `,` and rows in LF (CRLF and CR made LF). One with
 quotation marks is marked by `quotes`, so that whoever cuts it need not know of quoting. No stock CSV reader decides the
 structure: they lose blank lines, CR-only files, or the difference between an empty field and a missing one.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
@@ -16,6 +17,8 @@ import numpy.typing as npt
 from processing.columns.quotes import Marked, mark_fields
 
 CHUNK_BYTES: Final = 2 * 1024 * 1024
+# A chunk has at most one field for so many bytes that it may have. Ordinary rows have longer fields and never meet this.
+_BYTES_PER_FIELD: Final = 16
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 # The number of fields of each row of a chunk; one number where all have the same.
@@ -113,22 +116,40 @@ def _mark(data: bytes, *, at_end: bool, chunk_bytes: int) -> tuple[Marked | None
 
 
 def _chunks_of(marked: Marked, first: int, chunk_bytes: int) -> Iterator[Chunk]:
-    """One chunk; where the first row is huge, that row and the rest, so that no array is as long as it."""
-    text, malformed = marked.text, marked.malformed
-    stop = text.index(marked.end) + 1
-    if stop > chunk_bytes and stop < len(text):
-        head, text = text[:stop], text[stop:]
-        yield _chunk(marked, head, first, malformed[:1] if malformed[:1] == (0,) else ())
-        first += 1
-        malformed = tuple(place - 1 for place in malformed if place)
-    yield _chunk(marked, text, first, malformed, unclosed=marked.unclosed)
+    """The rows in chunks bounded in bytes and in fields: what is found in a field may take far more memory than the field."""
+    text, end = marked.text, marked.end
+    begin, done = 0, 0
+    while begin < len(text):
+        stop = len(text)
+        if stop - begin > 2 * chunk_bytes or text.index(end, begin) + 1 - begin > chunk_bytes:
+            stop = (text.rfind(end, begin, begin + chunk_bytes) + 1) or (text.index(end, begin) + 1)
+        part = text if stop - begin == len(text) else text[begin:stop]
+        for piece in _cut_by_fields(part, marked, max(1, chunk_bytes // _BYTES_PER_FIELD)):
+            count, widths = _count_fields(piece, marked.separator, end)
+            low, high = bisect_left(marked.malformed, done), bisect_left(marked.malformed, done + count)
+            malformed = tuple(place - done for place in marked.malformed[low:high])
+            begin += len(piece)
+            unclosed = marked.unclosed and begin == len(text)
+            yield Chunk(piece, marked.separator, end, first + done, count, widths, malformed, unclosed)
+            done += count
 
 
-def _chunk(
-    marked: Marked, text: bytes, first: int, malformed: tuple[int, ...], *, unclosed: bool = False
-) -> Chunk:
-    count, widths = _count_fields(text, marked.separator, marked.end)
-    return Chunk(text, marked.separator, marked.end, first, count, widths, malformed, unclosed)
+def _cut_by_fields(text: bytes, marked: Marked, most: int) -> Iterator[bytes]:
+    """The text in pieces of whole rows with at most so many fields each; a row with more than that is a piece of its own."""
+    if text.count(marked.separator) + text.count(marked.end) <= most:
+        yield text
+        return
+    codes = np.frombuffer(text, np.uint8)
+    stops = np.flatnonzero((codes == marked.separator[0]) | (codes == marked.end[0]))
+    # For each row, how many fields there are up to its end.
+    fields = np.flatnonzero(codes[stops] == marked.end[0]) + 1
+    begin = row = 0
+    while row < len(fields):
+        before = int(fields[row - 1]) if row else 0
+        row = max(row + 1, int(np.searchsorted(fields, before + most, side="right")))
+        stop = int(stops[fields[row - 1] - 1]) + 1
+        yield text[begin:stop]
+        begin = stop
 
 
 def _count_fields(text: bytes, separator: bytes, end: bytes) -> tuple[int, Widths]:

@@ -38,8 +38,9 @@ class Finding:
 
 @dataclass(slots=True)
 class FindingGroups:
-    """Gathers groups: rows that all have the same finding in the same column."""
+    """Gathers groups: rows that all have the same finding in the same column. Texts cost most of time and memory."""
 
+    with_texts: bool = True
     _rows: list[npt.NDArray[np.int64]] = field(default_factory=list)
     _codes: list[npt.NDArray[np.uint8]] = field(default_factory=list)
     _columns: list[str | None] = field(default_factory=list)
@@ -53,7 +54,8 @@ class FindingGroups:
             self._rows.append(rows)
             self._codes.append(np.full(len(rows), _CODES.index(code), np.uint8))
             self._columns.append(column)
-            self._texts.append(reason_column(code, len(rows), facts))
+            if self.with_texts:
+                self._texts.append(reason_column(code, len(rows), facts))
 
     def sorted(self) -> "ChunkFindings | None":
         """All of them by row; None if there are none."""
@@ -62,7 +64,7 @@ class FindingGroups:
         rows = np.concatenate(self._rows)
         groups = np.repeat(np.arange(len(self._rows), dtype=np.int32), [len(group) for group in self._rows])
         order = np.lexsort((groups, rows))
-        texts = pl.concat(self._texts).gather(order)
+        texts = pl.concat(self._texts).gather(order) if self.with_texts else pl.Series(dtype=pl.String)
         return ChunkFindings(
             rows[order], np.concatenate(self._codes)[order], groups[order], tuple(self._columns), texts
         )
@@ -70,7 +72,7 @@ class FindingGroups:
 
 @dataclass(frozen=True, slots=True)
 class ChunkFindings:
-    """A chunk's findings in the order of rows. `groups` are places in `columns`."""
+    """A chunk's findings in the order of rows. `groups` are places in `columns`; `texts` is empty where none were wanted."""
 
     rows: npt.NDArray[np.int64]
     codes: npt.NDArray[np.uint8]
@@ -102,9 +104,9 @@ class ChunkFindings:
         return self.rows[starts], reasons
 
     @property
-    def row_count(self) -> int:
-        """The number of rows with findings."""
-        return int(np.count_nonzero(np.diff(self.rows, prepend=-1)))
+    def bad_rows(self) -> npt.NDArray[np.int64]:
+        """The numbers of the rows with findings, ascending."""
+        return self.rows[np.flatnonzero(np.diff(self.rows, prepend=-1))]
 
 
 def reason_column(code: FindingCode, count: int, facts: Facts) -> pl.Series:

@@ -2,7 +2,8 @@
 
 UTF-8 with a byte order mark, so that spreadsheets show Chinese and Tamil. Every row has the widest one's number of
 fields, then the reason, always in quotes. An earlier report's column is taken out, so that a mended report, uploaded
-again and refused again, doesn't grow. Bytes that aren't UTF-8 are written as U+FFFD.
+again and refused again, doesn't grow. Bytes that aren't UTF-8 are written as U+FFFD. However many findings there are, a
+report is bounded: `ReasonBudget`.
 """
 
 from collections.abc import Sequence
@@ -17,37 +18,131 @@ from processing.columns.chunks import BYTE_ORDER_MARK, Chunk
 from processing.columns.header import FILE_REASON_PREFIX, REASON_COLUMN, Header
 from processing.columns.single_rows import without_fields
 
-# In bytes, one for each field that is missing. One very wide row among a great many would make a report grow beyond
-# measure: past this, no row is padded.
-MOST_PADDING: Final = 64 * 1024 * 1024
 # What stands before the first row.
 BEGINNING: Final = BYTE_ORDER_MARK
+# In bytes. A report below this can be mended and uploaded again.
+MOST_TO_PUT_AGAIN: Final = 29_000_000
+# In bytes. What a report may have, whatever was uploaded.
+MOST_REPORT: Final = 110_000_000
+# One very wide row among a great many would make a report grow beyond measure: past this, no row is padded.
+MOST_PADDED: Final = 105_000_000
+# In bytes. So much of reasons is told whole in a report of any size, so that no few bad rows go unexplained.
+_ALWAYS_WHOLE: Final = 1_000_000
+# Stands in the place of reasons for which a report has no room.
+MORE: Final = "more"
 
 
 @dataclass(frozen=True, slots=True)
 class ReportForm:
-    """What all rows of a report have in common. `width`: the fields before the reason, or 0 for no padding."""
+    """What all rows of a report have in common. `width`: the fields before the reason, or 0 for no padding.
+
+    `least_bytes` is what the report has at least, all reasons being empty; `rows` is the number of its rows. Both are at
+    most what they say, since an earlier report's column may go.
+    """
 
     header: Header
     header_number: int
     width: int
     line_end: bytes
+    least_bytes: int
+    rows: int
 
 
 def report_form(chunks: Sequence[Chunk], header: Header, header_number: int, line_end: bytes) -> ReportForm:
-    """Looks at all rows for the widest."""
+    """Looks at all rows for the widest, and at how long the report gets."""
     widest = max(chunk.widest for chunk in chunks) - len(header.ignored)
-    missing = 0
-    for chunk in chunks:
-        fields = chunk.count * chunk.widths if isinstance(chunk.widths, int) else int(chunk.widths.sum())
-        missing += max(0, chunk.count * widest - fields)
-    return ReportForm(header, header_number, widest if missing <= MOST_PADDING else 0, line_end)
+    rows = sum(chunk.count for chunk in chunks)
+    least = len(BEGINNING) + sum(_plain_bytes(chunk, 0, line_end) for chunk in chunks)
+    if not all(_is_utf8(chunk.text) for chunk in chunks):
+        # Each byte that isn't UTF-8 becomes the three of U+FFFD.
+        least += 2 * sum(
+            int(np.count_nonzero(np.frombuffer(chunk.text, np.uint8) > 0x7F)) for chunk in chunks
+        )
+    missing = sum(_missing_fields(chunk, widest) for chunk in chunks)
+    if least + missing + len(MORE) * rows > MOST_PADDED:
+        widest = missing = 0
+    return ReportForm(header, header_number, widest, line_end, least + missing, rows)
 
 
-def write_chunk(chunk: Chunk, form: ReportForm, rows: npt.NDArray[np.int64], reasons: pl.Series) -> bytes:
-    """The chunk's part of the report. `rows` are the numbers of the rows with reasons, ascending."""
-    told = zip((rows - chunk.first).tolist(), reasons.str.replace_all('"', '""', literal=True), strict=True)
-    return _write(chunk, form, {**_header_cell(chunk, form, REASON_COLUMN), **dict(told)})
+def _missing_fields(chunk: Chunk, width: int) -> int:
+    if isinstance(chunk.widths, int):
+        return chunk.count * max(0, width - chunk.widths)
+    return int(np.maximum(width - chunk.widths, 0).sum())
+
+
+def _plain_bytes(chunk: Chunk, width: int, line_end: bytes) -> int:
+    """The length of a chunk's part of the report with all reasons empty."""
+    return len(chunk.text) + chunk.count * (len(line_end) + len(b',""') - 1) + _missing_fields(chunk, width)
+
+
+@dataclass(slots=True)
+class ReasonBudget:
+    """Decides in the order of rows which reasons are told whole: from the first one without room on, none is.
+
+    The report as a whole stays under MOST_TO_PUT_AGAIN where it can, so that it can be uploaded again. Where it can't
+    even with the shortest of reasons, what stands within its first MOST_TO_PUT_AGAIN bytes has whole ones.
+    """
+
+    form: ReportForm
+    is_spent: bool = False
+    _told: int = 0
+    _passed: int = len(BEGINNING)
+
+    def pass_chunk(self, chunk: Chunk, rows: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> int:
+        """How many of a chunk's bad rows, whose numbers and reasons' lengths are given, are told whole."""
+        whole = 0 if self.is_spent else self._count_whole(chunk, rows, lengths)
+        self.is_spent |= whole < len(rows)
+        self._told += int(lengths.sum())
+        self.pass_clean_chunk(chunk)
+        return whole
+
+    def pass_clean_chunk(self, chunk: Chunk) -> None:
+        """Counts a chunk without reasons to be told."""
+        self._passed += _plain_bytes(chunk, self.form.width, self.form.line_end)
+
+    def _count_whole(self, chunk: Chunk, rows: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> int:
+        form = self.form
+        told = self._told + np.cumsum(lengths)
+        # Whatever rows still come, each may be bad.
+        whole_report = form.least_bytes + told + len(MORE) * (form.rows - rows)
+        fits = told <= _ALWAYS_WHOLE
+        if form.least_bytes + len(MORE) * form.rows < MOST_TO_PUT_AGAIN:
+            fits |= whole_report < MOST_TO_PUT_AGAIN
+        else:
+            fits |= self._passed + self._plain_up_to(chunk, rows) + told < MOST_TO_PUT_AGAIN
+        fits &= whole_report < MOST_REPORT
+        short = np.flatnonzero(~fits)
+        return int(short[0]) if len(short) else len(rows)
+
+    def _plain_up_to(self, chunk: Chunk, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """For each of the rows, the length with empty reasons of the chunk's part up to its end."""
+        places = rows - chunk.first
+        ends = np.flatnonzero(np.frombuffer(chunk.text, np.uint8) == chunk.end[0])[places] + 1
+        added = (places + 1) * (len(self.form.line_end) + len(b',""') - 1)
+        padding: npt.NDArray[np.int64]
+        if isinstance(chunk.widths, int):
+            padding = (places + 1) * max(0, self.form.width - chunk.widths)
+        else:
+            padding = np.cumsum(np.maximum(self.form.width - chunk.widths, 0))[places]
+        length: npt.NDArray[np.int64] = ends + added + padding
+        return length
+
+
+def escape_reasons(reasons: pl.Series) -> pl.Series:
+    """Reasons as they stand between the quotation marks of a report."""
+    return reasons.str.replace_all('"', '""', literal=True)
+
+
+def write_chunk(
+    chunk: Chunk, form: ReportForm, rows: npt.NDArray[np.int64], reasons: pl.Series, whole: int | None = None
+) -> bytes:
+    """The chunk's part of the report. `rows` are the numbers of the bad rows, ascending; `reasons` are escaped.
+
+    The first `whole` of them (None: all) are told their reasons, the others MORE.
+    """
+    told = dict.fromkeys((rows - chunk.first).tolist(), MORE)
+    told.update(zip((rows[:whole] - chunk.first).tolist(), reasons[:whole], strict=True))
+    return _write(chunk, form, {**_header_cell(chunk, form, REASON_COLUMN), **told})
 
 
 def write_clean_chunk(chunk: Chunk, form: ReportForm, file_reason: str | None = None) -> bytes:
@@ -118,10 +213,14 @@ class _Tails(dict[int, bytes]):
 
 
 def _as_utf8(text: bytes) -> bytes:
+    return text if _is_utf8(text) else text.decode("utf-8", "replace").encode()
+
+
+def _is_utf8(text: bytes) -> bool:
     if text.isascii():
-        return text
+        return True
     try:
         text.decode("utf-8")
     except UnicodeDecodeError:
-        return text.decode("utf-8", "replace").encode()
-    return text
+        return False
+    return True
