@@ -23,7 +23,7 @@ from config.identifiers import new_identifier
 from config.logs import configure_logs
 from config.sections import LogSettings, MessageSettings
 from config.settings import Settings
-from database.connections import Pool, open_pool
+from database.connections import Connection, Pool, open_pool
 from database.schema import migrate
 from gateway.embedded.stack import EmbeddedStack, embedded_stack
 from gateway.processes.front import intake_settings
@@ -77,6 +77,10 @@ async def bare_copy(connection: "asyncpg.Connection[asyncpg.Record]", copy_text:
     return elapsed
 
 
+async def let_in(_connection: Connection) -> None:
+    """Whoever sends may send: there is no key here."""
+
+
 async def close_to_verdict(
     connection: "asyncpg.Connection[asyncpg.Record]", intake: Intake, path: Path, data: bytes
 ) -> float:
@@ -90,7 +94,13 @@ async def close_to_verdict(
     await connection.add_listener("sftp_gateway_batches", note)
     await asyncio.to_thread(path.write_bytes, data)
     spool = FinishedSpool(
-        new_identifier("upload"), Sender(CAMPAIGN, Actor()), f"{time.time_ns()}.csv", path, len(data), None
+        new_identifier("upload"),
+        Sender(CAMPAIGN, Actor()),
+        f"{time.time_ns()}.csv",
+        path,
+        len(data),
+        None,
+        let_in,
     )
     started = time.perf_counter()
     await intake.store(spool)

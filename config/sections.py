@@ -185,6 +185,9 @@ class SFTPSettings(Section):
     keepalive_count: Count = Field(
         default=4, description="Unanswered probes after which a connection is dropped."
     )
+    recheck_interval: Seconds = Field(
+        default=30, description="Seconds between two looks at whether live sessions may still be there."
+    )
     shutout_failures: Count = Field(
         default=10, description="Failed logins from one address that shut it out."
     )

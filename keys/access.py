@@ -1,13 +1,22 @@
-"""Answers what the SFTP front asks at each login: may this campaign come in, with which keys, and from where?"""
+"""Answers what the SFTP front asks at each login, and once more before an upload is taken: who may come in, and from where?"""
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
 
 from database.connections import Connection
 from database.queries import NamedQueries
 
 SQL: Final = NamedQueries("keys", "access.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """A key, by its fingerprint, and the address that it was used from, without a zone."""
+
+    fingerprint: str
+    source_address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +31,15 @@ class Access:
     allowed_sources: tuple[IPv4Network | IPv6Network, ...]
     fingerprints: frozenset[str]
 
+    def lets_in(self, use: KeyUse) -> bool:
+        """Whether the key is in force, and may be used from there."""
+        if use.fingerprint not in self.fingerprints:
+            return False
+        if not self.allowed_sources:
+            return True
+        address = ip_address(use.source_address)
+        return any(address in network for network in self.allowed_sources)
+
 
 async def fetch_access(connection: Connection, campaign_id: str) -> Access | None:
     """Ask with one query. None for an unknown, suspended or deleted campaign alike: nobody outside may tell them apart."""
@@ -33,4 +51,24 @@ async def fetch_access(connection: Connection, campaign_id: str) -> Access | Non
         name=row["name"],
         allowed_sources=tuple(row["allowed_sources"]),
         fingerprints=frozenset(row["fingerprints"]),
+    )
+
+
+async def hold_access(
+    connection: Connection, campaign_id: str, fingerprints: Collection[str]
+) -> Access | None:
+    """Ask like `fetch_access`, of these keys only, and let nobody change the answer until the caller's transaction ends.
+
+    Whoever takes away the access waits for that, and we for whoever is taking it away.
+    """
+    campaign = await connection.fetchrow(SQL["hold_campaign"], campaign_id)
+    if campaign is None:
+        return None
+    # A statement of its own: it sees what was committed while the one before waited.
+    keys = await connection.fetch(SQL["hold_keys"], campaign_id, list(fingerprints))
+    return Access(
+        campaign_id=campaign["id"],
+        name=campaign["name"],
+        allowed_sources=tuple(campaign["allowed_sources"]),
+        fingerprints=frozenset(key["fingerprint"] for key in keys),
     )

@@ -35,6 +35,9 @@ _LAST_QUESTION: Final = 0.1
 _UNWELCOME: Final = "this campaign can't receive uploads any more"
 _T = TypeVar("_T")
 
+# Asked inside the transaction that takes an upload. It returns the exception that `store` then raises, or None.
+Authority = Callable[[Connection], Awaitable[Exception | None]]
+
 
 @dataclass(frozen=True, slots=True)
 class IntakeSettings:
@@ -62,8 +65,9 @@ class Sender:
 class FinishedSpool:
     """An upload that its client has completed. The file at `path` is not changed any more; the caller removes it.
 
-    `modified_at` is the time that the client set on the file, aware UTC. `still_welcome` is asked right before the
-    upload is written down: storing may take seconds, in which a key can be revoked.
+    `modified_at` is the time that the client set on the file, aware UTC. `find_unauthorized` is asked of the database in
+    the transaction that takes the upload, and must lock what it relies on: whoever takes the authority away then does so
+    before that transaction, which takes nothing, or after it. What lets a sender in is the business of each way in.
     """
 
     upload_id: str
@@ -72,7 +76,7 @@ class FinishedSpool:
     path: Path
     byte_count: int
     modified_at: datetime | None
-    still_welcome: Callable[[], bool] = lambda: True
+    find_unauthorized: Authority
 
 
 class IntakeError(ProcessingError):
@@ -95,7 +99,7 @@ class Intake:
         """Store object, upload and job durably, within `acknowledge_timeout` seconds in all.
 
         Returns only when all three are there to stay: then the sender may be told so. Raises IntakeUnavailable otherwise,
-        or IntakeError where the campaign has lost its access.
+        IntakeError where the campaign has lost its access, or what `find_unauthorized` returned.
         """
         log = logger.bind(
             upload_id=spool.upload_id,
@@ -211,8 +215,12 @@ class Intake:
 
 async def _record_upload(connection: Connection, spool: FinishedSpool, key: str, sha256: str) -> None:
     campaign_id, actor = spool.sender.campaign_id, spool.sender.actor
-    if not spool.still_welcome():
-        raise IntakeError(_UNWELCOME)
+    unauthorized = await spool.find_unauthorized(connection)
+    if unauthorized is not None:
+        if await uploads.has_upload(connection, spool.upload_id):
+            # An earlier COMMIT, whose answer never came, was carried out before the authority was taken away.
+            return
+        raise unauthorized
     upload = NewUpload(
         id=spool.upload_id,
         campaign_id=campaign_id,

@@ -14,7 +14,11 @@ from database.connections import Pool, database_troubles
 from keys.host_keys import check_host_keys, load_host_keys
 from processing.intake import Intake
 from sftpd import metrics
-from sftpd.connections.access_watch import listen_for_changes, recheck_live_sessions
+from sftpd.connections.access_watch import (
+    listen_for_changes,
+    recheck_live_sessions,
+    recheck_regularly,
+)
 from sftpd.connections.algorithms import quiet_group_exchange_warnings, server_options
 from sftpd.connections.front_state import FrontState, make_front_state
 from sftpd.connections.listener import Listener
@@ -72,6 +76,7 @@ async def serve_front(
                 tasks.create_task(front.login_audit.run()),
                 tasks.create_task(front.pacer.run()),
                 tasks.create_task(recheck_live_sessions(front)),
+                tasks.create_task(recheck_regularly(front)),
                 tasks.create_task(listen_for_changes(settings.database, front)),
                 tasks.create_task(_check_regularly(front)),
                 tasks.create_task(sweep_regularly(spool, intake, settings.sftp, settings.retention)),

@@ -103,6 +103,13 @@ class AccessEnded(Refusal):
     event = "request_refused_revoked"
 
 
+class WriterWithdrawn(Refusal):
+    """A key that wrote into this partial, perhaps not this session's own, is not in force any more."""
+
+    text = "a key that wrote into this upload was withdrawn: upload the whole file again"
+    event = "upload_refused_writer"
+
+
 class NoSuchFile(Refusal):
     """STAT, RENAME, REMOVE or resumption of a name that this campaign has not uploaded. Clients ask for some by themselves."""
 

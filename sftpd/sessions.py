@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 
 from audit.events import Actor
+from keys.access import KeyUse
 from processing.intake import Sender
 
 
@@ -39,6 +40,11 @@ class Session:
                 name=self.fingerprint, connection_id=self.connection_id, source_address=self.source_address
             ),
         )
+
+    @property
+    def key_use(self) -> KeyUse:
+        """The key of this login, and where it comes from: what its uploads are judged by."""
+        return KeyUse(self.fingerprint, self.source_address)
 
     def touch(self) -> None:
         """Note a sign of life."""

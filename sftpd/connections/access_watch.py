@@ -29,6 +29,7 @@ CHANNEL: Final = "sftp_gateway_access"
 # A server may vanish without closing the connection. A question now and then finds that out. All are in seconds.
 _PROBE_INTERVAL: Final = 5.0
 _PROBE_TIMEOUT: Final = 3.0
+_CLOSE_TIMEOUT: Final = 1.0
 _RECONNECT_FIRST, _RECONNECT_MOST = 0.1, 2.0
 _LOST: Final[tuple[type[BaseException], ...]] = (*UNREACHABLE, asyncpg.PostgresError)
 
@@ -51,8 +52,10 @@ async def listen_for_changes(database: DatabaseSettings, front: FrontState) -> N
             finally:
                 front.access_lookup.is_away = True
                 metrics.ACCESS_WATCH_CONNECTED.set(0)
-                with contextlib.suppress(*UNREACHABLE):
-                    await connection.close(timeout=1)
+                # The time-out is not `close`'s own, which doesn't hold while a cancelled question is unanswered.
+                with contextlib.suppress(*_LOST):
+                    async with asyncio.timeout(_CLOSE_TIMEOUT):
+                        await connection.close()
         await asyncio.sleep(pause)
         pause = min(pause * 2, _RECONNECT_MOST)
 
@@ -65,7 +68,8 @@ async def _listen(connection: "asyncpg.Connection[asyncpg.Record]", front: Front
         if isinstance(campaign_id, str) and is_campaign_id(campaign_id):
             front.access_lookup.note_change(campaign_id)
 
-    await connection.add_listener(CHANNEL, note)
+    async with asyncio.timeout(_PROBE_TIMEOUT):
+        await connection.add_listener(CHANNEL, note)
     front.access_lookup.is_away = False
     metrics.ACCESS_WATCH_CONNECTED.set(1)
     # Whatever was announced before this moment was not heard.
@@ -74,13 +78,22 @@ async def _listen(connection: "asyncpg.Connection[asyncpg.Record]", front: Front
     for campaign_id in concerned:
         front.access_lookup.request_recheck(campaign_id)
     logger.info("access_watch_connected", campaigns=len(concerned))
+    pause = min(_PROBE_INTERVAL, front.settings.recheck_interval)
     while True:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(lost.wait(), _PROBE_INTERVAL)
+            await asyncio.wait_for(lost.wait(), pause)
         if lost.is_set():
             logger.warning("access_watch_lost")
             return
         await connection.fetchval("select 1", timeout=_PROBE_TIMEOUT)
+
+
+async def recheck_regularly(front: FrontState) -> None:
+    """Recheck all live sessions at each `recheck_interval`, whatever was or wasn't announced, until cancelled."""
+    while True:
+        await asyncio.sleep(front.settings.recheck_interval)
+        for campaign_id in front.live_sessions.campaigns:
+            front.access_lookup.request_recheck(campaign_id)
 
 
 async def recheck_live_sessions(front: FrontState) -> None:
@@ -118,11 +131,10 @@ def _apply(front: FrontState, campaign_id: str, access: Access | None) -> None:
                 campaign_id=campaign_id,
                 reason=refusal.value,
             )
-    # Drop the unfinished uploads that came by keys that aren't in force any more. Uploads that are open just now are
+    # Drop the unfinished uploads into which a key wrote that may not come in any more. Uploads that are open just now are
     # dropped when their sessions end.
-    in_force = access.fingerprints if access else frozenset()
     for partial in front.spool.partials(campaign_id):
-        if partial.notes.fingerprint not in in_force:
+        if access is None or not all(access.lets_in(use) for use in partial.notes.writers):
             front.spool.remove(partial)
 
 

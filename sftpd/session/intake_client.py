@@ -1,14 +1,17 @@
 """What one login asks of the intake: to take an upload in, or to report a refused one. Its errors become refusals."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
 from config.identifiers import new_identifier
 from config.logs import describe_exception, get_logger
+from database.connections import Connection
+from keys.access import KeyUse, hold_access
 from processing.intake import FinishedSpool, Intake, IntakeError, Sender
 from rules.codes import FindingCode
-from sftpd.refusals import Unavailable
+from sftpd.refusals import AccessEnded, Refusal, Unavailable, WriterWithdrawn
 from sftpd.sessions import Session
 from sftpd.spool.spool_file import SpoolFile
 
@@ -58,8 +61,13 @@ class IntakeClient:
         self._sender = session.sender
 
     async def store(self, spooled: SpoolFile, name: str, modified_at: datetime | None) -> None:
-        """Return when the upload is durable, so that CLOSE may answer OK. Raises Unavailable; then nothing was accepted."""
+        """Return when the upload is durable, so that CLOSE may answer OK.
+
+        Where nothing was accepted, raises Unavailable, AccessEnded or, where another key that wrote into it has lost its
+        access, WriterWithdrawn.
+        """
         upload_id = new_identifier("upload")
+        writers = spooled.notes.writers
         # From here to the answer the bytes have no note. If this process is killed meanwhile, they are not taken for a partial.
         spooled.forget_notes()
         finished = FinishedSpool(
@@ -69,12 +77,25 @@ class IntakeClient:
             path=spooled.path,
             byte_count=spooled.size,
             modified_at=modified_at,
-            still_welcome=lambda: not self._session.revoked,
+            find_unauthorized=lambda connection: self._find_unauthorized(connection, writers),
         )
         try:
             await self._intake.store(finished)
         except IntakeError as error:
             raise Unavailable(str(error) or None) from None
+
+    async def _find_unauthorized(self, connection: Connection, writers: Iterable[KeyUse]) -> Refusal | None:
+        """Why the upload may not be taken: this session's access, or that of a key which wrote into it, has ended."""
+        if self._session.revoked:
+            return AccessEnded()
+        own = self._session.key_use
+        uses = {own, *writers}
+        access = await hold_access(
+            connection, self._session.campaign_id, sorted({use.fingerprint for use in uses})
+        )
+        if access is None or not access.lets_in(own):
+            return AccessEnded()
+        return None if all(access.lets_in(use) for use in uses) else WriterWithdrawn()
 
     async def report(
         self, name: str, refused: RefusedUpload, byte_count: int, path: Path | None = None

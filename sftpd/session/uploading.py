@@ -22,6 +22,7 @@ from sftpd.refusals import (
     SpoilingRefusal,
     TooLarge,
     UploadInterrupted,
+    WriterWithdrawn,
     WrongOffset,
 )
 from sftpd.session.file_names import NameKind, classify_name
@@ -252,6 +253,9 @@ class ChannelUploads:
             spooled = self._spool.resume(partial)
             try:
                 await self._intake_client.store(spooled, name, partial.notes.modified_at)
+            except WriterWithdrawn:
+                spooled.discard()
+                raise
             except BaseException:
                 # Its CLOSE was answered OK, so the client may try the rename again.
                 self._spool.keep(spooled, PartialState.WAITING)
@@ -273,7 +277,7 @@ class ChannelUploads:
         partial, opened.partial = opened.partial, None
         try:
             if resume and partial is not None:
-                opened.spooled = self._spool.resume(partial, opened.announced)
+                opened.spooled = self._spool.resume(partial, opened.announced, writer=self._session.key_use)
                 opened.is_resumed = True
             else:
                 opened.spooled = self._spool.create(self._session, opened.name, opened.announced)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from keys.access import KeyUse
+
 
 class PartialState(StrEnum):
     """What became of the last handle on an upload."""
@@ -36,9 +38,17 @@ class PartialNotes(BaseModel):
     ranges: list[tuple[int, int]] = []
     # The agency has been told that it was never renamed to .csv.
     reported: bool = False
+    # Who began it.
     connection_id: str | None = None
     source_address: str | None = None
     fingerprint: str | None = None
+    # Who else wrote into it when resuming it. It is taken only while every key that wrote into it is in force.
+    later_writers: list[KeyUse] = []
+
+    @property
+    def writers(self) -> list[KeyUse]:
+        """Every key that wrote into it, and from where."""
+        return [KeyUse(self.fingerprint or "", self.source_address or ""), *self.later_writers]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from config.sections import SFTPSettings
+from keys.access import KeyUse
 from sftpd.refusals import PartialTaken, SpoolFull, TooManyPartials
 from sftpd.sessions import Session
 from sftpd.spool.partials import Partial, PartialNotes, PartialState
@@ -25,6 +26,8 @@ from sftpd.spool.spool_file import SpoolFile, open_locked, write_notes
 from sftpd.spool.usage import SpoolUsage
 
 FOLDER_MODE: Final = 0o700
+# A campaign has a few keys and comes from a few addresses. This many writers of one upload are an attack on its note.
+_MAX_LATER_WRITERS: Final = 64
 
 
 class Spool:
@@ -121,10 +124,13 @@ class Spool:
                 raise
             return spooled
 
-    def resume(self, partial: Partial, announced: int | None = None) -> SpoolFile:
+    def resume(
+        self, partial: Partial, announced: int | None = None, *, writer: KeyUse | None = None
+    ) -> SpoolFile:
         """Open a partial for writing, so that no other handle can. Raises PartialTaken or SpoolFull.
 
-        `announced` is the size that the client gave in this OPEN. Without one, that of an earlier OPEN still holds.
+        `announced` is the size that the client gave in this OPEN. Without one, that of an earlier OPEN still holds. `writer` is
+        the key whose bytes come in now, or None where none will.
         """
         try:
             descriptor = open_locked(partial.bytes_path)
@@ -137,9 +143,16 @@ class Spool:
             if notes.in_order and os.fstat(descriptor).st_size != partial.size:
                 os.close(descriptor)
                 raise PartialTaken
-            writing = notes.model_copy(
-                update={"state": PartialState.WRITING, "announced": announced or notes.announced}
-            )
+            changes: dict[str, object] = {
+                "state": PartialState.WRITING,
+                "announced": announced or notes.announced,
+            }
+            if writer is not None and writer not in notes.writers:
+                if len(notes.later_writers) >= _MAX_LATER_WRITERS:
+                    os.close(descriptor)
+                    raise PartialTaken
+                changes["later_writers"] = [*notes.later_writers, writer]
+            writing = notes.model_copy(update=changes)
             spooled = SpoolFile(
                 self.usage, partial.campaign_id, partial.bytes_path, descriptor, writing, partial.size
             )

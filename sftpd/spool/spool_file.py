@@ -60,7 +60,9 @@ def write_notes(path: Path, notes: PartialNotes) -> None:
     descriptor = os.open(fresh, _NEW, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(notes.model_dump_json())
+            # Programs of the release before know no `later_writers`, and would take such a note for a broken one.
+            unneeded = None if notes.later_writers else {"later_writers"}
+            stream.write(notes.model_dump_json(exclude=unneeded))
         fresh.replace(path)
     except OSError:
         with suppress(OSError):

@@ -26,6 +26,8 @@ class Relay:
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._progress = asyncio.Condition()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
 
     async def open(self) -> None:
         listening = socket.create_server(("127.0.0.1", 0))
@@ -37,6 +39,14 @@ class Relay:
         """Wait until `count` bytes have gone towards the gateway, over all connections."""
         async with self._progress:
             await self._progress.wait_for(lambda: self.moved >= count)
+
+    def stall(self) -> None:
+        """Pass nothing on any more, in either direction, and still take connections: a network that swallows packets."""
+        self._flowing.clear()
+
+    def flow(self) -> None:
+        """Pass on again, also what has come meanwhile."""
+        self._flowing.set()
 
     async def cut(self) -> None:
         """Reset every connection, and refuse new ones."""
@@ -67,6 +77,7 @@ class Relay:
 
     async def _pass_up(self, reader: asyncio.StreamReader, onward: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(max(1, self.rate // _TICKS) if self.rate else _CHUNK):
+            await self._flowing.wait()
             onward.write(chunk)
             await onward.drain()
             async with self._progress:
@@ -78,6 +89,7 @@ class Relay:
 
     async def _pass_down(self, onward_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while chunk := await onward_reader.read(_CHUNK):
+            await self._flowing.wait()
             writer.write(chunk)
             await writer.drain()
         writer.write_eof()

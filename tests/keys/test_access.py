@@ -3,6 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING
 
+import asyncpg
 import pytest
 
 from audit.events import Actor
@@ -16,7 +17,7 @@ from campaigns.campaigns import (
 )
 from campaigns.fields import parse_sources
 from database.connections import Connection, Pool
-from keys.access import fetch_access
+from keys.access import KeyUse, fetch_access, hold_access
 from keys.key_files import parse_public_keys
 
 if TYPE_CHECKING:
@@ -75,3 +76,33 @@ async def test_every_loss_of_access_is_announced(
                 await delete_campaign(connection, campaign_id, actor=ADMIN)
         assert await asyncio.wait_for(heard.get(), timeout=10) == campaign_id
         await listener.reset()
+
+
+async def test_access_that_is_held_can_be_taken_away_only_afterwards(
+    pool: Pool, connection: Connection, campaign_id: str, ed25519_key: "KeyPair", rsa_key: "KeyPair"
+) -> None:
+    key, other = parse_public_keys(f"{ed25519_key.public_line}\n{rsa_key.public_line}\n".encode())
+    await add_keys(connection, campaign_id, [key, other], actor=ADMIN)
+    # By the command line, and by hand, which takes fewer locks.
+    changes = (
+        "update campaigns set allowed_sources = '{192.0.2.1}' where $1 <> ''",
+        "update ssh_keys set revoked_at = now() where fingerprint = $1",
+    )
+    for change in changes:
+        async with pool.acquire() as taking, taking.transaction():
+            access = await hold_access(taking, campaign_id, [key.fingerprint])
+            assert access is not None
+            assert access.fingerprints == {key.fingerprint}
+            await connection.execute("set lock_timeout = '100ms'")
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await connection.execute(change, key.fingerprint)
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await revoke_key(connection, campaign_id, key.fingerprint, actor=ADMIN)
+        await connection.execute(change, key.fingerprint)
+    async with connection.transaction():
+        access = await hold_access(connection, campaign_id, [key.fingerprint, other.fingerprint])
+    assert access is not None
+    assert access.fingerprints == {other.fingerprint}
+    assert not access.lets_in(KeyUse(other.fingerprint, "192.0.2.2"))
+    assert access.lets_in(KeyUse(other.fingerprint, "192.0.2.1"))
+    assert not access.lets_in(KeyUse(key.fingerprint, "192.0.2.1"))

@@ -11,7 +11,7 @@ import pytest
 from audit.events import Actor
 from config.identifiers import new_identifier
 from config.settings import Settings
-from database.connections import Pool
+from database.connections import Connection, Pool
 from processing.intake import FinishedSpool, Intake, IntakeSettings, Sender
 from processing.object_store import S3ObjectStore, open_store
 
@@ -21,6 +21,11 @@ BAD = b"recipient,language,name\r\n+6591234567,english,Tan\r\n6591234568,english
 INTAKE_SETTINGS = IntakeSettings(
     acknowledge_timeout=3, max_upload_bytes=30 * 1024 * 1024, max_not_csv_notifications=20
 )
+
+
+async def let_in(_connection: Connection) -> None:
+    """Whoever sends may send."""
+
 
 MakeSpool = Callable[..., FinishedSpool]
 
@@ -65,6 +70,7 @@ def make_spool(tmp_path: Path, campaign: str) -> MakeSpool:
             path=path,
             byte_count=len(data),
             modified_at=datetime(2026, 1, 2, tzinfo=UTC),
+            find_unauthorized=let_in,
         )
         return replace(spool, **changes)  # type: ignore[arg-type]
 

@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
 from config.settings import Settings
-from database.connections import Pool, open_pool
+from database.connections import Connection, Pool, open_pool
 from gateway.embedded.postgres import PostgreSQLServer
 from gateway.embedded.s3 import S3Server
 from processing.intake import Intake, IntakeError, IntakeUnavailable
@@ -105,8 +105,11 @@ async def test_a_commit_that_outlasts_the_time_out_is_asked_about_before_the_ans
 async def test_a_key_revoked_while_its_upload_was_being_stored_is_refused(
     intake: Intake, make_spool: MakeSpool, pool: Pool
 ) -> None:
-    with pytest.raises(IntakeError, match="can't receive uploads"):
-        await intake.store(make_spool(still_welcome=lambda: False))
+    async def refuse(_connection: Connection) -> Exception:
+        return IntakeError("the key was revoked")
+
+    with pytest.raises(IntakeError, match="the key was revoked"):
+        await intake.store(make_spool(find_unauthorized=refuse))
     assert await pool.fetchval("select count(*) from uploads") == 0
 
 
