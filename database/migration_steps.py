@@ -75,7 +75,10 @@ class StepRunner:
             position = ""
 
     async def patiently(self, where: str, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Carry out `attempt`, again after a pause where others hold its locks or a deadlock ended it."""
+        """Carry out `attempt`, again after a pause where others hold its locks or a deadlock ended it.
+
+        Raises ServiceUnreachable where that goes on for longer than `pace.patience`, or where `attempt` was cancelled.
+        """
         began, pause = time.monotonic(), _FIRST_PAUSE
         while True:
             try:
@@ -88,6 +91,12 @@ class StepRunner:
                     )
                     raise ServiceUnreachable(message) from None
                 self.tell(f"{where}: others hold a lock ({type(error).__name__}); tries again in {pause:g} s")
+            except asyncpg.QueryCanceledError:
+                message = (
+                    f"{where}: it was cancelled, by somebody or since it took longer than {_STATEMENT_TIMEOUT}; "
+                    "run `sftp-gateway migrate` again to go on from here"
+                )
+                raise ServiceUnreachable(message) from None
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 

@@ -48,10 +48,11 @@ from schema_migrations m
 select pg_try_advisory_lock($1)
 
 -- name: prepare_session
--- A role's own limits are meant for small statements. Each step sets those that it needs. transaction_timeout exists from
--- PostgreSQL 17 on.
+-- A role's own limits are meant for small statements and for sessions that ask often, and a migration pauses while others hold a
+-- lock. Each step sets those limits that it needs. transaction_timeout exists from PostgreSQL 17 on.
 select set_config(name, '0', false) from pg_settings
-where name in ('statement_timeout', 'transaction_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout')
+where name in ('statement_timeout', 'transaction_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout',
+               'idle_session_timeout')
 union all
 select set_config('default_transaction_isolation', 'read committed', false)
 union all

@@ -48,7 +48,9 @@ with piece as (
     update notifications n
     set sent_at = p.notified_at, refused_at = p.notification_refused_at, error = p.notification_error
     from piece p
-    where n.upload_id = p.id and n.outcome = p.outcome and n.sent_at is null and n.refused_at is null
+    -- The range keeps the planner to the index: it would read all notifications for each piece otherwise.
+    where n.upload_id > $1 and n.upload_id <= (select max(id) from piece)
+      and n.upload_id = p.id and n.outcome = p.outcome and n.sent_at is null and n.refused_at is null
       and (p.notified_at is not null or p.notification_refused_at is not null)
 )
 select max(id) as position, count(*) as rows from piece

@@ -11,5 +11,6 @@ behind a line of its own:
 `-- step: pieces`
     One statement that is repeated until nothing is left, each time in a transaction of its own. It is given `$1`, the position
     (a text) at which the piece before ended, empty at first, and `$2`, how many rows a piece has. It returns one row: `position`,
-    where this piece ended, null when nothing was left; and `rows`, how many rows it went through.
+    where this piece ended, null when nothing was left; and `rows`, how many rows it went through. It reaches every table by an
+    index, whatever the planner knows of the table: a whole table read for each piece would make the back-fill take for ever.
 """

@@ -180,6 +180,37 @@ async def test_limits_that_the_role_brings_along_end_no_long_step(database: Data
     assert await database.migrate(FIRST, second("-- step: alone\nselect pg_sleep(0.4)")) == ["0002_weights"]
 
 
+async def test_a_role_whose_idle_sessions_are_ended_can_wait_for_a_lock(database: Database) -> None:
+    migration = second("-- step: transaction\nalter table parcels add column note text")
+    async with database.connection() as reader:
+        name = await reader.fetchval("select current_database()")
+        await reader.execute(f"alter database {name} set idle_session_timeout = '100ms'")
+        transaction = reader.transaction()
+        await transaction.start()
+        await reader.execute("select from parcels")
+        migrating = asyncio.create_task(database.migrate(FIRST, migration))
+        await database.until_told("tries again in 0.4 s")
+        await transaction.rollback()
+        assert await migrating == ["0002_weights"]
+
+
+async def test_a_step_that_is_cancelled_says_which_and_is_carried_out_at_the_next_call(
+    database: Database,
+) -> None:
+    migrating = asyncio.create_task(
+        database.migrate(FIRST, second("-- step: transaction\nselect pg_sleep(300)"))
+    )
+    cancel = (
+        "select pg_cancel_backend(pid) from pg_stat_activity "
+        "where query = 'select pg_sleep(300)' and datname = current_database()"
+    )
+    async with database.connection() as connection:
+        await until(lambda: connection.fetchval(cancel))
+    with pytest.raises(ServiceUnreachable, match="step 1 of 1: it was cancelled"):
+        await migrating
+    assert await database.migrate(FIRST, second("-- step: alone\nselect 1")) == ["0002_weights"]
+
+
 async def test_a_migration_whose_connection_died_is_one_line_and_bars_nobody(database: Database) -> None:
     migrating = asyncio.create_task(database.migrate(FIRST, second("-- step: alone\nselect pg_sleep(300)")))
     terminate = (

@@ -76,6 +76,24 @@ async def test_the_ends_written_before_are_carried_over_and_no_other_outcome_get
     assert dict(count) == {"sent": 10, "refused": 10, "ended": 20}
 
 
+async def test_the_back_fill_reads_no_table_anew_for_each_piece(empty_database_url: str) -> None:
+    """PostgreSQL knows nothing of tables that were just filled, and would read all notifications for each piece."""
+    database = DatabaseSettings(url=SecretStr(empty_database_url))
+    read = "select seq_tup_read from pg_stat_user_tables where relname = 'notifications'"
+    connection = await asyncpg.connect(empty_database_url)
+    try:
+        await migrate(database, migrations=read_migrations()[:1])
+        await connection.execute("alter table uploads set (autovacuum_enabled = off)")
+        await connection.execute("alter table notifications set (autovacuum_enabled = off)")
+        await connection.execute(UPLOADS.format(count=3000))
+        before = await connection.fetchval(read)
+        await migrate(database, pace=Pace(piece_rows=100))
+        assert await connection.fetchval(OUT_OF_STEP) == 0
+        assert await connection.fetchval(read) - before <= 2 * 3000
+    finally:
+        await connection.close()
+
+
 async def test_what_the_first_release_writes_is_found_with_the_notification(connection: Connection) -> None:
     await connection.execute(OLD_DONE, "upload_4", 1)
     await connection.execute(OLD_SENT, "upload_4", 1)
