@@ -133,6 +133,10 @@ class SMTPSettings(Section):
     sender: MailAddress = Field(description="Address that notifications come from.")
     username: str | None = Field(default=None, description="Login name; empty: no login.")
     password: SecretStr | None = Field(default=None, description="Login password.")
+    allow_plaintext: bool = Field(
+        default=False,
+        description="Accept security = none beyond loopback: e-mails, and a login, in plain text.",
+    )
     timeout: Seconds = Field(default=15, description="Seconds to wait for each answer of the mail server.")
     message_id_domain: str | None = Field(
         default=None,

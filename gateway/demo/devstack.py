@@ -3,6 +3,8 @@
 import os
 import shlex
 import signal
+import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +28,8 @@ def own_folder(given: Path | None, purpose: str) -> Iterator[Path]:
     if given.exists() and any(given.iterdir()):
         raise CallMisused(f"{given} is not empty: give the name of a new folder")
     given.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # One that was there already may be open to others, and files with secrets will lie in it.
+    given.chmod(0o700)
     yield given.resolve()
 
 
@@ -35,6 +39,7 @@ def run_devstack(folder: Path | None) -> None:
     say_if_root()
     try:
         with own_folder(folder, "devstack") as own, embedded_stack(own) as stack:
+            _keep_output_private()
             for name, value in stack.settings().items():
                 print_line(f"export {name}={shlex.quote(value)}")
             note(
@@ -43,6 +48,16 @@ def run_devstack(folder: Path | None) -> None:
             signal.pause()
     except KeyboardInterrupt:
         note("ended")
+
+
+def _keep_output_private() -> None:
+    """Take the file that the settings go to from other users, as a shell makes it readable by all: passwords follow."""
+    try:
+        output = sys.stdout.fileno()
+    except (OSError, ValueError):
+        return
+    if stat.S_ISREG(os.fstat(output).st_mode):
+        os.fchmod(output, 0o600)
 
 
 def end_as_ctrl_c() -> None:

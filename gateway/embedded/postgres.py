@@ -125,6 +125,7 @@ class PostgreSQLServer:
         if (self._cluster / "PG_VERSION").exists():
             raise EmbeddedError(f"there is a PostgreSQL cluster in {self.folder} already")
         password_file = self.folder / "password"
+        password_file.touch(mode=0o600)
         password_file.write_text(self.password)
         if self._user:
             shutil.chown(password_file, self._user)

@@ -3,6 +3,8 @@
 import contextlib
 import http
 import http.client
+import os
+import secrets
 import shutil
 import sysconfig
 from collections.abc import Iterator
@@ -15,9 +17,10 @@ import boto3
 from gateway.embedded.server_process import ServerProcess, free_port
 from gateway.errors import EmbeddedError
 
-# rclone insists on key ids as long as AWS's. They protect nothing, as the port is on loopback.
+# rclone insists on key ids as long as AWS's.
 ACCESS_KEY_ID: Final = "AKIAEMBEDDEDS3EXAMPLE"
-SECRET_ACCESS_KEY: Final = "embedded/secret/of/the/demo/and/the/tests"  # noqa: S105
+# Drawn anew by each program that runs the server: other users of the machine reach its port, and may not know its secret.
+SECRET_ACCESS_KEY: Final = secrets.token_urlsafe(30)
 REGION: Final = "ap-southeast-1"
 
 
@@ -56,11 +59,13 @@ class S3Server:
             "embedded S3 server",
             [
                 _find_rclone(), "serve", "s3", self.folder / "buckets",
-                "--addr", f"127.0.0.1:{self.port}", "--auth-key", f"{ACCESS_KEY_ID},{SECRET_ACCESS_KEY}",
+                "--addr", f"127.0.0.1:{self.port}",
                 "--config", self.folder / "rclone.conf", "--cache-dir", self.folder / "cache",
                 "--vfs-cache-mode", "off", "--dir-cache-time", "1s", "--ignore-checksum", "--log-level", "NOTICE",
             ],
             log=self.folder / "rclone.log",
+            # A variable, since every user of the machine can see a process's arguments. The quotation marks keep the comma.
+            environment={**os.environ, "RCLONE_AUTH_KEY": f'"{ACCESS_KEY_ID},{SECRET_ACCESS_KEY}"'},
         )  # fmt: skip
         try:
             self._process.wait_until_ready(self._speaks_http)

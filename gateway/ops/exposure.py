@@ -1,9 +1,13 @@
-"""Finds settings that would send secrets or personal data in plain text, or let links die early."""
+"""Finds settings that would send secrets or personal data in plain text, or let links die early.
+
+`check` tells them, and no node starts with them, nor reloads into them.
+"""
 
 from collections.abc import Iterator
 from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from config.errors import ConfigurationError
 from config.network import is_loopback
 from config.settings import Settings, variable_of
 
@@ -16,16 +20,24 @@ def find_exposures(settings: Settings) -> Iterator[str]:
     """One line for each exposure, with the setting that mends it and the one that allows it."""
     yield from _plain_links(settings)
     yield from _plain_database(settings)
-    if settings.smtp.security == "none" and not is_loopback(settings.smtp.host):
+    smtp = settings.smtp
+    if smtp.security == "none" and not is_loopback(smtp.host) and not smtp.allow_plaintext:
         yield (
             "the mail server beyond loopback is spoken to without TLS: "
-            f"set {variable_of('smtp.security')} to starttls or tls"
+            f"set {variable_of('smtp.security')} to starttls or tls; {variable_of('smtp.allow_plaintext')} allows it"
         )
     if is_temporary(settings):
         yield (
             "the S3 credentials are temporary, and signed links die with them: use lasting ones, or "
             f"{variable_of('s3.public_base_url')}; {variable_of('s3.allow_temporary_credentials')} allows them"
         )
+
+
+def refuse_exposures(settings: Settings) -> Settings:
+    """Give `settings` back unless `find_exposures` finds something. Raises ConfigurationError with what `check` says of it."""
+    if found := list(find_exposures(settings)):
+        raise ConfigurationError("; ".join(found))
+    return settings
 
 
 def _plain_links(settings: Settings) -> Iterator[str]:

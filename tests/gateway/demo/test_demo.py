@@ -12,8 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from gateway.demo.devstack import own_folder
 from tests.gateway.nodes import ROOT, call, wait_until
 
+_EXPORTED = re.compile(r"^export SFTP_GATEWAY_(\w+)=(\S+)$", re.MULTILINE)
 _BY_CTYPES = re.compile("tmp[a-z0-9_]{8}")
 
 
@@ -113,6 +115,35 @@ def test_a_taken_port_is_named() -> None:
     assert len(errors.splitlines()) == 1
 
 
+def readable_by_others(folder: Path) -> list[Path]:
+    """The files under `folder` that others can read, and the folders that they can list, where they can get to them."""
+    found = []
+    for path in folder.iterdir():
+        mode = path.stat().st_mode
+        if mode & 0o044:
+            found.append(path)
+        if path.is_dir() and mode & 0o011:
+            found += readable_by_others(path)
+    return found
+
+
+def assert_keeps_secrets(family: list[psutil.Process], settings: dict[str, str]) -> None:
+    """Other users of the machine can see the arguments of every process."""
+    password = settings["DATABASE__URL"].split("@")[0].rpartition(":")[2]
+    seen = " ".join(word for member in family for word in member.cmdline())
+    assert "rclone" in seen
+    assert password not in seen
+    assert settings["S3__SECRET_ACCESS_KEY"] not in seen
+
+
+def test_a_given_folder_is_closed_to_others(short_tmp_path: Path) -> None:
+    given = short_tmp_path / "given"
+    given.mkdir(mode=0o755)
+    given.chmod(0o755)
+    with own_folder(given, "devstack") as folder:
+        assert folder.stat().st_mode & 0o077 == 0
+
+
 def test_devstack_prints_settings_that_a_shell_takes(short_tmp_path: Path) -> None:
     shown = short_tmp_path / "settings.sh"
     with shown.open("wb") as output:
@@ -127,6 +158,9 @@ def test_devstack_prints_settings_that_a_shell_takes(short_tmp_path: Path) -> No
             ["sh", "-ec", line + f" && {sys.executable} -m gateway check"], cwd=ROOT, check=True, timeout=90
         )
         family = family_of(stack)
+        assert shown.stat().st_mode & 0o077 == 0
+        assert readable_by_others(short_tmp_path) == []
+        assert_keeps_secrets(family, dict(_EXPORTED.findall(shown.read_text())))
         stack.terminate()
         assert stack.wait(60) == 0
     finally:

@@ -1,11 +1,15 @@
-"""Settings that would send secrets or personal data in plain text, or let links die early, are found."""
+"""Settings that would send secrets or personal data in plain text, or let links die early, are found, and stop a node."""
 
+import re
+import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from config.settings import Settings, load_settings
 from gateway.ops.exposure import find_exposures
+from tests.gateway.nodes import Node, call, wait_until
 
 Variables = dict[str, str]
 
@@ -44,6 +48,7 @@ FAR = "postgresql://u:p@db.agency.example:5432/x"
         pytest.param({"DATABASE__URL": "postgresql://u:p@[::1]:5432/x"}, None, id="IPv6 loopback"),
         pytest.param({"DATABASE__URL": FAR, "DATABASE__ALLOW_PLAINTEXT": "true"}, None, id="allowed database"),
         pytest.param({"SMTP__HOST": "mail.example", "SMTP__SECURITY": "none"}, "SMTP__SECURITY", id="plain mail"),
+        pytest.param({"SMTP__HOST": "m.io", "SMTP__SECURITY": "none", "SMTP__ALLOW_PLAINTEXT": "1"}, None, id="allowed mail"),
         pytest.param({"SMTP__HOST": "mail.example"}, None, id="mail demands TLS by itself"),
         pytest.param({"S3__SESSION_TOKEN": "t"}, "ALLOW_TEMPORARY_CREDENTIALS", id="session token"),
         pytest.param({"S3__ACCESS_KEY_ID": "ASIAEXAMPLEEXAMPLE00"}, "ALLOW_TEMPORARY_CREDENTIALS", id="temporary key"),
@@ -59,3 +64,28 @@ def test_exposures_are_found(
     else:
         assert len(lines) == 1
         assert f"SFTP_GATEWAY_{found}" in lines[0] or found in lines[0]
+        assert re.search(r"SFTP_GATEWAY_\w+__ALLOW_\w+ allows", lines[0])
+
+
+@pytest.mark.parametrize("command", ["run", "sftpd", "worker"])
+def test_no_node_starts_with_an_exposure(gateway_variables: Variables, command: str) -> None:
+    exposed = {**gateway_variables, "SFTP_GATEWAY_S3__SESSION_TOKEN": "hush-hush"}
+    errors = call(exposed, command, status=2)
+    assert len(errors.splitlines()) == 1
+    assert "SFTP_GATEWAY_S3__ALLOW_TEMPORARY_CREDENTIALS allows them" in errors
+    assert "hush" not in errors
+
+
+def test_a_reload_into_an_exposure_changes_nothing(
+    start_node: Callable[..., Node], tmp_path: Path, good_file: Path
+) -> None:
+    config = tmp_path / "gateway.toml"
+    config.write_text("")
+    node = start_node("run", "--config", str(config))
+    config.write_text("[s3]\nsession_token = 'hush-hush'\n")
+    node.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: bool(node.events("reload_refused")), "reload_refused")
+    cause = str(node.events("reload_refused")[0]["reason"])
+    assert "SFTP_GATEWAY_S3__ALLOW_TEMPORARY_CREDENTIALS" in cause
+    assert "hush" not in cause
+    assert node.upload(good_file) == 0
