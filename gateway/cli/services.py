@@ -54,8 +54,26 @@ def _serve(context: typer.Context, parts: Sequence[Part]) -> None:
         raise typer.Exit(status)
 
 
-def migrate_schema(context: typer.Context, as_json: JSON = False) -> None:
+def migrate_schema(
+    context: typer.Context,
+    as_json: JSON = False,
+    grants: Annotated[
+        bool,
+        typer.Option(
+            "--grants", help="Only print the SQL that gives the role of each part its rights on the tables."
+        ),
+    ] = False,
+) -> None:
     """Bring the database's schema up to date. Safe to run twice, or from several nodes at once."""
+    if grants:
+        from database.grants import grant_statements
+
+        statements = list(grant_statements())
+        if as_json:
+            print_json({"grants": statements})
+        for statement in () if as_json else statements:
+            print_line(statement)
+        return
     from database.schema import migrate
 
     applied = run(migrate(invocation_of(context).settings.database, tell=note))

@@ -1,12 +1,14 @@
 """Provisioned gateways: a campaign with a key, host keys made once per run, nodes that end with their test."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import asyncpg
 import psutil
 import pytest
 
@@ -15,6 +17,7 @@ from campaigns.campaigns import add_keys
 from campaigns.creation import create_campaign
 from config.settings import Settings
 from database.connections import connect
+from database.grants import DatabaseRole, grant_statements
 from keys.host_key_changes import generate_host_keys
 from keys.host_keys import HostKeyType, generate_host_key
 from keys.key_files import parse_public_keys
@@ -60,6 +63,22 @@ async def provision(settings: Settings, public_line: str) -> str:
     finally:
         await connection.close()
     return campaign.id
+
+
+@pytest.fixture
+def url_of(database_url: str) -> Callable[[DatabaseRole], str]:
+    """The roles have what `migrate --grants` prints; gives the URL by which one of them logs in to this test's database."""
+
+    async def grant() -> None:
+        connection = await asyncpg.connect(database_url)
+        for role in DatabaseRole:
+            if not await connection.fetchval("select exists (select from pg_roles where rolname = $1)", role):
+                await connection.execute(f"create role {role} login")
+        await connection.execute("\n".join(grant_statements()))
+        await connection.close()
+
+    run_apart(grant())
+    return lambda role: re.sub(r"//\w+@", f"//{role}@", database_url)
 
 
 @pytest.fixture

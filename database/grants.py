@@ -1,0 +1,88 @@
+"""Which part of the gateway needs which rights on which table: one table, from which `migrate --grants` prints the statements.
+
+Whoever takes over one part, such as the front, which speaks with the whole internet, can then do with the database what that part
+does, and no more. A role of the database stands for each part. The role that migrates owns the tables, and none of these is it.
+"""
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Final
+
+
+class DatabaseRole(StrEnum):
+    """The roles, by the names that the database has for them."""
+
+    FRONT = "sftp_gateway_front"
+    WORKER = "sftp_gateway_worker"
+    ADMIN = "sftp_gateway_admin"
+
+
+_FRONT, _WORKER, _ADMIN = DatabaseRole
+_EVERYBODY_READS: Final[Mapping[DatabaseRole, tuple[str, ...]]] = dict.fromkeys(DatabaseRole, ("select",))
+# A notification's end is shown in these columns of its upload, by a trigger that runs with the rights of whoever writes it.
+_SHOWS_END: Final = "update (notified_at, notification_refused_at, notification_error)"
+
+# Every table of the schema has its line here, also where nobody has a right on it; a right on some columns names them.
+RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
+    "schema_migrations": _EVERYBODY_READS,
+    "campaigns": {
+        # Not the agency's address, which only the e-mails need.
+        _FRONT: ("select (id, name, status, allowed_sources)",),
+        _WORKER: ("select",),
+        _ADMIN: ("select", "insert", "update"),
+    },
+    "template_bodies": {_WORKER: ("select",), _ADMIN: ("select", "insert")},
+    "ssh_keys": {
+        _FRONT: ("select (campaign_id, fingerprint, revoked_at)",),
+        _ADMIN: ("select", "insert", "update (revoked_at)"),
+    },
+    # A change of host keys locks the table, for which PostgreSQL demands the right to update all of it.
+    "host_key_fingerprints": {_FRONT: ("select",), _ADMIN: ("select", "insert", "update")},
+    "uploads": {
+        _FRONT: ("select", "insert", "update (listed, modified_at, untold)", _SHOWS_END),
+        _WORKER: ("select", "insert", "update"),
+        _ADMIN: ("select", "update"),
+    },
+    "notifications": {
+        # What the front refuses, it has told. It counts what waits, for the metrics; what it says stays unread.
+        _FRONT: ("insert (upload_id, outcome, status, facts)", "select (created_at, done_at)"),
+        _WORKER: ("select", "insert", "update (done_at, sent_at, refused_at, error)"),
+    },
+    "batches": {_WORKER: ("insert",)},
+    "messages": {_WORKER: ("insert",)},
+    "audit_events": {_FRONT: ("insert",), _WORKER: ("insert",), _ADMIN: ("select", "insert")},
+    # PgQueuer's own. A job holds an id and nothing else.
+    "pgqueuer": {
+        _FRONT: ("select", "insert"),
+        _WORKER: ("select", "insert", "update", "delete"),
+        _ADMIN: ("select", "insert"),
+    },
+    "pgqueuer_log": {
+        _FRONT: ("insert",),
+        _WORKER: ("select", "insert", "update", "delete"),
+        _ADMIN: ("insert",),
+    },
+    "pgqueuer_statistics": {_WORKER: ("select", "insert", "update", "delete")},
+    "pgqueuer_schedules": {_WORKER: ("select",)},
+}
+# The tables whose ids come from a sequence that whoever inserts must be let use.
+_SEQUENCES: Final = {"pgqueuer": "pgqueuer_id_seq", "pgqueuer_statistics": "pgqueuer_statistics_id_seq"}
+
+
+def grant_statements() -> Iterator[str]:
+    """The SQL statements, one each, which leave these roles with exactly the rights of the table, whatever they had before.
+
+    They are for the owner of the tables. The roles must exist, and the schema be up to date.
+    """
+    everybody = ", ".join(DatabaseRole)
+    yield "begin;"
+    yield f"grant usage on schema public to {everybody};"
+    for table, by_role in RIGHTS.items():
+        yield f"revoke all on {table} from {everybody};"
+        for role, rights in by_role.items():
+            yield f"grant {', '.join(rights)} on {table} to {role};"
+    for table, sequence in _SEQUENCES.items():
+        yield f"revoke all on sequence {sequence} from {everybody};"
+        inserting = [role for role, rights in RIGHTS[table].items() if "insert" in rights]
+        yield f"grant usage on sequence {sequence} to {', '.join(inserting)};"
+    yield "commit;"

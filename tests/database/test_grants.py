@@ -1,0 +1,97 @@
+"""The table of rights has every table of the schema, and what it prints gives each role those rights and no others."""
+
+import re
+from collections.abc import Iterator
+
+import asyncpg
+import pytest
+
+from database.connections import Connection
+from database.grants import RIGHTS, DatabaseRole, grant_statements
+from gateway.embedded.postgres import PostgreSQLServer
+
+PRIVILEGES = ("select", "insert", "update", "delete", "truncate", "references", "trigger")
+
+
+@pytest.fixture
+async def granted(postgres: PostgreSQLServer, connection: Connection) -> Connection:
+    """A migrated database whose roles have their rights."""
+    for role in DatabaseRole:
+        if not await connection.fetchval("select exists (select from pg_roles where rolname = $1)", role):
+            await connection.execute(f"create role {role} login")
+    await connection.execute("\n".join(grant_statements()))
+    return connection
+
+
+async def test_every_table_of_the_schema_is_named(connection: Connection) -> None:
+    rows = await connection.fetch(
+        "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm')"
+    )
+    assert {row["relname"] for row in rows} == set(RIGHTS)
+
+
+def rights_of(role: DatabaseRole, table: str) -> Iterator[tuple[str, set[str] | None]]:
+    """Each right as its privilege and the columns that it is limited to."""
+    for right in RIGHTS[table].get(role, ()):
+        privilege, _, columns = right.partition(" ")
+        yield privilege, set(re.findall(r"\w+", columns)) or None
+
+
+@pytest.mark.parametrize("role", DatabaseRole)
+async def test_a_role_has_exactly_its_rights(granted: Connection, role: DatabaseRole) -> None:
+    # A second time, over rights that the table doesn't give.
+    await granted.execute(f"grant all on messages, notifications, pgqueuer_schedules to {role}")
+    await granted.execute("\n".join(grant_statements()))
+    for table in RIGHTS:
+        whole: set[str] = set()
+        columns: dict[str, set[str]] = {}
+        for privilege, named in rights_of(role, table):
+            if named is None:
+                whole.add(privilege)
+            else:
+                columns.setdefault(privilege, set()).update(named)
+        for privilege in PRIVILEGES:
+            has = await granted.fetchval("select has_table_privilege($1, $2, $3)", role, table, privilege)
+            assert has == (privilege in whole), f"{privilege} on {table}"
+            if has or privilege in ("delete", "truncate", "trigger"):
+                continue
+            rows = await granted.fetch(
+                "select attname from pg_attribute where attrelid = $2::text::regclass and attnum > 0 and not attisdropped"
+                " and has_column_privilege($1, $2::text, attname, $3)", role, table, privilege,
+            )  # fmt: skip
+            assert {row["attname"] for row in rows} == columns.get(privilege, set()), (
+                f"{privilege} on {table}"
+            )
+
+
+@pytest.mark.parametrize(
+    ("role", "statement"),
+    [
+        pytest.param(DatabaseRole.FRONT, "select count(*) from messages", id="front reads messages"),
+        pytest.param(DatabaseRole.FRONT, "select facts from notifications", id="front reads notifications"),
+        pytest.param(DatabaseRole.FRONT, "select body from template_bodies", id="front reads templates"),
+        pytest.param(DatabaseRole.FRONT, "select notify_email from campaigns", id="front reads an address"),
+        pytest.param(DatabaseRole.FRONT, "update campaigns set status = 'active'", id="front resumes a campaign"),
+        pytest.param(DatabaseRole.FRONT, "update ssh_keys set revoked_at = null", id="front revives a key"),
+        pytest.param(DatabaseRole.FRONT, "insert into ssh_keys default values", id="front adds a key"),
+        pytest.param(DatabaseRole.FRONT, "update uploads set status = 'accepted'", id="front decides an upload"),
+        pytest.param(DatabaseRole.FRONT, "select details from audit_events", id="front reads the audit trail"),
+        pytest.param(DatabaseRole.FRONT, "delete from pgqueuer", id="front deletes jobs"),
+        pytest.param(DatabaseRole.WORKER, "select fingerprint from ssh_keys", id="worker reads keys"),
+        pytest.param(DatabaseRole.WORKER, "select recipient from messages", id="worker reads messages"),
+        pytest.param(DatabaseRole.WORKER, "update campaigns set notify_email = 'a@b.c'", id="worker diverts e-mails"),
+        pytest.param(DatabaseRole.WORKER, "delete from audit_events", id="worker forges the audit trail"),
+        pytest.param(DatabaseRole.ADMIN, "select recipient from messages", id="admin reads messages"),
+        pytest.param(DatabaseRole.ADMIN, "delete from audit_events", id="admin forges the audit trail"),
+        pytest.param(DatabaseRole.ADMIN, "drop table messages", id="admin drops a table"),
+    ],
+)  # fmt: skip
+async def test_what_is_not_granted_is_refused(
+    granted: Connection, role: DatabaseRole, statement: str
+) -> None:
+    await granted.execute(f"set role {role}")
+    try:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await granted.execute(statement)
+    finally:
+        await granted.execute("reset role")
