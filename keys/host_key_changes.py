@@ -6,11 +6,15 @@ midway goes on where it stopped when it is called again.
 
 from pathlib import Path
 
-from audit.events import Actor, AuditEvent, record_event
-from database.connections import Connection, affected
+from audit.events import Actor
+from database.connections import Connection
 from keys.errors import HostKeyRefused
+from keys.host_key_fingerprints import (
+    lock_fingerprints,
+    record_fingerprints,
+    record_fingerprints_retired,
+)
 from keys.host_keys import (
-    SQL,
     HostKey,
     HostKeyType,
     generate_host_key,
@@ -29,7 +33,7 @@ async def generate_host_keys(
     (`replace`, which retires them). Raises HostKeyRefused, HostKeyError.
     """
     async with connection.transaction():
-        in_force = await _lock_in_force(connection)
+        in_force = await lock_fingerprints(connection)
         here = load_present_host_keys(folder)
         foreign = in_force - {key.fingerprint for key in here}
         made_elsewhere = len({key.type for key in here if key.is_current}) < len(HostKeyType) and in_force
@@ -39,13 +43,13 @@ async def generate_host_keys(
                     f"another node has made the host keys already: copy its folder to {folder}; only if they are lost on all "
                     "nodes, add --replace, and tell the agencies the new fingerprints"
                 )
-            await _retire(connection, foreign, actor)
+            await record_fingerprints_retired(connection, foreign, actor=actor)
         present = {key.type for key in here if key.is_current}
         for kind in HostKeyType:
             if kind not in present:
                 generate_host_key(folder, kind, is_current=True)
         keys = load_host_keys(folder)
-        await _record(connection, [key for key in keys if key.is_current], actor)
+        await record_fingerprints(connection, [key for key in keys if key.is_current], actor=actor)
         return keys
 
 
@@ -55,7 +59,7 @@ async def rotate_host_keys(connection: Connection, folder: Path, *, actor: Actor
     Raises HostKeyRefused: no keys yet, keys that aren't the other nodes', or a rotation that is still going on.
     """
     async with connection.transaction():
-        in_force = await _lock_in_force(connection)
+        in_force = await lock_fingerprints(connection)
         keys = load_host_keys(folder)
         _check_current(keys, in_force, folder)
         started = {key.type: key for key in keys if not key.is_current}
@@ -71,7 +75,7 @@ async def rotate_host_keys(connection: Connection, folder: Path, *, actor: Actor
             if kind not in started:
                 generate_host_key(folder, kind, is_current=False)
         keys = load_host_keys(folder)
-        await _record(connection, [key for key in keys if not key.is_current], actor)
+        await record_fingerprints(connection, [key for key in keys if not key.is_current], actor=actor)
         return keys
 
 
@@ -81,7 +85,7 @@ async def retire_host_keys(connection: Connection, folder: Path, *, actor: Actor
     Raises HostKeyRefused: no rotation is going on in `folder`.
     """
     async with connection.transaction():
-        in_force = await _lock_in_force(connection)
+        in_force = await lock_fingerprints(connection)
         keys = load_host_keys(folder)
         new = {key.type: key for key in keys if not key.is_current}
         if not new:
@@ -92,7 +96,7 @@ async def retire_host_keys(connection: Connection, folder: Path, *, actor: Actor
                 f"the new host key {unknown[0]} is not recorded: run `sftp-gateway hostkey rotate` once more, then retire"
             )
         old = {key.fingerprint for key in keys if key.is_current and key.type in new}
-        await _retire(connection, old & in_force, actor)
+        await record_fingerprints_retired(connection, old & in_force, actor=actor)
         return [key for key in keys if key.fingerprint not in old]
 
 
@@ -116,23 +120,3 @@ def _check_current(keys: list[HostKey], in_force: set[str], folder: Path) -> Non
             f"the host keys in {folder} are not those that the other nodes show: copy their folder, "
             "or run `sftp-gateway hostkey generate` if this is the first node"
         )
-
-
-async def _lock_in_force(connection: Connection) -> set[str]:
-    await connection.execute(SQL["lock_all"])
-    rows = await connection.fetch(SQL["fetch_all"])
-    return {row["fingerprint"] for row in rows if row["retired_at"] is None}
-
-
-async def _record(connection: Connection, keys: list[HostKey], actor: Actor) -> None:
-    for key in keys:
-        added = await connection.execute(SQL["insert"], key.fingerprint, key.type.algorithm, key.public_line)
-        if affected(added):
-            details = {"fingerprint": key.fingerprint, "algorithm": key.type.algorithm}
-            await record_event(connection, AuditEvent.HOST_KEY_ADDED, actor=actor, details=details)
-
-
-async def _retire(connection: Connection, fingerprints: set[str], actor: Actor) -> None:
-    for row in await connection.fetch(SQL["retire"], sorted(fingerprints)):
-        details = {"fingerprint": row["fingerprint"]}
-        await record_event(connection, AuditEvent.HOST_KEY_RETIRED, actor=actor, details=details)

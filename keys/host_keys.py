@@ -3,13 +3,12 @@
 In the folder `ssh_host_<type>_key` is the current key, and during a rotation `ssh_host_<type>_key.next` is the new one. SSH
 shows a client only one key of a type at a login. During a rotation that is still the current one, which clients know; the new
 one is announced beside it, and clients that understand the announcement learn it. Retiring the old key makes the new one
-current. `host_key_changes` makes these changes.
+current. `host_key_changes` makes these changes, and `host_key_fingerprints` is the table that tells all nodes of them.
 """
 
 import base64
 import hashlib
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,11 +16,7 @@ from typing import Final
 
 import asyncssh
 
-from database.connections import Connection
-from database.queries import NamedQueries
 from keys.errors import HostKeyError
-
-SQL: Final = NamedQueries("keys", "host_keys.sql")
 
 RSA_BITS: Final = 3072
 _NEXT: Final = ".next"
@@ -167,23 +162,3 @@ def _write_once(path: Path, content: bytes, mode: int) -> None:
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(path)
-
-
-async def check_host_keys(connection: Connection, keys: Sequence[HostKey]) -> None:
-    """Check that each of this node's keys is one that all nodes show. Raises HostKeyError, whose text names the cure."""
-    recorded = {row["fingerprint"]: row["retired_at"] for row in await connection.fetch(SQL["fetch_all"])}
-    if not any(retired_at is None for retired_at in recorded.values()):
-        raise HostKeyError(
-            "no host keys are recorded in the database: run `sftp-gateway hostkey generate` on this node"
-        )
-    for key in keys:
-        if key.fingerprint not in recorded:
-            raise HostKeyError(
-                f"the {key.type} host key {key.fingerprint} is not the one that the other nodes show: "
-                f"copy their host key folder to {key.path.parent}"
-            )
-        if recorded[key.fingerprint] is not None:
-            raise HostKeyError(
-                f"the {key.type} host key {key.fingerprint} was retired on another node: "
-                "run `sftp-gateway hostkey retire` here too, or copy the other node's folder"
-            )

@@ -11,7 +11,8 @@ from config.errors import ConfigurationError
 from config.logs import get_logger
 from config.settings import Settings
 from database.connections import Pool, database_troubles
-from keys.host_keys import check_host_keys, load_host_keys
+from keys.host_key_fingerprints import check_host_keys
+from keys.host_keys import load_host_keys
 from processing.intake import Intake
 from sftpd import metrics
 from sftpd.connections.access_watch import (

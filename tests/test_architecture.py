@@ -91,6 +91,18 @@ def test_a_table_is_written_by_the_modules_that_the_page_names_and_by_no_others(
     assert writers_in_the_code()[table] == documented_writers()[table]
 
 
+def test_statements_are_run_by_the_module_that_stands_beside_their_file_alone() -> None:
+    """The names of the files above say who writes a table only if no other module takes their statements."""
+    takers = {
+        str(path.relative_to(ROOT))
+        for room in INSTALLED
+        for path in (ROOT / room).rglob("*.py")
+        if re.search(r"import\s+(?:\([^)]*|[^(\n]*)\bSQL\b|\w\.SQL\[", path.read_text(encoding="utf-8"))
+    }
+    # The runner's two modules share the schema's history.
+    assert takers == {"database/schema.py"}
+
+
 def test_each_part_has_its_row_and_the_page_names_the_roots() -> None:
     for root in ("gateway/processes/front.py", "gateway/processes/worker.py"):
         assert f"`{root}`" in section("Processes")

@@ -24,7 +24,8 @@ from database.schema import check_schema
 from gateway.errors import ExitStatus
 from gateway.ops.dependencies import Dependency
 from keys.errors import KeysError
-from keys.host_keys import check_host_keys, load_host_keys
+from keys.host_key_fingerprints import check_host_keys
+from keys.host_keys import load_host_keys
 from notifications.mailer import make_client as make_mail_client
 from processing.object_store import make_client as make_bucket_client
 from processing.object_store import put_object

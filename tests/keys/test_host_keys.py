@@ -16,7 +16,8 @@ from keys.host_key_changes import (
     retire_host_keys,
     rotate_host_keys,
 )
-from keys.host_keys import HostKeyType, check_host_keys, load_host_keys
+from keys.host_key_fingerprints import check_host_keys
+from keys.host_keys import HostKeyType, load_host_keys
 
 ADMIN = Actor(name="admin")
 
