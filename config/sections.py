@@ -228,17 +228,7 @@ class SFTPSettings(Section):
         default=20 * 1024 * MEBIBYTE, description="Bytes that all unfinished uploads of this node may take."
     )
     temporary_suffixes: Words = Field(
-        default=[
-            ".filepart",
-            ".part",
-            ".partial",
-            ".tmp",
-            ".temp",
-            ".inprogress",
-            ".uploading",
-            ".writing",
-            ".lftp",
-        ],
+        default=[".filepart", ".part", ".partial", ".tmp", ".temp", ".inprogress", ".uploading"],
         description="Name endings of uploads still to be renamed; a leading dot always is one.",
     )
     acknowledge_timeout: Seconds = Field(
@@ -249,17 +239,14 @@ class SFTPSettings(Section):
     )
     max_not_csv_notifications: Count = Field(
         default=20,
-        description=(
-            "Uploads an hour of one campaign that are refused for a name not in .csv, or as too large, "
-            "each with a row and an e-mail; the rest are counted in one e-mail."
-        ),
-    )
-    max_interrupted_notifications: Count = Field(
-        default=20,
-        description="The same for uploads that look interrupted. Those only counted can't be released.",
+        description="E-mails an hour to one campaign about names that aren't .csv, then one that counts.",
     )
     temporary_name_minutes: Seconds = Field(
         default=60, description="Minutes after which a temporary name never renamed to .csv is reported."
+    )
+    cut_upload_minutes: Seconds = Field(
+        default=60,
+        description="Minutes after which an upload cut off, and neither resumed nor sent again, is reported.",
     )
 
 

@@ -52,6 +52,9 @@ class ObjectStore(Protocol):
     async def sign_link(self, key: str) -> str:
         """A link by which the object can be fetched without credentials, for a while."""
 
+    async def delete(self, key: str) -> None:
+        """Delete the object, if there is one."""
+
     async def delete_older(self, prefix: str, before: datetime, *, keep: Collection[str] = ()) -> int:
         """Delete the objects under `prefix` last written before that time (aware UTC), but for the keys to keep.
 
@@ -115,6 +118,10 @@ class S3ObjectStore:
             )
 
         return await self._run(sign)
+
+    async def delete(self, key: str) -> None:
+        """See ObjectStore."""
+        await self._run(lambda: self._client.delete_object(Bucket=self._settings.bucket, Key=key))
 
     async def delete_older(self, prefix: str, before: datetime, *, keep: Collection[str] = ()) -> int:
         """See ObjectStore."""

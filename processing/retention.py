@@ -6,8 +6,8 @@ from config.logs import get_logger
 from config.sections import RetentionSettings
 from database.connections import Pool
 from database.job_queue import remove_old_log
-from processing.object_store import ORIGINALS, REPORTS, ObjectStore
-from processing.uploads import forget_originals, list_kept_originals
+from processing.object_store import ORIGINALS, REPORTS, ObjectStore, original_key
+from processing.uploads import forget_originals, forget_superseded, list_kept_originals
 
 logger = get_logger("processing")
 
@@ -29,3 +29,16 @@ async def remove_expired(pool: Pool, store: ObjectStore, settings: RetentionSett
     reports = await store.delete_older(REPORTS, now - timedelta(days=settings.reports_days))
     if originals or reports:
         logger.info("expired_removed", originals=originals, reports=reports)
+
+
+async def remove_superseded(pool: Pool, store: ObjectStore) -> None:
+    """Remove what is kept of an interrupted upload when a newer one of the same name is kept as well.
+
+    An original that can't be deleted now goes with the others of its age.
+    """
+    async with pool.acquire() as connection:
+        superseded = await forget_superseded(connection)
+    for upload_id, campaign_id in superseded:
+        await store.delete(original_key(campaign_id, upload_id))
+    if superseded:
+        logger.info("superseded_removed", originals=len(superseded))

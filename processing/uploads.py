@@ -56,6 +56,14 @@ class NewUpload:
 
 
 @dataclass(frozen=True, slots=True)
+class UntoldRefusal:
+    """A refused upload that no e-mail has told of. `received_at` is aware UTC."""
+
+    upload_id: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class UndecidedUpload:
     """An upload that has no outcome yet. `received_at` is aware UTC."""
 
@@ -142,9 +150,12 @@ async def record_received(connection: Connection, upload: NewUpload) -> bool:
 
 
 async def record_refused(
-    connection: Connection, upload: NewUpload, *, refusal_code: str, error_reason: str
+    connection: Connection, upload: NewUpload, *, refusal_code: str, error_reason: str, is_untold: bool
 ) -> None:
-    """Write the row of an upload refused before any row of it was read: it has its first outcome, rejected, at once."""
+    """Write the row of an upload refused before any row of it was read: it has its first outcome, rejected, at once.
+
+    `is_untold`: no e-mail of its own tells of it, so a summary must.
+    """
     await connection.execute(
         SQL["insert_refused_upload"],
         upload.id,
@@ -159,6 +170,7 @@ async def record_refused(
         upload.received_at,
         refusal_code,
         error_reason,
+        is_untold,
     )
 
 
@@ -177,22 +189,15 @@ async def lock_refusals(connection: Connection, campaign_id: str) -> None:
     await connection.execute(SQL["lock_refusals"], campaign_id)
 
 
-async def count_recent_refusals(
-    connection: Connection, campaign_id: str, refusal_codes: Sequence[str]
-) -> int:
-    """How many rows tell that an upload of the campaign was refused with one of these codes within the last hour."""
-    return int(await connection.fetchval(SQL["count_recent_refusals"], campaign_id, list(refusal_codes)))
+async def count_recent_refusals(connection: Connection, campaign_id: str, refusal_code: str) -> int:
+    """How many of the campaign's uploads were refused with this code within the last hour."""
+    return int(await connection.fetchval(SQL["count_recent_refusals"], campaign_id, refusal_code))
 
 
-async def take_untold(connection: Connection, campaign_id: str) -> list[str]:
-    """The codes of the campaign's refusals with a row that no e-mail has told of. They count as told from here on."""
-    return [row["refusal_code"] for row in await connection.fetch(SQL["take_untold"], campaign_id)]
-
-
-async def fetch_upload_to_sum_up_on(connection: Connection, campaign_id: str) -> str | None:
-    """The latest refused upload on which no e-mail has summed up others yet, else the latest of any kind, if there is one."""
-    upload_id: str | None = await connection.fetchval(SQL["fetch_upload_to_sum_up_on"], campaign_id)
-    return upload_id
+async def take_untold(connection: Connection, campaign_id: str) -> Sequence[UntoldRefusal]:
+    """The campaign's refusals that no e-mail has told of. They count as told from here on."""
+    rows = await connection.fetch(SQL["take_untold"], campaign_id)
+    return [UntoldRefusal(row["id"], row["received_at"]) for row in rows]
 
 
 async def fetch_upload(connection: Connection, upload_id: str) -> Upload | None:
@@ -235,6 +240,13 @@ async def fetch_listed_upload(
     """The newest upload of that name that the campaign sent in the last 24 hours, or None."""
     row = await connection.fetchrow(SQL["find_campaign_upload"], campaign_id, file_name)
     return _listed_upload(row) if row else None
+
+
+async def has_upload_since(
+    connection: Connection, campaign_id: str, file_names: Sequence[str], since: datetime
+) -> bool:
+    """Whether the campaign has an upload of one of these names, refused ones included, received since that time."""
+    return bool(await connection.fetchval(SQL["has_upload_since"], campaign_id, list(file_names), since))
 
 
 async def unlist_upload(connection: Connection, campaign_id: str, file_name: str) -> None:
@@ -355,6 +367,14 @@ async def list_campaigns_with_untold(connection: Connection) -> list[str]:
 async def forget_originals(connection: Connection, older_than: timedelta) -> None:
     """Uploads with an outcome, received longer ago than that, no longer name their original: it may be deleted."""
     await connection.execute(SQL["forget_originals"], older_than)
+
+
+async def forget_superseded(connection: Connection) -> list[tuple[str, str]]:
+    """Interrupted uploads no longer name their original where a newer one of the same name has one too.
+
+    Returns the id and campaign of each: what lies under its key may be deleted.
+    """
+    return [(row["id"], row["campaign_id"]) for row in await connection.fetch(SQL["forget_superseded"])]
 
 
 async def list_kept_originals(connection: Connection, older_than: timedelta) -> frozenset[str]:

@@ -9,14 +9,13 @@ returning id
 -- name: insert_refused_upload
 insert into uploads (id, campaign_id, file_name, status, bytes, sha256, object_key, report_name, source_address,
                      connection_id, received_at, finished_at, outcome, refusal_code, error_reason, num_rows,
-                     num_errors, has_avoidable_character, has_unicode, listed)
-select $1, c.id, $3, 'rejected', $4, $5, $6, $7, $8, $9, $10, $10, 1, $11, $12, 0, 1, false, false, false
+                     num_errors, has_avoidable_character, has_unicode, listed, untold)
+select $1, c.id, $3, 'rejected', $4, $5, $6, $7, $8, $9, $10, $10, 1, $11, $12, 0, 1, false, false, false, $13
 from campaigns c where c.id = $2
 returning id
 
 -- name: take_untold
--- Only a program of the release before still writes such rows.
-update uploads set untold = false where campaign_id = $1 and untold returning refusal_code
+update uploads set untold = false where campaign_id = $1 and untold returning id, received_at
 
 -- name: upload_exists
 select exists (select from uploads where id = $1)
@@ -60,6 +59,9 @@ where campaign_id = $1 and file_name = $2 and listed and received_at > now() - i
 order by received_at desc
 limit 1
 
+-- name: has_upload_since
+select exists (select from uploads where campaign_id = $1 and file_name = any ($2) and received_at >= $3)
+
 -- name: unlist_upload
 update uploads set listed = false where campaign_id = $1 and file_name = $2 and listed
 
@@ -76,15 +78,7 @@ select pg_advisory_xact_lock(hashtextextended($1, 7367470003))
 
 -- name: count_recent_refusals
 select count(*) from uploads
-where campaign_id = $1 and refusal_code = any($2::text[]) and received_at > now() - interval '1 hour'
-
--- name: fetch_upload_to_sum_up_on
--- The e-mail that sums up hangs on a refusal that was told singly, as the outcome 0: an upload's own outcomes count from 1.
-select id from uploads u
-where campaign_id = $1 and received_at > now() - interval '7 days'
-  and not exists (select from notifications n where n.upload_id = u.id and n.outcome = 0)
-order by refusal_code is null, received_at desc
-limit 1
+where campaign_id = $1 and refusal_code = $2 and received_at > now() - interval '1 hour'
 
 -- name: begin_attempt
 -- The attempt is counted before anything is judged, so that an upload that kills its worker is counted too.
@@ -161,6 +155,18 @@ select distinct campaign_id from uploads where untold
 -- Gone from the bucket, an upload can't be judged anew: `upload retry` and `release` then say so.
 update uploads set object_key = null
 where object_key is not null and finished_at is not null and received_at < now() - $1::interval
+
+-- name: forget_superseded
+-- Of a name that was interrupted again and again, only the newest copy is kept. A day back is enough, since this is done often.
+with newest as (
+    select campaign_id, file_name, max(received_at) as received_at from uploads
+    where received_at > now() - interval '1 day' and refusal_code = 'upload_interrupted' and object_key is not null
+    group by campaign_id, file_name
+)
+update uploads u set object_key = null from newest n
+where u.campaign_id = n.campaign_id and u.file_name = n.file_name and u.received_at < n.received_at
+  and u.status = 'rejected' and u.refusal_code = 'upload_interrupted' and u.object_key is not null
+returning u.id, u.campaign_id
 
 -- name: list_kept_originals
 select object_key from uploads

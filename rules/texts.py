@@ -54,8 +54,7 @@ REASONS: Final[Mapping[FindingCode, Reason]] = MappingProxyType(
             "Save the spreadsheet as CSV UTF-8, and upload it under a name that ends in .csv.",
         ),
         FindingCode.UPLOAD_INTERRUPTED: Reason(
-            "the upload seems to have been cut off after {received} bytes: upload the file again, or resume it. A file "
-            "that really is whole passes with one empty line added at its end, or when it is released by Postman's support",
+            "the upload seems to have been cut off after {received} bytes: upload the file again, or resume it{way_out}",
             "What arrived looks like the beginning of a longer file.",
             "Upload the file again, or resume it. A file that really is whole passes with one empty line added at its "
             "end, or when it is released by Postman's support.",
@@ -238,7 +237,16 @@ REASONS: Final[Mapping[FindingCode, Reason]] = MappingProxyType(
 )
 
 # Facts that a caller need not give.
-_DEFAULTS: Final[Mapping[str, str]] = MappingProxyType({"hint": "", "limit": _LARGEST})
+_DEFAULTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "hint": "",
+        "limit": _LARGEST,
+        "way_out": (
+            ". A file that really is whole passes with one empty line added at its end, or when it is released by "
+            "Postman's support"
+        ),
+    }
+)
 
 
 def text_of(code: FindingCode, *, whole_file: bool = False) -> str:
@@ -253,7 +261,10 @@ def row_reason(code: FindingCode, **facts: str | int) -> str:
 
 
 def file_reason(code: FindingCode, **facts: str | int) -> str:
-    """What is wrong with a file: facts are `received` for upload_interrupted, and optionally `limit` for file_too_large."""
+    """What is wrong with a file: facts are `received` for upload_interrupted, and `limit` for file_too_large.
+
+    The limit may be left out. So may `way_out` for upload_interrupted, which is empty where nothing was kept to be released.
+    """
     return _fill(text_of(code, whole_file=True), facts)
 
 

@@ -26,7 +26,7 @@ from sftpd.connections.listener import Listener
 from sftpd.connections.live_connections import LiveConnection
 from sftpd.session.channel import ChannelTasks
 from sftpd.spool.spool import Spool
-from sftpd.spool_sweep import sweep_regularly
+from sftpd.spool_sweep import SpoolSweep
 
 logger = get_logger("sftpd")
 
@@ -72,6 +72,7 @@ async def serve_front(
     _allow_open_files()
     async with ChannelTasks() as channel_tasks:
         front = make_front_state(settings.sftp, pool, spool, intake, channel_tasks)
+        sweep = SpoolSweep(spool, intake, front.received_uploads, settings.sftp, settings.retention)
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(front.login_audit.run()),
@@ -80,7 +81,7 @@ async def serve_front(
                 tasks.create_task(recheck_regularly(front)),
                 tasks.create_task(listen_for_changes(settings.database, front)),
                 tasks.create_task(_check_regularly(front)),
-                tasks.create_task(sweep_regularly(spool, intake, settings.sftp, settings.retention)),
+                tasks.create_task(sweep.run()),
             ]
             listener = Listener(front, options, tasks)
             listener.open(listening)

@@ -1,4 +1,4 @@
-"""Sweeping the spool: it removes what has expired and what dead processes left, and reports temporary names that stayed.
+"""Sweeping the spool: it removes what has expired and what dead processes left, and reports what nobody has finished.
 
 Every front process of a node may sweep at any time, because nothing is removed without the lock that writers hold.
 """
@@ -14,10 +14,13 @@ from audit.events import Actor
 from config.logs import describe_exception, get_logger
 from config.sections import RetentionSettings, SFTPSettings
 from processing.intake import Intake, Sender
-from sftpd.refusals import Refusal
+from sftpd.refusals import ListingUnavailable, Refusal
+from sftpd.session.file_names import final_names
 from sftpd.session.intake_client import RefusedUpload, report_refusal
+from sftpd.session.received_uploads import ReceivedUploads
+from sftpd.spool.partial_index import read_notes
 from sftpd.spool.partials import Partial, PartialState
-from sftpd.spool.spool import Spool, read_notes
+from sftpd.spool.spool import Spool
 from sftpd.spool.spool_file import open_locked
 
 SWEEP_SECONDS: Final = 60.0
@@ -27,54 +30,84 @@ _YOUNG: Final = timedelta(seconds=5)
 _log = get_logger("sftpd")
 
 
-async def sweep_regularly(
-    spool: Spool, intake: Intake, settings: SFTPSettings, retention: RetentionSettings
-) -> None:
-    """Sweep now and every minute, until cancelled. A failed round is logged, and the next one tries again."""
-    while True:
-        try:
-            await sweep_spool(spool, intake, settings, retention, datetime.now(UTC))
-        except OSError as error:
-            _log.error("spool_sweep_failed", **describe_exception(error))
-        await asyncio.sleep(SWEEP_SECONDS)
+class SpoolSweep:
+    """Sweeps one node's spool. `received_uploads` tells what other nodes have taken in meanwhile."""
 
+    def __init__(
+        self,
+        spool: Spool,
+        intake: Intake,
+        received_uploads: ReceivedUploads,
+        settings: SFTPSettings,
+        retention: RetentionSettings,
+    ) -> None:
+        self._spool = spool
+        self._intake = intake
+        self._received_uploads = received_uploads
+        self._suffixes = settings.temporary_suffixes
+        self._kept_for = timedelta(hours=retention.partials_hours)
+        self._told_after = {
+            PartialState.WAITING: timedelta(minutes=settings.temporary_name_minutes),
+            PartialState.CUT: timedelta(minutes=settings.cut_upload_minutes),
+        }
 
-async def sweep_spool(
-    spool: Spool, intake: Intake, settings: SFTPSettings, retention: RetentionSettings, now: datetime
-) -> None:
-    """One round over all campaigns. Raises OSError where the spool's disk refuses."""
-    expired_before = now - timedelta(hours=retention.partials_hours)
-    reported_before = now - timedelta(minutes=settings.temporary_name_minutes)
-    for campaign_id in await asyncio.to_thread(spool.campaigns):
-        await asyncio.to_thread(_remove_leftovers, spool, campaign_id, now)
-        for partial in await asyncio.to_thread(spool.partials, campaign_id):
-            if partial.notes.changed_at < expired_before:
-                if spool.remove(partial):
+    async def run(self) -> None:
+        """Sweep now and every minute, until cancelled. A failed round is logged, and the next one tries again."""
+        while True:
+            try:
+                await self.sweep(datetime.now(UTC))
+            except OSError as error:
+                _log.error("spool_sweep_failed", **describe_exception(error))
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    async def sweep(self, now: datetime) -> None:
+        """One round over all campaigns. Raises OSError where the spool's disk refuses."""
+        spool = self._spool
+        for campaign_id in await spool.run(spool.campaigns):
+            await spool.run(_remove_leftovers, spool, campaign_id, now)
+            for partial in await spool.look_up_all(campaign_id):
+                age = now - partial.notes.changed_at
+                # One that was refused at its CLOSE was told then.
+                told_after = self._told_after.get(partial.state)
+                if told_after is not None and age >= told_after and not partial.notes.reported:
+                    await self._report(partial)
+                if age >= self._kept_for and await spool.run(spool.remove, partial):
                     _log.info("partial_expired", campaign_id=campaign_id, bytes=partial.size)
-            elif (
-                partial.state is PartialState.WAITING
-                and not partial.notes.reported
-                and partial.notes.changed_at < reported_before
-            ):
-                await _report(spool, intake, partial)
 
+    async def _report(self, partial: Partial) -> None:
+        """Tell the agency of an upload that nobody has finished.
 
-async def _report(spool: Spool, intake: Intake, partial: Partial) -> None:
-    """Tell the agency once that an upload was closed and still has its temporary name. The first process to come does it."""
-    notes = partial.notes
-    actor = Actor(notes.fingerprint, notes.connection_id, notes.source_address)
-    try:
-        spool.change_notes(partial, reported=True)
-    except Refusal:
-        # Somebody is renaming, removing, resuming or reporting it at this moment.
-        return
-    _log.info("temporary_name_stayed", campaign_id=partial.campaign_id, bytes=partial.size)
-    told = await report_refusal(
-        intake, Sender(partial.campaign_id, actor), partial.name, RefusedUpload.NOT_CSV, partial.size
-    )
-    if not told:
-        with suppress(Refusal):
-            spool.change_notes(spool.reread(partial), reported=False)
+        Every process that comes here reports it under the same id, of which the intake takes only the first. It is noted
+        as told after that, so that a process that dies in between leaves it to the next.
+        """
+        is_cut = partial.state is PartialState.CUT
+        try:
+            if is_cut and await self._came_later(partial):
+                return
+        except ListingUnavailable:
+            return
+        notes = partial.notes
+        event = "cut_upload_stayed" if is_cut else "temporary_name_stayed"
+        _log.info(event, campaign_id=partial.campaign_id, bytes=partial.size)
+        is_told = await report_refusal(
+            self._intake,
+            Sender(partial.campaign_id, Actor(notes.fingerprint, notes.connection_id, notes.source_address)),
+            partial.name,
+            RefusedUpload.INTERRUPTED if is_cut else RefusedUpload.NOT_CSV,
+            partial.size,
+            upload_id=partial.report_id,
+        )
+        if is_told:
+            # Somebody may be renaming, removing, resuming or noting it at this moment.
+            with suppress(Refusal):
+                await self._spool.run(self._spool.change_notes, partial, reported=True)
+
+    async def _came_later(self, partial: Partial) -> bool:
+        """Whether the file was uploaded, or told of, since it was cut off. Raises ListingUnavailable."""
+        names = final_names(partial.name, self._suffixes)
+        return await self._received_uploads.has_any_since(
+            partial.campaign_id, names, partial.notes.changed_at
+        )
 
 
 def _remove_leftovers(spool: Spool, campaign_id: str, now: datetime) -> None:

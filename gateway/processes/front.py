@@ -12,7 +12,6 @@ from gateway.processes.child_main import Inheritance, run_child
 from gateway.processes.parts import FRONT
 from processing.intake import Intake, IntakeSettings
 from processing.object_store import open_store
-from processing.refusals import RefusalBudgets
 from sftpd.front import serve_front
 
 
@@ -32,10 +31,7 @@ def intake_settings(settings: SFTPSettings) -> IntakeSettings:
     return IntakeSettings(
         acknowledge_timeout=settings.acknowledge_timeout,
         max_upload_bytes=settings.max_upload_bytes,
-        refusal_budgets=RefusalBudgets(
-            names_and_sizes=settings.max_not_csv_notifications,
-            interrupted=settings.max_interrupted_notifications,
-        ),
+        max_not_csv_notifications=settings.max_not_csv_notifications,
     )
 
 

@@ -22,7 +22,7 @@ from processing.errors import ProcessingError
 from processing.job import VerdictJob
 from processing.object_store import ObjectStore, open_store
 from processing.refusals import RefusalSummaryJob, sweep_summaries
-from processing.retention import remove_expired
+from processing.retention import remove_expired, remove_superseded
 from processing.rule_settings import make_rules
 from processing.verdict_queue import sweep_uploads
 
@@ -88,7 +88,9 @@ async def _run_jobs_and_sweeps(
             tasks.create_task(run_jobs(settings.database, kind, handler, stop=stop, connected=connected))
             for kind, handler, connected in queues
         ]
-        tasks.create_task(_every(timedelta(seconds=timing.sweep_interval), stop, lambda: _sweep(pool)))
+        sweep_interval = timedelta(seconds=timing.sweep_interval)
+        tasks.create_task(_every(sweep_interval, stop, lambda: _sweep(pool)))
+        tasks.create_task(_every(sweep_interval, stop, lambda: remove_superseded(pool, store)))
         tasks.create_task(
             _every(_RETENTION_INTERVAL, stop, lambda: remove_expired(pool, store, settings.retention))
         )

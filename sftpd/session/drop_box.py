@@ -28,11 +28,10 @@ from sftpd.session.file_names import is_root, may_become, parse_name
 from sftpd.session.intake_client import IntakeClient
 from sftpd.session.listing import (
     MAX_TIME,
+    file_attributes,
     folder_attributes,
     listed_name,
-    partial_attributes,
     space_attributes,
-    upload_attributes,
 )
 from sftpd.session.received_uploads import ReceivedUploads
 from sftpd.session.uploading import ChannelUploads, OpenFile
@@ -80,16 +79,16 @@ class DropBox(asyncssh.SFTPServer):
 
     async def cut(self, opened: OpenFile) -> None:
         """Close a handle that a lost connection has left open."""
-        self._uploads.cut(opened)
+        await self._uploads.cut(opened)
 
     async def close(self, file_obj: object) -> None:
         """asyncssh calls this hook for a CLOSE and for a clean-up alike, so it must never complete an upload."""
-        self._uploads.cut(_opened(file_obj))
+        await self._uploads.cut(_opened(file_obj))
 
     async def rename(self, oldpath: bytes, newpath: bytes) -> None:
         """Answer a RENAME. One to a name that ends in .csv completes an upload."""
         old, new = _name(oldpath), _name(newpath)
-        partial = self._find(old)
+        partial = await self._find(old)
         if partial is None:
             raise await self._refusal_for_missing(old)
         await self._uploads.rename(partial, new)
@@ -101,8 +100,8 @@ class DropBox(asyncssh.SFTPServer):
     async def remove(self, path: bytes) -> None:
         """Answer a REMOVE of a partial, or of an accepted upload that makes room for the temporary file closed just before."""
         name = _name(path)
-        if partial := self._find(name):
-            if not self._spool.remove(partial):
+        if partial := await self._find(name):
+            if not await self._spool.run(self._spool.remove, partial):
                 raise StillOpen
             return
         temporary = self._uploads.closed_temporary
@@ -130,15 +129,15 @@ class DropBox(asyncssh.SFTPServer):
         if is_root(path):
             return folder_attributes(datetime.now(UTC))
         name = _known_name(path)
-        if partial := self._find(name):
-            return partial_attributes(partial.size, partial.modified_at)
+        if partial := await self._find(name):
+            return file_attributes(partial.size, partial.modified_at)
         for opened in self._uploads.open:
             if opened.name == name:
-                return partial_attributes(opened.size, opened.modified_at or datetime.now(UTC))
+                return file_attributes(opened.size, opened.modified_at or datetime.now(UTC))
         upload = await self._received_uploads.fetch(self.session.campaign_id, name)
         if upload is None:
             raise NoSuchFile
-        return upload_attributes(upload.byte_count, upload.modified_at or upload.received_at)
+        return file_attributes(upload.byte_count, upload.modified_at or upload.received_at)
 
     async def lstat(self, path: bytes) -> asyncssh.SFTPAttrs:
         """Do the same as STAT, because there are no links."""
@@ -150,7 +149,7 @@ class DropBox(asyncssh.SFTPServer):
         modified_at = opened.modified_at or (
             opened.partial.modified_at if opened.partial else datetime.now(UTC)
         )
-        return partial_attributes(opened.size, modified_at)
+        return file_attributes(opened.size, modified_at)
 
     async def setstat(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> None:
         """Note the time that a client sets, and ignore modes and owners. Raises AcceptedUnchangeable for another size."""
@@ -158,7 +157,7 @@ class DropBox(asyncssh.SFTPServer):
             return
         name = _known_name(path)
         modified_at = _modified_at(attrs)
-        partial = self._find(name)
+        partial = await self._find(name)
         if attrs.size is not None and attrs.size != (await self.stat(path)).size:
             raise AcceptedUnchangeable
         if modified_at is None:
@@ -167,7 +166,7 @@ class DropBox(asyncssh.SFTPServer):
             if opened.name == name:
                 opened.modified_at = modified_at
         if partial is not None:
-            self._spool.change_notes(partial, modified_at=modified_at)
+            await self._spool.run(self._spool.change_notes, partial, modified_at=modified_at)
         else:
             await self._received_uploads.record_modified_at(self.session.campaign_id, name, modified_at)
 
@@ -188,13 +187,13 @@ class DropBox(asyncssh.SFTPServer):
             raise NoSuchFile
         now = datetime.now(UTC)
         listed = {
-            upload.file_name: upload_attributes(upload.byte_count, upload.modified_at or upload.received_at)
+            upload.file_name: file_attributes(upload.byte_count, upload.modified_at or upload.received_at)
             for upload in await self._received_uploads.fetch_all(self.session.campaign_id)
         }
         for opened in self._uploads.open:
-            listed[opened.name] = partial_attributes(opened.size, opened.modified_at or now)
-        for partial in reversed(self._spool.partials(self.session.campaign_id)):
-            listed[partial.name] = partial_attributes(partial.size, partial.modified_at)
+            listed[opened.name] = file_attributes(opened.size, opened.modified_at or now)
+        for partial in reversed(await self._spool.look_up_all(self.session.campaign_id)):
+            listed[partial.name] = file_attributes(partial.size, partial.modified_at)
         return [listed_name(name, attributes, now) for name, attributes in sorted(listed.items())]
 
     async def realpath(self, path: bytes) -> bytes:
@@ -229,7 +228,7 @@ class DropBox(asyncssh.SFTPServer):
     async def statvfs(self, path: bytes) -> asyncssh.SFTPVFSAttrs:
         """How much this campaign may still spool."""
         return space_attributes(
-            self._spool.usage.free(self.session.campaign_id),
+            await self._spool.free(self.session.campaign_id),
             self.settings.max_spool_bytes_per_campaign,
             self.settings.max_handles,
         )
@@ -242,8 +241,8 @@ class DropBox(asyncssh.SFTPServer):
         """Do nothing, because an upload is durable only when its CLOSE is answered OK."""
         _opened(file_obj)
 
-    def _find(self, name: str) -> Partial | None:
-        return self._spool.find(self.session.campaign_id, name)
+    async def _find(self, name: str) -> Partial | None:
+        return await self._spool.look_up(self.session.campaign_id, name)
 
 
 def _opened(file_obj: object) -> OpenFile:

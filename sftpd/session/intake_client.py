@@ -33,13 +33,17 @@ async def report_refusal(
     refused: RefusedUpload,
     byte_count: int,
     path: Path | None = None,
+    *,
+    upload_id: str | None = None,
 ) -> bool:
     """Have the reject e-mail sent, and return whether the intake took that on.
 
     It never raises, because a client gets its refusal whether or not the intake can be reached.
     """
     try:
-        await intake.refuse(sender, name, FindingCode(refused), byte_count=byte_count, path=path)
+        await intake.refuse(
+            sender, name, FindingCode(refused), byte_count=byte_count, path=path, upload_id=upload_id
+        )
     except Exception as error:  # noqa: BLE001 - logged; the client's answer must not depend on it
         _log.error(
             "refusal_unreported",

@@ -9,9 +9,7 @@ from asyncssh.constants import FILEXFER_TYPE_DIRECTORY, FILEXFER_TYPE_REGULAR
 
 from sftpd.session.file_names import MAX_NAME_BYTES
 
-# What a listing tells apart: an unfinished upload can be written, and what was taken can't be touched any more.
-PARTIAL_MODE: Final = stat.S_IFREG | 0o200
-UPLOAD_MODE: Final = stat.S_IFREG
+FILE_MODE: Final = stat.S_IFREG | 0o600
 FOLDER_MODE: Final = stat.S_IFDIR | 0o700
 
 BLOCK_BYTES: Final = 4096
@@ -19,24 +17,15 @@ BLOCK_BYTES: Final = 4096
 MAX_TIME: Final = 2**32 - 1
 
 
-def partial_attributes(size: int, modified_at: datetime) -> asyncssh.SFTPAttrs:
-    """The attributes of an upload that is not finished. `size` is in bytes."""
-    return _file_attributes(size, modified_at, PARTIAL_MODE)
-
-
-def upload_attributes(size: int, modified_at: datetime) -> asyncssh.SFTPAttrs:
-    """The attributes of an upload that was taken. `size` is in bytes."""
-    return _file_attributes(size, modified_at, UPLOAD_MODE)
-
-
-def _file_attributes(size: int, modified_at: datetime, mode: int) -> asyncssh.SFTPAttrs:
+def file_attributes(size: int, modified_at: datetime) -> asyncssh.SFTPAttrs:
+    """The attributes of a regular file. `size` is in bytes."""
     seconds = min(max(0, int(modified_at.timestamp())), MAX_TIME)
     return asyncssh.SFTPAttrs(
         type=FILEXFER_TYPE_REGULAR,
         size=size,
         uid=0,
         gid=0,
-        permissions=mode,
+        permissions=FILE_MODE,
         atime=seconds,
         mtime=seconds,
     )

@@ -4,7 +4,7 @@ This is the border to PostgreSQL for the drop box: it sets the time-out, and mak
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -14,6 +14,7 @@ from processing.uploads import (
     ListedUpload,
     fetch_listed_upload,
     fetch_listed_uploads,
+    has_upload_since,
     record_modified_at,
     unlist_upload,
 )
@@ -39,6 +40,11 @@ class ReceivedUploads:
         """The newest upload of that name, or None where the campaign sent none."""
         async with self._connection() as connection:
             return await fetch_listed_upload(connection, campaign_id, name)
+
+    async def has_any_since(self, campaign_id: str, names: Sequence[str], since: datetime) -> bool:
+        """Whether any node has taken in, or refused and told, an upload of one of these names since that time."""
+        async with self._connection() as connection:
+            return await has_upload_since(connection, campaign_id, names, since)
 
     async def unlist(self, campaign_id: str, name: str) -> None:
         """Take a name out of the listing. Its uploads go on as if nothing had happened."""

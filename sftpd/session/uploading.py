@@ -4,7 +4,6 @@ Every OPEN writes to a spooled upload of its own. An upload is complete when the
 it renames to such a name what it has closed. Whatever else happens to a handle leaves a partial, or nothing.
 """
 
-import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn
@@ -97,7 +96,7 @@ class ChannelUploads:
             await self._intake_client.report(name, RefusedUpload.TOO_LARGE, announced)
             raise TooLarge.beyond(self._settings.max_upload_bytes)
         opened = OpenFile(name, kind, announced, opened_anew=bool(flags & FXF_TRUNC))
-        partial = self._spool.find(self._session.campaign_id, name)
+        partial = await self._spool.look_up(self._session.campaign_id, name)
         if (
             partial is None
             and not flags & FXF_CREAT
@@ -107,7 +106,7 @@ class ChannelUploads:
         if partial is not None and not flags & FXF_TRUNC:
             opened.partial = partial
         else:
-            opened.spooled = self._spool.create(self._session, name, announced)
+            opened.spooled = await self._spool.run(self._spool.create, self._session, name, announced)
         self.open.add(opened)
         self._session.begin_upload()
         return opened
@@ -123,9 +122,9 @@ class ChannelUploads:
         if spooled is None:
             if opened.partial is not None and offset not in {0, opened.partial.size}:
                 self._spoil(opened, WrongOffset())
-            spooled = self._start_spooling(opened, resume=offset != 0)
+            spooled = await self._start_spooling(opened, resume=offset != 0)
         try:
-            spooled.write(offset, content)
+            await self._spool.write(spooled, offset, content)
         except SpoilingRefusal as refusal:
             self._spoil(opened, refusal)
 
@@ -140,9 +139,9 @@ class ChannelUploads:
         if spooled is None:
             if size == opened.size:
                 return
-            spooled = self._start_spooling(opened, resume=size != 0)
+            spooled = await self._start_spooling(opened, resume=size != 0)
         try:
-            spooled.truncate(size)
+            await self._spool.truncate(spooled, size)
         except SpoilingRefusal as refusal:
             self._spoil(opened, refusal)
 
@@ -182,24 +181,22 @@ class ChannelUploads:
                 # The bytes stay locked while the intake copies them.
                 await self._intake_client.report(opened.name, RefusedUpload.INTERRUPTED, spooled.size, kept)
             finally:
-                self._spool.keep(spooled, PartialState.INTERRUPTED)
+                await self._spool.run(self._spool.keep, spooled, PartialState.INTERRUPTED)
             raise UploadInterrupted.after(spooled.size)
         if opened.kind is NameKind.TEMPORARY:
-            self._spool.keep(spooled, PartialState.WAITING)
+            await self._spool.run(self._spool.keep, spooled, PartialState.WAITING)
             self.closed_temporary = opened.name
             return
         try:
             await self._intake_client.store(spooled, opened.name, opened.modified_at)
         finally:
             spooled.discard()
-        self._spool.remove_all_of(self._session.campaign_id, opened.name)
+        await self._spool.run(self._spool.remove_all_of, self._session.campaign_id, opened.name)
 
     async def _find_suspicion(self, spooled: SpoolFile) -> Suspicion | None:
         """Why this CLOSE looks like an interrupted upload's, or None. The content is read only where it may excuse it."""
         suspicion = spooled.suspicion(by_putty=is_putty(self._session.client_version))
-        if suspicion in EXCUSED_BY_EMPTY_LINE and await asyncio.to_thread(
-            spooled.ends_in_its_only_empty_line
-        ):
+        if suspicion in EXCUSED_BY_EMPTY_LINE and await self._spool.run(spooled.ends_in_its_only_empty_line):
             return None
         return suspicion
 
@@ -223,21 +220,23 @@ class ChannelUploads:
         self._log.info("upload_whole_already", bytes=earlier.byte_count)
         return True
 
-    def cut(self, opened: OpenFile) -> None:
+    async def cut(self, opened: OpenFile) -> None:
         """Close a handle that its client did not close. What came becomes a partial, and is never processed as it is."""
         if opened not in self.open:
             return
         self.open.discard(opened)
-        self._session.end_upload()
-        spooled = opened.spooled
-        if spooled is None:
-            return
-        if self._session.revoked or spooled.size == 0:
-            spooled.discard()
-            return
-        self._log.info("upload_cut", bytes=spooled.size)
-        spooled.set_modified_at(opened.modified_at)
-        self._spool.keep(spooled, PartialState.CUT)
+        try:
+            spooled = opened.spooled
+            if spooled is None:
+                return
+            if self._session.revoked or spooled.size == 0:
+                spooled.discard()
+                return
+            self._log.info("upload_cut", bytes=spooled.size)
+            spooled.set_modified_at(opened.modified_at)
+            await self._spool.run(self._spool.keep, spooled, PartialState.CUT)
+        finally:
+            self._session.end_upload()
 
     async def rename(self, partial: Partial, name: str) -> None:
         """Rename an upload that waits for it. A name in .csv completes it; this then returns when it is durable, like CLOSE."""
@@ -246,11 +245,11 @@ class ChannelUploads:
         kind = await self._check_kind(name, partial.size)
         self.closed_temporary = None
         if kind is NameKind.TEMPORARY:
-            self._spool.rename(partial, name)
+            await self._spool.run(self._spool.rename, partial, name)
             return
         self._session.begin_upload()
         try:
-            spooled = self._spool.resume(partial)
+            spooled = await self._spool.run(self._spool.resume, partial)
             try:
                 await self._intake_client.store(spooled, name, partial.notes.modified_at)
             except WriterWithdrawn:
@@ -258,12 +257,12 @@ class ChannelUploads:
                 raise
             except BaseException:
                 # Its CLOSE was answered OK, so the client may try the rename again.
-                self._spool.keep(spooled, PartialState.WAITING)
+                await self._spool.run(self._spool.keep, spooled, PartialState.WAITING)
                 raise
             spooled.discard()
         finally:
             self._session.end_upload()
-        self._spool.remove_all_of(self._session.campaign_id, name)
+        await self._spool.run(self._spool.remove_all_of, self._session.campaign_id, name)
 
     async def _check_kind(self, name: str, size: int) -> NameKind:
         kind = classify_name(name, self._settings.temporary_suffixes)
@@ -272,22 +271,26 @@ class ChannelUploads:
             raise NotCSV
         return kind
 
-    def _start_spooling(self, opened: OpenFile, *, resume: bool) -> SpoolFile:
+    async def _start_spooling(self, opened: OpenFile, *, resume: bool) -> SpoolFile:
         """Give a handle that showed a partial something to write to: that partial, or a new upload in its place."""
         partial, opened.partial = opened.partial, None
         try:
             if resume and partial is not None:
-                opened.spooled = self._spool.resume(partial, opened.announced, writer=self._session.key_use)
+                opened.spooled = await self._spool.run(
+                    self._spool.resume, partial, opened.announced, writer=self._session.key_use
+                )
                 opened.is_resumed = True
             else:
-                opened.spooled = self._spool.create(self._session, opened.name, opened.announced)
+                opened.spooled = await self._spool.run(
+                    self._spool.create, self._session, opened.name, opened.announced
+                )
         except Refusal as refusal:
             self._spoil(opened, refusal)
         return opened.spooled
 
     async def _refuse_size(self, opened: OpenFile, size: int) -> NoReturn:
         if opened.partial is not None:
-            self._spool.remove(opened.partial)
+            await self._spool.run(self._spool.remove, opened.partial)
         try:
             self._spoil(opened, TooLarge.beyond(self._settings.max_upload_bytes))
         finally:

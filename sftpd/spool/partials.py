@@ -1,9 +1,12 @@
 """What is known of a spooled upload. It is kept beside the bytes, so that it outlives its process, for 24 hours by default."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
+from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
@@ -36,7 +39,7 @@ class PartialNotes(BaseModel):
     in_order: bool = True
     size: int = 0
     ranges: list[tuple[int, int]] = []
-    # The agency has been told that it was never renamed to .csv.
+    # The agency has been told that it was never renamed to .csv, or never finished.
     reported: bool = False
     # Who began it.
     connection_id: str | None = None
@@ -50,10 +53,17 @@ class PartialNotes(BaseModel):
         """Every key that wrote into it, and from where."""
         return [KeyUse(self.fingerprint or "", self.source_address or ""), *self.later_writers]
 
+    def without_ranges(self) -> Self:
+        """The note as it is kept in memory: only who writes needs the ranges, and reads them from disk."""
+        return self.model_copy(update={"ranges": []}) if self.ranges else self
+
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """An unfinished upload that no handle is open on. `key` is its random name in the spool."""
+    """An unfinished upload that no handle is open on. `key` is its random name in the spool.
+
+    Its notes lack the ranges.
+    """
 
     campaign_id: str
     key: str
@@ -72,6 +82,15 @@ class Partial:
     @property
     def name(self) -> str:
         return self.notes.name
+
+    @property
+    def report_id(self) -> str:
+        """The id under which it is told that nobody has finished it: the same for every process that tells it.
+
+        A partial that is resumed and cut off again has another.
+        """
+        seed = f"{self.key} {self.notes.changed_at.isoformat()}".encode()
+        return f"upload_{UUID(bytes=hashlib.sha256(seed).digest()[:16], version=4)}"
 
     @property
     def state(self) -> PartialState:

@@ -1,26 +1,30 @@
 """The spool: unfinished uploads on this node's disk, a folder for each campaign, shared by the node's front processes.
 
+The event loop asks it by `look_up`, `look_up_all`, `write`, `truncate` and `free`, and has every other method done by `run`:
+those look into folders, read and write notes and take locks, each of which may take a while.
+
 Folders have mode 0700, names are random, and nothing is opened through a link. Each upload is `<key>.bytes` with its note
 `<key>.json`. Whoever writes holds a lock on the bytes, so that processes need not know of one another. `sftpd.spool_sweep`
 removes what processes that died have left without a note.
 """
 
+import asyncio
 import errno
+import functools
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Final
-
-from pydantic import ValidationError
+from typing import Final, ParamSpec, TypeVar
 
 from config.sections import SFTPSettings
 from keys.access import KeyUse
 from sftpd.refusals import PartialTaken, SpoolFull, TooManyPartials
 from sftpd.sessions import Session
+from sftpd.spool.partial_index import PartialIndex, read_notes
 from sftpd.spool.partials import Partial, PartialNotes, PartialState
 from sftpd.spool.spool_file import SpoolFile, open_locked, write_notes
 from sftpd.spool.usage import SpoolUsage
@@ -28,6 +32,11 @@ from sftpd.spool.usage import SpoolUsage
 FOLDER_MODE: Final = 0o700
 # A campaign has a few keys and comes from a few addresses. This many writers of one upload are an attack on its note.
 _MAX_LATER_WRITERS: Final = 64
+# Each work lasts well under a millisecond. More than one thread, so that a disk that hesitates over one doesn't stop all.
+_THREADS: Final = 4
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class Spool:
@@ -37,6 +46,45 @@ class Spool:
         self.root = settings.spool_dir
         self.usage = SpoolUsage(self.root, settings)
         self._max_partials = settings.max_partials_per_campaign
+        self._index = PartialIndex(self.root)
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="spool")
+
+    async def run(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Do some work on the disk in a thread of the spool's own, away from the event loop."""
+        call = functools.partial(work, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    async def look_up_all(self, campaign_id: str) -> Sequence[Partial]:
+        """The same as `partials`, for the event loop: from memory where nothing has changed on disk."""
+        known = self._index.known(campaign_id)
+        return await self.run(self._index.scan, campaign_id) if known is None else known
+
+    async def look_up(self, campaign_id: str, name: str) -> Partial | None:
+        """The newest partial of that name, or None."""
+        partials = await self.look_up_all(campaign_id)
+        return next((partial for partial in partials if partial.name == name), None)
+
+    async def write(self, spooled: SpoolFile, offset: int, content: bytes) -> None:
+        """Write at an offset, having counted and noted in a thread what must be before. Raises what `SpoolFile.write` does."""
+        await self._make_ready(spooled, offset)
+        spooled.write(offset, content)
+
+    async def truncate(self, spooled: SpoolFile, size: int) -> None:
+        """Set the size in the same way. Raises what `SpoolFile.truncate` does."""
+        await self._make_ready(spooled, size)
+        spooled.truncate(size)
+
+    async def free(self, campaign_id: str) -> int:
+        """Bytes that the campaign may still spool."""
+        if self.usage.is_stale(campaign_id):
+            await self.run(self.usage.count, campaign_id)
+        return self.usage.free(campaign_id)
+
+    async def _make_ready(self, spooled: SpoolFile, offset: int) -> None:
+        if self.usage.is_stale(spooled.campaign_id):
+            await self.run(self.usage.count, spooled.campaign_id)
+        if spooled.is_left_in_order(offset):
+            await self.run(spooled.leave_order)
 
     def prepare(self) -> None:
         """Make the folder with mode 0700. Raises OSError where that can't be done, or where other programs use the folder."""
@@ -58,18 +106,8 @@ class Spool:
 
     def partials(self, campaign_id: str) -> list[Partial]:
         """The campaign's unfinished uploads that no handle is open on, the newest first."""
-        folder = self.root / campaign_id
-        found = [
-            partial
-            for path in _notes_in(folder)
-            if (partial := self._read_partial(campaign_id, path)) is not None
-        ]
-        found.sort(key=lambda partial: partial.notes.changed_at, reverse=True)
-        return found
-
-    def find(self, campaign_id: str, name: str) -> Partial | None:
-        """The newest partial of that name, or None."""
-        return next((partial for partial in self.partials(campaign_id) if partial.name == name), None)
+        known = self._index.known(campaign_id)
+        return list(self._index.scan(campaign_id) if known is None else known)
 
     def create(self, session: Session, name: str, announced: int | None) -> SpoolFile:
         """Begin a new upload. It replaces a partial of the same name.
@@ -86,6 +124,8 @@ class Spool:
                 raise TooManyPartials
             others.remove(left[-1])
             replaced.append(left[-1])
+        if self.usage.is_stale(session.campaign_id):
+            self.usage.count(session.campaign_id)
         self.usage.charge(session.campaign_id, 0)
         notes = PartialNotes(
             name=name,
@@ -137,7 +177,7 @@ class Spool:
             if descriptor is None:
                 raise PartialTaken
             notes = read_notes(partial.notes_path)
-            if notes is None or notes != partial.notes:
+            if notes is None or notes.without_ranges() != partial.notes:
                 os.close(descriptor)
                 raise PartialTaken
             if notes.in_order and os.fstat(descriptor).st_size != partial.size:
@@ -146,6 +186,9 @@ class Spool:
             changes: dict[str, object] = {
                 "state": PartialState.WRITING,
                 "announced": announced or notes.announced,
+                # Whatever becomes of it now is told anew.
+                "changed_at": datetime.now(UTC),
+                "reported": False,
             }
             if writer is not None and writer not in notes.writers:
                 if len(notes.later_writers) >= _MAX_LATER_WRITERS:
@@ -201,55 +244,3 @@ class Spool:
         spooled = self.resume(partial)
         spooled.notes = partial.notes.model_copy(update=changes)
         spooled.keep(partial.state, changed_at=partial.notes.changed_at)
-
-    def reread(self, partial: Partial) -> Partial:
-        """The partial as it is now. Raises PartialTaken."""
-        again = self._read_partial(partial.campaign_id, partial.notes_path)
-        if again is None:
-            raise PartialTaken
-        return again
-
-    def _read_partial(self, campaign_id: str, notes_path: Path) -> Partial | None:
-        notes = read_notes(notes_path)
-        if notes is None:
-            return None
-        bytes_path = notes_path.with_suffix(".bytes")
-        if notes.state is PartialState.WRITING and (not notes.in_order or _is_locked(bytes_path)):
-            return None
-        try:
-            size = bytes_path.stat(follow_symlinks=False).st_size if notes.in_order else notes.size
-        except FileNotFoundError:
-            return None
-        return Partial(campaign_id, notes_path.stem, notes_path.parent, notes, size)
-
-
-def _notes_in(folder: Path) -> Iterator[Path]:
-    with suppress(FileNotFoundError), os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.endswith(".json"):
-                yield Path(entry.path)
-
-
-def read_notes(path: Path) -> PartialNotes | None:
-    """The note in a file, or None where there is none that can be read."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return None
-    with os.fdopen(descriptor, "rb") as stream:
-        try:
-            return PartialNotes.model_validate_json(stream.read())
-        except ValidationError:
-            return None
-
-
-def _is_locked(path: Path) -> bool:
-    """Whether some process is writing these bytes. Where the disk gives no answer, somebody may be."""
-    try:
-        descriptor = open_locked(path)
-    except OSError:
-        return True
-    if descriptor is None:
-        return True
-    os.close(descriptor)
-    return False

@@ -22,8 +22,9 @@ from sftpd.spool.partials import PartialNotes, PartialState
 from sftpd.spool.usage import SpoolUsage
 from sftpd.spool.written_ranges import WrittenRanges
 
-# A client that writes in parallel has some 64 blocks in flight. Thousands of separate ranges are an attack on memory.
-MAX_RANGES: Final = 4096
+# A client that writes in parallel has some 64 blocks in flight, which are as many separate ranges at most. More than this
+# are an attack on memory, and on the time that reading its note takes.
+MAX_RANGES: Final = 256
 
 # So many bytes of the content are looked at in one go.
 _READ_BYTES: Final = 1024 * 1024
@@ -73,8 +74,8 @@ def write_notes(path: Path, notes: PartialNotes) -> None:
 class SpoolFile:
     """An upload's bytes while a handle is open on it. Sizes and offsets are bytes.
 
-    Its methods run on the event loop, because each is a few quick system calls on the page cache: writing 256 KB takes less
-    time than giving it to a thread would.
+    `write` and `truncate` run on the event loop, because they are a few quick system calls on the page cache: writing 256 KB
+    takes less time than giving it to a thread would. What reads or writes the note is for a thread.
     """
 
     def __init__(
@@ -117,13 +118,28 @@ class SpoolFile:
             os.pread(self._descriptor, min(_READ_BYTES, self.size - offset), offset) for offset in offsets
         )
 
+    def is_left_in_order(self, offset: int) -> bool:
+        """Whether a write at this offset, or a truncation to it, would be the first that leaves a hole."""
+        return self.notes.in_order and offset > self.size
+
+    def leave_order(self) -> None:
+        """Write into the note that the size on disk doesn't tell any more what was written. Raises SpoolFull.
+
+        It is done before the first hole: by those who write, unless a thread has done it for them already.
+        """
+        self.notes = self.notes.model_copy(update={"in_order": False})
+        try:
+            write_notes(self._notes_path, self.notes)
+        except OSError:
+            raise SpoolFull from None
+
     def write(self, offset: int, content: bytes) -> None:
         """Write at an offset. Raises QuotaExceeded, SpoolFull or TooScattered, after which the upload can't be used any more."""
         end = offset + len(content)
         if end == offset:
             return
-        if offset > self.size:
-            self._leave_order()
+        if self.is_left_in_order(offset):
+            self.leave_order()
         self._grow(end)
         try:
             view = memoryview(content)
@@ -145,8 +161,8 @@ class SpoolFile:
         """
         if size == self.size:
             return
-        if size > self.size:
-            self._leave_order()
+        if self.is_left_in_order(size):
+            self.leave_order()
         self._grow(size)
         try:
             os.ftruncate(self._descriptor, size)
@@ -195,15 +211,6 @@ class SpoolFile:
         if growth > 0:
             self._usage.charge(self.campaign_id, growth)
             self._on_disk = size
-
-    def _leave_order(self) -> None:
-        """Write into the note that the size on disk doesn't tell any more what was written. Called before the first hole."""
-        if self.notes.in_order:
-            self.notes = self.notes.model_copy(update={"in_order": False})
-            try:
-                write_notes(self._notes_path, self.notes)
-            except OSError:
-                raise SpoolFull from None
 
     def _close(self) -> None:
         if self._descriptor >= 0:

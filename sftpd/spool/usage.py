@@ -1,6 +1,7 @@
 """How many bytes the spool holds, for each campaign and in all, as counted on disk: other processes write there too."""
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,12 +16,13 @@ from sftpd.refusals import QuotaExceeded, SpoolFull
 # go beyond the limit. The node is counted less often than a campaign, since that looks into the folder of every campaign.
 CAMPAIGN_SCAN_SECONDS: Final = 0.5
 NODE_SCAN_SECONDS: Final = 5.0
+_MOST_CAMPAIGNS: Final = 1000
 
 
 @dataclass(slots=True)
 class _Count:
-    size: int
-    counted_at: float
+    size: int = 0
+    counted_at: float = float("-inf")
 
 
 def _sizes(folder: Path) -> Iterator[int]:
@@ -32,53 +34,78 @@ def _sizes(folder: Path) -> Iterator[int]:
 
 
 class SpoolUsage:
-    """The bytes on disk. It is asked before an upload grows."""
+    """The bytes on disk. It is asked before an upload grows. Its methods may be called in any thread."""
 
     def __init__(self, root: Path, settings: SFTPSettings) -> None:
         self._root = root
         self._campaign_limit = settings.max_spool_bytes_per_campaign
         self._node_limit = settings.max_spool_bytes
+        self._lock = threading.Lock()
         self._campaigns: dict[str, _Count] = {}
-        self._node = _Count(0, float("-inf"))
+        self._node = _Count()
+
+    def is_stale(self, campaign_id: str) -> bool:
+        """Whether the bytes should be counted again before the next `charge`."""
+        now = time.monotonic()
+        campaign = self._campaigns.get(campaign_id)
+        return (
+            campaign is None
+            or now - campaign.counted_at > CAMPAIGN_SCAN_SECONDS
+            or now - self._node.counted_at > NODE_SCAN_SECONDS
+        )
+
+    def count(self, campaign_id: str) -> None:
+        """Count what is stale. It looks into folders, so it is for a thread and not for the event loop."""
+        now = time.monotonic()
+        with self._lock:
+            if campaign_id not in self._campaigns:
+                if len(self._campaigns) >= _MOST_CAMPAIGNS:
+                    self._campaigns.clear()
+                self._campaigns[campaign_id] = _Count()
+            campaign = self._campaigns[campaign_id]
+        if now - campaign.counted_at > CAMPAIGN_SCAN_SECONDS:
+            self._count(campaign, self._root / campaign_id)
+        if now - self._node.counted_at > NODE_SCAN_SECONDS:
+            with suppress(FileNotFoundError):
+                self._count(self._node, *(folder for folder in self._root.iterdir() if folder.is_dir()))
+
+    def _count(self, count: _Count, *folders: Path) -> None:
+        with self._lock:
+            before = count.size
+            # Others needn't count at the same time.
+            count.counted_at = time.monotonic()
+        found = sum(sum(_sizes(folder)) for folder in folders)
+        with self._lock:
+            # What was charged meanwhile may not be on disk yet.
+            count.size += found - before
 
     def charge(self, campaign_id: str, growth: int) -> None:
-        """Count `growth` bytes about to be written. Raises QuotaExceeded or SpoolFull, and then counts nothing."""
-        campaign = self._campaign(campaign_id)
-        if campaign.size + growth > self._campaign_limit:
-            raise QuotaExceeded
-        now = time.monotonic()
-        if now - self._node.counted_at > NODE_SCAN_SECONDS:
-            self._node = _Count(self._count_node(), now)
-        if self._node.size + growth > self._node_limit:
-            raise SpoolFull
-        campaign.size += growth
-        self._node.size += growth
+        """Count `growth` bytes about to be written. Raises QuotaExceeded or SpoolFull, and then counts nothing.
+
+        Nothing is looked up on disk here: see `is_stale`.
+        """
+        with self._lock:
+            campaign = self._campaigns.get(campaign_id) or _Count()
+            if campaign.size + growth > self._campaign_limit:
+                raise QuotaExceeded
+            if self._node.size + growth > self._node_limit:
+                raise SpoolFull
+            campaign.size += growth
+            self._node.size += growth
 
     def refund(self, campaign_id: str, size: int) -> None:
         """Count `size` bytes less."""
-        self._node.size -= size
-        if campaign := self._campaigns.get(campaign_id):
-            campaign.size -= size
+        with self._lock:
+            self._node.size -= size
+            if campaign := self._campaigns.get(campaign_id):
+                campaign.size -= size
 
     def forget(self, campaign_id: str) -> None:
         """Count the campaign anew when asked next, because its folder was changed otherwise."""
-        self._campaigns.pop(campaign_id, None)
+        with self._lock:
+            self._campaigns.pop(campaign_id, None)
 
     def free(self, campaign_id: str) -> int:
-        """Bytes that the campaign may still spool."""
-        return max(0, self._campaign_limit - self._campaign(campaign_id).size)
-
-    def _campaign(self, campaign_id: str) -> _Count:
-        now = time.monotonic()
-        count = self._campaigns.get(campaign_id)
-        if count is None or now - count.counted_at > CAMPAIGN_SCAN_SECONDS:
-            if len(self._campaigns) > 1000:
-                self._campaigns.clear()
-            count = _Count(sum(_sizes(self._root / campaign_id)), now)
-            self._campaigns[campaign_id] = count
-        return count
-
-    def _count_node(self) -> int:
-        with suppress(FileNotFoundError):
-            return sum(sum(_sizes(folder)) for folder in self._root.iterdir() if folder.is_dir())
-        return 0
+        """Bytes that the campaign may still spool, as far as they are counted."""
+        campaign = self._campaigns.get(campaign_id) or _Count()
+        return max(0, self._campaign_limit - campaign.size)

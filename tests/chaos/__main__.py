@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.chaos import load, order, recovery
-from tests.chaos.aborts import run_aborts
+from tests.chaos.aborts import run_aborts, run_block_sizes
 from tests.chaos.kills import run_kills
 from tests.chaos.outages import database, object_store, scenarios, spool
 from tests.chaos.testbed.clients import Clients
@@ -94,6 +94,15 @@ async def aborted_uploads(run: Run) -> None:
             return "; ".join(report.lines())
 
         await run.step("aborts", work())
+    moments = max(2, run.aborts // 15)
+    async with open_gateway(campaigns=max(3, moments // 2), keep_logs=run.logs) as other:
+
+        async def interrupt() -> str:
+            report = await run_block_sizes(other, moments, seed=run.seed)
+            report.check()
+            return "; ".join(report.lines())
+
+        await run.step("Ctrl-C of sftp -B", interrupt())
 
 
 async def outages(run: Run) -> None:

@@ -31,6 +31,8 @@ CLIENTS: Final[tuple[Client, ...]] = (OpenSSHSFTP(), Curl(), Paramiko(), LFTP(),
 # Sizes of uploads in bytes, each with its weight in the random choice.
 SIZES: Final = ((100_000, 5), (400_000, 5), (1_500_000, 5), (5_000_000, 4), (12_000_000, 2), (29_000_000, 1))
 SMALL: Final = SIZES[:4]
+# What users give to `sftp -B`, in bytes.
+BLOCK_SIZES: Final = (5_000, 8_192, 10_000, 12_288, 32_768)
 # The range of seconds that an undisturbed upload takes: the line is made that slow.
 _SHORTEST, _LONGEST = 0.7, 2.5
 # Uploads at a time. With more of them programs would still be starting when they are to be brought down.
@@ -154,7 +156,7 @@ class Aborter:
         path = gateway.path_of(file)
         light = SentFile(file.name, b"", file.rows, digest=file.sha256)
         try:
-            async with gateway.line(gateway.node, None if plan.limited else plan.rate) as line:
+            async with gateway.line(None if plan.limited else plan.rate) as line:
                 access = gateway.access_for(campaign_id, line.port)
                 began = time.monotonic()
                 aborted = await gateway.abort(
@@ -168,7 +170,7 @@ class Aborter:
             await self._until_let_go(campaign_id, file.name)
             acknowledged = await self._classify(plan, aborted, campaign_id, light)
             self._note(campaign_id, light, began, acknowledged=acknowledged)
-            await self._send_again(plan, gateway.access_for(campaign_id, gateway.node.port), path, light)
+            await self._send_again(plan, gateway.access_for(campaign_id), path, light)
         finally:
             gateway.forget(file)
 
@@ -262,6 +264,40 @@ def _in_work(folder: Path, name: str) -> bool:
             if name in note and '"state":"writing"' in note:
                 return True
     return False
+
+
+async def run_block_sizes(gateway: GatewayUnderTest, moments: int, *, seed: int) -> AbortReport:
+    """Press Ctrl-C in OpenSSH's sftp with each of the block sizes, `moments` times each, spread over the upload."""
+    began = time.monotonic()
+    chance, report = random.Random(seed), AbortReport()
+    aborter = Aborter(gateway, report)
+    size = 700_000
+    plans = [
+        Plan(
+            OpenSSHSFTP(block),
+            Abort.INT,
+            size,
+            at=round(size * (moment + 0.5) / moments * 0.85) + 6_000,
+            rate=round(size / 1.5),
+            renamed=moment % 4 == 3,
+            limited=False,
+            whole_group=True,
+        )
+        for block in BLOCK_SIZES
+        for moment in range(moments)
+    ]
+    left = iter(plans)
+
+    async def go_on() -> None:
+        for plan in left:
+            await aborter.carry_out(plan, chance)
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(_AT_ONCE):
+            tasks.create_task(go_on())
+    await aborter.inspect_all()
+    report.seconds = time.monotonic() - began
+    return report
 
 
 async def run_aborts(

@@ -11,7 +11,7 @@ _HEADER: Final = "recipient,language,name,topic\n"
 # Within the 1,000 characters of a body.
 _LONGEST: Final = 900
 # The block sizes of clients: an upload that ends exactly at a block looks interrupted.
-_BLOCKS: Final = (16_384, 30_000, 261_120)
+_BLOCKS: Final = (5_000, 8_192, 10_000, 12_288, 16_384, 30_000, 261_120)
 _count = itertools.count(1)
 
 

@@ -19,6 +19,10 @@ class OpenSSHSFTP(Client):
         "Ctrl-C closes the file as if it were whole: the gateway refuses that CLOSE"
     )
 
+    def __init__(self, block: int | None = None) -> None:
+        """`block`: the bytes of each WRITE, as `sftp -B` sets it."""
+        self._block = () if block is None else ("-B", str(block))
+
     def _find_version(self) -> str:
         return output_of("ssh", "-V").split(",")[0].split()[0].removeprefix("OpenSSH_")
 
@@ -42,7 +46,17 @@ class OpenSSHSFTP(Client):
         """Any batch; `rate` is in bytes a second."""
         limit = ("-l", str(math.ceil(rate * 8 / 1000))) if rate else ()
         return Invocation(
-            ("sftp", "-b", "-", "-P", str(access.port), *limit, *access.ssh_options, access.account),
+            (
+                "sftp",
+                "-b",
+                "-",
+                "-P",
+                str(access.port),
+                *self._block,
+                *limit,
+                *access.ssh_options,
+                access.account,
+            ),
             "".join(f"{line}\n" for line in lines).encode(),
         )
 

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
+from config.identifiers import new_identifier
 from config.settings import Settings
 from database.connections import Connection, Pool, open_pool
 from gateway.embedded.postgres import PostgreSQLServer
@@ -183,3 +184,21 @@ async def test_an_interrupted_upload_is_refused_by_e_mail_and_kept_for_release(
     assert stored.getvalue() == GOOD
     assert await pool.fetchval("select count(*) from notifications where done_at is null") == 1
     assert await pool.fetchval("select entrypoint from pgqueuer") == "notification"
+
+
+async def test_a_refusal_told_by_several_processes_at_once_is_one_upload_and_one_e_mail(
+    intake: Intake, make_spool: MakeSpool, pool: Pool
+) -> None:
+    sender, upload_id = make_spool().sender, new_identifier("upload")
+
+    async def tell() -> str:
+        return await intake.refuse(
+            sender, "a.csv", FindingCode.UPLOAD_INTERRUPTED, byte_count=5, upload_id=upload_id
+        )
+
+    assert set(await asyncio.gather(*(tell() for _ in range(6)))) == {upload_id}
+    (row,) = await pool.fetch("select id, object_key, error_reason from uploads")
+    assert (row["id"], row["object_key"]) == (upload_id, None)
+    # Nothing is kept, so nothing can be released.
+    assert row["error_reason"].endswith("upload the file again, or resume it")
+    assert await pool.fetchval("select count(*) from notifications") == 1

@@ -2,6 +2,7 @@
 
 import io
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,9 @@ from database.connections import Pool
 from processing.errors import ObjectMissing
 from processing.intake import Intake
 from processing.object_store import S3ObjectStore, original_key
-from processing.retention import remove_expired
+from processing.retention import remove_expired, remove_superseded
+from processing.uploads import Reopening, reopen_upload
+from rules.codes import FindingCode
 from tests.processing.conftest import GOOD, MakeSpool, read_object
 
 
@@ -51,6 +54,33 @@ async def test_an_original_that_its_upload_still_names_stays_though_the_clocks_d
     )
     await remove_expired(pool, store, RetentionSettings.model_construct(originals_days=0, reports_days=14))
     assert await read_object(store, original_key(spool.sender.campaign_id, spool.upload_id)) == GOOD
+
+
+async def test_of_an_interrupted_name_only_the_newest_copy_is_kept(
+    intake: Intake, make_spool: MakeSpool, pool: Pool, store: S3ObjectStore
+) -> None:
+    spool = make_spool()
+
+    async def refuse(name: str, path: Path | None = spool.path) -> str:
+        return await intake.refuse(
+            spool.sender, name, FindingCode.UPLOAD_INTERRUPTED, byte_count=5, path=path
+        )
+
+    ids = [await refuse("a.csv") for _ in range(3)]
+    other, hole = await refuse("b.csv"), await refuse("a.csv", None)
+    await remove_superseded(pool, store)
+    kept = {row["id"] for row in await pool.fetch("select id from uploads where object_key is not null")}
+    assert kept == {ids[2], other}
+    for upload_id in (ids[0], ids[1], hole):
+        with pytest.raises(ObjectMissing):
+            await read_object(store, original_key(spool.sender.campaign_id, upload_id))
+    assert await read_object(store, original_key(spool.sender.campaign_id, ids[2])) == GOOD
+    # One that was released isn't taken from under its verdict.
+    async with pool.acquire() as connection:
+        assert await reopen_upload(connection, ids[2], Reopening.RELEASE)
+    await refuse("a.csv")
+    await remove_superseded(pool, store)
+    assert await read_object(store, original_key(spool.sender.campaign_id, ids[2])) == GOOD
 
 
 async def test_the_queues_own_log_and_statistics_have_their_time_too(

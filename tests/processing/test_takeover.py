@@ -37,6 +37,9 @@ class HoldingStore:
     async def sign_link(self, key: str) -> str:
         return await self._store.sign_link(key)
 
+    async def delete(self, key: str) -> None:
+        await self._store.delete(key)
+
     async def delete_older(self, prefix: str, before: datetime, *, keep: Collection[str] = ()) -> int:
         return await self._store.delete_older(prefix, before, keep=keep)
 

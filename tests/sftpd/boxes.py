@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,8 +25,6 @@ from sftpd.sessions import Session
 from sftpd.spool.spool import Spool
 
 CAMPAIGN = "campaign_test"
-# Bytes from which on the box of `session/conftest.py` refuses an upload.
-LIMIT = 100_000
 
 
 class NotedIntake(Intake):
@@ -36,6 +34,7 @@ class NotedIntake(Intake):
         self.stored: list[tuple[str, bytes]] = []
         self.refused: list[tuple[str, FindingCode, int, bytes | None]] = []
         self.listed: dict[str, ListedUpload] = {}
+        self._refused_once: set[str] = set()
         self.away = False
         # While this is cleared, a store waits.
         self.may_store = asyncio.Event()
@@ -62,9 +61,14 @@ class NotedIntake(Intake):
         *,
         byte_count: int,
         path: Path | None = None,
+        upload_id: str | None = None,
     ) -> str:
         if self.away:
             raise IntakeUnavailable("the refusal could not be recorded")
+        if upload_id is not None:
+            if upload_id in self._refused_once:
+                return upload_id
+            self._refused_once.add(upload_id)
         self.refused.append((file_name, code, byte_count, path.read_bytes() if path else None))  # noqa: ASYNC240 - tiny
         return "upload_refused"
 
@@ -93,6 +97,12 @@ class NotedUploads(ReceivedUploads):
     async def fetch(self, campaign_id: str, name: str) -> ListedUpload | None:
         listed = await self.fetch_all(campaign_id)
         return next((upload for upload in listed if upload.file_name == name), None)
+
+    async def has_any_since(self, campaign_id: str, names: Sequence[str], since: datetime) -> bool:
+        return any(
+            upload.file_name in names and upload.received_at >= since
+            for upload in await self.fetch_all(campaign_id)
+        )
 
     async def unlist(self, campaign_id: str, name: str) -> None:
         self._intake.listed.pop(name, None)

@@ -1,5 +1,8 @@
 """What the drop box takes, shows and refuses, request by request (2-gateway.md §1)."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
 from asyncssh import SFTPAttrs
 from asyncssh.constants import (
@@ -10,7 +13,20 @@ from asyncssh.constants import (
 from asyncssh.sftp import SFTPClientHandler
 
 from rules.codes import FindingCode
-from tests.sftpd.boxes import ANEW, NOTHING, SMALL, Box, listed, put, refused
+from tests.sftpd.boxes import ANEW, NOTHING, SMALL, Box, listed, put, refused, running_box
+
+LIMIT = 100_000
+
+
+@pytest.fixture
+async def box(tmp_path: Path) -> AsyncIterator[Box]:
+    async with running_box(tmp_path / "spool", max_upload_bytes=LIMIT, max_handles=4) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(box: Box) -> SFTPClientHandler:
+    return await box.client()
 
 
 async def test_three_spellings_of_a_name_are_one_file(box: Box, client: SFTPClientHandler) -> None:
@@ -38,7 +54,7 @@ async def test_a_name_against_the_rule_is_refused_and_not_reported(
         await client.stat(path, 0)
 
 
-@pytest.mark.parametrize("path", [b"a/x.csv", b"../x.csv", b"/..", b"/", b"."])
+@pytest.mark.parametrize("path", [b"a/x.csv", b"../x.csv", b"/..", b"//x.csv", b"/", b"."])
 async def test_a_folder_is_refused(box: Box, client: SFTPClientHandler, path: bytes) -> None:
     async with refused(FX_PERMISSION_DENIED, "no folders"):
         await client.open(path, ANEW, NOTHING)
