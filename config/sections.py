@@ -298,6 +298,12 @@ class MessageSettings(Section):
         description="Refuse dashes, ellipses, odd blanks and the like in English values (tier 3).",
     )
     refuse_emoji: bool = Field(default=True, description="Refuse emoji in English values.")
+    refuse_spreadsheet_errors: bool = Field(
+        default=True, description="Refuse values such as `#N/A`, `#REF!`, `Err:502` and `####`."
+    )
+    refuse_markup: bool = Field(
+        default=True, description="Refuse HTML such as `&amp;` and `<br>` in values, and `_x000D_`."
+    )
 
 
 class RetentionSettings(Section):

@@ -6,6 +6,7 @@ from processing.verdict import Rules
 from rules.characters.unsupported import UnsupportedRule
 from rules.messages import DEFAULT_FOOTERS
 from rules.templates import Language, Template
+from rules.values import ValueRule
 
 
 def unsupported_rule(settings: MessageSettings) -> UnsupportedRule:
@@ -25,5 +26,9 @@ def make_rules(template: Template, environment: Environment, settings: MessageSe
         template=template,
         environment=environment,
         footers={language: chosen[language] or DEFAULT_FOOTERS[language] for language in Language},
-        unsupported=unsupported_rule(settings),
+        values=ValueRule(
+            unsupported_rule(settings),
+            spreadsheet_errors=settings.refuse_spreadsheet_errors,
+            markup=settings.refuse_markup,
+        ),
     )

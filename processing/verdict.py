@@ -34,10 +34,10 @@ from processing.columns.report import (
     write_clean_chunk,
 )
 from processing.columns.scan import Limits, Scan, scan_upload
-from rules.characters.unsupported import UnsupportedRule
 from rules.messages import DEFAULT_FOOTERS, Frame
 from rules.templates import Language, Template
 from rules.texts import join_reasons
+from rules.values import ValueRule
 
 _AT_ONCE: Final = 2
 
@@ -49,7 +49,7 @@ class Rules:
     template: Template
     environment: Environment
     footers: Mapping[Language, str] = field(default_factory=lambda: DEFAULT_FOOTERS)
-    unsupported: UnsupportedRule = field(default_factory=UnsupportedRule)
+    values: ValueRule = field(default_factory=ValueRule)
     max_rows_test: int = 20
     max_rows: int = 1_700_000
     max_bytes: int = MAX_UPLOAD_BYTES
@@ -229,7 +229,7 @@ def _judge_rows(
     findings: Callable[[Finding], None] | None,
 ) -> Verdict:
     template = rules.template
-    checks = Checks.of_template(template, rules.environment, rules.unsupported, len(header.kept))
+    checks = Checks.of_template(template, rules.environment, rules.values, len(header.kept))
     frame = Frame(template.header, rules.environment, rules.footers)
     message_form = MessageForm.of_batch(batch_id, template.parameters, checks.layouts, frame)
     # Valid uploads have no report, so that its form is only looked for when the first finding is there.

@@ -12,12 +12,13 @@ class FindingCode(StrEnum):
     FILE_TOO_LARGE = "file_too_large"
     FILE_NOT_CSV = "file_not_csv"
     UPLOAD_INTERRUPTED = "upload_interrupted"
+    LINES_QUOTED = "lines_quoted"
     DELIMITER_INVALID = "delimiter_invalid"
     HEADER_MISSING_COLUMN = "header_missing_column"
     HEADER_UNKNOWN_COLUMN = "header_unknown_column"
     HEADER_DUPLICATE_COLUMN = "header_duplicate_column"
     TOO_MANY_ROWS = "too_many_rows"
-    # The file (UTF-16, binary) or a row.
+    # The file (UTF-16, binary), a row or a parameter's value.
     ENCODING_INVALID = "encoding_invalid"
     # A row.
     ROW_TOO_FEW_FIELDS = "row_too_few_fields"
@@ -31,6 +32,7 @@ class FindingCode(StrEnum):
     RECIPIENT_DECIMAL = "recipient_decimal"
     RECIPIENT_HAS_PLUS = "recipient_has_plus"
     RECIPIENT_HAS_SEPARATORS = "recipient_has_separators"
+    RECIPIENT_INVISIBLE_CHARACTER = "recipient_invisible_character"
     RECIPIENT_NON_ASCII_DIGITS = "recipient_non_ascii_digits"
     RECIPIENT_NOT_DIGITS = "recipient_not_digits"
     RECIPIENT_SIMULATOR_NUMBER = "recipient_simulator_number"
@@ -50,4 +52,6 @@ class FindingCode(StrEnum):
     VALUE_MISSING = "value_missing"
     VALUE_WHITESPACE = "value_whitespace"
     VALUE_CONTROL_CHARACTER = "value_control_character"
+    VALUE_SPREADSHEET_ERROR = "value_spreadsheet_error"
+    VALUE_MARKUP = "value_markup"
     VALUE_UNSUPPORTED_CHARACTERS = "value_unsupported_characters"

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from rules.characters.code_points import WHITE_SPACE
+from rules.characters.code_points import INVISIBLE, WHITE_SPACE, name_character
 from rules.codes import FindingCode
 from rules.templates import Language
 
@@ -26,6 +26,9 @@ LANGUAGE_FINDINGS: Final[tuple[FindingCode | None, ...]] = (
     FindingCode.LANGUAGE_UNKNOWN,
     FindingCode.LANGUAGE_UNAVAILABLE,
 )
+_UNSEEN: Final = INVISIBLE | set(WHITE_SPACE)
+# No text longer than this is looked at for a language that it may mean.
+_LONGEST: Final = 40
 _BY_NAME: Final = {language.value: language for language in Language}
 
 
@@ -55,8 +58,20 @@ def check_language(text: str, available: Collection[Language]) -> FindingCode | 
 def suggest_language(text: str, among: Collection[Language]) -> Language | None:
     """The language that `text` was most likely meant to name."""
     names = [language.value for language in among]
-    nearest = get_close_matches(text.strip().lower()[:40], names, n=1, cutoff=0.6)
+    nearest = get_close_matches(text.strip().lower()[:_LONGEST], names, n=1, cutoff=0.6)
     return Language(nearest[0]) if nearest else None
+
+
+def hint_of_language(text: str, among: Collection[Language]) -> str:
+    """What the text of an unknown language adds in brackets: what in it can't be seen, or which one may be meant."""
+    seen = "".join(char for char in text[:_LONGEST] if char not in _UNSEEN)
+    if len(text) <= _LONGEST and parse_language(seen):
+        unseen = next(char for char in text if char in _UNSEEN)
+        named = "a space" if unseen == " " else name_character(unseen)
+        where = "before it" if text[0] in _UNSEEN else "after it" if text[-1] in _UNSEEN else "in it"
+        return f" (there is {named} {where}, which can't be seen: remove it)"
+    nearest = suggest_language(text, among)
+    return f" (did you mean {nearest}?)" if nearest else ""
 
 
 def check_languages(series: pl.Series, available: Collection[Language]) -> LanguageColumn:

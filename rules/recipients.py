@@ -15,8 +15,10 @@ import numpy.typing as npt
 import polars as pl
 
 from config.environment import Environment
-from rules.characters.code_points import WHITE_SPACE
+from rules.characters.code_points import INVISIBLE, WHITE_SPACE, name_character, python_class
 from rules.codes import FindingCode
+from rules.spreadsheets import describe_error, is_spreadsheet_error, without_formula
+from rules.texts import NO_NUMBER, quote
 
 SIMULATOR_NUMBERS: Final = frozenset(
     {
@@ -41,16 +43,25 @@ TABLE_PATH: Final = Path(__file__).parent / "data" / "recipients.npy"
 TABLE_ABOUT_PATH: Final = TABLE_PATH.with_suffix(".json")
 
 _DIGITS: Final = re.compile(r"[0-9]+")
-# In the order tried, after white space around digits; written so that Python and polars read them alike.
+# In the order tried, after white space around digits; written so that Python and polars read them alike. Some spreadsheets
+# write a comma for the point.
 _SHAPES: Final = (
-    (r"[0-9]+(?:\.[0-9]+)?[eE]\+?[0-9]+", FindingCode.RECIPIENT_SCIENTIFIC_NOTATION),
-    (r"[0-9]+\.0*", FindingCode.RECIPIENT_DECIMAL),
+    (r"[0-9]+(?:[.,][0-9]+)?[eE]\+?[0-9]+", FindingCode.RECIPIENT_SCIENTIFIC_NOTATION),
+    (r"[0-9]+[.,]0*", FindingCode.RECIPIENT_DECIMAL),
     (r"\+[0-9]+", FindingCode.RECIPIENT_HAS_PLUS),
 )
 _SHAPE_PATTERNS: Final = tuple((re.compile(shape), code) for shape, code in _SHAPES)
 _SEPARATED: Final = rf"[+0-9()\-.{WHITE_SPACE}]+"
 _SEPARATED_PATTERN: Final = re.compile(_SEPARATED)
 _DIGIT: Final = re.compile(r"[0-9]")
+_NUMBER: Final = re.compile(r"\+?[0-9]+")
+_INVISIBLE: Final = re.compile(python_class(INVISIBLE))
+_COMMAS: Final = re.compile(r"[0-9, ]*[0-9],[0-9, ]*")
+_BEYOND_ASCII: Final = re.compile(r"[^\x00-\x7F]")
+# With so many digits a text was meant to be a number.
+_MANY_DIGITS: Final = 7
+# Only recipients with this are told something better than that they are no number.
+EXPLAINED: Final = r"\A(?:[#='\x22]|Err:)|[^\x00-\x7F]|,"
 # By a count of digits, the least number that has so many; no number has none.
 _LEAST_OF_LENGTH: Final = np.array([2**63 - 1, *(10**more for more in range(MAX_DIGITS))])
 _SINGAPORE_FIRST: Final = 6580000000
@@ -83,19 +94,56 @@ def check_recipient(text: str, environment: Environment) -> FindingCode | None:
 
 def _check_shape(text: str) -> FindingCode:
     """Steps 1 and 2: whatever is not only ASCII digits."""
+    code = _shape_of(text)
+    if code is None:
+        # The formula by which a spreadsheet keeps digits as they are hides the same shapes.
+        formula = without_formula(text)
+        code = None if formula is None else _shape_of(formula)
+    if code is None and any(char.isdecimal() and not char.isascii() for char in text):
+        return FindingCode.RECIPIENT_NON_ASCII_DIGITS
+    return code or FindingCode.RECIPIENT_NOT_DIGITS
+
+
+def _shape_of(text: str) -> FindingCode | None:
+    """The first shape that fits, if any; digits alone have none."""
     stripped = text.strip()
     if not stripped:
         return FindingCode.RECIPIENT_MISSING
     if _DIGITS.fullmatch(stripped):
-        return FindingCode.RECIPIENT_WHITESPACE
+        return FindingCode.RECIPIENT_WHITESPACE if stripped != text else None
     for shape, code in _SHAPE_PATTERNS:
         if shape.fullmatch(text):
             return code
     if _SEPARATED_PATTERN.fullmatch(text) and _DIGIT.search(text):
         return FindingCode.RECIPIENT_HAS_SEPARATORS
-    if any(char.isdecimal() and not char.isascii() for char in text):
-        return FindingCode.RECIPIENT_NON_ASCII_DIGITS
-    return FindingCode.RECIPIENT_NOT_DIGITS
+    if not text.isascii() and _NUMBER.fullmatch(_INVISIBLE.sub("", text)):
+        return FindingCode.RECIPIENT_INVISIBLE_CHARACTER
+    return None
+
+
+def describe_invisible(text: str) -> str:
+    """The first invisible character of a recipient, by code point and name; nothing where it has none."""
+    match = _INVISIBLE.search(text)
+    return name_character(match[0]) if match else ""
+
+
+def explain_not_digits(text: str) -> str:
+    """What is wrong with a recipient of RECIPIENT_NOT_DIGITS, and what to do: the end of the sentence that begins with it."""
+    if is_spreadsheet_error(text):
+        return f"is {describe_error(text)}"
+    if without_formula(text) is not None:
+        return f'{quote(text)} has =" before and " after the number: remove them, and give the digits only'
+    if text.startswith("'"):
+        return f"{quote(text)} has an apostrophe before the number: remove it, and give the digits only"
+    unseen = describe_invisible(text)
+    if unseen:
+        return f"{quote(text)} has {unseen}, which can't be seen: delete the cell and type the number again, digits only"
+    if _COMMAS.fullmatch(text):
+        return f"{quote(text)} has a comma in it: give one number in a row, digits only"
+    foreign = _BEYOND_ASCII.search(text)
+    if foreign and len(_DIGIT.findall(text)) >= _MANY_DIGITS:
+        return f"{quote(text)} has {quote(foreign[0])} (U+{ord(foreign[0]):04X}) in it, which is no digit: give the digits only"
+    return f"{quote(text)}{NO_NUMBER}"
 
 
 def check_recipients(series: pl.Series, environment: Environment) -> npt.NDArray[np.uint8]:
@@ -145,8 +193,8 @@ def _check_shapes(texts: pl.Series) -> npt.NDArray[np.uint8]:
     for applies, code in reversed(shapes):
         decided = pl.when(applies).then(_place_of(code)).otherwise(decided)
     findings = texts.to_frame().select(decided.cast(pl.UInt8)).to_series().to_numpy().copy()
-    # Which characters are digits elsewhere, Python decides: polars may know a newer Unicode.
-    beyond_ascii = texts.str.contains(r"[^\x00-\x7F]").to_numpy()
-    for row in np.flatnonzero(beyond_ascii & (findings == _place_of(FindingCode.RECIPIENT_NOT_DIGITS))):
+    # Rare shapes are read one by one; and which characters are digits elsewhere, Python decides: polars may know a newer Unicode.
+    rare = texts.str.contains(r'[^\x00-\x7F]|\A="').to_numpy()
+    for row in np.flatnonzero(rare & (findings == _place_of(FindingCode.RECIPIENT_NOT_DIGITS))):
         findings[row] = _place_of(_check_shape(texts[int(row)]))
     return findings

@@ -1,8 +1,10 @@
 """A campaign's template, checked once at its creation: refusals and warnings as sentences for the person creating it.
 
 Decided here: unsupported characters are refused in the header and in the English body (its placeholders left aside);
-control characters (TAB is none) in the header and every body; `{{` or `}}` outside a placeholder, a brace right beside
-one and a name in single braces are broken placeholders in every language. Lengths are of the body without its
+control characters (TAB is none) in the header and every body. A placeholder is `{{name}}` to the letter: blanks in it, one
+brace in place of two, full-width braces, a brace right beside it and `{{` or `}}` elsewhere are refused in every language, since
+nobody may read braces on a phone. (Templates stored before that rule may have blanks in their placeholders, and `templates`
+goes on filling those.) Lengths are of the body without its
 placeholders, line ends as LF, in UTF-16 units: the values come on top, row by row.
 """
 
@@ -23,7 +25,12 @@ from rules.templates import (
 )
 from rules.values import first_control_character
 
-_BROKEN_PLACEHOLDER: Final = re.compile(r"\{\{|\}\}|\{[ \t]*[A-Za-z][A-Za-z0-9_]*[ \t]*\}|\{\0|\0\}")
+_NAME: Final = r"[A-Za-z][A-Za-z0-9_ .-]*"
+_BROKEN_PLACEHOLDER: Final = re.compile(
+    # A name in braces of any kind and number, else braces that stand together, or beside a placeholder (which \0 stands for).
+    rf"[{{｛]+\s*(?P<name>{_NAME}?)\s*[}}｝]+|[{{｛]{{2,}}|[}}｝]{{2,}}|[{{｛]\0|\0[}}｝]"
+)
+_IN_BRACES: Final = re.compile(rf"[{{｛]+({_NAME})")
 _EXCERPT: Final = 20
 # With recipient and language, the 200 columns that a header row may have.
 MOST_PARAMETERS: Final = 198
@@ -98,7 +105,7 @@ def _body_refusals(body: str, language: Language, rule: UnsupportedRule) -> Iter
         if refusal:
             yield refusal
     for broken in dict.fromkeys(_broken_placeholders(body)):
-        yield f"broken placeholder at {broken}: write {{{{name}}}}, with two braces on either side"
+        yield f"broken placeholder at {broken}, with two braces on either side and no blanks in them"
     control = first_control_character("".join(layout.literals))
     if control:
         yield f"the body has the control character U+{ord(control):04X}, remove it"
@@ -127,11 +134,20 @@ def _name_refusal(name: str) -> str | None:
 
 
 def _broken_placeholders(body: str) -> Iterator[str]:
-    """The text around each brace that belongs to no placeholder but looks like one."""
+    """The text around each brace that makes no placeholder but looks like it, and how that is written."""
+    for found in PLACEHOLDER.finditer(body):
+        if found[0] != f"{{{{{found[1]}}}}}":
+            yield _spelled(found[0], found[1])
     left = PLACEHOLDER.sub(lambda found: "\0" * len(found[0]), body)
     for found in _BROKEN_PLACEHOLDER.finditer(left):
-        excerpt = body[max(0, found.start()) : found.start() + _EXCERPT]
-        yield f'"{"".join(char if char.isprintable() else " " for char in excerpt)}"'
+        yield _spelled(body[found.start() : found.start() + _EXCERPT], found["name"] or "")
+
+
+def _spelled(excerpt: str, name: str) -> str:
+    shown = "".join(char if char.isprintable() else " " for char in excerpt[:_EXCERPT])
+    inner = _IN_BRACES.match(excerpt)
+    right = re.sub(r"[ .-]+", "_", (name or (inner[1] if inner else "")).strip().lower())
+    return f'"{shown}": write {{{{{right if PARAMETER_NAME.fullmatch(right) else "name"}}}}}'
 
 
 def _unknown_language(name: str) -> str:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from config.sizes import MAX_UPLOAD_BYTES, size_text
+from rules.characters.code_points import INVISIBLE
 from rules.codes import FindingCode
 
 QUOTED_CHARACTERS: Final = 40
@@ -18,17 +19,29 @@ NAMED_AT_MOST: Final = 20
 
 _LARGEST: Final = size_text(MAX_UPLOAD_BYTES)
 
+# What is said of a recipient that is no number, after it, where nothing better is known.
+NO_NUMBER: Final = " is not a number: give the mobile number with its country code, digits only"
+
+# Of a file whose header row stands below others, and of a row that has nothing to read.
+HEADER_BELOW: Final = (
+    "the header is row {row}: delete the rows above it, the first row must hold the columns' names"
+)
+ONLY_CONTROLS: Final = (
+    "the row is only control characters, such as some programs write at the end of a file: delete the row"
+)
+
 _ENOUGH = "Give the whole number with its country code, digits only, such as 6591234567."
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One code's words. `file_text` is there where the code is told of a whole file in other words than of a row."""
+    """One code's words. `file_text` and `value_text` are there where a whole file, or one value, is told in other words."""
 
     text: str
     meaning: str
     cure: str
     file_text: str | None = None
+    value_text: str | None = None
 
 
 REASONS: Final[Mapping[FindingCode, Reason]] = MappingProxyType(
@@ -59,15 +72,22 @@ REASONS: Final[Mapping[FindingCode, Reason]] = MappingProxyType(
             "Upload the file again, or resume it. A file that really is whole passes with one empty line added at its "
             "end, or when it is released by Postman's support.",
         ),
+        FindingCode.LINES_QUOTED: Reason(
+            "each line stands in quotation marks as a whole, which makes it one column: remove the quotation mark at the "
+            "beginning and at the end of each line, or have the program put them around single values only",
+            "Each line begins and ends with a quotation mark, so that its commas separate nothing.",
+            "Remove the quotation mark at the beginning and at the end of each line.",
+        ),
         FindingCode.DELIMITER_INVALID: Reason(
             "the columns are separated by {delimiter}: save the file as CSV with commas between the columns",
-            "The columns are separated by semicolons or tabs.",
+            "The columns are separated by semicolons, tabs, vertical bars or another mark that is no comma.",
             "Save the file as CSV with commas between the columns.",
         ),
         FindingCode.HEADER_MISSING_COLUMN: Reason(
             "the column {column} is missing{hint}: add it to the header row",
-            "The header row lacks a column: `recipient`, `language`, or a parameter of the campaign's template.",
-            "Add the column, written exactly so, in lower case.",
+            "The header row lacks a column: `recipient`, `language`, or a parameter of the campaign's template. Or other rows, "
+            "such as a title, stand above it.",
+            "Add the column, written exactly so, in lower case. Delete the rows above the header row.",
         ),
         FindingCode.HEADER_UNKNOWN_COLUMN: Reason(
             "the column {column} is not one of this campaign's{hint}",
@@ -87,13 +107,15 @@ REASONS: Final[Mapping[FindingCode, Reason]] = MappingProxyType(
         ),
         FindingCode.ENCODING_INVALID: Reason(
             "the row has characters that are not UTF-8: save the original file as CSV UTF-8, or type them again",
-            "The file, or the row, is not text in UTF-8. A report shows such characters as a question mark in a diamond.",
+            "The file, or the row, is not text in UTF-8: a report shows such characters as a question mark in a diamond. Or a "
+            "program took the UTF-8 of a value for another encoding and saved what it read.",
             "Open the original file, choose Save As, then the type CSV UTF-8.",
             "the file is not text in UTF-8: save it as CSV UTF-8",
+            "{column} is garbled, it seems to mean {value}: save the original file as CSV UTF-8, or type the text again",
         ),
         FindingCode.ROW_TOO_FEW_FIELDS: Reason(
             "the row has {count} of {expected} columns: check its commas, and the quotation marks around text with commas",
-            "The row has fewer columns than the header row.",
+            "The row has fewer columns than the header row, or nothing but control characters.",
             "Give every column a value. Text that has a comma in it must stand in quotation marks.",
         ),
         FindingCode.ROW_TOO_MANY_FIELDS: Reason(
@@ -129,9 +151,10 @@ REASONS: Final[Mapping[FindingCode, Reason]] = MappingProxyType(
             "Format the column as text, and enter the number again.",
         ),
         FindingCode.RECIPIENT_DECIMAL: Reason(
-            "recipient {value}: the spreadsheet added decimals: format the column as text, and remove the point and what follows",
-            "The spreadsheet wrote the number with a decimal point.",
-            "Format the column as text, and remove the point and what follows it.",
+            "recipient {value}: the spreadsheet added decimals: format the column as text, and remove the point or comma and "
+            "what follows",
+            "The spreadsheet wrote the number with a decimal point or comma.",
+            "Format the column as text, and remove the point or comma and what follows it.",
         ),
         FindingCode.RECIPIENT_HAS_PLUS: Reason(
             "recipient {value} begins with +: remove the +",
@@ -143,14 +166,19 @@ REASONS: Final[Mapping[FindingCode, Reason]] = MappingProxyType(
             "There are spaces, hyphens, points, brackets or plus signs in the number.",
             "Give the digits only.",
         ),
+        FindingCode.RECIPIENT_INVISIBLE_CHARACTER: Reason(
+            "recipient {value} has {character}, which can't be seen: delete the cell and type the number again, digits only",
+            "Copied from a phone or a web page, the number brought characters along that can't be seen.",
+            "Delete the cell, and type the number again, digits only.",
+        ),
         FindingCode.RECIPIENT_NON_ASCII_DIGITS: Reason(
             "recipient {value} has digits of another script: write the number with the digits 0 to 9",
             "The number has full-width digits or those of another script.",
             "Write the number with the digits 0 to 9.",
         ),
         FindingCode.RECIPIENT_NOT_DIGITS: Reason(
-            "recipient {value} is not a number: give the mobile number with its country code, digits only",
-            "The cell holds something that is no number.",
+            "recipient {explanation}",
+            "The cell holds something that is no number, such as a word, a formula or an error of the spreadsheet.",
             _ENOUGH,
         ),
         FindingCode.RECIPIENT_SIMULATOR_NUMBER: Reason(
@@ -214,8 +242,8 @@ REASONS: Final[Mapping[FindingCode, Reason]] = MappingProxyType(
             "Write one of the campaign's languages, or use a campaign that has this one.",
         ),
         FindingCode.VALUE_MISSING: Reason(
-            "{column} is empty: give it a value",
-            "A parameter has no value.",
+            "{column} is empty{hint}: give it a value",
+            "A parameter has no value, or only white space and characters that can't be seen.",
             "Give it a value.",
         ),
         FindingCode.VALUE_WHITESPACE: Reason(
@@ -227,6 +255,16 @@ REASONS: Final[Mapping[FindingCode, Reason]] = MappingProxyType(
             "{column} has the invisible control character {code_point}: remove it, or type the text again",
             "A value has an invisible control character.",
             "Remove it, or type the text again.",
+        ),
+        FindingCode.VALUE_SPREADSHEET_ERROR: Reason(
+            "{column} is {explanation}",
+            "In place of a value there is an error of the spreadsheet, or the number signs of a column too narrow.",
+            "Mend the formula or type the value, or widen the column. Then save the file again.",
+        ),
+        FindingCode.VALUE_MARKUP: Reason(
+            "{column} has {markup}, which is sent as it stands because a message is plain text: {advice}",
+            "A value has HTML, or the `_x000D_` of a spreadsheet, which a phone would show as it stands.",
+            "Write the character that the report names, or remove the markup.",
         ),
         FindingCode.VALUE_UNSUPPORTED_CHARACTERS: Reason(
             "{column} has the unsupported character {character}, {advice}",
@@ -249,9 +287,11 @@ _DEFAULTS: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
-def text_of(code: FindingCode, *, whole_file: bool = False) -> str:
+def text_of(code: FindingCode, *, whole_file: bool = False, of_value: bool = False) -> str:
     """A code's text with its facts still in braces."""
     reason = REASONS[code]
+    if of_value and reason.value_text:
+        return reason.value_text
     return reason.file_text if whole_file and reason.file_text else reason.text
 
 
@@ -276,12 +316,14 @@ def _fill(text: str, facts: Mapping[str, str | int]) -> str:
 def quote(value: str) -> str:
     """A sender's text as it may stand in a reason: invisible characters escaped, at most 40 characters of it."""
     cut = value[:QUOTED_CHARACTERS]
-    shown = cut if cut.isprintable() else "".join(map(_shown, cut))
+    shown = cut if cut.isascii() and cut.isprintable() else "".join(map(_shown, cut))
     return f"{shown}…" if len(value) > QUOTED_CHARACTERS else shown
 
 
 def _shown(character: str) -> str:
-    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+    if character.isprintable() and character not in INVISIBLE:
+        return character
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def join_reasons(texts: list[str]) -> str:

@@ -81,7 +81,7 @@ _SETTINGS_HEADER: Final = ("variable", "allowed", "default", "what it is")
 _REASONS_HEADER: Final = ("code", "meaning", "what to do", "such as", "the text then")
 # A group's title, and how its codes begin.
 _GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
-    "The file": ("file_", "no_", "upload_", "delimiter_", "header_", "too_"),
+    "The file": ("file_", "no_", "upload_", "lines_", "delimiter_", "header_", "too_"),
     "A row": ("encoding_", "row_", "message_"),
     "The recipient": ("recipient_",),
     "The language": ("language_",),
@@ -183,7 +183,10 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _cell(text: str) -> str:
     """A cell's text, with what Markdown or a browser would take for its own written otherwise."""
-    return text.replace("|", "\\|").replace("<", "&lt;")
+    parts = text.replace("|", "\\|").split("`")
+    # Within code, at the odd places, Markdown itself shows everything as it stands.
+    parts[::2] = [part.replace("&", "&amp;").replace("<", "&lt;") for part in parts[::2]]
+    return "`".join(parts)
 
 
 def write_pages(folder: Path) -> None:

@@ -58,6 +58,7 @@ _RECIPIENTS: Final = {
     FindingCode.RECIPIENT_DECIMAL: "6591234567.0",
     FindingCode.RECIPIENT_HAS_PLUS: "+6591234567",
     FindingCode.RECIPIENT_HAS_SEPARATORS: "65 9123-4567",
+    FindingCode.RECIPIENT_INVISIBLE_CHARACTER: "\u202a+6591234567\u202c",
     FindingCode.RECIPIENT_NON_ASCII_DIGITS: "６５９１２３４５６７",
     FindingCode.RECIPIENT_NOT_DIGITS: "n/a",
     FindingCode.RECIPIENT_SIMULATOR_NUMBER: "6511111111",
@@ -79,6 +80,8 @@ _VALUES: Final = {
     FindingCode.VALUE_MISSING: "",
     FindingCode.VALUE_WHITESPACE: "Emily Yeo ",
     FindingCode.VALUE_CONTROL_CHARACTER: "Emily\x07Yeo",
+    FindingCode.VALUE_SPREADSHEET_ERROR: "#N/A",
+    FindingCode.VALUE_MARKUP: "Yeo &amp; Sons",
     FindingCode.VALUE_UNSUPPORTED_CHARACTERS: "Emily “Em” Yeo",
 }
 _ROWS: Final = {
@@ -87,6 +90,7 @@ _ROWS: Final = {
     FindingCode.ROW_QUOTE_INVALID: '6591234567,english,"Emily Yeo,1 May',
 }
 _HEADERS: Final = {
+    FindingCode.LINES_QUOTED: '"recipient,language,name,date"',
     FindingCode.DELIMITER_INVALID: "recipient;language;name;date",
     FindingCode.HEADER_MISSING_COLUMN: "recipient,language,name",
     FindingCode.HEADER_UNKNOWN_COLUMN: "recipient,language,name,date,remarks",

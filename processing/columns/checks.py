@@ -1,6 +1,6 @@
 """The row checks over one chunk's columns: recipients, languages, values, lengths; and the messages of a good chunk."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,14 +12,10 @@ from config.environment import Environment
 from processing.columns.chunk_rows import Rows
 from processing.columns.findings import ChunkFindings, FindingGroups, numbers_column, quote_column
 from processing.columns.header import LANGUAGE, RECIPIENT
-from rules.characters.unsupported import UnsupportedColumn, UnsupportedRule, describe_unsupported
+from rules.characters.unsupported import UnsupportedColumn, describe_unsupported
 from rules.codes import FindingCode
-from rules.languages import (
-    LANGUAGE_FINDINGS,
-    LANGUAGES,
-    check_languages,
-    suggest_language,
-)
+from rules.languages import LANGUAGE_FINDINGS, LANGUAGES, check_languages, hint_of_language
+from rules.markup import first_markup
 from rules.measures import Measures, measure
 from rules.messages import (
     BODY_LIMIT,
@@ -27,16 +23,29 @@ from rules.messages import (
     body_length_column,
     layouts_of,
 )
-from rules.recipients import RECIPIENT_FINDINGS, check_recipients
+from rules.recipients import (
+    EXPLAINED,
+    RECIPIENT_FINDINGS,
+    check_recipients,
+    describe_invisible,
+    explain_not_digits,
+)
+from rules.spreadsheets import describe_error
 from rules.templates import Language, Template
-from rules.texts import join_names
+from rules.texts import NO_NUMBER, ONLY_CONTROLS, join_names
 from rules.values import (
     CONTROL,
     CONTROL_CLASS,
     FLAG_CODES,
+    GARBLED,
+    MARKUP,
+    MISSING,
+    SPREADSHEET_ERROR,
     UNSUPPORTED,
     ValueColumn,
+    ValueRule,
     check_values,
+    describe_unseen,
 )
 
 # The nearest language is looked up for at most so many different texts of a chunk: for a column of names it would take
@@ -63,16 +72,16 @@ class Checks:
 
     template: Template
     environment: Environment
-    unsupported: UnsupportedRule
+    values: ValueRule
     fields: int
     layouts: Mapping[Language, Layout]
 
     @classmethod
     def of_template(
-        cls, template: Template, environment: Environment, unsupported: UnsupportedRule, fields: int
+        cls, template: Template, environment: Environment, values: ValueRule, fields: int
     ) -> "Checks":
         """Prepares them once per upload."""
-        return cls(template, environment, unsupported, fields, layouts_of(template))
+        return cls(template, environment, values, fields, layouts_of(template))
 
     def check(self, rows: Rows, *, with_texts: bool = True) -> CheckedRows:
         """All findings of all rows."""
@@ -92,11 +101,14 @@ class Checks:
     def _tell_row_findings(self, rows: Rows, findings: FindingGroups) -> None:
         for code, numbers in rows.findings.numbers.items():
             counts = np.array(rows.findings.fields[code], np.int64)
+            places = np.array(numbers, np.int64)
+            findings.add(code, places[counts == 0], {}, text=ONLY_CONTROLS)
+            told = counts > 0
             facts: dict[str, str | pl.Series] = {
-                "count": numbers_column(counts),
+                "count": numbers_column(counts[told]),
                 "expected": f"{self.fields:,}",
             }
-            findings.add(code, np.array(numbers, np.int64), facts)
+            findings.add(code, places[told], facts)
 
     def _check_recipients(self, rows: Rows, findings: FindingGroups) -> None:
         series = rows.cells[RECIPIENT]
@@ -105,7 +117,12 @@ class Checks:
             code = RECIPIENT_FINDINGS[place]
             if code:
                 those = np.flatnonzero(places == place)
-                facts = {"value": quote_column(series.gather(those))}
+                texts = series.gather(those)
+                facts: dict[str, str | pl.Series] = {"value": quote_column(texts)}
+                if code is FindingCode.RECIPIENT_NOT_DIGITS:
+                    facts = {"explanation": _explain_not_digits(texts)}
+                elif code is FindingCode.RECIPIENT_INVISIBLE_CHARACTER:
+                    facts["character"] = _each_once(texts, describe_invisible)
                 findings.add(code, rows.numbers[those], facts, RECIPIENT)
 
     def _check_languages(self, rows: Rows, findings: FindingGroups) -> npt.NDArray[np.uint8]:
@@ -127,8 +144,7 @@ class Checks:
     def _hints(self, texts: pl.Series) -> pl.Series:
         hints = {}
         for text in texts.unique(maintain_order=True).head(_SUGGESTIONS):
-            nearest = suggest_language(text, self.template.bodies)
-            hints[text] = f" (did you mean {nearest}?)" if nearest else ""
+            hints[text] = hint_of_language(text, self.template.bodies)
         return _look_up(texts, hints)
 
     def _check_values(
@@ -137,23 +153,38 @@ class Checks:
         columns = {}
         for name in self.template.parameters:
             series = rows.cells[name]
-            column = columns[name] = check_values(series, english, self.unsupported)
+            column = columns[name] = check_values(series, english, self.values)
             if column.flags is None:
                 continue
             for flag, code in FLAG_CODES:
                 those = np.flatnonzero(column.flags & flag)
-                facts: dict[str, str | pl.Series] = {"column": name}
-                if flag == UNSUPPORTED:
-                    facts |= self._unsupported_facts(column.unsupported)
-                elif flag == CONTROL and len(those):
-                    facts["code_point"] = _control_code_points(series.gather(those))
-                findings.add(code, rows.numbers[those], facts, name)
+                if len(those):
+                    facts: dict[str, str | pl.Series] = {"column": name}
+                    facts |= self._value_facts(flag, column, column.meant.gather(those))
+                    findings.add(code, rows.numbers[those], facts, name)
         return columns
+
+    def _value_facts(self, flag: int, column: ValueColumn, texts: pl.Series) -> dict[str, str | pl.Series]:
+        """What the finding of a flag tells of each of `texts`, the values that have it, besides the column."""
+        if flag == MISSING:
+            return {"hint": _each_once(texts, describe_unseen)}
+        if flag == GARBLED:
+            return {"value": quote_column(texts)}
+        if flag == CONTROL:
+            return {"code_point": _control_code_points(texts)}
+        if flag == SPREADSHEET_ERROR:
+            return {"explanation": _each_once(texts, describe_error)}
+        if flag == MARKUP:
+            found = {text: first_markup(text) for text in texts.unique()}
+            markup = {text: one.text for text, one in found.items() if one}
+            advice = {text: one.advice for text, one in found.items() if one}
+            return {"markup": _look_up(texts, markup), "advice": _look_up(texts, advice)}
+        return dict(self._unsupported_facts(column.unsupported)) if flag == UNSUPPORTED else {}
 
     def _unsupported_facts(self, found: UnsupportedColumn) -> dict[str, pl.Series]:
         characters, advice = {}, {}
         for character in found.characters.unique():
-            told = describe_unsupported(character, self.unsupported)
+            told = describe_unsupported(character, self.values.unsupported)
             characters[character] = told.named
             advice[character] = told.advice
         return {
@@ -186,6 +217,18 @@ class Checks:
 def _control_code_points(series: pl.Series) -> pl.Series:
     characters = series.str.extract(f"({CONTROL_CLASS})", 1)
     return _look_up(characters, {one: f"U+{ord(one):04X}" for one in characters.unique().drop_nulls()})
+
+
+def _explain_not_digits(texts: pl.Series) -> pl.Series:
+    """`explain_not_digits` of each text."""
+    explanations = quote_column(texts) + NO_NUMBER
+    asked = texts.str.contains(EXPLAINED).arg_true()
+    return explanations.scatter(asked, [explain_not_digits(text) for text in texts.gather(asked)])
+
+
+def _each_once(texts: pl.Series, words: Callable[[str], str]) -> pl.Series:
+    """For each text its words, which are asked once for each text that there is."""
+    return _look_up(texts, {text: words(text) for text in texts.unique()})
 
 
 def _look_up(texts: pl.Series, words: Mapping[str, str]) -> pl.Series:

@@ -16,11 +16,13 @@ import polars as pl
 from processing.columns.chunks import Chunk
 from processing.columns.header import Header
 from processing.columns.single_rows import check_row, without_fields
-from rules.characters.code_points import WHITE_SPACE
+from rules.characters.code_points import CONTROLS, WHITE_SPACE
 from rules.codes import FindingCode
 
 # A field without quotation marks that begins with one of these bytes is neither empty nor of white space.
 _FILLED: Final = frozenset(range(ord("-"), 0x7F))
+
+_CONTROL_BYTES: Final = bytes(ord(char) for char in CONTROLS if char.isascii())
 
 # Short rows are filled up to the header's width only where that takes at most so many empty fields.
 _MOST_FILLED: Final = 16
@@ -33,7 +35,8 @@ _LOST: Final = "\N{REPLACEMENT CHARACTER}"
 class RowFindings:
     """Findings of rows whose cells can't be told apart: by code the rows' numbers, and how many fields each has.
 
-    The fields under an old report's column aren't counted, nor empty ones at the end of rows that have too many.
+    The fields under an old report's column aren't counted, nor empty ones at the end of rows that have too many. A row of
+    control characters only, which has too few, has no field.
     """
 
     numbers: dict[FindingCode, list[int]] = field(default_factory=dict)
@@ -88,9 +91,9 @@ def _width_to_cut(header: Header) -> int:
 
 
 def _from_row(chunk: Chunk, place: int) -> bytes:
-    """The chunk's text from one of its rows on."""
+    """The chunk's text from one of its rows on; nothing if it has no such row."""
     begin = 0
-    for _ in range(place):
+    for _ in range(min(place, chunk.count)):
         begin = chunk.text.index(chunk.end, begin) + 1
     return chunk.text[begin:]
 
@@ -159,6 +162,8 @@ def _regular(
             checked = check_row(row, width, header, chunk.separator)
             if checked is not None and place in bad:
                 checked = FindingCode.ENCODING_INVALID
+        if checked is FindingCode.ROW_TOO_FEW_FIELDS and not is_filled and not row.strip(_CONTROL_BYTES):
+            own = 0
         if checked is FindingCode.ROW_TOO_MANY_FIELDS:
             # Empty fields at the end aren't counted: nobody sees them, and a report pads its rows with them.
             filled_width = row.rstrip(chunk.separator).count(chunk.separator) + 1

@@ -12,12 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from rules.characters.code_points import INVISIBLE, polars_class
 from rules.codes import FindingCode
 from rules.texts import QUOTED_CHARACTERS, quote, text_of
 
 _CODES: Final = tuple(FindingCode)
-# What Python's str.isprintable() denies: everything of Unicode's "other" and "separator" classes but the space.
-_UNPRINTABLE: Final = r"[[\p{C}\p{Z}]--[ ]]"
+# What Python's str.isprintable() denies, everything of Unicode's "other" and "separator" classes but the space; and whatever
+# else is invisible.
+_UNPRINTABLE: Final = rf"[[\p{{C}}\p{{Z}}{polars_class(INVISIBLE)}]--[ ]]"
 
 # By name, what the braces of a text stand for: the same for all rows, or a String column.
 Facts = Mapping[str, str | pl.Series]
@@ -47,15 +49,24 @@ class FindingGroups:
     _texts: list[pl.Series] = field(default_factory=list)
 
     def add(
-        self, code: FindingCode, rows: npt.NDArray[np.int64], facts: Facts, column: str | None = None
+        self,
+        code: FindingCode,
+        rows: npt.NDArray[np.int64],
+        facts: Facts,
+        column: str | None = None,
+        text: str | None = None,
     ) -> None:
-        """Each of `rows` (their numbers) has this finding. Of one row, what is added first is told first."""
+        """Each of `rows` (their numbers) has this finding. Of one row, what is added first is told first.
+
+        `text`: other words than the code's own.
+        """
         if len(rows):
             self._rows.append(rows)
             self._codes.append(np.full(len(rows), _CODES.index(code), np.uint8))
             self._columns.append(column)
             if self.with_texts:
-                self._texts.append(reason_column(code, len(rows), facts))
+                words = text or text_of(code, of_value=column is not None)
+                self._texts.append(reason_column(words, len(rows), facts))
 
     def sorted(self) -> "ChunkFindings | None":
         """All of them by row; None if there are none."""
@@ -109,10 +120,10 @@ class ChunkFindings:
         return self.rows[np.flatnonzero(np.diff(self.rows, prepend=-1))]
 
 
-def reason_column(code: FindingCode, count: int, facts: Facts) -> pl.Series:
-    """The text of a code for each of `count` rows."""
+def reason_column(text: str, count: int, facts: Facts) -> pl.Series:
+    """A text of `rules.texts` for each of `count` rows."""
     words: list[str | pl.Series] = []
-    for literal, name, _, _ in Formatter().parse(text_of(code)):
+    for literal, name, _, _ in Formatter().parse(text):
         words.append(literal)
         if name:
             words.append(facts[name])

@@ -9,13 +9,16 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from typing import Final
 
 from processing.columns.chunks import Chunk
 from processing.columns.findings import Finding
 from processing.columns.quotes import unquote
+from rules.characters.code_points import name_character
 from rules.codes import FindingCode
 from rules.texts import (
+    HEADER_BELOW,
     file_reason,
     join_names,
     quote,
@@ -30,7 +33,20 @@ MOST_COLUMNS: Final = 200
 _MOST_NAMES: Final = 1000
 RECIPIENT: Final = "recipient"
 LANGUAGE: Final = "language"
-_DELIMITERS: Final = {b";": "semicolons", b"\t": "tabs"}
+# The columns that every file has.
+_ALWAYS: Final = frozenset((RECIPIENT, LANGUAGE))
+_DELIMITERS: Final = (";", "\t")
+# What separates columns in place of commas, in words; any other mark is named by its code point.
+_MARKS: Final = {
+    ";": "semicolons",
+    "\t": "tabs",
+    "|": "vertical bars (|)",
+    "^": "carets (^)",
+    ":": "colons (:)",
+    " ": "spaces",
+    "\N{FULLWIDTH COMMA}": "full-width commas (\N{FULLWIDTH COMMA})",
+    "\N{IDEOGRAPHIC COMMA}": "ideographic commas (\N{IDEOGRAPHIC COMMA})",
+}
 # Of a header row no more is searched for another delimiter: two hundred long names are shorter.
 _HEADER_BYTES: Final = 64 * 1024
 # A mobile number in the header row: it is somebody's row then, and nothing of it belongs in an e-mail.
@@ -67,7 +83,7 @@ def read_header(
     if width > _MOST_NAMES:
         width = row.rstrip(chunk.separator).count(chunk.separator) + 1
     raw = row.split(chunk.separator, min(width, _MOST_NAMES))[: min(width, _MOST_NAMES)]
-    names = [unquote(field).decode("utf-8", "replace").strip() for field in raw]
+    names = [_name_of(field) for field in raw]
     ignored = frozenset(at for at, name in enumerate(names) if _is_reason_column(name))
     kept = [at for at in range(len(names)) if at not in ignored]
     while kept and not names[kept[-1]]:
@@ -89,6 +105,8 @@ def _check(chunk: Chunk, place: int, row: bytes, header: Header, expected: Seque
         return [_finding(FindingCode.DELIMITER_INVALID, delimiter=delimiter)]
     if place in chunk.malformed:
         return [_finding(FindingCode.ROW_QUOTE_INVALID)]
+    if _is_line_quoted(header.names):
+        return [_finding(FindingCode.LINES_QUOTED)]
     count = header.width if header.width > _MOST_NAMES else len(header.names)
     if count > MOST_COLUMNS:
         return [_finding(FindingCode.HEADER_UNKNOWN_COLUMN, count=count, expected=len(expected))]
@@ -98,19 +116,71 @@ def _check(chunk: Chunk, place: int, row: bytes, header: Header, expected: Seque
 def _foreign_delimiter(header: bytes, names: Collection[str], expected: Collection[str]) -> str | None:
     """What the header row is separated by, in words, if it is not commas.
 
-    `header` is the row's own text, `names` what commas make of it. It is another one where there is no comma at all, or
-    where cutting there gives more of the expected names.
+    `header` is the row's own text, `names` what commas make of it. Any mark separates it where cutting there gives the columns
+    that every file has, and commas don't; semicolons and tabs also where there is no comma at all, or where cutting there gives
+    more of the expected names.
     """
+    text = header[:_HEADER_BYTES].decode("utf-8", "replace")
+    mark = _separating_mark(text, names)
+    if mark:
+        return _name_mark(mark)
     found = len(set(expected).intersection(names))
-    for delimiter, words in _DELIMITERS.items():
-        if delimiter not in header:
-            continue
-        if b"," not in header:
-            return words
-        cells = header[:_HEADER_BYTES].decode("utf-8", "replace").split(delimiter.decode())
-        if len(set(expected).intersection(cell.strip().strip('"').strip() for cell in cells)) > found:
-            return words
+    for delimiter in _DELIMITERS:
+        if delimiter in text and (
+            "," not in text or len(_cut_at(delimiter, text).intersection(expected)) > found
+        ):
+            return _name_mark(delimiter)
     return None
+
+
+def _separating_mark(text: str, names: Collection[str]) -> str | None:
+    """The mark that, cut at, gives the columns that every file has, where commas don't: they gave `names`.
+
+    It stands behind the name of one of those columns; white space only counts where nothing else is there.
+    """
+    if _ALWAYS.issubset(names):
+        return None
+    for kind in (r'\s*([^\w",\s])', r"([^\S,])"):
+        behind = re.finditer(rf'(?:{RECIPIENT}|{LANGUAGE})"?{kind}', text)
+        for mark in dict.fromkeys(found[1] for found in islice(behind, _MOST_NAMES)):
+            if _cut_at(mark, text) >= _ALWAYS:
+                return mark
+    return None
+
+
+def _cut_at(mark: str, text: str) -> set[str]:
+    """The names that a header row has if it is cut at a mark."""
+    return {cell.strip().strip('"').strip() for cell in text.split(mark)}
+
+
+def _name_mark(mark: str) -> str:
+    if mark in _MARKS:
+        return _MARKS[mark]
+    return f"{mark} ({name_character(mark)})" if mark.isprintable() else name_character(mark)
+
+
+def _is_line_quoted(names: Sequence[str]) -> bool:
+    """Whether the header row is one field in quotation marks that has the columns every file has."""
+    return len(names) == 1 and _cut_at(",", names[0][:_HEADER_BYTES]) >= _ALWAYS
+
+
+def reads_as_header(row: bytes, separator: bytes) -> bool:
+    """Whether a row is meant to be a header row: it has the columns that every file has, whatever separates them."""
+    row = row[:_HEADER_BYTES]
+    if RECIPIENT.encode() not in row or LANGUAGE.encode() not in row:
+        return False
+    names = [_name_of(field) for field in row.split(separator)]
+    text = row.replace(separator, b",").decode("utf-8", "replace")
+    return _ALWAYS.issubset(names) or _is_line_quoted(names) or _separating_mark(text, names) is not None
+
+
+def _name_of(field: bytes) -> str:
+    return unquote(field).decode("utf-8", "replace").strip()
+
+
+def header_below(number: int) -> Finding:
+    """What is found where the header row is a later row, of that number, than the first."""
+    return Finding(None, None, FindingCode.HEADER_MISSING_COLUMN, HEADER_BELOW.format(row=number))
 
 
 def _is_utf8(text: bytes) -> bool:

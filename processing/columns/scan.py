@@ -2,17 +2,29 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import BinaryIO, Final
 
 from config.sizes import size_text
 from processing.columns.chunks import CHUNK_BYTES, Chunk, read_chunks
 from processing.columns.findings import Finding
-from processing.columns.header import Header, read_header
+from processing.columns.header import Header, header_below, read_header, reads_as_header
 from processing.columns.single_rows import check_row, is_blank
 from rules.codes import FindingCode
 from rules.texts import file_reason
 
 _BEGINNING: Final = 64 * 1024
+# A header row that stands below others is looked for among so many.
+_HEADER_ROWS: Final = 10
+_OF_THE_HEADER: Final = frozenset(
+    {
+        FindingCode.HEADER_MISSING_COLUMN,
+        FindingCode.HEADER_UNKNOWN_COLUMN,
+        FindingCode.HEADER_DUPLICATE_COLUMN,
+        FindingCode.DELIMITER_INVALID,
+        FindingCode.ROW_QUOTE_INVALID,
+    }
+)
 # UTF-16 with a byte order mark, ZIP (xlsx, ods), OLE (xls), gzip, PDF: none of them is text in UTF-8.
 _BINARY_SIGNATURES: Final = (
     b"\xff\xfe",
@@ -53,6 +65,15 @@ def scan_upload(
     source: BinaryIO, expected: Sequence[str], limits: Limits, chunk_bytes: int = CHUNK_BYTES
 ) -> Scan:
     """Cuts the whole upload into chunks, unless it can't be one. `expected` are the columns that must be there."""
+    scan = _scan_chunks(source, expected, limits, chunk_bytes)
+    if scan.header and scan.findings and scan.findings[0].code in _OF_THE_HEADER:
+        below = _find_header_below(scan)
+        if below is not None:
+            scan.findings = [header_below(below)]
+    return scan
+
+
+def _scan_chunks(source: BinaryIO, expected: Sequence[str], limits: Limits, chunk_bytes: int) -> Scan:
     scan = Scan()
     if source.seek(0, 2) >= limits.max_bytes:
         _tell(scan, FindingCode.FILE_TOO_LARGE, limit=size_text(limits.max_bytes))
@@ -79,6 +100,17 @@ def scan_upload(
     if not scan.findings:
         _check_amount(scan, scan.header, limits.max_filled_rows)
     return scan
+
+
+def _find_header_below(scan: Scan) -> int | None:
+    """The number of the row that is the header though it isn't the first one; None if none of the first rows is."""
+    for chunk in scan.chunks:
+        for number, row in enumerate(islice(chunk.each_row(), _HEADER_ROWS), chunk.first):
+            if number > _HEADER_ROWS:
+                return None
+            if number >= scan.header_number and reads_as_header(row, chunk.separator):
+                return None if number == scan.header_number else number
+    return None
 
 
 def _line_end(beginning: bytes) -> bytes:

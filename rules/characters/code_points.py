@@ -3,6 +3,7 @@
 A set is written as code points in hexadecimal, single ones or ranges: `41-43 5F`.
 """
 
+import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -54,6 +55,18 @@ LINE_SEPARATORS: Final = characters_of("2028-2029")
 # The property Bidi_Control of PropList.txt (UAX #9): marks, embeddings, overrides and isolates. They turn the reading
 # direction, so that a text is shown in another order than it is written.
 BIDI_CONTROLS: Final = characters_of("061C 200E-200F 202A-202E 2066-2069")
+# The property Default_Ignorable_Code_Point of DerivedCoreProperties.txt: shown as nothing by programs that don't know them;
+# and U+2800, the Braille pattern without a dot, which is a symbol that looks like nothing.
+INVISIBLE: Final = characters_of(
+    "00AD 034F 061C 115F-1160 17B4-17B5 180B-180F 200B-200F 202A-202E 2060-206F 2800 3164 FE00-FE0F FEFF FFA0 FFF0-FFF8 "
+    "1BCA0-1BCA3 1D173-1D17A E0000-E0FFF"
+)
 # Whatever may start a line, move a cursor or turn the reading direction, so that what a person is shown isn't what is
 # written. Names of uploads may not have these; elsewhere they are shown escaped.
 DECEIVING: Final = CONTROLS | LINE_SEPARATORS | BIDI_CONTROLS
+
+
+def name_character(character: str) -> str:
+    """A character by its code point and, where people may know it, its name: `U+200B (zero width space)`."""
+    name = "tab" if character == "\t" else unicodedata.name(character, "").lower()
+    return f"U+{ord(character):04X} ({name})" if name else f"U+{ord(character):04X}"

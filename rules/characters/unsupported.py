@@ -1,9 +1,9 @@
 """Characters that the service refuses in English texts because they make a message dearer and can be avoided.
 
 Source: the guide's list of unsupported characters (tier 1), its "and variants" (tier 2), the same kind beyond the
-printed list (tier 3: dashes, ellipsis, odd spaces, zero-width) and emoji. Letters of any script are never in it but for
-those written here. A replacement of "" means "remove it", and so does None. That of U+02C6 is ^, as in the list, though
-^ is refused too. Vulgar fractions have the fraction spelled out.
+printed list (tier 3: dashes, ellipsis, odd spaces, zero-width, letters that serve as apostrophes) and emoji. Letters of any
+script are never in it but for those written here. A replacement of "" means "remove it", and so does None. That of U+02C6 is ^,
+as in the list, though ^ is refused too. Vulgar fractions have the fraction spelled out.
 """
 
 import re
@@ -64,9 +64,11 @@ _TIER_2: Final[tuple[tuple[str | None, str], ...]] = (
     (")", "2775 FE5C FF5D"),
 )
 _TIER_3: Final[tuple[tuple[str | None, str], ...]] = (
-    (" ", "0009 00A0 2000-200A 202F 205F"),
+    (" ", "0009 00A0 2000-200A 202F 205F 3000"),
     ("", "00AD 200B-200F 202A-202E 2060 2066-2069 FEFF"),
     ("\n", "2028-2029"),
+    # As in Qurʼan and Oʻahu: letters by their property, and typed as apostrophes.
+    ("'", "02BB-02BC"),
     ("-", "2010-2015 2043 2212 23BC-23BD"),
     ("_", "2017"),
     (",", "201A"),

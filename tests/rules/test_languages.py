@@ -12,6 +12,7 @@ from rules.languages import (
     NO_LANGUAGE,
     check_language,
     check_languages,
+    hint_of_language,
     parse_language,
     suggest_language,
 )
@@ -55,6 +56,27 @@ def test_a_cell_gets_its_code(text: str, code: FindingCode | None) -> None:
 )
 def test_a_near_miss_is_recognised_among_the_offered(text: str, language: Language | None) -> None:
     assert suggest_language(text, OFFERED) == language
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("English ", " (there is a space after it, which can't be seen: remove it)"),
+        (" english", " (there is a space before it, which can't be seen: remove it)"),
+        ("english\u00a0", " (there is U+00A0 (no-break space) after it, which can't be seen: remove it)"),
+        (
+            "\ufeffmalay",
+            " (there is U+FEFF (zero width no-break space) before it, which can't be seen: remove it)",
+        ),
+        ("eng\u200blish", " (there is U+200B (zero width space) in it, which can't be seen: remove it)"),
+        ("englsh", " (did you mean english?)"),
+        ("french", ""),
+        ("english" + " " * 10**6, " (did you mean english?)"),
+    ],
+    ids=lambda value: ascii(value)[:24],
+)
+def test_an_unknown_language_is_told_what_cant_be_seen_or_what_is_meant(text: str, hint: str) -> None:
+    assert hint_of_language(text, OFFERED) == hint
 
 
 WORDS = st.sampled_from(

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,16 @@ from config.environment import Environment
 from rules.codes import FindingCode
 from rules.recipients import (
     CODE_BITS,
+    EXPLAINED,
     RECIPIENT_FINDINGS,
     SIMULATOR_NUMBERS,
     TABLE_ABOUT_PATH,
     TABLE_PATH,
     check_recipient,
     check_recipients,
+    explain_not_digits,
 )
+from rules.texts import NO_NUMBER, quote
 from tests.rules.vectors import PHONES
 from tools.compile_recipients import compile_table
 
@@ -147,7 +151,21 @@ def test_each_documented_vector_gets_its_code(vector: dict[str, Any]) -> None:
         ("6591234567²", FindingCode.RECIPIENT_NOT_DIGITS),
         ("x６", FindingCode.RECIPIENT_NON_ASCII_DIGITS),
         ("65_91", FindingCode.RECIPIENT_NOT_DIGITS),
-        ("65\u200b91234567", FindingCode.RECIPIENT_NOT_DIGITS),
+        ("65\u200b91234567", FindingCode.RECIPIENT_INVISIBLE_CHARACTER),
+        ("\u202a+6591234567\u202c", FindingCode.RECIPIENT_INVISIBLE_CHARACTER),
+        ("\ufeff65\ufe0f91\u3164", FindingCode.RECIPIENT_INVISIBLE_CHARACTER),
+        ("\u200b", FindingCode.RECIPIENT_NOT_DIGITS),
+        ("\u202a65 91234567\u202c", FindingCode.RECIPIENT_NOT_DIGITS),
+        ("6,59E+09", FindingCode.RECIPIENT_SCIENTIFIC_NOTATION),
+        ("6591234567,00", FindingCode.RECIPIENT_DECIMAL),
+        ("6591234567,6597654321", FindingCode.RECIPIENT_NOT_DIGITS),
+        ('="6,59E+09"', FindingCode.RECIPIENT_SCIENTIFIC_NOTATION),
+        ('="+6591234567"', FindingCode.RECIPIENT_HAS_PLUS),
+        ('="6591234567"', FindingCode.RECIPIENT_NOT_DIGITS),
+        ('="６５91234567"', FindingCode.RECIPIENT_NON_ASCII_DIGITS),
+        ('="="6591234567 ""', FindingCode.RECIPIENT_NOT_DIGITS),
+        ('=""', FindingCode.RECIPIENT_MISSING),
+        ("#N/A", FindingCode.RECIPIENT_NOT_DIGITS),
         ("0" * 40, FindingCode.RECIPIENT_LEADING_ZERO),
         ("06511111111", FindingCode.RECIPIENT_LEADING_ZERO),
         ("1" * 16, FindingCode.RECIPIENT_TOO_LONG),
@@ -166,6 +184,28 @@ def test_each_documented_vector_gets_its_code(vector: dict[str, Any]) -> None:
 def test_the_first_step_that_applies_gives_the_code(text: str, code: FindingCode | None) -> None:
     assert check_recipient(text, Environment.PRODUCTION) == code
     assert RECIPIENT_FINDINGS[check_recipients(pl.Series([text]), Environment.PRODUCTION)[0]] == code
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("abc", "abc is not a number: give the mobile number with its country code"),
+        ("#N/A", "is #N/A, an error of the spreadsheet: mend the formula or type the value"),
+        ("#####", "is #####, which a spreadsheet shows in a column too narrow: widen the column"),
+        ('="6591234567"', '="6591234567" has =" before and " after the number: remove them'),
+        ("'6591234567", "'6591234567 has an apostrophe before the number: remove it"),
+        (
+            "\u202a65 91234567\u202c",
+            "\\u202a65 91234567\\u202c has U+202A (left-to-right embedding), which can't be seen",
+        ),
+        ("6591234567,6597654321", "6591234567,6597654321 has a comma in it: give one number in a row"),
+        ("65‑9123‑4567", "65‑9123‑4567 has ‑ (U+2011) in it, which is no digit: give the digits only"),
+    ],
+    ids=ascii,
+)
+def test_a_text_that_is_no_number_is_told_what_it_is_instead(text: str, told: str) -> None:
+    assert explain_not_digits(text).startswith(told)
+    assert (explain_not_digits(text) == quote(text) + NO_NUMBER) == (re.search(EXPLAINED, text) is None)
 
 
 @pytest.mark.parametrize("number", sorted(SIMULATOR_NUMBERS))

@@ -7,7 +7,7 @@ import pytest
 from rules.characters.unsupported import UnsupportedRule
 from rules.template_checks import check_template
 
-GOOD = {"english": "Dear {{name}}, {{ topic }}.", "chinese": "{{name}}：{{topic}}。"}
+GOOD = {"english": "Dear {{name}}, {{topic}}.", "chinese": "{{name}}：{{topic}}。"}
 
 
 def refusals(
@@ -58,6 +58,38 @@ def test_a_good_template_has_neither_refusals_nor_warnings() -> None:
 )
 def test_a_body_is_refused_with_its_reason(body: str, told: str) -> None:
     assert any(text.startswith(told) for text in refusals(bodies={"english": body}))
+
+
+@pytest.mark.parametrize(
+    ("body", "excerpt", "right"),
+    [
+        ("｛｛name｝｝", "｛｛name｝｝", "{{name}}"),
+        ("｛name｝", "｛name｝", "{{name}}"),
+        ("{｛name}｝", "{｛name}｝", "{{name}}"),
+        ("{name}", "{name}", "{{name}}"),
+        ("{ name }", "{ name }", "{{name}}"),
+        ("{{ name }}", "{{ name }}", "{{name}}"),
+        ("{{name }}", "{{name }}", "{{name}}"),
+        ("a {{{topic}}}", "{{{topic}}}", "{{topic}}"),
+        ("{{name}", "{{name}", "{{name}}"),
+        ("{name}}", "{name}}", "{{name}}"),
+        ("{{{name}}}", "{{{name}}}", "{{name}}"),
+        ("{{{{name}}}}", "{{{{name}}}}", "{{name}}"),
+        ("{First Name}", "{First Name}", "{{first_name}}"),
+        ("｛｛名字｝｝", "｛｛名字｝｝", "{{name}}"),
+        ("{{}", "{{}", "{{name}}"),
+        ("a }} b", "}} b", "{{name}}"),
+    ],
+    ids=ascii,
+)
+@pytest.mark.parametrize("language", ["english", "chinese", "malay", "tamil"])
+def test_braces_that_are_no_placeholder_are_refused_with_the_right_spelling(
+    language: str, body: str, excerpt: str, right: str
+) -> None:
+    told = refusals(bodies={language: body})
+    assert any(
+        f'broken placeholder at "{excerpt}' in text and f'": write {right}, with' in text for text in told
+    ), told
 
 
 @pytest.mark.parametrize("body", ["[]", "{ }", "a\tb", "“x”", "{你}"], ids=ascii)

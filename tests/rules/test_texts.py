@@ -17,7 +17,8 @@ from rules.texts import (
 
 FACTS: dict[str, str | int] = {
     "advice": "use ( instead", "character": "[ (U+005B)", "code_point": "U+0000", "column": "topic", "count": 1012,
-    "delimiter": "semicolons", "excess": 12, "expected": 4, "hint": "", "languages": "english", "limit": 1000,
+    "delimiter": "semicolons", "excess": 12,  "expected": 4, "hint": "", "languages": "english", "limit": 1000,
+    "explanation": "is no number", "markup": "&amp;",
     "received": 16384, "value": "6591234567",
 }  # fmt: skip
 

@@ -14,6 +14,7 @@ from rules.characters.unsupported import UnsupportedRule, first_unsupported, rep
 from rules.codes import FindingCode
 from rules.values import (
     FLAG_CODES,
+    ValueRule,
     check_value,
     check_values,
     find_suspects,
@@ -43,7 +44,9 @@ def test_white_space_is_what_python_strips() -> None:
         ("a\t", [WHITESPACE, UNSUPPORTED], [WHITESPACE]),
         ("a\tb", [UNSUPPORTED], []),
         ("a\u200b", [UNSUPPORTED], []),
-        ("\u200b", [UNSUPPORTED], []),
+        ("\u200b", [MISSING], [MISSING]),
+        ("\u2800 \u3164\ufe0f", [MISSING], [MISSING]),
+        ("\u200b.", [UNSUPPORTED], []),
         ("a\x85b", [CONTROL], [CONTROL]),
         ("a\x85", [WHITESPACE, CONTROL], [WHITESPACE, CONTROL]),
         ("a\x00b", [CONTROL], [CONTROL]),
@@ -62,12 +65,12 @@ def test_white_space_is_what_python_strips() -> None:
 def test_a_value_gets_its_findings(
     value: str, in_english: list[FindingCode], elsewhere: list[FindingCode]
 ) -> None:
-    assert check_value(value, english=True, rule=UnsupportedRule()) == in_english
-    assert check_value(value, english=False, rule=UnsupportedRule()) == elsewhere
+    assert check_value(value, english=True, rule=ValueRule()) == in_english
+    assert check_value(value, english=False, rule=ValueRule()) == elsewhere
 
 
 def test_the_switches_of_the_unsupported_tiers_hold_for_values() -> None:
-    lenient = UnsupportedRule(tier3=False, emoji=False)
+    lenient = ValueRule(UnsupportedRule(tier3=False, emoji=False))
     assert check_value("a\tb – 😀", english=True, rule=lenient) == []
     assert check_value("a|b", english=True, rule=lenient) == [UNSUPPORTED]
 
@@ -80,11 +83,14 @@ VALUES = st.text(
 
 @given(
     st.lists(st.tuples(VALUES, st.booleans()), max_size=12),
-    st.builds(UnsupportedRule, st.booleans(), st.booleans()),
+    st.builds(
+        ValueRule,
+        st.builds(UnsupportedRule, st.booleans(), st.booleans()),
+        spreadsheet_errors=st.booleans(),
+        markup=st.booleans(),
+    ),
 )
-def test_a_column_says_what_each_value_alone_says(
-    rows: list[tuple[str, bool]], rule: UnsupportedRule
-) -> None:
+def test_a_column_says_what_each_value_alone_says(rows: list[tuple[str, bool]], rule: ValueRule) -> None:
     values = [value for value, _ in rows]
     english = np.array([is_english for _, is_english in rows], np.bool_)
     column = check_values(pl.Series(values, dtype=pl.String), english, rule)
@@ -93,14 +99,16 @@ def test_a_column_says_what_each_value_alone_says(
     assert [[code for bit, code in FLAG_CODES if flag & bit] for flag in flags] == alone
     firsts = dict(zip(column.unsupported.rows.tolist(), column.unsupported.characters.to_list(), strict=True))
     found = {
-        row: first_unsupported(values[row], rule) for row, codes in enumerate(alone) if UNSUPPORTED in codes
+        row: first_unsupported(values[row], rule.unsupported)
+        for row, codes in enumerate(alone)
+        if UNSUPPORTED in codes
     }
     assert firsts == {row: one and one.character for row, one in found.items()}
 
 
 def test_every_character_is_judged_alike_alone_and_in_a_column() -> None:
-    rule = UnsupportedRule()
-    characters = [*map(chr, range(0x3100)), *replacements(rule), "\ufffd", "\ue000", "\U0010ffff"]
+    rule = ValueRule()
+    characters = [*map(chr, range(0x3100)), *replacements(rule.unsupported), "\ufffd", "\ue000", "\U0010ffff"]
     values = [shape.format(char) for char in characters for shape in ("{}", "a{}", "a{}b")]
     for english in (True, False):
         column = check_values(pl.Series(values), np.full(len(values), english), rule)
@@ -115,7 +123,7 @@ def test_whatever_is_no_suspect_is_plain(values: list[str]) -> None:
     suspects = set(find_suspects(pl.Series(values, dtype=pl.String)).tolist())
     for row, value in enumerate(values):
         if row not in suspects:
-            assert check_value(value, english=True, rule=UnsupportedRule()) == []
+            assert check_value(value, english=True, rule=ValueRule()) == []
             assert is_gsm7(value)
             assert gsm7_units(value) == len(value.encode())
             assert "\r" not in value

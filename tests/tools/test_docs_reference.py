@@ -1,6 +1,7 @@
 """The pages written by the code: they are what the code says now, and leave nothing out."""
 
 from functools import cache
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -35,4 +36,4 @@ def test_every_setting_has_one_row_and_a_description(name: str) -> None:
 @pytest.mark.parametrize("code", FindingCode)
 def test_every_reason_has_a_row_with_the_rules_own_words(code: FindingCode) -> None:
     (row,) = [line for line in lines_of("reasons.md") if line.startswith(f"| `{code}` |")]
-    assert row.endswith(f"| {example_of(code).text} |")
+    assert unescape(row).endswith(f"| {example_of(code).text} |")

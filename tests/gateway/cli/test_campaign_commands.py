@@ -26,7 +26,7 @@ def test_create_in_json_has_the_one_key(admin: "Call") -> None:
 
 
 def test_a_campaign_is_shown_as_it_was_created(admin: "Call", tmp_path: Path) -> None:
-    (tmp_path / "zh.txt").write_bytes("\ufeff您好 {{ name }}，{{place}}。\n".encode())
+    (tmp_path / "zh.txt").write_bytes("\ufeff您好 {{name}}，{{place}}。\n".encode())
     admin(
         *CREATE, "--template", f"Chinese=@{tmp_path / 'zh.txt'}", *ENGLISH, "--id", "c-1", "--channel", "internal",
         "--header", "Clinic A", "--from", "192.0.2.7", "--from", "198.51.100.0/24",
@@ -41,7 +41,7 @@ def test_a_campaign_is_shown_as_it_was_created(admin: "Call", tmp_path: Path) ->
         "channel": "internal",
         "status": "active",
         "header": "Clinic A",
-        "template": {"chinese": "您好 {{ name }}，{{place}}。", "english": "Dear {{name}}, see {{place}}."},
+        "template": {"chinese": "您好 {{name}}，{{place}}。", "english": "Dear {{name}}, see {{place}}."},
         "parameters": ["name", "place"],
         "notifyEmail": "ops@clinic.gov.sg",
         "allowedSources": ["192.0.2.7/32", "198.51.100.0/24"],

@@ -88,8 +88,7 @@ OF_THE_FILE = [
     file_refused(
         "sep=,",
         csv_bytes("sep=,", HEADER, GOOD_ROW),
-        *[Code.HEADER_MISSING_COLUMN] * 4,
-        Code.HEADER_UNKNOWN_COLUMN,
+        Code.HEADER_MISSING_COLUMN,
     ),
     file_refused(
         "one column",
@@ -104,6 +103,30 @@ OF_THE_FILE = [
     ),
     file_refused(
         "semicolons with a comma", csv_bytes(HEADER.replace(",", ";") + ",", GOOD_ROW), Code.DELIMITER_INVALID
+    ),
+    file_refused("vertical bars", csv_bytes(HEADER.replace(",", "|"), GOOD_ROW), Code.DELIMITER_INVALID),
+    file_refused("full-width commas", csv_bytes(HEADER.replace(",", "，"), GOOD_ROW), Code.DELIMITER_INVALID),
+    file_refused(
+        "vertical bars in quoted lines",
+        csv_bytes('"' + HEADER.replace(",", "|") + '"', "x"),
+        Code.DELIMITER_INVALID,
+    ),
+    file_refused(
+        "each line in quotation marks", csv_bytes(f'"{HEADER}"', f'"{GOOD_ROW}"'), Code.LINES_QUOTED
+    ),
+    file_refused(
+        "each line in quotation marks, with quotation marks",
+        csv_bytes('"recipient,""language"",recipient_name,topic",,', f'"{GOOD_ROW}",,'),
+        Code.LINES_QUOTED,
+    ),
+    file_refused("a title row", csv_bytes("Title", HEADER, GOOD_ROW), Code.HEADER_MISSING_COLUMN),
+    file_refused(
+        "a title row with a quotation mark", csv_bytes('"T"x', HEADER, GOOD_ROW), Code.HEADER_MISSING_COLUMN
+    ),
+    file_refused(
+        "a header that isn't at the top, with a column too many",
+        csv_bytes("Title;1", "", HEADER + ",x", GOOD_ROW),
+        Code.HEADER_MISSING_COLUMN,
     ),
     file_refused(
         "malformed header",

@@ -179,6 +179,34 @@ OF_A_ROW = [
         "language not in the template", cells(language="Tamil"), (2, "language", Code.LANGUAGE_UNAVAILABLE)
     ),
     rows_refused(
+        "value of characters that can't be seen",
+        cells(language="chinese", name="\u200b\u2800\ufeff"),
+        (2, "recipient_name", Code.VALUE_MISSING),
+    ),
+    rows_refused(
+        "garbled value, english",
+        cells(name="Iâ€™m", topic=" JosÃ©"),
+        (2, "recipient_name", Code.ENCODING_INVALID),
+        (2, "topic", Code.ENCODING_INVALID),
+        (2, "topic", Code.VALUE_WHITESPACE),
+    ),
+    rows_refused(
+        "garbled value with C1 controls and a no-break space at its end",
+        cells(language="chinese", name="é\x99\x88Ã\xa0"),
+        (2, "recipient_name", Code.ENCODING_INVALID),
+    ),
+    rows_refused(
+        "a spreadsheet's error", cells(name="#N/A"), (2, "recipient_name", Code.VALUE_SPREADSHEET_ERROR)
+    ),
+    rows_refused("LibreOffice's error", cells(topic="Err:502"), (2, "topic", Code.VALUE_SPREADSHEET_ERROR)),
+    rows_refused(
+        "markup, and what else is wrong",
+        cells(name="Tan &amp; [Sons] "),
+        (2, "recipient_name", Code.VALUE_MARKUP),
+        (2, "recipient_name", Code.VALUE_WHITESPACE),
+        (2, "recipient_name", Code.VALUE_UNSUPPORTED_CHARACTERS),
+    ),
+    rows_refused(
         "value with a space before", cells(name=" Amy"), (2, "recipient_name", Code.VALUE_WHITESPACE)
     ),
     rows_refused(

@@ -1,7 +1,9 @@
 """The reference's rules for one cell or one message, written from 4-sms-content.md §1 to §5 alone."""
 
 import re
+import unicodedata
 from functools import cache
+from html.entities import html5
 
 import phonenumbers
 import regex
@@ -28,6 +30,35 @@ REACHABLE = frozenset(
 ALPHABET = GSM7_BASIC | GSM7_EXTENSION
 DIGITS = re.compile(r"[0-9]+")
 CONTROL = regex.compile(r"[\p{Cc}--[\t\n\r]]", regex.V1)
+INVISIBLE = regex.compile(r"[\p{Default_Ignorable_Code_Point}\u2800]")
+SPREADSHEET_ERRORS = [
+    "#N/A",
+    "#REF!",
+    "#NAME?",
+    "#VALUE!",
+    "#DIV/0!",
+    "#NUM!",
+    "#NULL!",
+    "#SPILL!",
+    "#CALC!",
+    "#ERROR!",
+]
+ENTITY = re.compile(r"&(#[0-9]+|#[xX][0-9a-fA-F]+|[0-9A-Za-z]+);")
+TAG = re.compile(r"<br>|<br/>|<br />|<b>|</b>|<p>|</p>|_x000d_", re.IGNORECASE)
+# What people write here, beside ASCII and Latin letters with marks.
+WRITTEN = regex.compile(
+    r"[\u00a0-\u00ff€ℹ™Ⓜ⃣️⤴⤵\p{InGeneral_Punctuation}\p{InTamil}"
+    r"\p{InArrows}\p{InMiscellaneous_Technical}\p{InGeometric_Shapes}\p{InMiscellaneous_Symbols}\p{InDingbats}"
+    r"\p{InMiscellaneous_Symbols_And_Arrows}\U0001f000-\U0001faff\U000e0020-\U000e007f"
+    r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Bopomofo}\p{InCJK_Symbols_And_Punctuation}"
+    r"\p{InHalfwidth_And_Fullwidth_Forms}\p{InCJK_Compatibility_Forms}\p{InEnclosed_CJK_Letters_And_Months}"
+    r"\p{InCJK_Compatibility}]"
+)
+# Beyond Latin-1: letters that Unicode takes apart into a letter and a mark, and those with a stroke of European languages; but
+# not the double grave and the inverted breve, which no language writes. Beside them the marks, as macOS writes them.
+MARKS = frozenset(
+    "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u0309\u030a\u030b\u030c\u031b\u0323\u0327\u0328\u0331"
+)
 
 
 def _expand(ranges: list[str]) -> frozenset[str]:
@@ -75,14 +106,19 @@ def check_recipient(text: str, environment: Environment) -> Code | None:
 def _explain_not_digits(text: str) -> Code:
     if DIGITS.fullmatch(text.strip()):
         return Code.RECIPIENT_WHITESPACE
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)?[eE]\+?[0-9]+", text):
+    if re.fullmatch(r"[0-9]+([.,][0-9]+)?[eE]\+?[0-9]+", text):
         return Code.RECIPIENT_SCIENTIFIC_NOTATION
-    if re.fullmatch(r"[0-9]+\.0*", text):
+    if re.fullmatch(r"[0-9]+[.,]0*", text):
         return Code.RECIPIENT_DECIMAL
     if re.fullmatch(r"\+[0-9]+", text):
         return Code.RECIPIENT_HAS_PLUS
     if re.fullmatch(r"[+0-9()\-\s.]+", text) and re.search(r"[0-9]", text):
         return Code.RECIPIENT_HAS_SEPARATORS
+    if re.fullmatch(r"\+?[0-9]+", INVISIBLE.sub("", text)):
+        return Code.RECIPIENT_INVISIBLE_CHARACTER
+    formula = re.fullmatch(r'="([^"]*)"', text)
+    if formula and not formula[1].startswith('="') and not DIGITS.fullmatch(formula[1]):
+        return _explain_not_digits(formula[1]) if formula[1].strip() else Code.RECIPIENT_MISSING
     if regex.search(r"[\p{Nd}--[0-9]]", text, regex.V1):
         return Code.RECIPIENT_NON_ASCII_DIGITS
     return Code.RECIPIENT_NOT_DIGITS
@@ -150,11 +186,20 @@ def check_language(text: str, available: frozenset[str]) -> Code | None:
     return None if text.lower() in available else Code.LANGUAGE_UNAVAILABLE
 
 
-def check_value(text: str, *, english: bool, unsupported: frozenset[str]) -> list[Code]:
-    """Every finding of one parameter's value, each code once (§3, §5)."""
-    if not text.strip():
+def check_value(
+    text: str, *, english: bool, unsupported: frozenset[str], spreadsheet_errors: bool, markup: bool
+) -> list[Code]:
+    """Every finding of one parameter's value, each code once (§3, §5). A garbled one is judged as it was meant to be read."""
+    if not "".join(INVISIBLE.sub("", text).split()):
         return [Code.VALUE_MISSING]
     codes = []
+    meant = read_as_utf8(text)
+    if meant is not None:
+        codes, text, english = [Code.ENCODING_INVALID], meant, False
+    if spreadsheet_errors and is_spreadsheet_error(text):
+        codes.append(Code.VALUE_SPREADSHEET_ERROR)
+    if markup and has_markup(text):
+        codes.append(Code.VALUE_MARKUP)
     if text != text.strip():
         codes.append(Code.VALUE_WHITESPACE)
     if CONTROL.search(text):
@@ -162,6 +207,46 @@ def check_value(text: str, *, english: bool, unsupported: frozenset[str]) -> lis
     if english and not unsupported.isdisjoint(text):
         codes.append(Code.VALUE_UNSUPPORTED_CHARACTERS)
     return codes
+
+
+def is_spreadsheet_error(text: str) -> bool:
+    is_narrow = len(text) >= 3 and not text.strip("#")
+    return text in SPREADSHEET_ERRORS or is_narrow or bool(re.fullmatch(r"Err:[0-9]{3}", text))
+
+
+def has_markup(text: str) -> bool:
+    names = (found[1] for found in ENTITY.finditer(text))
+    return bool(TAG.search(text)) or any(name[0] == "#" or f"{name};" in html5 for name in names)
+
+
+def read_as_utf8(text: str) -> str | None:
+    """A text whose UTF-8 was taken for Windows-1252, once or up to three times, as it was meant; None if it wasn't."""
+    meant = None
+    for _ in range(3):
+        try:
+            again = b"".join(map(_saved_byte, text)).decode("utf-8")
+        except UnicodeError:
+            break
+        if again == text:
+            break
+        text = again
+        if all(map(_is_written, text)):
+            meant = text
+    return meant
+
+
+def _saved_byte(character: str) -> bytes:
+    """Of Windows-1252; of Latin-1 for what that leaves undefined."""
+    return character.encode("latin-1" if "\x80" <= character <= "\x9f" else "cp1252")
+
+
+def _is_written(character: str) -> bool:
+    if character < "\x80" or character in MARKS or WRITTEN.match(character):
+        return True
+    name, parts = unicodedata.name(character, ""), unicodedata.normalize("NFKD", character)
+    has_stroke = character < "\u0180" and " WITH " in name
+    is_unused = "DOUBLE GRAVE" in name or "INVERTED BREVE" in name
+    return name.startswith("LATIN") and (has_stroke or len(parts) > 1) and not is_unused
 
 
 def normalise_line_ends(text: str) -> str:

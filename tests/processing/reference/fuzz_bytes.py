@@ -59,6 +59,14 @@ SPLINTERS = (
     b"Error Reason",
     b"[",
     "😀".encode(),
+    "Ã©".encode(),
+    "é™ˆ".encode(),
+    "\u200b".encode(),
+    b"&amp;",
+    b"#N/A",
+    b"<br>",
+    b"|",
+    b"Title\n",
 )
 
 

@@ -16,6 +16,14 @@ from tests.processing.reference import cell_rules
 from tests.processing.reference.split_rows import SentRow, decode, split_rows
 
 MOST_COLUMNS = 200
+ALWAYS = {"recipient", "language"}
+OF_THE_HEADER = {
+    Code.HEADER_MISSING_COLUMN,
+    Code.HEADER_UNKNOWN_COLUMN,
+    Code.HEADER_DUPLICATE_COLUMN,
+    Code.DELIMITER_INVALID,
+    Code.ROW_QUOTE_INVALID,
+}
 # UTF-16, ZIP (a spreadsheet), OLE (an old one), gzip, PDF.
 BINARY = (b"\xff\xfe", b"\xfe\xff", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\x1f\x8b", b"%PDF-")
 TRAINING_LINE = "This is a test message used for training purposes."
@@ -31,6 +39,15 @@ class UnsupportedSwitches(Protocol):
     def emoji(self) -> bool: ...
 
 
+class ValueSwitches(Protocol):
+    @property
+    def unsupported(self) -> UnsupportedSwitches: ...
+    @property
+    def spreadsheet_errors(self) -> bool: ...
+    @property
+    def markup(self) -> bool: ...
+
+
 class ReferenceRules(Protocol):
     """What of `processing.verdict.Rules` the reference looks at."""
 
@@ -41,7 +58,7 @@ class ReferenceRules(Protocol):
     @property
     def footers(self) -> Mapping[Language, str]: ...
     @property
-    def unsupported(self) -> UnsupportedSwitches: ...
+    def values(self) -> ValueSwitches: ...
     @property
     def max_rows_test(self) -> int: ...
     @property
@@ -80,6 +97,8 @@ def reference_verdict(data: bytes, rules: ReferenceRules) -> ReferenceVerdict:
     sent = list(split_rows(decode(data)))
     header, rows = _without_blank(sent)
     codes = _check_file(data, header, rules)
+    if header and codes and set(codes) <= OF_THE_HEADER and _is_header_below(sent, header):
+        codes = [Code.HEADER_MISSING_COLUMN]
     if not codes:
         codes = _check_amount(len(sent), len(rows), rules)
     if codes or not header:
@@ -131,19 +150,47 @@ def _check_file(data: bytes, header: SentRow | None, rules: ReferenceRules) -> l
         return [Code.DELIMITER_INVALID]
     if header.quote_invalid:
         return [Code.ROW_QUOTE_INVALID]
+    if _is_line_quoted(header):
+        return [Code.LINES_QUOTED]
     return _check_names(_names_of(header), wanted)
 
 
+def _is_header_below(sent: list[SentRow], header: SentRow) -> bool:
+    """Whether another of the first ten rows is the header."""
+    rows = sent[header.number - 1 : 10]
+    return not _is_meant_as_header(header) and any(map(_is_meant_as_header, rows))
+
+
+def _is_meant_as_header(row: SentRow) -> bool:
+    return set(_names_of(row)) >= ALWAYS or _is_line_quoted(row) or bool(_marks_between(row))
+
+
+def _is_line_quoted(header: SentRow) -> bool:
+    names = _names_of(header)
+    return len(names) == 1 and {name.strip().strip('"').strip() for name in names[0].split(",")} >= ALWAYS
+
+
+def _marks_between(header: SentRow) -> set[str]:
+    """The marks that make the columns of every file where commas don't."""
+    if set(_names_of(header)) >= ALWAYS:
+        return set()
+    marks = {mark for mark in header.raw if not mark.isalnum() and mark not in '_",'}
+    return {mark for mark in marks if _cut(header, mark) >= ALWAYS}
+
+
+def _cut(header: SentRow, mark: str) -> set[str]:
+    return {name.strip().strip('"').strip() for name in header.raw.split(mark)}
+
+
 def _has_other_delimiter(header: SentRow, wanted: set[str]) -> bool:
-    """`;` or tab: in place of every comma, or finding more of the wanted names than commas do."""
+    """Any mark that makes `recipient` and `language`; `;` or tab for every comma, or making more names than commas do."""
+    if _marks_between(header):
+        return True
     others = [mark for mark in ";\t" if mark in header.raw]
     if others and "," not in header.raw:
         return True
     found = len(wanted.intersection(_names_of(header)))
-    return any(
-        len(wanted.intersection(name.strip().strip('"').strip() for name in header.raw.split(mark))) > found
-        for mark in others
-    )
+    return any(len(wanted & _cut(header, mark)) > found for mark in others)
 
 
 def _names_of(header: SentRow) -> list[str]:
@@ -185,7 +232,7 @@ class _RowCheck:
         }
         self.available = frozenset(self.bodies)
         self.unsupported = cell_rules.unsupported_characters(
-            tier3=rules.unsupported.tier3, emoji=rules.unsupported.emoji
+            tier3=rules.values.unsupported.tier3, emoji=rules.values.unsupported.emoji
         )
 
     def judge(self, row: SentRow) -> None:
@@ -221,7 +268,14 @@ class _RowCheck:
 
     def _check_value(self, row: SentRow, name: str, text: str, *, english: bool) -> None:
         self.verdict.has_unicode |= not cell_rules.is_gsm7(text)
-        for code in cell_rules.check_value(text, english=english, unsupported=self.unsupported):
+        switches = self.rules.values
+        for code in cell_rules.check_value(
+            text,
+            english=english,
+            unsupported=self.unsupported,
+            spreadsheet_errors=switches.spreadsheet_errors,
+            markup=switches.markup,
+        ):
             self._note(row, name, code)
             self.verdict.has_avoidable |= code is Code.VALUE_UNSUPPORTED_CHARACTERS
 

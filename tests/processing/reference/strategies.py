@@ -8,6 +8,7 @@ from config.environment import Environment
 from processing.verdict import Rules
 from rules.characters.unsupported import UnsupportedRule
 from rules.templates import Language, Template
+from rules.values import ValueRule
 from tests.processing.builders import FOOTERS, GUIDE_TEMPLATE, foreign_numbers
 
 FOUR_LANGUAGES = Template(
@@ -28,7 +29,7 @@ TEMPLATES = (GUIDE_TEMPLATE, FOUR_LANGUAGES, NO_PARAMETER, LONG_BODY)
 # One or two of each kind that a rule tells apart.
 LETTERS = (
     "aAbz0 9.,;'-\"\n\r\t[]~€^|\\`“”’–…çÇéñ陈த்கிΩ©\u0301\u200d\u200b\ufe0f\u00a0\u3000\u2028\u0085"
-    "\x00\x1a\x1c\x7f😀👩🏽🇸🇬각\ufeff\ufffd\x0b\x0c"
+    "ÃÂâ™°&;#<>/\u2800\u3164ʼ\x00\x1a\x1c\x7f😀👩🏽🇸🇬각\ufeff\ufffd\x0b\x0c"
 )
 VALUES = (
     "Emily Yeo",
@@ -64,6 +65,23 @@ BAD_VALUES = (
     "😀",
     "\x1ca",
     "\t",
+    *("\u200b", "\u2800\ufe0f", " \u3164", "\U000e0020"),
+    *(
+        "JosÃ©",
+        "é™ˆ",
+        "Iâ€™m",
+        "é\x99\x88 ",
+        "10 Â°C",
+        "Ã\xa0",
+        "Ã¢â‚¬Å“",
+        "CAFÉ™",
+        "ZOÉ…",
+        "Â",
+        "São",
+        "AQUÍ…",
+    ),
+    *("#N/A", "#NAME?", "Err:502", "####", "##", "#1", "#N/A ", "Err:50"),
+    *("&amp;", "&#39;", "&#x27;", "&nosuch;", "AT&T", "<br>", "</B>", "a < b", "a_x000D_\nb", "&hellip;"),
 )
 RECIPIENTS = (
     "6591234567",
@@ -101,6 +119,19 @@ BAD_RECIPIENTS = (
         "4407911123456",
     ),
     *(
+        "6,59E+09",
+        "6591234567,00",
+        "6591234567,6591234568",
+        '="6591234567"',
+        '="6,59E+09"',
+        '="="1 ""',
+        '=""',
+        "\u202a+6591234567\u202c",
+        "6591234567\u200b",
+        "#N/A",
+        "'6591234567",
+    ),
+    *(
         "6591234567123456",
         "65912345670",
         "18005550199",
@@ -112,7 +143,18 @@ BAD_RECIPIENTS = (
     ),
 )
 LANGUAGES = ("english", "English", "ENGLISH", "chinese", "Malay", "tamil")
-BAD_LANGUAGES = ("", " ", "english ", "englsh", "EN", "ｅnglish", "engl\u0131sh", "ENGL\u0130SH", "\tenglish")
+BAD_LANGUAGES = (
+    "",
+    " ",
+    "english ",
+    "englsh",
+    "EN",
+    "ｅnglish",
+    "engl\u0131sh",
+    "ENGL\u0130SH",
+    "\tenglish",
+    "eng\u200blish",
+)
 LINE_ENDS = ("\n", "\r\n", "\r", "\r\r\n")
 # Rows that are wrong in their very shape; `surrogateescape` makes bytes of the last ones.
 ODD_ROWS = (
@@ -169,7 +211,7 @@ numbers = st.one_of(
     st.sampled_from(RECIPIENTS),
     st.sampled_from(foreign_numbers()),
     st.sampled_from(BAD_RECIPIENTS),
-    st.text(st.sampled_from("0123456789012345678965+-.eE ()٣\u00a0"), max_size=17),
+    st.text(st.sampled_from('0123456789012345678965+-.,eE=" ()٣\u00a0\u200b'), max_size=17),
     st.integers(1, 10**15).map(str),
 )
 quotings = st.sampled_from(("needed", "needed", "needed", "always", "always", "never"))
@@ -197,10 +239,15 @@ def rules_of_a_campaign(draw: st.DrawFn) -> Rules:
         template=draw(st.sampled_from(TEMPLATES)),
         environment=draw(st.sampled_from(Environment)),
         footers=FOOTERS,
-        unsupported=draw(
+        values=draw(
             st.one_of(
-                st.just(UnsupportedRule()),
-                st.builds(UnsupportedRule, tier3=st.booleans(), emoji=st.booleans()),
+                st.just(ValueRule()),
+                st.builds(
+                    ValueRule,
+                    st.builds(UnsupportedRule, tier3=st.booleans(), emoji=st.booleans()),
+                    spreadsheet_errors=st.booleans(),
+                    markup=st.booleans(),
+                ),
             )
         ),
     )
@@ -246,7 +293,11 @@ def uploads(draw: st.DrawFn, *, most_rows: int = 8) -> Upload:
         if draw(st.integers(0, 5)) == 0
         else []
     )
-    lines.append(",".join(quote(name, draw(quotings)) for name in names))
+    title = draw(
+        st.sampled_from(("", "", "", "", "", "Title", "Title;1", "a,b", '"T"x', "recipient", "sep=,"))
+    )
+    lines += [title] * bool(title)
+    lines.append(draw(_header_rows(names)))
     for _ in range(draw(st.integers(0, most_rows))):
         kind = draw(st.sampled_from(("good", "good", "good", "any", "any", "any", "any", "count", "odd")))
         if kind == "odd":
@@ -284,6 +335,16 @@ def valid_uploads(draw: st.DrawFn) -> Upload:
         lines.append(",".join(quote(text, draw(st.sampled_from(("needed", "always")))) for text in row))
         lines += draw(st.sampled_from(([], [], [""], ["  "], [",,,"])))
     return Upload(_written(draw, lines), rules)
+
+
+@st.composite
+def _header_rows(draw: st.DrawFn, names: list[str]) -> str:
+    """The header row as most write it; some separate by another mark, or put the whole line in quotation marks."""
+    if draw(st.integers(0, 11)):
+        return ",".join(quote(name, draw(quotings)) for name in names)
+    mark = draw(st.sampled_from("|^:; \t，、~\x1f,-"))
+    row = draw(st.sampled_from((mark, f" {mark} ", mark * 2))).join(names)
+    return draw(st.sampled_from((row, row, f'"{row}"', f'"{row}",')))
 
 
 def _cell(draw: st.DrawFn, cells: dict[str, str], name: str, *, plain: bool) -> str:

@@ -7,6 +7,7 @@ from processing.verdict import Rules
 from rules.characters.unsupported import UnsupportedRule
 from rules.codes import FindingCode as Code
 from rules.templates import Language, Template
+from rules.values import ValueRule
 from tests.processing.builders import FOOTERS, GUIDE_TEMPLATE, HEADER, quoted_csv
 from tests.processing.cases.csv_case import cells
 from tests.processing.reference import cell_rules
@@ -107,7 +108,7 @@ def test_a_body_is_packed_with_its_frame() -> None:
 def unsupported_findings(characters: list[str], language: str, switches: UnsupportedRule) -> set[str]:
     """Those of `characters` that are refused inside a value; the reference must refuse the same."""
     rules = Rules(
-        template=ONE_VALUE, environment=Environment.PRODUCTION, footers=FOOTERS, unsupported=switches
+        template=ONE_VALUE, environment=Environment.PRODUCTION, footers=FOOTERS, values=ValueRule(switches)
     )
     rows = [["6591234567", language, f"a{character}b"] for character in characters]
     data = quoted_csv([["recipient", "language", "text"], *rows])

@@ -10,6 +10,7 @@ import regex
 from rules.characters.code_points import (
     BIDI_CONTROLS,
     CONTROLS,
+    INVISIBLE,
     LINE_SEPARATORS,
     characters_of,
     polars_class,
@@ -24,6 +25,7 @@ EVERYTHING = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))
     [
         pytest.param(CONTROLS, r"\p{Cc}", id="controls"),
         pytest.param(LINE_SEPARATORS, r"[\p{Zl}\p{Zp}]", id="line separators"),
+        pytest.param(INVISIBLE, r"[\p{Default_Ignorable_Code_Point}\u2800]", id="invisible"),
         pytest.param(BIDI_CONTROLS, r"\p{Bidi_Control}", id="bidi controls"),
     ],
 )
