@@ -23,6 +23,9 @@ from rules.values import (
 MISSING = FindingCode.VALUE_MISSING
 WHITESPACE = FindingCode.VALUE_WHITESPACE
 CONTROL = FindingCode.VALUE_CONTROL_CHARACTER
+GARBLED = FindingCode.ENCODING_INVALID
+SPREADSHEET_ERROR = FindingCode.VALUE_SPREADSHEET_ERROR
+MARKUP = FindingCode.VALUE_MARKUP
 UNSUPPORTED = FindingCode.VALUE_UNSUPPORTED_CHARACTERS
 
 
@@ -56,6 +59,16 @@ def test_white_space_is_what_python_strips() -> None:
         ("a\x0cb", [CONTROL], [CONTROL]),
         ("a\u2028b", [UNSUPPORTED], []),
         ("[x\x07] ", [WHITESPACE, CONTROL, UNSUPPORTED], [WHITESPACE, CONTROL]),
+        ("Iâ€™m", [GARBLED], [GARBLED]),
+        (" JosÃ©", [GARBLED, WHITESPACE], [GARBLED, WHITESPACE]),
+        ("é\x99\x88Ã\xa0", [GARBLED], [GARBLED]),
+        ("é\x99\x88\x07", [GARBLED, CONTROL], [GARBLED, CONTROL]),
+        ("CAFÉ™ ZOÉ", [], []),
+        ("#N/A", [SPREADSHEET_ERROR], [SPREADSHEET_ERROR]),
+        ("Err:502", [SPREADSHEET_ERROR], [SPREADSHEET_ERROR]),
+        ("#1", [], []),
+        ("Tan &amp; [Sons] ", [WHITESPACE, MARKUP, UNSUPPORTED], [WHITESPACE, MARKUP]),
+        ("AT&T a < b ?a=1&region=3", [], []),
         ("ç 陈 த", [], []),
         ("=1+1", [], []),
         ("a\ufeff", [UNSUPPORTED], []),
@@ -76,7 +89,8 @@ def test_the_switches_of_the_unsupported_tiers_hold_for_values() -> None:
 
 
 VALUES = st.text(
-    st.sampled_from("ab[“\t\u00a0😀ç中\n\r \x07\x85\x1c\u2028\u200b~`") | st.characters(codec="utf-8"),
+    st.sampled_from("Ãâ€™©&#;39<br>\u2800\u3164ab[“\t\u00a0😀ç中\n\r \x07\x85\x1c\u2028\u200b~`")
+    | st.characters(codec="utf-8"),
     max_size=8,
 )
 
