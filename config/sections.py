@@ -255,7 +255,21 @@ class WorkerSettings(Section):
 
     processes: Count = Field(default=1, description="Worker processes started by `run` on this node.")
     concurrent_verdicts: Count = Field(
-        default=2, description="Uploads decided at a time by one process, each within about 600 MB of memory."
+        default=2,
+        description="Uploads decided at a time by one process, each in a child process of its own.",
+    )
+    verdict_memory_mb: Count = Field(
+        default=600, description="Megabytes that one verdict may take; over it the upload has failed."
+    )
+    verdict_output_mb: Count = Field(
+        default=2048, description="Megabytes that one verdict may write; over it the upload has failed."
+    )
+    verdict_processor_seconds: Count = Field(
+        default=120,
+        description="Seconds of processor that one verdict may use; over it the upload has failed.",
+    )
+    verdict_seconds: Seconds = Field(
+        default=600, description="Seconds that one verdict may take in all; over it the upload has failed."
     )
     concurrent_notifications: Count = Field(default=4, description="E-mails sent at a time by one process.")
     retry_first: Seconds = Field(

@@ -22,3 +22,15 @@ class ReopeningRefused(ProcessingError):  # noqa: N818
 
 class ObjectMissing(ProcessingError):  # noqa: N818
     """An object that the database knows is not in the bucket."""
+
+
+class VerdictExceeded(ProcessingError):  # noqa: N818
+    """A verdict took more than it may, so that its upload has failed. `limit`: memory, output, processor, time or died."""
+
+    def __init__(self, limit: str) -> None:
+        super().__init__(
+            f"the verdict exceeded a limit: {limit}"
+            if limit != "died"
+            else "the verdict's process died twice"
+        )
+        self.limit = limit

@@ -7,9 +7,7 @@ name) may be repeated without a trace.
 
 import asyncio
 import secrets
-import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO, Final
@@ -29,10 +27,11 @@ from messages.batches import create_batch
 from notifications.notifications import Accepted, Failed, Rejected, record_notification
 from processing import metrics, uploads
 from processing.columns.copytext import MESSAGE_COLUMNS
-from processing.errors import ProcessingError, StoreUnavailable, TemporaryTrouble
+from processing.errors import StoreUnavailable, TemporaryTrouble, VerdictExceeded
 from processing.object_store import ObjectStore, report_key, sha256_of
 from processing.uploads import Upload
-from processing.verdict import Rules, Verdict, judge
+from processing.verdict import Rules, Verdict
+from processing.verdict_process import VerdictLimits, VerdictProcesses
 from processing.verdict_queue import ENTRYPOINT
 from rules.templates import Template
 
@@ -65,11 +64,13 @@ class VerdictJob:
         store: ObjectStore,
         settings: WorkerSettings,
         rules_of: Callable[[Template], Rules],
+        verdicts: VerdictProcesses,
     ) -> None:
         self._pool = pool
         self._store = store
         self._settings = settings
         self._rules_of = rules_of
+        self._verdicts = verdicts
         self._twins_within = timedelta(hours=settings.duplicate_hours)
 
     def kind(self) -> JobKind:
@@ -96,6 +97,9 @@ class VerdictJob:
             await self._judge_and_store(upload, log)
         except TryAgain:
             raise
+        except VerdictExceeded as excess:
+            # Judging it again would take as much again, from whoever waits behind it.
+            await self._fail(upload, str(excess), log)
         except (TemporaryTrouble, ServiceUnreachable) as error:
             await self._retry_or_fail(upload, str(error), log)
         except Exception:
@@ -126,26 +130,21 @@ class VerdictJob:
         reach("verdict.begun")
         if await self._repeat_twin(upload, log):
             return
-        with ExitStack() as files:
-            source, messages, report = (files.enter_context(_nameless_file()) for _ in range(3))
-            await self._store.fetch(upload.object_key or "", source)
+        async with self._verdicts.turn() as judging:
+            await self._store.fetch(upload.object_key or "", judging.source)
+            if (await asyncio.to_thread(sha256_of, judging.source)).hex() != upload.sha256:
+                raise StoreUnavailable("the object store gives back other bytes than were stored")
             reach("verdict.fetched")
             with database_troubles():
                 async with self._pool.acquire() as connection:
                     campaign = await fetch_known_campaign(connection, upload.campaign_id)
             batch_id = new_identifier("batch")
             with metrics.VALIDATION_SECONDS.time():
-                verdict = await asyncio.to_thread(
-                    _judge_original,
-                    source,
-                    upload.sha256,
-                    self._rules_of(campaign.template),
-                    batch_id,
-                    messages,
-                    report,
-                )
+                verdict = await judging.judge(self._rules_of(campaign.template), batch_id)
             reach("verdict.judged")
-            judged = Judged(verdict, batch_id, messages, report)
+            for file in (judging.messages, judging.report):
+                file.seek(0)
+            judged = Judged(verdict, batch_id, judging.messages, judging.report)
             with metrics.STORING_SECONDS.time():
                 if verdict.valid:
                     await self._store_accepted(upload, judged, log)
@@ -323,29 +322,11 @@ def most_attempts(settings: WorkerSettings) -> int:
     return attempts
 
 
-def _nameless_file() -> BinaryIO:
-    """A file that nobody else can open and that is gone with this process, whatever ends it."""
-    return tempfile.TemporaryFile(prefix="sftp-gateway-")
-
-
-def _judge_original(
-    source: BinaryIO,
-    sha256: str | None,
-    rules: Rules,
-    batch_id: str,
-    messages: BinaryIO,
-    report: BinaryIO,
-) -> Verdict:
-    """Judge what was fetched; runs in a thread. Raises StoreUnavailable where the bytes aren't the ones that were stored."""
-    if sha256_of(source).hex() != sha256:
-        raise StoreUnavailable("the object store gives back other bytes than were stored")
-    source.seek(0)
-    try:
-        return judge(source, rules, batch_id=batch_id, messages=messages, report=report)
-    except MemoryError:
-        raise ProcessingError("out of memory") from None
-    except Exception:
-        raise
-    except BaseException as panic:
-        # A panic within polars is no Exception: nobody would put the job back, and the upload would never get its outcome.
-        raise ProcessingError("the columns' library gave up") from panic
+def verdict_limits(settings: WorkerSettings) -> VerdictLimits:
+    """What one verdict may take."""
+    return VerdictLimits(
+        settings.verdict_memory_mb,
+        settings.verdict_output_mb,
+        settings.verdict_processor_seconds,
+        settings.verdict_seconds,
+    )

@@ -17,6 +17,11 @@ UPLOADS_NOT_STORED = Counter(
 UPLOADS_DECIDED = Counter(
     "sftp_gateway_uploads_decided", "Outcomes: accepted, duplicate, rejected, failed.", ["outcome"]
 )
+VERDICTS_EXCEEDED = Counter(
+    "sftp_gateway_verdicts_exceeded",
+    "Uploads failed because their verdict took too much: memory, output, processor, time, died.",
+    ["limit"],
+)
 MESSAGES_CREATED = Counter("sftp_gateway_messages_created", "Messages handed to the sending core.")
 RETRIES = Counter("sftp_gateway_verdict_retries", "Verdicts put back because a service was away.")
 SWEPT = Counter("sftp_gateway_jobs_swept", "Uploads and notices that had lost their job.", ["kind"])
@@ -40,5 +45,7 @@ for _service in ("s3", "database"):
     UPLOADS_NOT_STORED.labels(_service)
 for _outcome in ("accepted", "duplicate", "rejected", "failed"):
     UPLOADS_DECIDED.labels(_outcome)
+for _limit in ("memory", "output", "processor", "time", "died"):
+    VERDICTS_EXCEEDED.labels(_limit)
 for _kind in ("upload", "notice"):
     SWEPT.labels(_kind)

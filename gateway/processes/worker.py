@@ -19,11 +19,12 @@ from notifications.job import NotificationJob, sweep_notifications
 from notifications.mailer import Mailer, SMTPMailer
 from processing import metrics
 from processing.errors import ProcessingError
-from processing.job import VerdictJob
+from processing.job import VerdictJob, verdict_limits
 from processing.object_store import ObjectStore, open_store
 from processing.refusals import RefusalSummaryJob, sweep_summaries
 from processing.retention import remove_expired, remove_superseded
 from processing.rule_settings import make_rules
+from processing.verdict_process import VerdictProcesses
 from processing.verdict_queue import sweep_uploads
 
 logger = get_logger("gateway")
@@ -47,13 +48,23 @@ async def worker(
             open_pool(settings.database, name="worker", command_timeout=60)
         )
         store = await stack.enter_async_context(open_store(settings.s3))
-        await _run_jobs_and_sweeps(settings, pool, store, SMTPMailer(settings.smtp), stop=stop, ready=ready)
+        processes = VerdictProcesses(verdict_limits(settings.worker), settings.worker.concurrent_verdicts)
+        verdicts = VerdictJob(
+            pool,
+            store,
+            settings.worker,
+            lambda template: make_rules(template, settings.environment, settings.messages),
+            await stack.enter_async_context(processes),
+        )
+        mailer = SMTPMailer(settings.smtp)
+        await _run_jobs_and_sweeps(settings, pool, store, verdicts, mailer, stop=stop, ready=ready)
 
 
 async def _run_jobs_and_sweeps(
     settings: Settings,
     pool: Pool,
     store: ObjectStore,
+    verdicts: VerdictJob,
     mailer: Mailer,
     *,
     stop: asyncio.Event,
@@ -65,12 +76,6 @@ async def _run_jobs_and_sweeps(
     `ready` is called once, when the queues of verdicts and of notifications are listening.
     """
     timing = settings.worker
-    verdicts = VerdictJob(
-        pool,
-        store,
-        timing,
-        lambda template: make_rules(template, settings.environment, settings.messages),
-    )
     notifications = NotificationJob(pool, mailer, store, settings.smtp)
     summaries = RefusalSummaryJob(pool)
     listening = _Countdown(2, ready)

@@ -4,12 +4,10 @@ import asyncio
 import io
 import json
 import urllib.request
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
-from typing import NoReturn
 
 import pytest
-from polars.exceptions import PanicException
 
 from audit.events import Actor
 from config.sections import MessageSettings, WorkerSettings
@@ -18,27 +16,38 @@ from database.connections import Pool
 from database.job_queue import RunningJob, TryAgain
 from gateway.embedded.s3 import S3Server
 from processing.intake import FinishedSpool, Intake
-from processing.job import VerdictJob, most_attempts, retry_delay
+from processing.job import VerdictJob, most_attempts, retry_delay, verdict_limits
 from processing.object_store import S3ObjectStore, open_store
 from processing.rule_settings import make_rules
 from processing.uploads import fetch_upload
-from processing.verdict import Rules
+from processing.verdict_process import VerdictProcesses
 from processing.verdict_queue import retry_upload
-from rules.templates import Language, Template
 from tests.processing.conftest import BAD, GOOD, MakeSpool
 
 
 @pytest.fixture
-def make_job(pool: Pool, store: S3ObjectStore, settings: Settings) -> Callable[..., VerdictJob]:
+async def verdicts(settings: Settings) -> AsyncIterator[VerdictProcesses]:
+    """A child process for verdicts, as a worker has them."""
+    async with VerdictProcesses(verdict_limits(settings.worker), 1) as processes:
+        yield processes
+
+
+@pytest.fixture
+def make_job(
+    pool: Pool, store: S3ObjectStore, settings: Settings, verdicts: VerdictProcesses
+) -> Callable[..., VerdictJob]:
     """A worker's job with these worker settings."""
 
-    def make(store: S3ObjectStore = store, **changes: float) -> VerdictJob:
+    def make(
+        store: S3ObjectStore = store, verdicts: VerdictProcesses = verdicts, **changes: float
+    ) -> VerdictJob:
         worker = settings.worker.model_copy(update=changes)
         return VerdictJob(
             pool,
             store,
             worker,
             lambda template: make_rules(template, settings.environment, MessageSettings()),
+            verdicts,
         )
 
     return make
@@ -279,26 +288,6 @@ def test_an_hour_holds_eight_attempts() -> None:
     assert most_attempts(settings) == 8
     waits = [retry_delay(settings, attempts).total_seconds() for attempts in range(1, 8)]
     assert waits == [30, 60, 120, 240, 480, 960, 1800]
-
-
-class Panicking(dict[Language, str]):
-    """Template bodies that make whoever looks at them panic, as polars does at a fault of its own."""
-
-    def values(self) -> NoReturn:
-        raise PanicException("6591234567")
-
-
-async def test_a_panic_within_the_columns_library_is_retried_like_any_fault(
-    pool: Pool, store: S3ObjectStore, settings: Settings, intake: Intake, make_spool: MakeSpool
-) -> None:
-    def rules_of(_: Template) -> Rules:
-        return make_rules(Template("Clinic", Panicking()), settings.environment, MessageSettings())
-
-    spool = make_spool()
-    await intake.store(spool)
-    with pytest.raises(TryAgain) as again:
-        await run_job(VerdictJob(pool, store, settings.worker, rules_of), spool)
-    assert (again.value.reason, again.value.delay) == ("internal error", timedelta(seconds=30))
 
 
 async def test_an_object_cut_short_in_the_bucket_is_not_taken_for_the_upload(

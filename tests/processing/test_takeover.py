@@ -13,9 +13,10 @@ from config.settings import Settings
 from database.connections import Pool
 from database.job_queue import release_jobs_of_dead, run_jobs
 from processing.intake import Intake
-from processing.job import VerdictJob
+from processing.job import VerdictJob, verdict_limits
 from processing.object_store import ObjectStore, S3ObjectStore
 from processing.rule_settings import make_rules
+from processing.verdict_process import VerdictProcesses
 from tests.processing.conftest import BAD, GOOD, MakeSpool
 
 
@@ -47,14 +48,16 @@ class HoldingStore:
 @asynccontextmanager
 async def worker(pool: Pool, store: ObjectStore, settings: Settings) -> AsyncIterator[None]:
     """A worker's queue of verdicts, running until the end of the block; what it has begun is finished."""
+    verdicts = VerdictProcesses(verdict_limits(settings.worker), 1)
     job = VerdictJob(
         pool,
         store,
         settings.worker,
         lambda template: make_rules(template, settings.environment, MessageSettings()),
+        verdicts,
     )
     stop, connected = asyncio.Event(), asyncio.Event()
-    async with asyncio.TaskGroup() as tasks:
+    async with verdicts, asyncio.TaskGroup() as tasks:
         tasks.create_task(run_jobs(settings.database, job.kind(), job, stop=stop, connected=connected.set))
         await asyncio.wait_for(connected.wait(), 30)
         yield

@@ -1,0 +1,165 @@
+"""What runs in the child process that judges uploads: it reads requests from its standard input and answers on the output.
+
+It is started with three open files and knows nothing else: no settings, no credentials, no database, no bucket. What is
+uploaded is read here and nowhere else in a worker, so that an upload which takes too much takes it from itself alone.
+"""
+
+import argparse
+import ctypes
+import io
+import os
+import resource
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from pydantic import TypeAdapter
+
+from config.environment import Environment
+from processing.verdict import Rules, Verdict, judge
+from rules.templates import Language, Template
+
+_MEGABYTE: Final = 1024 * 1024
+_PR_SET_PDEATHSIG: Final = 1
+_OPEN_FILES: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An upload to judge; its bytes stand in the file of originals, from its beginning."""
+
+    rules: Rules
+    batch_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A verdict, or why there is none.
+
+    `excess` names the limit that was met. `crash` is the kind and place of a bug of ours, without any text of the upload.
+    """
+
+    verdict: Verdict | None = None
+    excess: str | None = None
+    crash: str | None = None
+
+
+_REQUEST: Final = TypeAdapter(Request)
+ANSWER: Final = TypeAdapter(Answer)
+READY: Final = b"ready\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Numbers of the open files: the original, and what a verdict writes, COPY text of the messages or a report."""
+
+    source: int
+    messages: int
+    report: int
+
+
+def request_line(rules: Rules, batch_id: str) -> bytes:
+    """A request as the child reads it: a line of JSON."""
+    # A view of a dictionary can't be written down.
+    template = replace(rules.template, bodies=dict(rules.template.bodies))
+    plain = replace(rules, footers=dict(rules.footers), template=template)
+    return _REQUEST.dump_json(Request(plain, batch_id)) + b"\n"
+
+
+def child_main(arguments: Sequence[str] | None = None) -> None:
+    """The whole life of the child: it ends when its input ends."""
+    parser = argparse.ArgumentParser(description="Judges uploads for a worker, which starts it.")
+    for name in ("parent", "source", "messages", "report", "memory", "output", "processor"):
+        parser.add_argument(f"--{name}", type=int, required=True)
+    given = parser.parse_args(arguments)
+    _end_with_parent(given.parent)
+    files = Files(given.source, given.messages, given.report)
+    _warm_up()
+    _limit(given.memory, given.output)
+    _answer(READY)
+    for line in sys.stdin.buffer:
+        _limit_processor(given.processor)
+        _answer(ANSWER.dump_json(_judge(line, files)) + b"\n")
+
+
+def _answer(line: bytes) -> None:
+    sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
+
+
+def _end_with_parent(parent: int) -> None:
+    """A stop is the parent's to answer, which lets a verdict come to its end; its death is this process's too."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    if os.getppid() != parent:
+        sys.exit(0)
+
+
+def _warm_up() -> None:
+    """Load the tables and libraries that only a first verdict loads."""
+    rules = Rules(Template("-", {Language.ENGLISH: "{{a}}"}), Environment.PRODUCTION)
+    upload = "recipient,language,a\n6591234567,english,a–b\n6591234567,english,陈\n1,x,\n".encode()
+    judge(io.BytesIO(upload), rules, batch_id="-", messages=io.BytesIO(), report=io.BytesIO())
+
+
+def _limit(memory: int, output: int) -> None:
+    """Limits, in megabytes, of the memory beyond what this process has now, and of each file that it writes."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (output * _MEGABYTE, output * _MEGABYTE))
+    if sys.platform == "linux":
+        # The address space would count what allocators only reserve. This counts what they could write to, which is more
+        # than what they have written: the parent looks at that, and this is for what grows faster than it looks.
+        pages = int(Path("/proc/self/statm").read_bytes().split()[5])
+        most = pages * resource.getpagesize() + 2 * memory * _MEGABYTE
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+
+def _limit_processor(seconds: int) -> None:
+    """Let the kernel end this process when it has used so many more seconds of processor time."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    most = int(used.ru_utime + used.ru_stime) + seconds
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (most, hard))
+
+
+def _judge(line: bytes, files: Files) -> Answer:
+    try:
+        verdict = _judge_files(_REQUEST.validate_json(line), files)
+    except MemoryError:
+        return Answer(excess="memory")
+    except OSError:
+        # Python turns the signal for a file over its limit into this error.
+        return Answer(excess="output")
+    except BaseException as error:  # noqa: BLE001 - a panic within polars is no Exception; the text may hold a row
+        return Answer(crash=_describe(error))
+    return Answer(verdict)
+
+
+def _judge_files(request: Request, files: Files) -> Verdict:
+    """The files are opened anew for each verdict: a reader from before would still hold bytes of the upload before."""
+    for number in (files.source, files.messages, files.report):
+        os.lseek(number, 0, os.SEEK_SET)
+    with (
+        os.fdopen(files.source, "rb", closefd=False) as source,
+        os.fdopen(files.messages, "wb", closefd=False) as messages,
+        os.fdopen(files.report, "wb", closefd=False) as report,
+    ):
+        return judge(source, request.rules, batch_id=request.batch_id, messages=messages, report=report)
+
+
+def _describe(error: BaseException) -> str:
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f"{place.tb_frame.f_code.co_name}:{place.tb_lineno}" if place else "?"
+    return f"{type(error).__name__} in {where}"
+
+
+if __name__ == "__main__":
+    child_main()

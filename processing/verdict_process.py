@@ -1,0 +1,284 @@
+"""The child processes that judge uploads, as the worker sees them: warm, one for each verdict at a time, and limited.
+
+A child that meets a limit, or dies, is replaced, and the upload that it judged has failed. No other verdict is touched.
+"""
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final, Self
+
+import processing
+from config.logs import get_logger
+from processing import metrics
+from processing.errors import ProcessingError, VerdictExceeded
+from processing.verdict import Rules, Verdict
+from processing.verdict_child import ANSWER, READY, request_line
+
+logger = get_logger("processing")
+
+_PACKAGES: Final = Path(processing.__file__).resolve().parent.parent
+_MEGABYTE: Final = 1024 * 1024
+# Seconds between two looks at a child's memory while it judges.
+_LOOK_INTERVAL: Final = 0.05
+# Seconds in which a child must be warm. On a machine under load imports alone take some.
+_WARM_WITHIN: Final = 120.0
+# An answer is one line; an error reason that names 20 columns is long.
+_LONGEST_ANSWER: Final = 4 * _MEGABYTE
+# Of the limit, what a child may keep after a verdict before another takes its place.
+_KEPT_SHARE: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictLimits:
+    """What one verdict may take: megabytes of memory and of each file written, seconds of processor and in all."""
+
+    memory: int
+    output: int
+    processor: int
+    seconds: float
+
+
+class _Child:
+    """A child process, and the three files that it shares with this one. The files have no names."""
+
+    def __init__(self, limits: VerdictLimits) -> None:
+        self.source, self.messages, self.report = (_nameless_file() for _ in range(3))
+        self._limits = limits
+        self._warm_memory = 0
+        self.warmed = asyncio.Event()
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> Self:
+        """Start it; it gets warm by itself. Raises OSError where the machine can't start a process."""
+        files = {"source": self.source, "messages": self.messages, "report": self.report}
+        limits = self._limits
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-m", "processing.verdict_child",
+            *(word for name, file in files.items() for word in (f"--{name}", str(file.fileno()))),
+            "--parent", str(os.getpid()), "--memory", str(limits.memory),
+            "--output", str(limits.output), "--processor", str(limits.processor),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            # A panic within a library prints what it was given.
+            stderr=asyncio.subprocess.DEVNULL,
+            pass_fds=[file.fileno() for file in files.values()],
+            limit=_LONGEST_ANSWER,
+            env=_bare_environment(),
+        )  # fmt: skip
+        return self
+
+    async def judge(self, rules: Rules, batch_id: str) -> Verdict:
+        """The verdict on what stands in `source`. Raises VerdictExceeded, or ProcessingError for a bug of ours."""
+        process = self._running()
+        await self._warm(process)
+        if process.stdin is None:
+            raise RuntimeError("the child has no input")
+        with contextlib.suppress(ConnectionError):
+            process.stdin.write(request_line(rules, batch_id))
+            await process.stdin.drain()
+        line = await self._answer(process)
+        answer = ANSWER.validate_json(line)
+        if answer.excess:
+            raise VerdictExceeded(answer.excess)
+        if answer.verdict is None:
+            logger.error("verdict_crashed", kind=answer.crash)
+            raise ProcessingError("internal error")
+        return answer.verdict
+
+    async def _warm(self, process: asyncio.subprocess.Process) -> None:
+        """Wait until it is ready. Raises ProcessingError where it doesn't get there, which is no upload's fault."""
+        if self._warm_memory or process.stdout is None:
+            return
+        try:
+            async with asyncio.timeout(_WARM_WITHIN):
+                line = await process.stdout.readline()
+        except TimeoutError:
+            line = b""
+        if line != READY:
+            raise ProcessingError("the process for verdicts didn't start")
+        self._warm_memory = max(1, _memory_of(process.pid))
+        self.warmed.set()
+
+    async def _answer(self, process: asyncio.subprocess.Process) -> bytes:
+        """Its next line, or the exception that says why there will be none."""
+        if process.stdout is None:
+            raise RuntimeError("the child has no output")
+        until = time.monotonic() + self._limits.seconds
+        reading = asyncio.ensure_future(process.stdout.readline())
+        try:
+            while not (await asyncio.wait({reading}, timeout=_LOOK_INTERVAL))[0]:
+                if self._grown(process.pid) > self._limits.memory:
+                    raise VerdictExceeded("memory")
+                if time.monotonic() > until:
+                    raise VerdictExceeded("time")
+            line = reading.result()
+        finally:
+            reading.cancel()
+        if line.endswith(b"\n"):
+            return line
+        status = await process.wait()
+        if status == -signal.SIGXCPU:
+            raise VerdictExceeded("processor")
+        if status == -signal.SIGABRT:
+            # So ends a library that is refused memory.
+            raise VerdictExceeded("memory")
+        raise VerdictDied
+
+    def _grown(self, pid: int) -> float:
+        """Megabytes of memory beyond what it had when it was warm."""
+        return (_memory_of(pid) - self._warm_memory) / _MEGABYTE
+
+    def _running(self) -> asyncio.subprocess.Process:
+        if self._process is None:
+            raise RuntimeError("the child wasn't started")
+        return self._process
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether it can judge another upload: it lives, and has given back the memory of the last one."""
+        process = self._running()
+        return process.returncode is None and self._grown(process.pid) < _KEPT_SHARE * self._limits.memory
+
+    def empty_files(self) -> None:
+        """Make the files ready for another upload."""
+        for file in (self.source, self.messages, self.report):
+            file.seek(0)
+            file.truncate()
+
+    async def end(self) -> None:
+        """End it, whatever it does."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+        for file in (self.source, self.messages, self.report):
+            file.close()
+
+
+class VerdictDied(ProcessingError):  # noqa: N818 - the name states a fact
+    """The child died of nothing that it was limited by: a signal from outside, or a fault of a library."""
+
+
+class Judging:
+    """One upload's turn: write the original into `source`, judge, then read `messages` or `report`."""
+
+    def __init__(self, child: _Child, limits: VerdictLimits) -> None:
+        self._child = child
+        self._limits = limits
+
+    @property
+    def source(self) -> BinaryIO:
+        return self._child.source
+
+    @property
+    def messages(self) -> BinaryIO:
+        return self._child.messages
+
+    @property
+    def report(self) -> BinaryIO:
+        return self._child.report
+
+    @property
+    def child(self) -> _Child:
+        return self._child
+
+    async def judge(self, rules: Rules, batch_id: str) -> Verdict:
+        """The verdict. Raises VerdictExceeded where the upload takes more than a verdict may.
+
+        A child that dies of something else is replaced once, since somebody may have killed it; a second death is the
+        upload's doing.
+        """
+        try:
+            return await self._child.judge(rules, batch_id)
+        except VerdictDied:
+            logger.warning("verdict_process_died")
+        await self._replace()
+        try:
+            return await self._child.judge(rules, batch_id)
+        except VerdictDied:
+            raise VerdictExceeded("died") from None
+
+    async def _replace(self) -> None:
+        fresh = _Child(self._limits)
+        await asyncio.to_thread(_copy, self._child.source, fresh.source)
+        await self._child.end()
+        self._child = await fresh.start()
+
+
+class VerdictProcesses:
+    """A child for each verdict at a time. Enter it to start them; at its end they are ended."""
+
+    def __init__(self, limits: VerdictLimits, count: int) -> None:
+        self._limits = limits
+        self._count = count
+        self._idle: asyncio.Queue[_Child] = asyncio.Queue()
+
+    async def __aenter__(self) -> Self:
+        for _ in range(self._count):
+            await self._add()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        while not self._idle.empty():
+            await self._idle.get_nowait().end()
+
+    async def _add(self) -> None:
+        self._idle.put_nowait(await _Child(self._limits).start())
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[Judging]:
+        """A child for one upload. It goes on to the next one if nothing went wrong, or is replaced."""
+        judging = Judging(await self._idle.get(), self._limits)
+        is_fit = False
+        try:
+            yield judging
+            is_fit = judging.child.is_fit
+        except VerdictExceeded as excess:
+            metrics.VERDICTS_EXCEEDED.labels(excess.limit).inc()
+            raise
+        finally:
+            if is_fit:
+                judging.child.empty_files()
+                self._idle.put_nowait(judging.child)
+            else:
+                await judging.child.end()
+                await self._add()
+
+
+def _copy(source: BinaryIO, target: BinaryIO) -> None:
+    source.seek(0)
+    while block := source.read(_MEGABYTE):
+        target.write(block)
+
+
+def _nameless_file() -> BinaryIO:
+    """A file that nobody else can open and that is gone with this process, whatever ends it.
+
+    It has no buffer: the child reads and writes it too.
+    """
+    return tempfile.TemporaryFile(prefix="sftp-gateway-", buffering=0)
+
+
+def _bare_environment() -> dict[str, str]:
+    """The child's environment: where modules are found, and nothing that could be a secret."""
+    given = os.environ.get("PYTHONPATH")
+    return {"PYTHONPATH": os.pathsep.join([str(_PACKAGES), *([given] if given else [])]), "LANG": "C.UTF-8"}
+
+
+def _memory_of(pid: int) -> int:
+    """Bytes of memory that a process has; 0 where the machine doesn't say."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * resource.getpagesize()
+    except (OSError, IndexError):
+        return 0

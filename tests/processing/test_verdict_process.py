@@ -1,0 +1,95 @@
+"""A verdict in a process of its own: an upload that takes too much fails itself and no other."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from config.environment import Environment
+from processing.errors import VerdictExceeded
+from processing.verdict import Rules, Verdict
+from processing.verdict_process import Judging, VerdictLimits, VerdictProcesses
+from rules.templates import Language, Template
+
+RULES = Rules(Template("H", {Language.ENGLISH: "{{a}}"}), Environment.PRODUCTION)
+HEADER = b"recipient,language,a\n"
+GOOD = HEADER + b"6591234567,english,Tan\n"
+# Takes seconds of processor, some hundred megabytes, and a report of several.
+HEAVY = HEADER + b"1,english,[x] \n" * 600_000
+
+
+@asynccontextmanager
+async def processes(
+    *, memory: int = 600, output: int = 2048, processor: int = 120, seconds: float = 600
+) -> AsyncIterator[VerdictProcesses]:
+    async with VerdictProcesses(VerdictLimits(memory, output, processor, seconds), 1) as opened:
+        yield opened
+
+
+async def judge(judging: Judging, data: bytes) -> Verdict:
+    judging.source.write(data)
+    return await judging.judge(RULES, "batch_x")
+
+
+def the_child() -> psutil.Process:
+    """The one child of this process that judges."""
+    (child,) = (
+        child for child in psutil.Process().children() if "processing.verdict_child" in child.cmdline()
+    )
+    return child
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        pytest.param({"memory": 30}, "memory", id="memory"),
+        pytest.param({"output": 1}, "output", id="output"),
+        pytest.param({"processor": 1}, "processor", id="processor"),
+        pytest.param({"seconds": 0.2}, "time", id="time"),
+    ],
+)
+async def test_an_upload_over_a_limit_fails_and_the_next_one_is_judged(
+    limits: dict[str, int], told: str
+) -> None:
+    async with processes(**limits) as verdicts:
+        with pytest.raises(VerdictExceeded) as excess:
+            async with verdicts.turn() as judging:
+                await judge(judging, HEAVY)
+        assert excess.value.limit == told
+        async with verdicts.turn() as judging:
+            assert (await judge(judging, GOOD)).valid
+
+
+async def test_a_child_goes_on_to_the_next_upload_and_mixes_none() -> None:
+    async with processes() as verdicts:
+        children = []
+        for name in (b"Tan", b"Lee", b"Ng"):
+            async with verdicts.turn() as judging:
+                assert (await judge(judging, HEADER + b"6591234567,english," + name + b"\n")).valid
+                judging.messages.seek(0)
+                lines = judging.messages.read()
+                assert lines.count(b"\n") == 1
+                assert name in lines
+                children.append(the_child().pid)
+        assert len(set(children)) == 1
+
+
+async def test_an_upload_whose_process_somebody_kills_is_judged_once_more() -> None:
+    async with processes() as verdicts, verdicts.turn() as judging:
+        verdict = asyncio.create_task(judge(judging, HEADER + b"1,english,x\n" * 300_000))
+        await judging.child.warmed.wait()
+        os.kill(the_child().pid, signal.SIGKILL)
+        assert (await verdict).num_rows == 300_000
+
+
+async def test_a_child_has_no_secret_in_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SFTP_GATEWAY_DATABASE__URL", "postgresql://secret")
+    async with processes() as verdicts, verdicts.turn() as judging:
+        await judge(judging, GOOD)
+        environment = await asyncio.to_thread(Path(f"/proc/{the_child().pid}/environ").read_bytes)
+        assert {name.partition(b"=")[0] for name in environment.split(b"\0")} <= {b"", b"PYTHONPATH", b"LANG"}
