@@ -5,6 +5,7 @@ uploaded is read here and nowhere else in a worker, so that an upload which take
 """
 
 import argparse
+import contextlib
 import ctypes
 import io
 import os
@@ -109,23 +110,29 @@ def _warm_up() -> None:
 
 def _limit(memory: int, output: int) -> None:
     """Limits, in megabytes, of the memory beyond what this process has now, and of each file that it writes."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (output * _MEGABYTE, output * _MEGABYTE))
+    _set_limit(resource.RLIMIT_CORE, 0)
+    _set_limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
+    _set_limit(resource.RLIMIT_FSIZE, output * _MEGABYTE)
     if sys.platform == "linux":
         # The address space would count what allocators only reserve. This counts what they could write to, which is more
         # than what they have written: the parent looks at that, and this is for what grows faster than it looks.
         pages = int(Path("/proc/self/statm").read_bytes().split()[5])
         most = pages * resource.getpagesize() + 2 * memory * _MEGABYTE
-        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+        _set_limit(resource.RLIMIT_DATA, most)
 
 
 def _limit_processor(seconds: int) -> None:
     """Let the kernel end this process when it has used so many more seconds of processor time."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    most = int(used.ru_utime + used.ru_stime) + seconds
-    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    resource.setrlimit(resource.RLIMIT_CPU, (most, hard))
+    with contextlib.suppress(ValueError, OSError):
+        hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+        resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + seconds, hard))
+
+
+def _set_limit(kind: int, most: int) -> None:
+    """The hardened unit forbids the call: there the parent's watch is the limit, as it is for what the kernel doesn't know."""
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(kind, (most, most))
 
 
 def _judge(line: bytes, files: Files) -> Answer:

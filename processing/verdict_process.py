@@ -113,11 +113,11 @@ class _Child:
         if process.stdout is None:
             raise RuntimeError("the child has no output")
         until = time.monotonic() + self._limits.seconds
+        processor_before = _processor_seconds_of(process.pid)
         reading = asyncio.ensure_future(process.stdout.readline())
         try:
             while not (await asyncio.wait({reading}, timeout=_LOOK_INTERVAL))[0]:
-                if self._grown(process.pid) > self._limits.memory:
-                    raise VerdictExceeded("memory")
+                self._watch(process.pid, processor_before)
                 if time.monotonic() > until:
                     raise VerdictExceeded("time")
             line = reading.result()
@@ -132,6 +132,17 @@ class _Child:
             # So ends a library that is refused memory.
             raise VerdictExceeded("memory")
         raise VerdictDied
+
+    def _watch(self, pid: int, processor_before: float) -> None:
+        """Look at what it has taken so far. Raises VerdictExceeded."""
+        limits = self._limits
+        if self._grown(pid) > limits.memory:
+            raise VerdictExceeded("memory")
+        if _processor_seconds_of(pid) - processor_before > limits.processor:
+            raise VerdictExceeded("processor")
+        for file in (self.messages, self.report):
+            if os.fstat(file.fileno()).st_size > limits.output * _MEGABYTE:
+                raise VerdictExceeded("output")
 
     def _grown(self, pid: int) -> float:
         """Megabytes of memory beyond what it had when it was warm."""
@@ -282,3 +293,13 @@ def _memory_of(pid: int) -> int:
         return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * resource.getpagesize()
     except (OSError, IndexError):
         return 0
+
+
+def _processor_seconds_of(pid: int) -> float:
+    """Seconds of processor that a process has used; 0 where the machine doesn't say."""
+    try:
+        # The name before the last bracket may have blanks; the 14th and 15th field are the ticks in user and kernel mode.
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError):
+        return 0.0
