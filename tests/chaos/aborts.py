@@ -156,7 +156,7 @@ class Aborter:
         path = gateway.path_of(file)
         light = SentFile(file.name, b"", file.rows, digest=file.sha256)
         try:
-            async with gateway.line(None if plan.limited else plan.rate) as line:
+            async with gateway.line(gateway.node, None if plan.limited else plan.rate) as line:
                 access = gateway.access_for(campaign_id, line.port)
                 began = time.monotonic()
                 aborted = await gateway.abort(
@@ -170,7 +170,7 @@ class Aborter:
             await self._until_let_go(campaign_id, file.name)
             acknowledged = await self._classify(plan, aborted, campaign_id, light)
             self._note(campaign_id, light, began, acknowledged=acknowledged)
-            await self._send_again(plan, gateway.access_for(campaign_id), path, light)
+            await self._send_again(plan, gateway.access_for(campaign_id, gateway.node.port), path, light)
         finally:
             gateway.forget(file)
 

@@ -13,7 +13,7 @@ async def run_all(names: list[str]) -> list[Row]:
     """Each client in turn. Those that are not installed are named, and keep their row."""
     rows = []
     chosen = [client for client in CLIENTS if not names or client.name in names]
-    async with open_gateway(campaigns=len(chosen)) as gateway:
+    async with open_gateway(campaigns=len(chosen), wide=True) as gateway:
         for client, campaign_id in zip(chosen, gateway.testbed.campaigns, strict=True):
             if absent := client.missing():
                 print(absent, file=sys.stderr)

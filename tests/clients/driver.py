@@ -79,8 +79,12 @@ class Client(ABC):
     temporary_by: ClassVar[str | None] = None
     resume_by: ClassVar[str | None] = None
     own_abort_by: ClassVar[str | None] = None
+    # Whether it has a key exchange in common with the gateway only where `sftp.compatibility` is `wide`.
+    needs_wide: ClassVar[bool] = False
     # Whether the line that says why is on the user's screen after a refusal.
     shows_refusals: ClassVar[bool] = True
+    # Whether the exit status is above 0 after a refusal.
+    heeds_refusals: ClassVar[bool] = True
     # Whether the exit status is above 0 when the gateway answers CLOSE or RENAME with an error.
     heeds_close: ClassVar[bool] = True
     # What else the user should know.

@@ -46,21 +46,35 @@ class Aborted:
 
 @dataclass
 class GatewayUnderTest:
-    """The testbed with one node, a home folder for each client, and the uploads on disk."""
+    """The testbed with a node or two, a home folder for each client, and the uploads on disk.
+
+    `node` has the default settings; `wide`, where there is one, is a front for clients that need `sftp.compatibility = "wide"`.
+    """
 
     testbed: Testbed
     node: Node
+    wide: Node | None
     ppk: Path
     homes: int = 0
     _paths: dict[str, Path] = field(default_factory=dict)
 
-    def access_for(self, campaign_id: str, port: int | None = None) -> AccessDetails:
-        """What a client of that campaign needs to log in at the node, or at `port`, which leads to it."""
+    def node_for(self, client: Client) -> Node:
+        """The node that this client can speak to."""
+        if not client.needs_wide:
+            return self.node
+        assert self.wide is not None, f"{client.name} needs a gateway that was opened with `wide`"
+        return self.wide
+
+    def access_for(self, campaign_id: str, port: int) -> AccessDetails:
+        """What a client of that campaign needs to log in at `port`, a node's or that of a line which leads to one."""
         self.homes += 1
         home = self.testbed.folder / "homes" / str(self.homes)
         (home / ".ssh").mkdir(parents=True)
-        port = port or self.node.port
-        lines = "".join(f"{key.known_hosts_line('127.0.0.1', port)}\n" for key in self.testbed.host_keys)
+        # Twisted looks for the address without its port.
+        lines = "".join(
+            f"{key.known_hosts_line('127.0.0.1', port)}\n{key.known_hosts_line('127.0.0.1', 22)}\n"
+            for key in self.testbed.host_keys
+        )
         (home / ".ssh" / "known_hosts").write_text(lines)
         fingerprints = [key.fingerprint for key in self.testbed.host_keys]
         return AccessDetails(port, campaign_id, self.testbed.key.private_file, self.ppk, home, fingerprints)
@@ -116,9 +130,9 @@ class GatewayUnderTest:
             return Aborted(await ended, hit=True, moved=moved)
 
     @contextlib.asynccontextmanager
-    async def line(self, rate: int | None) -> AsyncIterator[Relay]:
-        """A line to the node, at `rate` bytes a second."""
-        async with open_relay(self.node.port, rate) as relay:
+    async def line(self, node: Node, rate: int | None) -> AsyncIterator[Relay]:
+        """A line to a node, at `rate` bytes a second."""
+        async with open_relay(node.port, rate) as relay:
             yield relay
 
     async def fetch_taken(self, campaign_id: str, name: str) -> list[tuple[str, str, int | None]]:
@@ -223,8 +237,10 @@ async def _started(invocation: Invocation, folder: Path) -> AsyncIterator[_Progr
 
 
 @contextlib.asynccontextmanager
-async def open_gateway(*, campaigns: int, keep_logs: Path | None = None) -> AsyncIterator[GatewayUnderTest]:
-    """Open a testbed with one node.
+async def open_gateway(
+    *, campaigns: int, wide: bool = False, keep_logs: Path | None = None
+) -> AsyncIterator[GatewayUnderTest]:
+    """Open a testbed with one node, and with `wide` a second one for clients that need it.
 
     Clients would inherit an ignored SIGINT from a shell's background job and could not be interrupted, so it is set back.
     """
@@ -232,8 +248,9 @@ async def open_gateway(*, campaigns: int, keep_logs: Path | None = None) -> Asyn
         signal.signal(signal.SIGINT, signal.default_int_handler)
     async with open_testbed(campaigns=campaigns, keep_logs=keep_logs) as testbed:
         node = await testbed.add_node("run")
+        second = await testbed.add_node("sftpd", sftp__compatibility="wide") if wide else None
         ppk = testbed.folder / "key.ppk"
         if puttygen := shutil.which("puttygen"):
             command = [puttygen, str(testbed.key.private_file), "-O", "private", "-o", str(ppk)]
             await asyncio.to_thread(subprocess.run, command, check=True, timeout=30)
-        yield GatewayUnderTest(testbed, node, ppk)
+        yield GatewayUnderTest(testbed, node, second, ppk)

@@ -1,4 +1,4 @@
-"""Clients that are libraries, each in a small script as an agency would write it: paramiko, asyncssh, ssh2-sftp-client."""
+"""Clients that are libraries of Python and npm: paramiko, asyncssh, ssh2-sftp-client."""
 
 import importlib.metadata
 import json
@@ -6,38 +6,25 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Final
 
 from tests.clients.driver import AccessDetails, Client, Invocation
 
-_HERE: Final = Path(__file__).parent
+_SCRIPTS: Final = Path(__file__).parent / "scripts"
 _SSH2_VERSION: Final = "12.1.1"
 _INSTALLED_WITHIN: Final = 120.0
 
 
-def _arguments(access: AccessDetails, path: Path, name: str) -> tuple[str, ...]:
-    """What the three scripts take, before the flow's own."""
-    return (
-        access.host,
-        str(access.port),
-        access.campaign_id,
-        str(access.key),
-        str(access.known_hosts),
-        str(path),
-        name,
-    )
+class ScriptClient(Client):
+    """A library in a script as an agency would write it: one of `scripts/`, whose arguments are those that `_run` gives."""
 
-
-class _Python(Client):
-    programs = (sys.executable,)
-    package: ClassVar[str]
     script: ClassVar[str]
-    own_abort_by = "an exception"
-
-    def _find_version(self) -> str:
-        return importlib.metadata.version(self.package)
+    # What runs the script.
+    interpreter: ClassVar[tuple[str, ...]]
+    own_abort_by: ClassVar[str | None] = "an exception"
 
     def upload(self, access: AccessDetails, path: Path, name: str) -> Invocation:
         return self._run(access, path, name, "put")
@@ -52,9 +39,26 @@ class _Python(Client):
         return self._run(access, path, name, "fail", str(after))
 
     def _run(self, access: AccessDetails, path: Path, name: str, *flow: str) -> Invocation:
-        return Invocation(
-            (sys.executable, "-P", str(_HERE / self.script), *_arguments(access, path, name), *flow)
+        details = (
+            access.host,
+            str(access.port),
+            access.campaign_id,
+            str(access.key),
+            str(access.known_hosts),
         )
+        return Invocation(
+            (*self.interpreter, str(_SCRIPTS / self.script), *details, str(path), name, *flow),
+            environment={"HOME": str(access.home)},
+        )
+
+
+class _Python(ScriptClient):
+    programs = (sys.executable,)
+    interpreter = (sys.executable, "-P")
+    package: ClassVar[str]
+
+    def _find_version(self) -> str:
+        return importlib.metadata.version(self.package)
 
 
 class Paramiko(_Python):
@@ -90,11 +94,13 @@ class AsyncSSH(_Python):
         return self._run(access, path, name, "gently")
 
 
-class SSH2SFTPClient(Client):
+class SSH2SFTPClient(ScriptClient):
     """ssh2-sftp-client of npm, installed once into a cache outside this repository."""
 
     name = "ssh2-sftp-client"
     programs = ("node", "npm")
+    interpreter = ("node",)
+    script = "put_with_ssh2.cjs"
     upload_by = "`put`, `fastPut`"
     temporary_by = "`put`, `rename`"
     resume_by = "`append`"
@@ -146,24 +152,10 @@ class SSH2SFTPClient(Client):
         package = json.loads((self._modules / "ssh2-sftp-client" / "package.json").read_text())
         return str(package["version"])
 
-    def upload(self, access: AccessDetails, path: Path, name: str) -> Invocation:
-        return self._run(access, path, name, "put")
-
     def upload_in_parallel(self, access: AccessDetails, path: Path, name: str) -> Invocation:
         """`fastPut`: 64 writes in flight, out of order."""
         return self._run(access, path, name, "fast")
 
-    def upload_renamed(self, access: AccessDetails, path: Path, name: str) -> Invocation:
-        return self._run(access, path, name, "rename")
-
-    def resume(self, access: AccessDetails, path: Path, name: str) -> Invocation:
-        return self._run(access, path, name, "resume")
-
-    def give_up(self, access: AccessDetails, path: Path, name: str, *, after: int, rate: int) -> Invocation:
-        return self._run(access, path, name, "fail", str(after))
-
     def _run(self, access: AccessDetails, path: Path, name: str, *flow: str) -> Invocation:
-        return Invocation(
-            ("node", str(_HERE / "put_with_ssh2.cjs"), *_arguments(access, path, name), *flow),
-            environment={"NODE_PATH": str(self._modules), "HOME": str(access.home)},
-        )
+        ran = super()._run(access, path, name, *flow)
+        return replace(ran, environment={**ran.environment, "NODE_PATH": str(self._modules)})

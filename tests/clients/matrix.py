@@ -13,13 +13,15 @@ from config.sizes import MEBIBYTE
 from tests.chaos.testbed.files import UploadFile
 from tests.chaos.testbed.proxy import ProxyMode
 from tests.chaos.testbed.testbed import until
+from tests.clients.debian_libraries import PHPSSH2, ErlangSFTP, NetSFTP, NetSFTPForeign, PHPSecLib
 from tests.clients.driver import Abort, AccessDetails, Client, Invocation
 from tests.clients.files import sized_file
 from tests.clients.gateway_under_test import GatewayUnderTest
 from tests.clients.libraries import AsyncSSH, Paramiko, SSH2SFTPClient
 from tests.clients.openssh import OpenSSHSCP, OpenSSHSFTP
 from tests.clients.putty import PSCP, PSFTP
-from tests.clients.transfer_programs import LFTP, Curl, Rclone
+from tests.clients.relay import Relay
+from tests.clients.transfer_programs import CFTP, LFTP, SSHFS, Curl, Rclone
 
 CLIENTS: Final[tuple[Client, ...]] = (
     OpenSSHSFTP(),
@@ -32,6 +34,13 @@ CLIENTS: Final[tuple[Client, ...]] = (
     Paramiko(),
     SSH2SFTPClient(),
     AsyncSSH(),
+    PHPSecLib(),
+    PHPSSH2(),
+    NetSFTPForeign(),
+    NetSFTP(),
+    ErlangSFTP(),
+    CFTP(),
+    SSHFS(),
 )
 # Bytes of an upload that is brought down, and bytes a second of the line meanwhile.
 _SIZE: Final = 1_500_000
@@ -72,7 +81,7 @@ async def try_client(gateway: GatewayUnderTest, client: Client, campaign_id: str
     """Run every flow that the client has."""
     trial = _Trial(gateway, client, campaign_id, random.Random(seed))
     row = Row(client.name, client.version, notes=client.notes)
-    shown = "shown" if client.shows_refusals else "status only"
+    shown = "shown" if client.shows_refusals else "status only" if client.heeds_refusals else "status 0"
     row.upload, row.temporary, row.resume, row.refusal, *aborts = await asyncio.gather(
         trial.cell("upload", trial.upload, client.upload_by),
         trial.cell("temp-name flow", trial.temporary, client.temporary_by),
@@ -90,7 +99,7 @@ async def try_unstored(gateway: GatewayUnderTest, clients: Mapping[str, Client],
     """Upload with each client (by campaign) while the bucket refuses: what is not as its `heeds_close` says."""
     chance = random.Random(seed)
     # This node gives up sooner than after 10 s, since some clients try three times.
-    node = await gateway.testbed.add_node("sftpd", sftp__acknowledge_timeout="2")
+    node = await gateway.testbed.add_node("sftpd", sftp__acknowledge_timeout="2", sftp__compatibility="wide")
 
     async def status_of(campaign_id: str, client: Client) -> str | None:
         file = sized_file(chance, 5_000)
@@ -121,6 +130,7 @@ class _Trial:
         self._client = client
         self._campaign_id = campaign_id
         self._chance = chance
+        self._node = gateway.node_for(client)
 
     async def cell(self, what: str, flow: Callable[[], Awaitable[None]], by: str | None) -> str:
         """`by` where the flow went well, "–" where the client has no such flow."""
@@ -141,7 +151,12 @@ class _Trial:
 
     async def upload(self) -> None:
         """A small one, and one of many blocks; exit status 0, and one outcome."""
-        client, access = self._client, self._gateway.access_for(self._campaign_id)
+        client, access = self._client, self._access()
+        if client.needs_wide:
+            async with self._file(200) as file:
+                strict = self._gateway.access_for(self._campaign_id, self._gateway.node.port)
+                ended = await self._gateway.run(client.upload(strict, self._gateway.path_of(file), file.name))
+                assert ended.status != 0, "it also speaks to a gateway that is strict"
         flows = [client.upload, client.upload]
         if isinstance(client, SSH2SFTPClient):
             flows.append(client.upload_in_parallel)
@@ -152,7 +167,7 @@ class _Trial:
                 await self._gateway.check_accepted_once(self._campaign_id, file)
 
     async def temporary(self) -> None:
-        access = self._gateway.access_for(self._campaign_id)
+        access = self._access()
         async with self._file(_SIZE) as file:
             ended = await self._gateway.run(
                 self._client.upload_renamed(access, self._gateway.path_of(file), file.name)
@@ -164,8 +179,8 @@ class _Trial:
         """After a cut in the middle, the client goes on from there."""
         async with self._file(_BROKEN_SIZE) as file:
             path = self._gateway.path_of(file)
-            async with self._gateway.line(_RATE) as line:
-                access = self._gateway.access_for(self._campaign_id, line.port)
+            async with self._gateway.line(self._node, _RATE) as line:
+                access = self._access(line)
                 aborted = await self._gateway.abort(
                     self._client,
                     self._client.upload_slowly(access, path, file.name, _RATE),
@@ -176,8 +191,8 @@ class _Trial:
             assert aborted.hit, aborted.ended.screen
             kept = await self._until_kept(file)
             assert 0 < kept < len(file.content), f"{kept} bytes kept"
-            async with self._gateway.line(None) as line:
-                access = self._gateway.access_for(self._campaign_id, line.port)
+            async with self._gateway.line(self._node, None) as line:
+                access = self._access(line)
                 ended = await self._gateway.run(self._client.resume(access, path, file.name))
                 assert ended.status == 0, f"status {ended.status}: {ended.screen}"
                 rest = len(file.content) - kept
@@ -189,7 +204,7 @@ class _Trial:
         kept = [0]
 
         async def closed() -> bool:
-            for path in (self._gateway.node.spool / self._campaign_id).glob("*.json"):
+            for path in (self._node.spool / self._campaign_id).glob("*.json"):
                 note = json.loads(path.read_text())
                 if note["name"] == file.name and note["state"] == "cut":
                     kept[0] = path.with_suffix(".bytes").stat().st_size
@@ -205,8 +220,8 @@ class _Trial:
         async with self._file(_BROKEN_SIZE) as file:
             path = gateway.path_of(file)
             at = self._chance.randint(_BROKEN_SIZE // 6, _BROKEN_SIZE // 3)
-            async with gateway.line(_RATE) as line:
-                access = gateway.access_for(self._campaign_id, line.port)
+            async with gateway.line(self._node, _RATE) as line:
+                access = self._access(line)
                 if way is Abort.OWN:
                     invocation = client.give_up(access, path, file.name, after=at, rate=_OWN_RATE)
                 else:
@@ -217,7 +232,7 @@ class _Trial:
             assert not taken, (
                 f"processed though aborted, whole: {taken[0][1] == file.sha256}; {aborted.ended}"
             )
-            access = gateway.access_for(self._campaign_id)
+            access = self._access()
             ended = await gateway.run(client.upload(access, path, file.name))
             assert ended.status == 0, f"afterwards, status {ended.status}: {ended.screen}"
             await gateway.check_accepted_once(self._campaign_id, file)
@@ -237,12 +252,15 @@ class _Trial:
     async def _refused(
         self, flow: Callable[[AccessDetails, Path, str], Invocation], file: UploadFile, name: str, line: str
     ) -> None:
-        ended = await self._gateway.run(
-            flow(self._gateway.access_for(self._campaign_id), self._gateway.path_of(file), name)
-        )
-        assert ended.status != 0, f"status 0 after a refusal: {ended.screen}"
+        ended = await self._gateway.run(flow(self._access(), self._gateway.path_of(file), name))
+        heeded = ended.status != 0
+        assert heeded == self._client.heeds_refusals, f"status {ended.status} after a refusal: {ended.screen}"
         shown = line in ended.screen
         assert shown == self._client.shows_refusals, f"the screen after a refusal: {ended.screen}"
+
+    def _access(self, line: Relay | None = None) -> AccessDetails:
+        """Access to the client's node, over that line where one is given."""
+        return self._gateway.access_for(self._campaign_id, line.port if line else self._node.port)
 
     @asynccontextmanager
     async def _file(self, size: int) -> AsyncIterator[UploadFile]:

@@ -14,7 +14,9 @@ from tests.clients.table import documented_rows, documented_verdicts
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[GatewayUnderTest]:
     """One gateway for all clients, a campaign for each."""
-    async with open_gateway(campaigns=len(CLIENTS), keep_logs=tmp_path_factory.mktemp("logs")) as opened:
+    async with open_gateway(
+        campaigns=len(CLIENTS), wide=True, keep_logs=tmp_path_factory.mktemp("logs")
+    ) as opened:
         yield opened
 
 

@@ -1,11 +1,14 @@
-"""lftp, curl and rclone."""
+"""lftp, curl, rclone, Twisted's cftp and sshfs."""
 
+import os
 import shlex
 import sysconfig
+import time
 from pathlib import Path
 from typing import Final
 
 from tests.clients.driver import AccessDetails, Client, Invocation, output_of
+from tests.clients.libraries import ScriptClient
 
 _RCLONE: Final = str(Path(sysconfig.get_path("scripts")) / "rclone")
 
@@ -153,3 +156,72 @@ class Rclone(Client):
             ),
             environment={"HOME": str(access.home), "RCLONE_CONFIG": str(access.home / "rclone.conf")},
         )
+
+
+class CFTP(Client):
+    """Twisted's `cftp -b -`, which Debian calls `cftp3`."""
+
+    name = "Twisted cftp"
+    programs = ("cftp3",)
+    upload_by = "`put`"
+    temporary_by = "`put`, `rename`"
+    heeds_refusals = False
+    heeds_close = False
+    shows_refusals = False
+    notes = (
+        "Ends with status 0 after refusals too, so it is no program for a job: only the e-mail tells. Release 22.4 breaks off "
+        "with a TypeError of its own at the line that comes beside a refusal, and later commands are not tried"
+    )
+
+    def _find_version(self) -> str:
+        return output_of("cftp3", "--version").partition("Twisted version: ")[2].split()[0]
+
+    def upload(self, access: AccessDetails, path: Path, name: str) -> Invocation:
+        return self._batch(access, f"put {path} {name}")
+
+    def upload_renamed(self, access: AccessDetails, path: Path, name: str) -> Invocation:
+        return self._batch(access, f"put {path} {name}.part", f"rename {name}.part {name}")
+
+    def _batch(self, access: AccessDetails, *lines: str) -> Invocation:
+        batch = access.home / f"{time.monotonic_ns()}.batch"
+        batch.write_text("".join(f"{line}\n" for line in lines))
+        return Invocation(
+            (
+                *("cftp3", "-b", str(batch), "-a", "-p", str(access.port), "-l", access.campaign_id),
+                *("-i", str(access.key), "--known-hosts", str(access.known_hosts)),
+                *("--user-authentications", "publickey", access.host),
+            ),
+            environment={"HOME": str(access.home)},
+        )
+
+
+class SSHFS(ScriptClient):
+    """A folder mounted with sshfs, and `cp` into it. Each run has a mount namespace of its own."""
+
+    name = "sshfs"
+    programs = ("sshfs", "fusermount3", "ssh", "unshare")
+    interpreter = ("unshare", "--mount", "sh")
+    script = "put_with_sshfs.sh"
+    upload_by = "`cp`"
+    temporary_by = "`cp`, `mv`"
+    resume_by = "`tail`, `>>`"
+    own_abort_by = None
+    heeds_close = False
+    shows_refusals = False
+    notes = (
+        "Ignores what CLOSE answers: status 0 of `cp` does not mean that the upload was stored, the e-mail does. "
+        "A `cp` that is stopped closes the file as if it were whole: the gateway refuses that CLOSE. "
+        'Shows "Permission denied" in place of our line'
+    )
+
+    def missing(self) -> str | None:
+        if absent := super().missing():
+            return absent
+        return (
+            None
+            if os.access("/dev/fuse", os.R_OK | os.W_OK)
+            else "sshfs can't mount here: no access to /dev/fuse"
+        )
+
+    def _find_version(self) -> str:
+        return output_of("sshfs", "--version").partition("SSHFS version ")[2].split()[0]
