@@ -1,1 +1,1 @@
-"""Settings, logs and names of points for tests: what every other room stands on, and which stands on none."""
+"""Settings, logs, identifiers and fault points: every other room may import this one, and it imports none of them."""

@@ -16,16 +16,16 @@ POINTS: Final = (
     "spool.closed",  # the client's CLOSE has come, nothing is stored
     "intake.object_stored",  # the object is in the bucket, no row yet
     "intake.before_commit",  # upload and job are written, not committed
-    "intake.committed",  # committed, the client doesn't know
+    "intake.committed",  # committed, and the client hasn't been told
     "verdict.begun",  # the attempt is counted
     "verdict.fetched",  # the object is here
     "verdict.judged",  # the verdict is known, nothing is stored
     "verdict.copied",  # batch and messages are written, not committed
     "verdict.report_stored",  # the report is in the bucket, no outcome yet
-    "verdict.committed",  # the outcome is committed, the job still picked
-    "notification.fetched",  # the notification is here, the mail server not asked
-    "notification.sent",  # the mail server has it, that isn't recorded
-    "notification.recorded",  # recorded, the job still picked
+    "verdict.committed",  # the outcome is committed, and the job is still picked
+    "notification.fetched",  # the notification is here, the mail server hasn't been asked
+    "notification.sent",  # the mail server has the e-mail, which isn't recorded yet
+    "notification.recorded",  # that is recorded, and the job is still picked
 )
 
 

@@ -191,8 +191,8 @@ async def _shutting_down_at(stop: asyncio.Event, shutdown: asyncio.Event) -> Asy
         yield
     finally:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        # `wait` doesn't raise what the task raised, so a cancellation seen here is always the caller's own.
+        await asyncio.wait([task])
 
 
 async def _run_one(job: Job, handler: Handler, log: "structlog.stdlib.BoundLogger") -> None:

@@ -1,6 +1,7 @@
 """The way in: a finished spool becomes a stored object, an upload and its job, or one clear error.
 
-This is the one call between rooms. It knows nothing of SFTP, so that an upload over HTTP can enter here too.
+`sftpd` calls it directly, where other rooms pass only an id on through PostgreSQL. It knows nothing of SFTP, so that an upload
+over HTTP can enter here too.
 """
 
 import asyncio

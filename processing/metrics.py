@@ -24,7 +24,7 @@ VERDICTS_EXCEEDED = Counter(
 )
 MESSAGES_CREATED = Counter("sftp_gateway_messages_created", "Messages handed to the sending core.")
 RETRIES = Counter("sftp_gateway_verdict_retries", "Verdicts put back because a service was away.")
-SWEPT = Counter("sftp_gateway_jobs_swept", "Uploads and notices that had lost their job.", ["kind"])
+SWEPT = Counter("sftp_gateway_jobs_swept", "Uploads and notifications that had lost their job.", ["kind"])
 INTAKE_SECONDS = Histogram(
     "sftp_gateway_intake_seconds",
     "From the client's CLOSE to the commit that acknowledges it.",

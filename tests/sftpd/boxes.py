@@ -25,6 +25,8 @@ from sftpd.sessions import Session
 from sftpd.spool.spool import Spool
 
 CAMPAIGN = "campaign_test"
+# Bytes from which on the box of `session/conftest.py` refuses an upload.
+LIMIT = 100_000
 
 
 class NotedIntake(Intake):

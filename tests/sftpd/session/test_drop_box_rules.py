@@ -1,8 +1,5 @@
 """What the drop box takes, shows and refuses, request by request (2-gateway.md §1)."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 from asyncssh import SFTPAttrs
 from asyncssh.constants import (
@@ -13,20 +10,7 @@ from asyncssh.constants import (
 from asyncssh.sftp import SFTPClientHandler
 
 from rules.codes import FindingCode
-from tests.sftpd.boxes import ANEW, NOTHING, SMALL, Box, listed, put, refused, running_box
-
-LIMIT = 100_000
-
-
-@pytest.fixture
-async def box(tmp_path: Path) -> AsyncIterator[Box]:
-    async with running_box(tmp_path / "spool", max_upload_bytes=LIMIT, max_handles=4) as running:
-        yield running
-
-
-@pytest.fixture
-async def client(box: Box) -> SFTPClientHandler:
-    return await box.client()
+from tests.sftpd.boxes import ANEW, NOTHING, SMALL, Box, listed, put, refused
 
 
 async def test_three_spellings_of_a_name_are_one_file(box: Box, client: SFTPClientHandler) -> None:

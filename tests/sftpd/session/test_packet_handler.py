@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import asyncssh
 import pytest
@@ -22,21 +20,7 @@ from tests.sftpd.boxes import (
     SMALL,
     Box,
     refused,
-    running_box,
 )
-
-LIMIT = 100_000
-
-
-@pytest.fixture
-async def box(tmp_path: Path) -> AsyncIterator[Box]:
-    async with running_box(tmp_path / "spool", max_upload_bytes=LIMIT, max_handles=4) as running:
-        yield running
-
-
-@pytest.fixture
-async def client(box: Box) -> SFTPClientHandler:
-    return await box.client()
 
 
 @pytest.mark.parametrize("name", [b"hardlink@openssh.com", b"copy-data", b"ranges@asyncssh.com", b"x@y"])

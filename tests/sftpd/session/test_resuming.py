@@ -1,8 +1,5 @@
 """Opening, resuming and closing: what becomes complete and what stays a partial (2-gateway.md §1)."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 from asyncssh import SFTPAttrs
 from asyncssh.constants import (
@@ -16,6 +13,7 @@ from asyncssh.sftp import SFTPClientHandler
 from rules.codes import FindingCode
 from tests.sftpd.boxes import (
     ANEW,
+    LIMIT,
     NOTHING,
     SMALL,
     Box,
@@ -23,22 +21,8 @@ from tests.sftpd.boxes import (
     listed,
     put,
     refused,
-    running_box,
     write_blocks,
 )
-
-LIMIT = 100_000
-
-
-@pytest.fixture
-async def box(tmp_path: Path) -> AsyncIterator[Box]:
-    async with running_box(tmp_path / "spool", max_upload_bytes=LIMIT, max_handles=4) as running:
-        yield running
-
-
-@pytest.fixture
-async def client(box: Box) -> SFTPClientHandler:
-    return await box.client()
 
 
 async def test_every_open_has_its_own_copy(box: Box, client: SFTPClientHandler) -> None:
