@@ -210,7 +210,7 @@ class SSHFS(ScriptClient):
     shows_refusals = False
     notes = (
         "Ignores what CLOSE answers: status 0 of `cp` does not mean that the upload was stored, the e-mail does. "
-        "A `cp` that is stopped closes the file as if it were whole: the gateway refuses that CLOSE. "
+        "A `cp` that is killed while the mount lives closes the file as if it were whole: the gateway refuses that CLOSE. "
         'Shows "Permission denied" in place of our line'
     )
 
