@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo devstack test check bench chaos fuzz format recipients docs lock clean
+.PHONY: help setup demo devstack test check bench chaos fuzz format recipients docs wheel wheelcheck lock clean
 
 help: ## This text
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -53,10 +53,31 @@ recipients: setup ## Compile libphonenumber's metadata into the table of recipie
 docs: setup ## Write the pages of docs/ that come from the code
 	$(BIN)/python -m tools.docs_reference docs/
 
+# Nothing is chosen at the time of an installation: the tools that build the wheel have hashes, and it is built without isolation,
+# in which pip would fetch tools of its own choice; so has the wheel, and all it needs; --only-binary, as a source would be built.
+PIP_LOCKED := -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
+wheel: ## The wheel and requirements.txt that pins it and all it needs by hash, in dist/
+	rm -rf dist
+	$(PYTHON) -m venv dist/tools
+	dist/tools/bin/python $(PIP_LOCKED) -r requirements/build.txt
+	dist/tools/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation --wheel-dir dist .
+	rm -rf dist/tools
+	cp requirements/production.txt dist/requirements.txt
+	sha256sum dist/*.whl | awk '{print "./" $$2 " --hash=sha256:" $$1}' >> dist/requirements.txt
+
+wheelcheck: wheel ## Install that into an empty environment, and call it there
+	$(PYTHON) -m venv --clear dist/installed
+	dist/installed/bin/python $(PIP_LOCKED) -r dist/requirements.txt
+	cd / && $(CURDIR)/dist/installed/bin/python -P -m pip check --disable-pip-version-check && $(CURDIR)/dist/installed/bin/sftp-gateway --version
+	rm -rf dist/installed
+
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 lock: setup ## Resolve the dependencies anew and write their hashes
-	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/production.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml requirements/development.in --extra embedded -c requirements/production.txt -o requirements/development.txt
+	$(BIN)/python $(PIP_LOCKED) -r requirements/lock.txt
+	$(COMPILE) pyproject.toml -o requirements/production.txt
+	$(COMPILE) pyproject.toml requirements/development.in --extra embedded -c requirements/production.txt -o requirements/development.txt
+	$(COMPILE) requirements/build.in -c requirements/development.txt -o requirements/build.txt
+	$(COMPILE) requirements/lock.in -o requirements/lock.txt
 
 clean: ## Remove the virtual environment and all caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -335,6 +335,13 @@ class OpsSettings(Section):
         default="127.0.0.1", description="Address to listen on. It has no login: keep it private."
     )
     port: Port = Field(default=9464, description="Port to listen on; 0 for any free one.")
+    allowed_hosts: Words = Field(
+        default_factory=list,
+        description=(
+            "Names by which it may be asked for /readyz and /metrics, such as those that a proxy passes on; "
+            "addresses and localhost always may."
+        ),
+    )
 
 
 class LogSettings(Section):

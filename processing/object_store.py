@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 ORIGINALS: Final = "originals"
 REPORTS: Final = "validation-reports"
+# What `sftp-gateway check` puts, to see that it can.
+PROBES: Final = "probes"
 _THREADS: Final = 8
 # So many bytes are fetched at a time.
 _FETCHED_BYTES: Final = 1024 * 1024

@@ -1,15 +1,19 @@
 """Deletes what has had its time: originals, reports, the queue's own log. Messages and the audit trail are kept."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from config.logs import get_logger
 from config.sections import RetentionSettings
 from database.connections import Pool
 from database.job_queue import remove_old_log
-from processing.object_store import ORIGINALS, REPORTS, ObjectStore, original_key
+from processing.object_store import ORIGINALS, PROBES, REPORTS, ObjectStore, original_key
 from processing.uploads import forget_originals, forget_superseded, list_kept_originals
 
 logger = get_logger("processing")
+
+# What `check` put with a key that may not delete, or before it was stopped. Nobody reads it.
+_PROBES_KEPT_FOR: Final = timedelta(days=1)
 
 
 async def remove_expired(pool: Pool, store: ObjectStore, settings: RetentionSettings) -> None:
@@ -27,6 +31,7 @@ async def remove_expired(pool: Pool, store: ObjectStore, settings: RetentionSett
         kept = await list_kept_originals(connection, kept_for)
     originals = await store.delete_older(ORIGINALS, now - kept_for, keep=kept)
     reports = await store.delete_older(REPORTS, now - timedelta(days=settings.reports_days))
+    await store.delete_older(PROBES, now - _PROBES_KEPT_FOR)
     if originals or reports:
         logger.info("expired_removed", originals=originals, reports=reports)
 

@@ -1,13 +1,14 @@
 """`sftp-gateway check`: every dependency tried for real, a line each, before an agency finds out."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from gateway.cli.arguments import JSON
 from gateway.cli.invocation import invocation_of, run
-from gateway.errors import ExitStatus
+from gateway.errors import CallMisused, ExitStatus
 from gateway.output import print_json, print_line, printable
+from gateway.processes.parts import PARTS
 
 if TYPE_CHECKING:
     from gateway.ops.probes import Answer
@@ -25,17 +26,32 @@ def register(parent: typer.Typer) -> None:
     )(check)
 
 
-def check(context: typer.Context, as_json: JSON = False) -> None:
+def check(
+    context: typer.Context,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            "--part",
+            metavar=f"[{'|'.join(part.name for part in PARTS)}]",
+            help="Only what this part needs, and no more than it may: as its user, with its credentials.",
+        ),
+    ] = None,
+    as_json: JSON = False,
+) -> None:
     """Try everything this gateway needs: settings, database, bucket, mail server, host keys, spool."""
     from gateway.ops.exposure import find_exposures
     from gateway.ops.probes import Answer, probe_everything
-    from gateway.processes.parts import PARTS
 
+    parts = [one for one in PARTS if part in (None, one.name)]
+    if not parts:
+        raise CallMisused(f"there is no part {part}: name one of {', '.join(one.name for one in PARTS)}")
     settings = invocation_of(context).settings
     exposures = [Answer("configuration", ExitStatus.CONFIGURATION, text) for text in find_exposures(settings)]
     well = Answer("configuration", ExitStatus.DONE, f"read; environment {settings.environment.value}")
-    dependencies = {dependency for part in PARTS for dependency in part.dependencies}
-    answers = [*(exposures or [well]), *run(probe_everything(settings, dependencies, _PATIENCE))]
+    dependencies = {dependency for one in parts for dependency in one.dependencies}
+    puts_only = all(one.puts_only for one in parts)
+    probed = run(probe_everything(settings, dependencies, _PATIENCE, puts_only=puts_only))
+    answers = [*(exposures or [well]), *probed]
     if as_json:
         print_json(
             {

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,6 +25,7 @@ from config.settings import Settings
 from database.connections import Pool, open_pool
 from gateway.ops.backlog import fetch_backlog
 from gateway.ops.dependencies import DISPENSABLE, Dependency
+from gateway.ops.http_limits import LimitedProtocol, is_trusted_host
 from gateway.ops.readiness import Readiness
 
 # The library tells no types here.
@@ -45,16 +46,20 @@ class Node(Protocol):
     def is_stopping(self) -> bool: ...
 
     @property
+    def puts_only(self) -> bool: ...
+
+    @property
     def metrics_folder(self) -> Path: ...
 
     def ready_processes(self) -> Mapping[str, int]: ...
 
 
 class OpsEndpoint:
-    """The three pages, made anew at each request."""
+    """The three pages, made anew at each request. All but `/healthz` look at the name by which they are asked."""
 
-    def __init__(self, node: Node, port: int) -> None:
+    def __init__(self, node: Node, port: int, trusted_names: Collection[str]) -> None:
         self.port = port
+        self._trusted_names = trusted_names
         self._node = node
         self._readiness: Readiness
         self._pool: Pool
@@ -63,9 +68,8 @@ class OpsEndpoint:
     async def adopt(self, settings: Settings) -> None:
         """Look at the dependencies with these settings from now on: at the start, and after a reload."""
         async with AsyncExitStack() as opening:
-            readiness = opening.enter_context(
-                contextlib.closing(Readiness(settings, self._node.dependencies))
-            )
+            readiness = Readiness(settings, self._node.dependencies, puts_only=self._node.puts_only)
+            await opening.enter_async_context(readiness.looking())
             pool = await opening.enter_async_context(open_pool(settings.database, name="ops"))
             former, self._opened = self._opened, opening.pop_all()
             self._readiness, self._pool = readiness, pool
@@ -89,9 +93,11 @@ class OpsEndpoint:
         """200 as long as this process answers."""
         return PlainTextResponse("ok\n")
 
-    async def show_readiness(self, _request: Request) -> Response:
+    async def show_readiness(self, request: Request) -> Response:
         """Each dependency by name. 503 when one that uploads need is away, a part has no process at work, or the node stops."""
-        answers = await self._readiness.look()
+        if refused := self._refuse_stranger(request):
+            return refused
+        answers = await self._readiness.first()
         dependencies = {answer.name: {"ok": answer.is_well, "detail": answer.detail} for answer in answers}
         for part, count in self._node.ready_processes().items():
             dependencies[part] = {"ok": count > 0, "detail": f"{count} at work"}
@@ -102,18 +108,21 @@ class OpsEndpoint:
         body = {"ready": is_ready, "away": away, "dependencies": dependencies}
         return JSONResponse(body, status_code=200 if is_ready else 503)
 
-    async def show_metrics(self, _request: Request) -> Response:
+    async def show_metrics(self, request: Request) -> Response:
         """Everything that all processes of this node counted, and what waits in PostgreSQL."""
-        # Both are asked side by side: with PostgreSQL away each takes as long as it may, and Prometheus waits 10 s by default.
-        _, backlog = await asyncio.gather(self._look(), self._fetch_backlog())
+        if refused := self._refuse_stranger(request):
+            return refused
+        backlog = await self._fetch_backlog()
         registry = CollectorRegistry()
         _SummedCollector(registry, path=str(self._node.metrics_folder))
         registry.register(_Families([*self._own(), *backlog]))
         return Response(await asyncio.to_thread(generate_latest, registry), media_type=CONTENT_TYPE_LATEST)
 
-    async def _look(self) -> None:
-        with contextlib.suppress(ConfigError, TimeoutError):
-            await asyncio.wait_for(self._readiness.look(), _PATIENCE + 1)
+    def _refuse_stranger(self, request: Request) -> Response | None:
+        if is_trusted_host(request.headers.get("host"), self._trusted_names):
+            return None
+        text = "this name is not one of SFTP_GATEWAY_OPS__ALLOWED_HOSTS: ask by an address or by localhost\n"
+        return PlainTextResponse(text, status_code=421)
 
     async def _fetch_backlog(self) -> list[GaugeMetricFamily]:
         with contextlib.suppress(ConfigError, TimeoutError):
@@ -162,12 +171,15 @@ class _Server(uvicorn.Server):
 async def serve_ops(settings: Settings, node: Node) -> AsyncIterator[OpsEndpoint]:
     """Serve the endpoint. Raises ConfigurationError where the port is taken."""
     with contextlib.closing(_listen(settings)) as listening:
-        async with contextlib.aclosing(OpsEndpoint(node, listening.getsockname()[1])) as endpoint:
+        endpoint_of_node = OpsEndpoint(
+            node, listening.getsockname()[1], {settings.ops.host, *settings.ops.allowed_hosts}
+        )
+        async with contextlib.aclosing(endpoint_of_node) as endpoint:
             await endpoint.adopt(settings)
             config = uvicorn.Config(
                 endpoint.app(),
                 log_config=None, access_log=False, lifespan="off", server_header=False,
-                timeout_graceful_shutdown=2, timeout_keep_alive=5, limit_concurrency=64,
+                timeout_graceful_shutdown=2, http=LimitedProtocol, ws="none", headers=[("Connection", "close")],
             )  # fmt: skip
             server = _Server(config)
             serving = asyncio.create_task(server.serve(sockets=[listening]), name="ops endpoint")
@@ -186,6 +198,8 @@ def _listen(settings: Settings) -> socket.socket:
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind(address)
+            # From here on whoever asks waits until the server is up.
+            listening.listen(128)
         except BaseException:
             listening.close()
             raise

@@ -1,7 +1,11 @@
-"""Tries each dependency for real: for a person in `check`, for a load balancer in `/readyz`. The texts hold no secrets."""
+"""Tries each dependency for real, for a person in `check`, or only looks at it, for `/readyz`. The texts hold no secrets.
+
+What `check` leaves in the bucket, where a key may put and not delete, lies under `probes/` and goes after a day.
+"""
 
 import asyncio
 import contextlib
+import http
 import os
 import secrets
 import shutil
@@ -27,8 +31,8 @@ from keys.errors import KeysError
 from keys.host_key_fingerprints import check_host_keys
 from keys.host_keys import load_host_keys
 from notifications.mailer import make_client as make_mail_client
+from processing.object_store import PROBES, put_object
 from processing.object_store import make_client as make_bucket_client
-from processing.object_store import put_object
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -104,13 +108,13 @@ async def probe_host_keys(folder: Path, database: DatabaseSettings) -> str:
     return f"{len(keys)} keys, the same as on all nodes"
 
 
+async def look_at_spool(settings: SFTPSettings) -> str:
+    """See that the spool can be written by us and by nobody else, and that there is room, without a write."""
+    return await asyncio.to_thread(_look_at_spool, settings.spool_dir)
+
+
 async def probe_spool(settings: SFTPSettings) -> str:
-    """Write and remove a file in the spool, and see that nobody else can and that there is room."""
-    return await asyncio.to_thread(_probe_spool, settings.spool_dir)
-
-
-async def probe_new_spool(settings: SFTPSettings) -> str:
-    """The same before the front's first start: the folder is made first, as the front would make it."""
+    """The same, and write a file there and remove it. The folder is made first, as the front would make it at its first start."""
 
     def make_and_probe() -> str:
         # Where it can't be made, the probe says why.
@@ -121,8 +125,7 @@ async def probe_new_spool(settings: SFTPSettings) -> str:
     return await asyncio.to_thread(make_and_probe)
 
 
-def _probe_spool(folder: Path) -> str:
-    probe = folder / f".probe-{secrets.token_hex(8)}"
+def _look_at_spool(folder: Path) -> str:
     try:
         mode = stat.S_IMODE(folder.stat().st_mode)
         if mode & 0o077:
@@ -131,13 +134,8 @@ def _probe_spool(folder: Path) -> str:
                 "else give the spool a folder of its own by SFTP_GATEWAY_SFTP__SPOOL_DIR",
                 ExitStatus.CONFIGURATION,
             )
-        descriptor = os.open(probe, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        try:
-            os.write(descriptor, b"probe")
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-            probe.unlink()
+        if os.statvfs(folder).f_flag & os.ST_RDONLY or not os.access(folder, os.W_OK | os.X_OK):
+            raise ProbeFailed(f"{folder} can't be written", ExitStatus.CONFIGURATION)
         free = shutil.disk_usage(folder).free
     except OSError as error:
         raise ProbeFailed(f"{folder} can't be written: {error.strerror}", ExitStatus.CONFIGURATION) from None
@@ -149,34 +147,44 @@ def _probe_spool(folder: Path) -> str:
     return f"writable, mode {mode:04o}, {free // MEBIBYTE:,} MB free"
 
 
-class BucketProbe:
-    """Puts, gets and deletes a probe object, and signs a link to it. Keeps its client between calls."""
+def _probe_spool(folder: Path) -> str:
+    found = _look_at_spool(folder)
+    probe = folder / f".probe-{secrets.token_hex(8)}"
+    try:
+        descriptor = os.open(probe, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        try:
+            os.write(descriptor, b"probe")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+            probe.unlink()
+    except OSError as error:
+        raise ProbeFailed(f"{folder} can't be written: {error.strerror}", ExitStatus.CONFIGURATION) from None
+    return found
 
-    def __init__(self, settings: S3Settings) -> None:
+
+class _BucketCall:
+    """One kind of call to the bucket, with a client that is kept between calls. `puts_only`: its key may only put."""
+
+    def __init__(self, settings: S3Settings, *, puts_only: bool = False) -> None:
         self._settings = settings
+        self._puts_only = puts_only
         self._client: S3Client | None = None
 
     async def __call__(self) -> str:
         """Raises ProbeFailed."""
-        return await asyncio.to_thread(self._probe)
+        return await asyncio.to_thread(self._call_translated)
 
     def close(self) -> None:
         """Close the connections kept."""
         if self._client is not None:
             self._client.close()
 
-    def _probe(self) -> str:
-        bucket, key = self._settings.bucket, f"probes/{secrets.token_hex(16)}"
+    def _call_translated(self) -> str:
         try:
             if self._client is None:
                 self._client = make_bucket_client(self._settings, endpoint_url=self._settings.endpoint_url)
-            put_object(self._client, self._settings, {"Bucket": bucket, "Key": key, "Body": b"probe"})
-            try:
-                with self._client.get_object(Bucket=bucket, Key=key)["Body"] as body:
-                    content = body.read()
-            finally:
-                self._client.delete_object(Bucket=bucket, Key=key)
-            self._client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key})
+            return self._call(self._client, self._settings.bucket)
         except ClientError as error:
             raise _explain_refusal(error) from None
         except ParamValidationError:
@@ -188,16 +196,53 @@ class BucketProbe:
                 f"the object store can't be reached ({type(error).__name__}): see SFTP_GATEWAY_S3__ENDPOINT_URL",
                 ExitStatus.UNREACHABLE,
             ) from None
+
+    def _call(self, client: "S3Client", bucket: str) -> str:
+        raise NotImplementedError
+
+
+class BucketLook(_BucketCall):
+    """Asks for the bucket's head, and writes nothing."""
+
+    def _call(self, client: "S3Client", bucket: str) -> str:
+        try:
+            client.head_bucket(Bucket=bucket)
+        except ClientError as error:
+            # The right that this question needs would let the front list all names, so its key may well have it refused.
+            if self._puts_only and _http_status(error) == http.HTTPStatus.FORBIDDEN:
+                return "answers; whether this key may put is told by `sftp-gateway check`"
+            raise
+        return "answers"
+
+
+class BucketProbe(_BucketCall):
+    """Puts a probe object, fetches and deletes it, and signs a link to it; a key that only puts leaves it to the retention."""
+
+    def _call(self, client: "S3Client", bucket: str) -> str:
+        key = f"{PROBES}/{secrets.token_hex(16)}"
+        put_object(client, self._settings, {"Bucket": bucket, "Key": key, "Body": b"probe"})
+        if self._puts_only:
+            return "an object put"
+        try:
+            with client.get_object(Bucket=bucket, Key=key)["Body"] as body:
+                content = body.read()
+        finally:
+            client.delete_object(Bucket=bucket, Key=key)
+        client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key})
         if content != b"probe":
             raise ProbeFailed("the bucket gives back something else than was put", ExitStatus.UNREACHABLE)
         return "an object put, fetched and deleted; links can be signed"
 
 
+def _http_status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
+
+
 def _explain_refusal(error: ClientError) -> ProbeFailed:
-    http_status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
+    http_status = _http_status(error)
     code = str(error.response.get("Error", {}).get("Code", ""))[:40]
     match code:
-        case "NoSuchBucket":
+        case "NoSuchBucket" | "404":
             return ProbeFailed(
                 "there is no such bucket: see SFTP_GATEWAY_S3__BUCKET", ExitStatus.CONFIGURATION
             )
@@ -237,26 +282,23 @@ async def probe_mail_server(settings: SMTPSettings) -> str:
     return f"answers, {'with' if secured else 'without'} TLS{', logged in' if settings.username else ''}"
 
 
-def make_probes(settings: Settings, bucket: BucketProbe) -> dict[Dependency, Probe]:
-    """The probe of every dependency, in the order in which they are listed."""
+def make_looks(settings: Settings, bucket: BucketLook) -> dict[Dependency, Probe]:
+    """A look at every dependency that writes nothing, in the order in which they are listed."""
     return {
         Dependency.DATABASE: lambda: probe_database(settings.database),
         Dependency.S3: bucket,
         Dependency.SMTP: lambda: probe_mail_server(settings.smtp),
         Dependency.HOST_KEYS: lambda: probe_host_keys(settings.sftp.host_key_dir, settings.database),
-        Dependency.SPOOL: lambda: probe_spool(settings.sftp),
+        Dependency.SPOOL: lambda: look_at_spool(settings.sftp),
     }
 
 
 async def probe_everything(
-    settings: Settings, dependencies: Collection[Dependency], timeout: float
+    settings: Settings, dependencies: Collection[Dependency], timeout: float, *, puts_only: bool = False
 ) -> list[Answer]:
     """Try these dependencies side by side, each within `timeout` seconds. A node need not have run here before."""
-    bucket = BucketProbe(settings.s3)
-    probes = make_probes(settings, bucket)
-    probes[Dependency.SPOOL] = lambda: probe_new_spool(settings.sftp)
-    try:
+    with contextlib.closing(BucketProbe(settings.s3, puts_only=puts_only)) as bucket:
+        probes = make_looks(settings, BucketLook(settings.s3))
+        probes |= {Dependency.S3: bucket, Dependency.SPOOL: lambda: probe_spool(settings.sftp)}
         asked = [ask(name, probe, timeout) for name, probe in probes.items() if name in dependencies]
         return list(await asyncio.gather(*asked))
-    finally:
-        bucket.close()

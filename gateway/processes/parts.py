@@ -32,7 +32,8 @@ class Part:
 
     `name` stands in logs, metrics and `/readyz`, and in the name of the socket unit. `module` is run with `python -m`.
     `drain_seconds` is how long a process may finish what it has begun. `dependencies` are what `/readyz` and `check`
-    look at for it. `command`, `help` and `example` make the command that runs this part alone.
+    look at for it. `command`, `help` and `example` make the command that runs this part alone. `puts_only` says that it
+    does nothing with the bucket but put objects, so that its key need have no other right.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Part:
     command: str
     help: str
     example: str
+    puts_only: bool = False
 
 
 WORKER: Final = Part(
@@ -71,6 +73,7 @@ FRONT: Final = Part(
     command="sftpd",
     help="Only the SFTP front (and an ops endpoint), for several nodes.",
     example="Example: sftp-gateway sftpd. Under systemd it takes the socket that systemd opened.",
+    puts_only=True,
 )
 
 # In the order in which a reload replaces them. They stop in the opposite order: a part that takes work in comes after the

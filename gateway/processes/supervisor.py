@@ -68,6 +68,11 @@ class Supervisor:
         return frozenset[Dependency]().union(*(part.dependencies for part in self._parts))
 
     @property
+    def puts_only(self) -> bool:
+        """Whether all that this node's parts do with the bucket is to put objects into it."""
+        return all(part.puts_only for part in self._parts)
+
+    @property
     def is_stopping(self) -> bool:
         """Whether the node takes no new work any more."""
         return self._stop.is_set()

@@ -21,7 +21,7 @@ def call(variables: dict[str, str], *arguments: str, status: int = 0) -> str:
         [sys.executable, "-m", "gateway", *arguments],
         env={**os.environ, **variables}, cwd=ROOT, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
-    assert done.returncode == status, done.stderr
+    assert done.returncode == status, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout if status == 0 else done.stderr
 

@@ -1,6 +1,9 @@
 """Deletion of what has had its time: nothing that is still needed goes with it."""
 
+import asyncio
 import io
+import os
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import pytest
 
 from config.sections import RetentionSettings
 from database.connections import Pool
+from gateway.embedded.s3 import S3Server
 from processing.errors import ObjectMissing
 from processing.intake import Intake
 from processing.object_store import S3ObjectStore, original_key
@@ -100,3 +104,18 @@ async def test_the_queues_own_log_and_statistics_have_their_time_too(
     await remove_expired(pool, store, RetentionSettings())
     for table in ("pgqueuer_log", "pgqueuer_statistics"):
         assert await pool.fetchval(f"select count(*) from {table}") == 1
+
+
+async def test_what_check_left_in_the_bucket_goes_after_a_day(
+    pool: Pool, store: S3ObjectStore, s3: S3Server, bucket: str
+) -> None:
+    for name in ("old", "new"):
+        await store.put(f"probes/{name}", io.BytesIO(b"probe"), download_name="probe")
+    two_days_ago = time.time() - 2 * 24 * 3600
+    os.utime(s3.folder / "buckets" / bucket / "probes" / "old", (two_days_ago, two_days_ago))
+    # The server sees what changed behind its back a second later.
+    await asyncio.sleep(1.2)
+    await remove_expired(pool, store, RetentionSettings())
+    assert await read_object(store, "probes/new") == b"probe"
+    with pytest.raises(ObjectMissing):
+        await read_object(store, "probes/old")
