@@ -239,7 +239,14 @@ class SFTPSettings(Section):
     )
     max_not_csv_notifications: Count = Field(
         default=20,
-        description="E-mails an hour to one campaign about names that aren't .csv, then one that counts.",
+        description=(
+            "Uploads an hour of one campaign that are refused for a name not in .csv, or as too large, "
+            "each with a row and an e-mail; the rest are counted in one e-mail."
+        ),
+    )
+    max_interrupted_notifications: Count = Field(
+        default=20,
+        description="The same for uploads that look interrupted. Those only counted can't be released.",
     )
     temporary_name_minutes: Seconds = Field(
         default=60, description="Minutes after which a temporary name never renamed to .csv is reported."

@@ -46,7 +46,10 @@ _KINDS: Final = {"accepted": Accepted, "rejected": Rejected, "failed": Failed}
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """An outcome, with all that its e-mail needs. `number` counts the outcomes of the upload, from 1."""
+    """An outcome, with all that its e-mail needs. `number` counts the outcomes of the upload, from 1.
+
+    The number 0 tells of other uploads of the campaign, which were refused and only counted.
+    """
 
     upload_id: str
     number: int

@@ -22,7 +22,7 @@ from database.errors import ServiceUnreachable
 from processing import metrics, uploads
 from processing.errors import ProcessingError, StoreUnavailable
 from processing.object_store import ObjectStore, original_key
-from processing.refusals import record_refusal
+from processing.refusals import RefusalBudgets, has_budget, record_refusal
 from processing.uploads import NewUpload
 from processing.verdict_queue import enqueue_verdict
 from rules.codes import FindingCode
@@ -45,13 +45,13 @@ class IntakeSettings:
     """How the intake behaves towards any source of uploads. Whoever composes the process fills it in.
 
     `acknowledge_timeout`: seconds in all that a sender waits for its answer. `max_upload_bytes`: the size that the e-mail
-    of an upload too large names. `max_not_csv_notifications`: e-mails an hour to one campaign about names that aren't
-    *.csv, before one e-mail stands for all the rest.
+    of an upload too large names. `refusal_budgets`: how many refusals an hour of one campaign are told singly, before one
+    e-mail stands for all the rest.
     """
 
     acknowledge_timeout: float
     max_upload_bytes: int
-    max_not_csv_notifications: int
+    refusal_budgets: RefusalBudgets
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,19 +139,20 @@ class Intake:
         byte_count: int,
         path: Path | None = None,
         upload_id: str | None = None,
-    ) -> str:
+    ) -> str | None:
         """Record an upload refused before any row was read, and its reject e-mail. Returns the upload's id.
 
-        `code` is file_too_large, file_not_csv (of these, only some an hour are mailed singly) or upload_interrupted. For
-        the last, `path` is what has come in, which is kept so that ops can release it. Processes that may all tell of the
-        same upload give the same `upload_id`, and only the first one's call changes anything. Raises IntakeUnavailable.
+        `code` is file_too_large, file_not_csv or upload_interrupted. For the last, `path` is what has come in, which is kept so
+        that ops can release it. Beyond the hour's budget the refusal is only counted, nothing is kept, and this returns None.
+        Processes that may all tell of the same upload give the same `upload_id`, and only the first one's call is told.
+        Raises IntakeUnavailable.
         """
         upload_id = upload_id or new_identifier("upload")
         metrics.UPLOADS_REFUSED.labels(code.value).inc()
         try:
             async with asyncio.timeout(self._settings.acknowledge_timeout):
                 key = sha256 = None
-                if path is not None:
+                if path is not None and await _until_done(lambda: self._has_budget(sender.campaign_id, code)):
                     key = original_key(sender.campaign_id, upload_id)
                     kept, kept_as = path, key
                     sha256 = await _until_done(lambda: self._put(kept_as, kept))
@@ -165,10 +166,12 @@ class Intake:
                     object_key=key,
                     received_at=datetime.now(UTC),
                 )
-                await _until_done(lambda: self._record_refusal(refused, code))
+                is_told = await _until_done(lambda: self._record_refusal(refused, code))
         except TimeoutError:
             logger.warning("refusal_not_recorded", code=code.value, campaign_id=sender.campaign_id)
             raise IntakeUnavailable("the refusal could not be recorded") from None
+        if not is_told:
+            return None
         logger.info(
             "upload_refused",
             upload_id=upload_id,
@@ -204,21 +207,27 @@ class Intake:
                         # Not the upload's own id was taken but another key, as after a restore with stale sequences: it failed.
                         raise
 
-    async def _record_refusal(self, refused: NewUpload, code: FindingCode) -> None:
+    async def _has_budget(self, campaign_id: str, code: FindingCode) -> bool:
+        with database_troubles():
+            async with self._pool.acquire() as connection:
+                return await has_budget(connection, campaign_id, code, self._settings.refusal_budgets)
+
+    async def _record_refusal(self, refused: NewUpload, code: FindingCode) -> bool:
         with database_troubles():
             async with self._pool.acquire() as connection:
                 try:
                     async with connection.transaction():
-                        await record_refusal(
+                        return await record_refusal(
                             connection,
                             refused,
                             code,
                             max_upload_bytes=self._settings.max_upload_bytes,
-                            max_not_csv_notifications=self._settings.max_not_csv_notifications,
+                            budgets=self._settings.refusal_budgets,
                         )
                 except asyncpg.UniqueViolationError:
                     if not await uploads.has_upload(connection, refused.id):
                         raise
+                    return True
 
 
 async def _record_upload(connection: Connection, spool: FinishedSpool, key: str, sha256: str) -> None:

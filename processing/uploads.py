@@ -56,14 +56,6 @@ class NewUpload:
 
 
 @dataclass(frozen=True, slots=True)
-class UntoldRefusal:
-    """A refused upload that no e-mail has told of. `received_at` is aware UTC."""
-
-    upload_id: str
-    received_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class UndecidedUpload:
     """An upload that has no outcome yet. `received_at` is aware UTC."""
 
@@ -150,12 +142,9 @@ async def record_received(connection: Connection, upload: NewUpload) -> bool:
 
 
 async def record_refused(
-    connection: Connection, upload: NewUpload, *, refusal_code: str, error_reason: str, is_untold: bool
+    connection: Connection, upload: NewUpload, *, refusal_code: str, error_reason: str
 ) -> None:
-    """Write the row of an upload refused before any row of it was read: it has its first outcome, rejected, at once.
-
-    `is_untold`: no e-mail of its own tells of it, so a summary must.
-    """
+    """Write the row of an upload refused before any row of it was read: it has its first outcome, rejected, at once."""
     await connection.execute(
         SQL["insert_refused_upload"],
         upload.id,
@@ -170,7 +159,6 @@ async def record_refused(
         upload.received_at,
         refusal_code,
         error_reason,
-        is_untold,
     )
 
 
@@ -189,15 +177,22 @@ async def lock_refusals(connection: Connection, campaign_id: str) -> None:
     await connection.execute(SQL["lock_refusals"], campaign_id)
 
 
-async def count_recent_refusals(connection: Connection, campaign_id: str, refusal_code: str) -> int:
-    """How many of the campaign's uploads were refused with this code within the last hour."""
-    return int(await connection.fetchval(SQL["count_recent_refusals"], campaign_id, refusal_code))
+async def count_recent_refusals(
+    connection: Connection, campaign_id: str, refusal_codes: Sequence[str]
+) -> int:
+    """How many rows tell that an upload of the campaign was refused with one of these codes within the last hour."""
+    return int(await connection.fetchval(SQL["count_recent_refusals"], campaign_id, list(refusal_codes)))
 
 
-async def take_untold(connection: Connection, campaign_id: str) -> Sequence[UntoldRefusal]:
-    """The campaign's refusals that no e-mail has told of. They count as told from here on."""
-    rows = await connection.fetch(SQL["take_untold"], campaign_id)
-    return [UntoldRefusal(row["id"], row["received_at"]) for row in rows]
+async def take_untold(connection: Connection, campaign_id: str) -> list[str]:
+    """The codes of the campaign's refusals with a row that no e-mail has told of. They count as told from here on."""
+    return [row["refusal_code"] for row in await connection.fetch(SQL["take_untold"], campaign_id)]
+
+
+async def fetch_upload_to_sum_up_on(connection: Connection, campaign_id: str) -> str | None:
+    """The latest refused upload on which no e-mail has summed up others yet, else the latest of any kind, if there is one."""
+    upload_id: str | None = await connection.fetchval(SQL["fetch_upload_to_sum_up_on"], campaign_id)
+    return upload_id
 
 
 async def fetch_upload(connection: Connection, upload_id: str) -> Upload | None:

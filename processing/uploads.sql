@@ -9,13 +9,14 @@ returning id
 -- name: insert_refused_upload
 insert into uploads (id, campaign_id, file_name, status, bytes, sha256, object_key, report_name, source_address,
                      connection_id, received_at, finished_at, outcome, refusal_code, error_reason, num_rows,
-                     num_errors, has_avoidable_character, has_unicode, listed, untold)
-select $1, c.id, $3, 'rejected', $4, $5, $6, $7, $8, $9, $10, $10, 1, $11, $12, 0, 1, false, false, false, $13
+                     num_errors, has_avoidable_character, has_unicode, listed)
+select $1, c.id, $3, 'rejected', $4, $5, $6, $7, $8, $9, $10, $10, 1, $11, $12, 0, 1, false, false, false
 from campaigns c where c.id = $2
 returning id
 
 -- name: take_untold
-update uploads set untold = false where campaign_id = $1 and untold returning id, received_at
+-- Only a program of the release before still writes such rows.
+update uploads set untold = false where campaign_id = $1 and untold returning refusal_code
 
 -- name: upload_exists
 select exists (select from uploads where id = $1)
@@ -78,7 +79,15 @@ select pg_advisory_xact_lock(hashtextextended($1, 7367470003))
 
 -- name: count_recent_refusals
 select count(*) from uploads
-where campaign_id = $1 and refusal_code = $2 and received_at > now() - interval '1 hour'
+where campaign_id = $1 and refusal_code = any($2::text[]) and received_at > now() - interval '1 hour'
+
+-- name: fetch_upload_to_sum_up_on
+-- The e-mail that sums up hangs on a refusal that was told singly, as the outcome 0: an upload's own outcomes count from 1.
+select id from uploads u
+where campaign_id = $1 and received_at > now() - interval '7 days'
+  and not exists (select from notifications n where n.upload_id = u.id and n.outcome = 0)
+order by refusal_code is null, received_at desc
+limit 1
 
 -- name: begin_attempt
 -- The attempt is counted before anything is judged, so that an upload that kills its worker is counted too.

@@ -12,6 +12,7 @@ from gateway.processes.child_main import Inheritance, run_child
 from gateway.processes.parts import FRONT
 from processing.intake import Intake, IntakeSettings
 from processing.object_store import open_store
+from processing.refusals import RefusalBudgets
 from sftpd.front import serve_front
 
 
@@ -31,7 +32,10 @@ def intake_settings(settings: SFTPSettings) -> IntakeSettings:
     return IntakeSettings(
         acknowledge_timeout=settings.acknowledge_timeout,
         max_upload_bytes=settings.max_upload_bytes,
-        max_not_csv_notifications=settings.max_not_csv_notifications,
+        refusal_budgets=RefusalBudgets(
+            names_and_sizes=settings.max_not_csv_notifications,
+            interrupted=settings.max_interrupted_notifications,
+        ),
     )
 
 

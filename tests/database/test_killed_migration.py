@@ -123,7 +123,7 @@ async def test_killed_in_the_middle_of_a_back_fill_it_goes_on_where_it_stood(
     position = await connection.fetchval("select position from schema_migrations where number = 2")
     assert position is not None
     second = await start()
-    assert await second.ended() == "applied 0002_notification_ends\n"
+    assert (await second.ended()).startswith("applied 0002_notification_ends\n")
     assert f"goes on with the back-fill behind {position}" in second.said
     assert await connection.fetchval(OUT_OF_STEP) == 0
 

@@ -71,7 +71,7 @@ async def test_an_upgrade_beside_running_processes_and_the_way_back_lose_nothing
         new = await testbed.add_node(start=False)
         async with jobs.sending(old):
             await jobs.more()
-            assert await new.command_line("migrate") == "applied 0002_notification_ends\n"
+            assert (await new.command_line("migrate")).startswith("applied 0002_notification_ends\n")
             await jobs.more()
             # The first release's own `migrate` runs again wherever an old node starts.
             assert await old.command_line("migrate") == ""

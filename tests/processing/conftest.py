@@ -14,12 +14,15 @@ from config.settings import Settings
 from database.connections import Connection, Pool
 from processing.intake import FinishedSpool, Intake, IntakeSettings, Sender
 from processing.object_store import S3ObjectStore, open_store
+from processing.refusals import RefusalBudgets
 
 CAMPAIGN = "campaign_test"
 GOOD = b"recipient,language,name\r\n6591234567,english,Tan\r\n6591234568,chinese,\xe9\x99\x88\r\n"
 BAD = b"recipient,language,name\r\n+6591234567,english,Tan\r\n6591234568,english,[x]\r\n6591234569,english,Lee\r\n"
 INTAKE_SETTINGS = IntakeSettings(
-    acknowledge_timeout=3, max_upload_bytes=30 * 1024 * 1024, max_not_csv_notifications=20
+    acknowledge_timeout=3,
+    max_upload_bytes=30 * 1024 * 1024,
+    refusal_budgets=RefusalBudgets(names_and_sizes=20, interrupted=20),
 )
 
 
