@@ -228,7 +228,17 @@ class SFTPSettings(Section):
         default=20 * 1024 * MEBIBYTE, description="Bytes that all unfinished uploads of this node may take."
     )
     temporary_suffixes: Words = Field(
-        default=[".filepart", ".part", ".partial", ".tmp", ".temp", ".inprogress", ".uploading"],
+        default=[
+            ".filepart",
+            ".part",
+            ".partial",
+            ".tmp",
+            ".temp",
+            ".inprogress",
+            ".uploading",
+            ".writing",
+            ".lftp",
+        ],
         description="Name endings of uploads still to be renamed; a leading dot always is one.",
     )
     acknowledge_timeout: Seconds = Field(

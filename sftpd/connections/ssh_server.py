@@ -237,6 +237,8 @@ class FrontSSHServer(asyncssh.SSHServer):
             actor = Actor(
                 connection_id=live_connection.connection_id, source_address=str(live_connection.address)
             )
+            if self._access is not None:
+                front.login_audit.note_known(user_name)
             front.login_audit.note_refused(user_name, actor, refusal.value)
         front.sampled_log.log(
             outcome,

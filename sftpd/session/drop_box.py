@@ -28,10 +28,11 @@ from sftpd.session.file_names import is_root, may_become, parse_name
 from sftpd.session.intake_client import IntakeClient
 from sftpd.session.listing import (
     MAX_TIME,
-    file_attributes,
     folder_attributes,
     listed_name,
+    partial_attributes,
     space_attributes,
+    upload_attributes,
 )
 from sftpd.session.received_uploads import ReceivedUploads
 from sftpd.session.uploading import ChannelUploads, OpenFile
@@ -130,14 +131,14 @@ class DropBox(asyncssh.SFTPServer):
             return folder_attributes(datetime.now(UTC))
         name = _known_name(path)
         if partial := await self._find(name):
-            return file_attributes(partial.size, partial.modified_at)
+            return partial_attributes(partial.size, partial.modified_at)
         for opened in self._uploads.open:
             if opened.name == name:
-                return file_attributes(opened.size, opened.modified_at or datetime.now(UTC))
+                return partial_attributes(opened.size, opened.modified_at or datetime.now(UTC))
         upload = await self._received_uploads.fetch(self.session.campaign_id, name)
         if upload is None:
             raise NoSuchFile
-        return file_attributes(upload.byte_count, upload.modified_at or upload.received_at)
+        return upload_attributes(upload.byte_count, upload.modified_at or upload.received_at)
 
     async def lstat(self, path: bytes) -> asyncssh.SFTPAttrs:
         """Do the same as STAT, because there are no links."""
@@ -149,7 +150,7 @@ class DropBox(asyncssh.SFTPServer):
         modified_at = opened.modified_at or (
             opened.partial.modified_at if opened.partial else datetime.now(UTC)
         )
-        return file_attributes(opened.size, modified_at)
+        return partial_attributes(opened.size, modified_at)
 
     async def setstat(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> None:
         """Note the time that a client sets, and ignore modes and owners. Raises AcceptedUnchangeable for another size."""
@@ -187,13 +188,13 @@ class DropBox(asyncssh.SFTPServer):
             raise NoSuchFile
         now = datetime.now(UTC)
         listed = {
-            upload.file_name: file_attributes(upload.byte_count, upload.modified_at or upload.received_at)
+            upload.file_name: upload_attributes(upload.byte_count, upload.modified_at or upload.received_at)
             for upload in await self._received_uploads.fetch_all(self.session.campaign_id)
         }
         for opened in self._uploads.open:
-            listed[opened.name] = file_attributes(opened.size, opened.modified_at or now)
+            listed[opened.name] = partial_attributes(opened.size, opened.modified_at or now)
         for partial in reversed(await self._spool.look_up_all(self.session.campaign_id)):
-            listed[partial.name] = file_attributes(partial.size, partial.modified_at)
+            listed[partial.name] = partial_attributes(partial.size, partial.modified_at)
         return [listed_name(name, attributes, now) for name, attributes in sorted(listed.items())]
 
     async def realpath(self, path: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """Names in the drop box: which path means which name, what a name may be, and which names wait for a rename. Pure."""
 
+import re
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Final
@@ -9,9 +10,16 @@ from sftpd.refusals import FolderRefused, NameRefused
 
 MAX_NAME_BYTES: Final = 255
 
-# OpenSSH's sftp and paramiko put the folder that they are in before what the user typed, so that `./x` comes as `/./x`.
-_PREFIXES: Final = (b"/./", b"./", b"/")
-_ROOT_PATHS: Final = frozenset({b"", b".", b"/.", *_PREFIXES})
+# As POSIX has it, slashes and single dots before a name mean nothing. OpenSSH's sftp and paramiko put the folder that they are in
+# before what the user typed, so that `./x` comes as `/./x`. Above the root there is the root: `cd ..` asks for `/..`.
+_NO_STEP: Final = re.compile(rb"(?:\.?/)*")
+_ROOT: Final = re.compile(rb"(?:\.?/)*(?:\.\.?/?)?")
+
+# What programs put behind a name until they rename it: rclone 8 hex digits, Azure Data Factory 32, Cyberduck a dash and some
+# letters and digits, YADE a tilde. A tail of digits only is a date: the job that puts it there never renames the file.
+_TEMPORARY_TAIL: Final = re.compile(
+    r"\.csv(?:\.(?!\d+\Z)(?:[0-9a-f]{8}|[0-9a-f]{32})|-(?!\d+\Z)[0-9a-z]{4,16}|~)\Z", re.ASCII | re.IGNORECASE
+)
 
 
 class NameKind(StrEnum):
@@ -24,16 +32,15 @@ class NameKind(StrEnum):
 
 def is_root(path: bytes) -> bool:
     """Whether a path names the drop box itself."""
-    return path in _ROOT_PATHS
+    return _ROOT.fullmatch(path) is not None
 
 
 def parse_name(path: bytes) -> str:
-    """The name that a path means, which is the same for `x`, `/x` and `./x`.
+    """The name that a path means, which is the same for `x`, `/x`, `//x` and `./x`.
 
-    Raises FolderRefused for a path with any other slash, and NameRefused for what may not be a name.
+    Raises FolderRefused for a path with any other slash or `..`, and NameRefused for what may not be a name.
     """
-    prefix = next((prefix for prefix in _PREFIXES if path.startswith(prefix)), b"")
-    path = path.removeprefix(prefix)
+    path = _NO_STEP.sub(b"", path, count=1)
     if b"/" in path or path in {b".", b".."}:
         raise FolderRefused
     if not path or len(path) > MAX_NAME_BYTES:
@@ -50,10 +57,13 @@ def parse_name(path: bytes) -> str:
 def classify_name(name: str, temporary_suffixes: Iterable[str]) -> NameKind:
     """Whether a file that is closed under this name is an upload, waits for its rename, or is refused.
 
-    An upload ends in .csv, in upper or lower case. A name with a temporary suffix or a leading dot waits, whatever its end.
+    An upload ends in .csv, in upper or lower case. A name with a temporary suffix or a leading dot waits, whatever its
+    end, and so does one in .csv with a tail that programs take off again.
     """
     folded = name.casefold()
     if name.startswith(".") or any(folded.endswith(suffix.casefold()) for suffix in temporary_suffixes):
+        return NameKind.TEMPORARY
+    if _TEMPORARY_TAIL.search(name):
         return NameKind.TEMPORARY
     return NameKind.CSV if folded.endswith(".csv") else NameKind.OTHER
 

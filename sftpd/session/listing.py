@@ -9,7 +9,9 @@ from asyncssh.constants import FILEXFER_TYPE_DIRECTORY, FILEXFER_TYPE_REGULAR
 
 from sftpd.session.file_names import MAX_NAME_BYTES
 
-FILE_MODE: Final = stat.S_IFREG | 0o600
+# What a listing tells apart: an unfinished upload can be written, and what was taken can't be touched any more.
+PARTIAL_MODE: Final = stat.S_IFREG | 0o200
+UPLOAD_MODE: Final = stat.S_IFREG
 FOLDER_MODE: Final = stat.S_IFDIR | 0o700
 
 BLOCK_BYTES: Final = 4096
@@ -17,15 +19,24 @@ BLOCK_BYTES: Final = 4096
 MAX_TIME: Final = 2**32 - 1
 
 
-def file_attributes(size: int, modified_at: datetime) -> asyncssh.SFTPAttrs:
-    """The attributes of a regular file. `size` is in bytes."""
+def partial_attributes(size: int, modified_at: datetime) -> asyncssh.SFTPAttrs:
+    """The attributes of an upload that is not finished. `size` is in bytes."""
+    return _file_attributes(size, modified_at, PARTIAL_MODE)
+
+
+def upload_attributes(size: int, modified_at: datetime) -> asyncssh.SFTPAttrs:
+    """The attributes of an upload that was taken. `size` is in bytes."""
+    return _file_attributes(size, modified_at, UPLOAD_MODE)
+
+
+def _file_attributes(size: int, modified_at: datetime, mode: int) -> asyncssh.SFTPAttrs:
     seconds = min(max(0, int(modified_at.timestamp())), MAX_TIME)
     return asyncssh.SFTPAttrs(
         type=FILEXFER_TYPE_REGULAR,
         size=size,
         uid=0,
         gid=0,
-        permissions=FILE_MODE,
+        permissions=mode,
         atime=seconds,
         mtime=seconds,
     )

@@ -45,9 +45,12 @@ from sftpd.refusals import (
     UnsupportedRequest,
 )
 from sftpd.session.drop_box import DropBox
+from sftpd.session.file_names import NameKind
 from sftpd.session.uploading import OpenFile
 
 SFTP_VERSION: Final = 3
+# A temporary name is no upload yet, and an agency whose program never renames it should see so.
+WAITS: Final = "waits for its rename to a name in .csv"
 # For so many seconds one channel's requests are served before other sessions get their turn. A window of 2 MB holds tens of
 # thousands of tiny requests, and serving them would never wait for anything.
 _TURN: Final = 0.002
@@ -208,6 +211,9 @@ class PacketHandler(SFTPServerHandler):
         if opened is not None:
             self._box.session.open_handles -= 1
             await self._box.complete(cast(OpenFile, opened))
+            if cast(OpenFile, opened).kind is NameKind.TEMPORARY and WAITS not in self._told:
+                self._told.add(WAITS)
+                self._tell(WAITS)
         elif self._dir_handles.pop(handle, None) is not None:
             self._box.session.open_handles -= 1
         else:

@@ -156,5 +156,22 @@ async def test_a_flood_over_many_names_is_bounded_in_all(pool: Pool) -> None:
     for number in range(20_000):
         login_audit.note_refused(f"campaign_{number}", Actor(), "unknown")
     assert len(login_audit._events) <= 120
-    assert len(login_audit._refused) <= 5000
+    assert len(login_audit._refused_of_others) <= 5000
     login_audit._events.clear()
+
+
+async def test_made_up_names_use_up_nothing_of_a_campaigns_own_budget(
+    pool: Pool, ed25519_key: KeyPair
+) -> None:
+    known_by_key, known_by_login = [await add_campaign(pool, ed25519_key) for _ in range(2)]
+    login_audit = LoginAudit(pool)
+    login_audit.note_known(known_by_key)
+    login_audit.note(LoginEvent(AuditEvent.LOGIN_ACCEPTED, known_by_login, Actor()))
+    for number in range(6_000):
+        login_audit.note_refused(f"campaign_{number}", Actor(), "unknown")
+    for campaign_id in (known_by_key, known_by_login):
+        for _ in range(12):
+            login_audit.note_refused(campaign_id, Actor(), "key")
+    await login_audit.finish(timeout=10)
+    assert await events(pool, known_by_key) == ["login_refused"] * 10
+    assert await events(pool, known_by_login) == ["login_accepted"] + ["login_refused"] * 10

@@ -122,7 +122,7 @@ async def test_filezilla_upload(box: Box, client: SFTPClientHandler) -> None:
     assert [(name.filename, name.attrs.size, name.attrs.mtime) for name in names] == [
         (b"x.csv", len(WHOLE), TIMES.mtime)
     ]
-    assert names[0].longname == b"-rw-------    1 campaign campaign       150001 Nov 14  2023 x.csv"
+    assert names[0].longname == b"----------    1 campaign campaign       150001 Nov 14  2023 x.csv"
     assert box.intake.names == ["x.csv"]
 
 

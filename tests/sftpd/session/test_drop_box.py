@@ -72,7 +72,7 @@ async def test_a_put_is_taken_in_once_and_leaves_nothing_in_the_spool(
     assert spooled_files(front) == []
 
 
-@pytest.mark.parametrize("target", ["good.csv", "./good.csv", "/good.csv", ".", "./", "/"])
+@pytest.mark.parametrize("target", ["good.csv", "./good.csv", "/good.csv", "//good.csv", ".", "./", "/"])
 async def test_sftp_may_spell_the_name_or_the_folder_as_it_likes(
     front: Front, pool: Pool, campaign: str, ed25519_key: KeyPair, good_file: Path, target: str
 ) -> None:
@@ -80,6 +80,17 @@ async def test_sftp_may_spell_the_name_or_the_folder_as_it_likes(
     assert ended.status == 0, ended.stderr
     assert await uploads_of(pool, campaign) == [("good.csv", "received", len(GOOD_CSV))]
     assert f" {len(GOOD_CSV)} " in ended.stdout
+
+
+async def test_above_the_root_there_is_the_root(
+    front: Front, pool: Pool, campaign: str, ed25519_key: KeyPair, good_file: Path
+) -> None:
+    ended = await front.sftp(campaign, ed25519_key, f"cd ..\nput {good_file}\ncd /..\nls -l ..\npwd\n")
+    assert ended.status == 0, ended.stderr
+    assert await uploads_of(pool, campaign) == [("good.csv", "received", len(GOOD_CSV))]
+    # What was taken is not shown as writable.
+    assert "\n---------- " in ended.stdout
+    assert ended.stdout.endswith("Remote working directory: /\n")
 
 
 async def test_a_big_put_is_taken_in_whole(
@@ -116,9 +127,13 @@ async def scp(front: Front, campaign: str, key: KeyPair, source: Path, name: str
 async def test_a_temporary_name_waits_for_its_rename(
     front: Front, pool: Pool, campaign: str, ed25519_key: KeyPair, good_file: Path
 ) -> None:
-    ended = await front.sftp(campaign, ed25519_key, f"put {good_file} good.csv.part\n")
+    batch = f"put {good_file} good.csv.part\nput {good_file} good.csv-Ab12\nls -l\n"
+    ended = await front.sftp(campaign, ed25519_key, batch)
     assert ended.status == 0, ended.stderr
+    assert ended.stderr.splitlines().count("waits for its rename to a name in .csv") == 1
+    assert ended.stdout.count("--w-------") == 2
     assert await uploads_of(pool, campaign) == []
+    await front.sftp(campaign, ed25519_key, "rm good.csv-Ab12\n")
     ended = await front.sftp(campaign, ed25519_key, "rename good.csv.part good.csv\n")
     assert ended.status == 0, ended.stderr
     assert await uploads_of(pool, campaign) == [("good.csv", "received", len(GOOD_CSV))]

@@ -38,7 +38,7 @@ async def test_a_name_against_the_rule_is_refused_and_not_reported(
         await client.stat(path, 0)
 
 
-@pytest.mark.parametrize("path", [b"a/x.csv", b"../x.csv", b"/..", b"//x.csv", b"/", b"."])
+@pytest.mark.parametrize("path", [b"a/x.csv", b"../x.csv", b"/..", b"/", b"."])
 async def test_a_folder_is_refused(box: Box, client: SFTPClientHandler, path: bytes) -> None:
     async with refused(FX_PERMISSION_DENIED, "no folders"):
         await client.open(path, ANEW, NOTHING)

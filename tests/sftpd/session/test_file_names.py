@@ -14,7 +14,7 @@ from sftpd.session.file_names import (
 
 SUFFIXES = SFTPSettings().temporary_suffixes
 
-ONE_NAME = [b"x.csv", b"/x.csv", b"./x.csv", b"/./x.csv"]
+ONE_NAME = [b"x.csv", b"/x.csv", b"./x.csv", b"/./x.csv", b"//x.csv", b"///x.csv", b"././x.csv", b"/.//x.csv"]
 ACCEPTED = [
     pytest.param("a" * 251 + ".csv", id="255 bytes"),
     pytest.param("陈.csv", id="Chinese"),
@@ -45,17 +45,18 @@ NAMES_REFUSED = [
     pytest.param(b"", id="empty"),
 ]
 FOLDERS_REFUSED = [
-    b"..",
     b"../x.csv",
-    b"/..",
+    b"/../x.csv",
+    b"../..",
     b"a/x.csv",
     b"/a/x.csv",
-    b"//x.csv",
+    b"a//x.csv",
     b"./../x.csv",
     b"x.csv/",
-    b"././x.csv",
-    b"/.//x.csv",
+    b"x.csv/.",
+    b"a/..",
     b"/./../x.csv",
+    b"...//x.csv",
 ]
 
 
@@ -81,9 +82,16 @@ def test_any_other_slash_or_two_dots_are_refused(path: bytes) -> None:
         parse_name(path)
 
 
-@pytest.mark.parametrize("path", [b"", b"/", b".", b"./", b"/.", b"/./"])
+@pytest.mark.parametrize(
+    "path", [b"", b"/", b".", b"./", b"/.", b"/./", b"//", b"..", b"/..", b"/../", b"//.."]
+)
 def test_the_drop_box_itself_has_these_names(path: bytes) -> None:
     assert is_root(path)
+
+
+@pytest.mark.parametrize("path", [b"...", b"/...", b"/../..", b"..x", b".x", b"x", b"/x/", b"/../x"])
+def test_nothing_else_is_the_drop_box(path: bytes) -> None:
+    assert not is_root(path)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +109,26 @@ def test_the_drop_box_itself_has_these_names(path: bytes) -> None:
         ("x.uploading", NameKind.TEMPORARY),
         (".x.csv", NameKind.TEMPORARY),
         (".csv", NameKind.TEMPORARY),
+        ("x.csv.writing", NameKind.TEMPORARY),
+        ("x.csv.lftp", NameKind.TEMPORARY),
+        pytest.param("x.csv.0123456789abcdef0123456789ABCDEF", NameKind.TEMPORARY, id="Azure Data Factory"),
+        pytest.param("x.CSV.1a2b3c4d", NameKind.TEMPORARY, id="rclone"),
+        pytest.param("x.csv-Ab12", NameKind.TEMPORARY, id="Cyberduck"),
+        ("x.csv-0123456789abcdeF", NameKind.TEMPORARY),
+        pytest.param("x.csv~", NameKind.TEMPORARY, id="YADE"),
+        pytest.param("x.csv.20251125", NameKind.OTHER, id="a date"),
+        ("x.csv." + "1" * 32, NameKind.OTHER),
+        ("x.csv-2025", NameKind.OTHER),
+        ("x.csv-20251125", NameKind.OTHER),
+        ("x.csv-Ab1", NameKind.OTHER),
+        ("x.csv-Ab12Ab12Ab12Ab12A", NameKind.OTHER),
+        ("x.csv.1a2b3c4", NameKind.OTHER),
+        ("x.csv.1a2b3c4g", NameKind.OTHER),
+        ("x.csv.\u0661a2b3c4d", NameKind.OTHER),
+        ("x.csv~1", NameKind.OTHER),
+        ("xcsv~", NameKind.OTHER),
+        ("x~", NameKind.OTHER),
+        pytest.param("x.csv-Ab12.csv", NameKind.CSV, id="a name in .csv all the same"),
         ("x.txt", NameKind.OTHER),
         ("x", NameKind.OTHER),
         ("csv", NameKind.OTHER),

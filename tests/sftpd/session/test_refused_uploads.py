@@ -42,6 +42,6 @@ async def test_names_that_break_the_name_rule_are_told_to_nobody(
     await client.write(handle, 0, b"recipient\n")
     await client.close(handle)
     with pytest.raises(asyncssh.SFTPPermissionDenied):
-        await client.rename(b"x.part", name)
+        await client.posix_rename(b"x.part", name)
     assert await pool.fetchval("select count(*) from uploads") == 0
     assert await pool.fetchval("select count(*) from refusal_counts") == 0
