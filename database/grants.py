@@ -44,6 +44,11 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
         _WORKER: ("select", "insert", "update"),
         _ADMIN: ("select", "update"),
     },
+    # What is only counted, the front counts, and the worker takes out again to tell it.
+    "refusal_counts": {
+        _FRONT: ("select", "insert", "update (refusals)"),
+        _WORKER: ("select", "delete"),
+    },
     "notifications": {
         # What the front refuses, it has told. It counts what waits, for the metrics; what it says stays unread.
         _FRONT: ("insert (upload_id, outcome, status, facts)", "select (created_at, done_at)"),

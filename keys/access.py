@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
 
+import asyncpg
+
 from database.connections import Connection
 from database.queries import NamedQueries
 
@@ -43,15 +45,7 @@ class Access:
 
 async def fetch_access(connection: Connection, campaign_id: str) -> Access | None:
     """Ask with one query. None for an unknown, suspended or deleted campaign alike: nobody outside may tell them apart."""
-    row = await connection.fetchrow(SQL["fetch_access"], campaign_id)
-    if row is None:
-        return None
-    return Access(
-        campaign_id=row["id"],
-        name=row["name"],
-        allowed_sources=tuple(row["allowed_sources"]),
-        fingerprints=frozenset(row["fingerprints"]),
-    )
+    return _access_of(await connection.fetchrow(SQL["fetch_access"], campaign_id))
 
 
 async def hold_access(
@@ -61,14 +55,15 @@ async def hold_access(
 
     Whoever takes away the access waits for that, and we for whoever is taking it away.
     """
-    campaign = await connection.fetchrow(SQL["hold_campaign"], campaign_id)
-    if campaign is None:
+    return _access_of(await connection.fetchrow(SQL["hold_access"], campaign_id, list(fingerprints)))
+
+
+def _access_of(row: asyncpg.Record | None) -> Access | None:
+    if row is None:
         return None
-    # A statement of its own: it sees what was committed while the one before waited.
-    keys = await connection.fetch(SQL["hold_keys"], campaign_id, list(fingerprints))
     return Access(
-        campaign_id=campaign["id"],
-        name=campaign["name"],
-        allowed_sources=tuple(campaign["allowed_sources"]),
-        fingerprints=frozenset(key["fingerprint"] for key in keys),
+        campaign_id=row["id"],
+        name=row["name"],
+        allowed_sources=tuple(row["allowed_sources"]),
+        fingerprints=frozenset(row["fingerprints"]),
     )
