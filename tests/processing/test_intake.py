@@ -191,7 +191,7 @@ async def test_a_refusal_told_by_several_processes_at_once_is_one_upload_and_one
 ) -> None:
     sender, upload_id = make_spool().sender, new_identifier("upload")
 
-    async def tell() -> str:
+    async def tell() -> str | None:
         return await intake.refuse(
             sender, "a.csv", FindingCode.UPLOAD_INTERRUPTED, byte_count=5, upload_id=upload_id
         )

@@ -66,9 +66,11 @@ async def test_of_an_interrupted_name_only_the_newest_copy_is_kept(
     spool = make_spool()
 
     async def refuse(name: str, path: Path | None = spool.path) -> str:
-        return await intake.refuse(
+        upload_id = await intake.refuse(
             spool.sender, name, FindingCode.UPLOAD_INTERRUPTED, byte_count=5, path=path
         )
+        assert upload_id is not None
+        return upload_id
 
     ids = [await refuse("a.csv") for _ in range(3)]
     other, hole = await refuse("b.csv"), await refuse("a.csv", None)
