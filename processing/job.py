@@ -7,7 +7,7 @@ name) may be repeated without a trace.
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO, Final
@@ -32,16 +32,11 @@ from processing.object_store import ObjectStore, report_key, sha256_of
 from processing.uploads import Upload
 from processing.verdict import Rules, Verdict
 from processing.verdict_process import VerdictLimits, VerdictProcesses
-from processing.verdict_queue import ENTRYPOINT
+from processing.verdict_queue import ENTRYPOINT, enqueue_verdict
 from rules.templates import Template
 
 logger = get_logger("processing")
 
-# While the same content, received earlier, has no outcome yet: how long to wait before asking again. It is asked so often
-# at first; where the earlier upload has none by then, it waits for a service to come back.
-_WAIT_FOR_TWIN: Final = timedelta(seconds=1)
-_WAIT_LONGER_AFTER: Final = 30
-_LONGER_WAIT: Final = timedelta(seconds=15)
 _LONGEST_DELAY: Final = timedelta(minutes=30)
 
 
@@ -116,10 +111,9 @@ class VerdictJob:
                 if upload is None or upload.finished_at is not None:
                     return None
                 if await uploads.has_earlier_undecided(connection, upload_id, self._twins_within):
-                    if job.attempts == 0:
-                        log.info("verdict_waits_for_twin", campaign_id=upload.campaign_id)
-                    wait = _WAIT_FOR_TWIN if job.attempts < _WAIT_LONGER_AFTER else _LONGER_WAIT
-                    raise TryAgain(wait, "the same content is being decided")
+                    # The outcome of the earlier one is this one's too, or puts it on the queue again.
+                    log.info("verdict_waits_for_twin", campaign_id=upload.campaign_id)
+                    return None
                 if not await uploads.begin_attempt(connection, upload_id):
                     return None
                 if upload.attempts == 0:
@@ -157,7 +151,11 @@ class VerdictJob:
             async with self._pool.acquire() as connection, connection.transaction():
                 if not await uploads.lock_undecided(connection, upload):
                     return True
-                return await self._accept_as_twin(connection, upload, log)
+                if not await self._accept_as_twin(connection, upload, log):
+                    return False
+                await self._accept_waiting(connection, upload, log)
+        await self._settle_late(upload, lambda connection: self._accept_waiting(connection, upload, log))
+        return True
 
     async def _accept_as_twin(
         self, connection: Connection, upload: Upload, log: structlog.stdlib.BoundLogger
@@ -181,6 +179,37 @@ class VerdictJob:
         log.info("upload_decided", outcome="duplicate", batch_id=twin.batch_id, duplicate_of=twin.upload_id)
         return True
 
+    async def _accept_waiting(
+        self, connection: Connection, upload: Upload, log: structlog.stdlib.BoundLogger
+    ) -> None:
+        """Give those that wait for this upload the batch that it has."""
+        for twin in await uploads.fetch_waiting_twins(connection, upload.id, self._twins_within):
+            await self._accept_as_twin(connection, twin, log.bind(upload_id=twin.id))
+
+    async def _reject_waiting(
+        self,
+        connection: Connection,
+        upload: Upload,
+        rejected: Rejected,
+        log: structlog.stdlib.BoundLogger,
+    ) -> None:
+        """Give those that wait for this upload the same rejection, with the same report."""
+        for twin in await uploads.fetch_waiting_twins(connection, upload.id, self._twins_within):
+            await self._reject(connection, twin, rejected)
+            log.info("upload_decided", upload_id=twin.id, outcome="rejected", same_as=upload.id)
+
+    async def _requeue_waiting(self, connection: Connection, upload: Upload) -> None:
+        """This upload's failure is its own: the first of those that wait for it is judged in its place."""
+        for twin in (await uploads.fetch_waiting_twins(connection, upload.id, self._twins_within))[:1]:
+            await enqueue_verdict(connection, twin.id, twin.campaign_id)
+
+    async def _settle_late(self, upload: Upload, settle: Callable[[Connection], Awaitable[None]]) -> None:
+        """Settle those that saw this upload undecided while its outcome was being committed."""
+        with database_troubles():
+            async with self._pool.acquire() as connection, connection.transaction():
+                await uploads.lock_content(connection, upload)
+                await settle(connection)
+
     async def _store_accepted(
         self, upload: Upload, judged: Judged, log: structlog.stdlib.BoundLogger
     ) -> None:
@@ -191,6 +220,7 @@ class VerdictJob:
                 if not await uploads.lock_undecided(connection, upload):
                     return
                 if await self._accept_as_twin(connection, upload, log):
+                    await self._accept_waiting(connection, upload, log)
                     return
                 await create_batch(
                     connection,
@@ -217,7 +247,9 @@ class VerdictJob:
                     upload,
                     {"outcome": "accepted", "batchId": judged.batch_id, "messages": total},
                 )
+                await self._accept_waiting(connection, upload, log)
         reach("verdict.committed")
+        await self._settle_late(upload, lambda connection: self._accept_waiting(connection, upload, log))
         metrics.UPLOADS_DECIDED.labels("accepted").inc()
         metrics.MESSAGES_CREATED.inc(total)
         log.info("upload_decided", outcome="accepted", batch_id=judged.batch_id, messages=total)
@@ -232,34 +264,41 @@ class VerdictJob:
             key = report_key(upload.campaign_id, upload.report_name)
             await self._store.put(key, judged.report, download_name="validation-report.csv")
             reach("verdict.report_stored")
+        rejected = Rejected(
+            report_key=key,
+            num_rows=verdict.num_rows,
+            num_errors=verdict.num_errors,
+            has_avoidable=verdict.has_avoidable,
+            has_unicode=verdict.has_unicode,
+            error_reason=verdict.error_reason,
+        )
         with database_troubles():
             async with self._pool.acquire() as connection, connection.transaction():
                 if not await uploads.lock_undecided(connection, upload):
                     return
-                number = await uploads.record_rejected(
-                    connection,
-                    upload.id,
-                    report_key=key,
-                    num_rows=verdict.num_rows,
-                    num_errors=verdict.num_errors,
-                    has_avoidable=verdict.has_avoidable,
-                    has_unicode=verdict.has_unicode,
-                    error_reason=verdict.error_reason,
-                )
-                outcome = Rejected(
-                    report_key=key,
-                    num_rows=verdict.num_rows,
-                    num_errors=verdict.num_errors,
-                    has_avoidable=verdict.has_avoidable,
-                    has_unicode=verdict.has_unicode,
-                    error_reason=verdict.error_reason,
-                )
-                await record_notification(connection, upload.id, number, outcome)
-                details = {"outcome": "rejected", "rows": verdict.num_rows, "errors": verdict.num_errors}
-                await self._record_outcome(connection, upload, details)
+                await self._reject(connection, upload, rejected)
+                await self._reject_waiting(connection, upload, rejected, log)
         reach("verdict.committed")
-        metrics.UPLOADS_DECIDED.labels("rejected").inc()
         log.info("upload_decided", outcome="rejected", rows=verdict.num_rows, errors=verdict.num_errors)
+        await self._settle_late(
+            upload, lambda connection: self._reject_waiting(connection, upload, rejected, log)
+        )
+
+    async def _reject(self, connection: Connection, upload: Upload, rejected: Rejected) -> None:
+        number = await uploads.record_rejected(
+            connection,
+            upload.id,
+            report_key=rejected.report_key,
+            num_rows=rejected.num_rows,
+            num_errors=rejected.num_errors,
+            has_avoidable=rejected.has_avoidable,
+            has_unicode=rejected.has_unicode,
+            error_reason=rejected.error_reason,
+        )
+        await record_notification(connection, upload.id, number, rejected)
+        details = {"outcome": "rejected", "rows": rejected.num_rows, "errors": rejected.num_errors}
+        await self._record_outcome(connection, upload, details)
+        metrics.UPLOADS_DECIDED.labels("rejected").inc()
 
     async def _retry_or_fail(self, upload: Upload, cause: str, log: structlog.stdlib.BoundLogger) -> None:
         """Put the job back with a doubling delay, or give the upload the outcome `failed` when its time is over."""
@@ -292,6 +331,7 @@ class VerdictJob:
                     upload_id=upload.id,
                     details={"supportId": support_id, "attempts": upload.attempts, "reason": cause},
                 )
+                await self._requeue_waiting(connection, upload)
         metrics.UPLOADS_DECIDED.labels("failed").inc()
         log.error("upload_failed", support_id=support_id, reason=cause)
 

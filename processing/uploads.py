@@ -268,15 +268,25 @@ async def begin_attempt(connection: Connection, upload_id: str) -> bool:
 
 async def lock_undecided(connection: Connection, upload: Upload) -> bool:
     """Lock the upload and its content until the transaction ends. False where it has its outcome already."""
-    await connection.execute(
-        SQL["lock_content"], upload.campaign_id, upload.file_name, upload.sha256 or upload.id
-    )
+    await lock_content(connection, upload)
     return await connection.fetchrow(SQL["lock_upload"], upload.id) is not None
+
+
+async def lock_content(connection: Connection, upload: Upload) -> None:
+    """Let nobody else give an outcome to the same content until the transaction ends."""
+    content = upload.sha256 or upload.id
+    await connection.execute(SQL["lock_content"], upload.campaign_id, upload.file_name, content)
 
 
 async def has_earlier_undecided(connection: Connection, upload_id: str, within: timedelta) -> bool:
     """Whether the same content, received before this upload, still waits for its outcome."""
     return await connection.fetchval(SQL["fetch_earlier_undecided"], upload_id, within) is not None
+
+
+async def fetch_waiting_twins(connection: Connection, upload_id: str, within: timedelta) -> list[Upload]:
+    """The same content, received after this upload, that waits for its outcome: oldest first, locked."""
+    rows = await connection.fetch(SQL["lock_waiting_twins"], upload_id, within)
+    return [_upload(row) for row in rows]
 
 
 async def fetch_accepted_twin(connection: Connection, upload_id: str, within: timedelta) -> Twin | None:
@@ -342,15 +352,19 @@ async def reopen_upload(connection: Connection, upload_id: str, reopening: Reope
 
 
 async def list_undecided(
-    connection: Connection, *, older_than: timedelta, after: UndecidedUpload | None, limit: int
+    connection: Connection,
+    *,
+    older_than: timedelta,
+    twins_within: timedelta,
+    after: UndecidedUpload | None,
+    limit: int,
 ) -> list[UndecidedUpload]:
-    """Uploads that wait for their outcome and were received longer ago than that, oldest first: `limit` of them at most.
+    """Uploads that wait for their outcome and were received before that, oldest first; `after`: the last one seen.
 
-    `after` is the last one of the page before, or None for the first page.
+    Those that wait for the same content, received up to `twins_within` before, are left out.
     """
-    rows = await connection.fetch(
-        SQL["list_undecided"], older_than, after and after.received_at, after and after.id, limit
-    )
+    seen = (after.received_at, after.id) if after else (None, None)
+    rows = await connection.fetch(SQL["list_undecided"], older_than, *seen, limit, twins_within)
     return [UndecidedUpload(**row) for row in rows]
 
 

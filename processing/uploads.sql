@@ -118,6 +118,20 @@ where o.campaign_id = u.campaign_id and o.sha256 = u.sha256 and o.file_name = u.
 order by o.received_at
 limit 1
 
+-- name: lock_waiting_twins
+-- The same content, received after this upload, that waits for its outcome.
+select o.id, o.campaign_id, o.file_name, o.status, o.bytes, o.sha256, o.object_key, o.report_name, o.report_key,
+       o.connection_id, o.received_at, o.deciding_since, o.attempts, o.finished_at, o.outcome, o.refusal_code,
+       o.error_reason, o.batch_id, o.total_messages, o.duplicate_of, o.num_rows, o.num_errors,
+       o.has_avoidable_character, o.has_unicode, o.support_id, o.notified_at, o.notification_refused_at,
+       o.notification_error
+from uploads o join uploads u on u.id = $1
+where o.campaign_id = u.campaign_id and o.sha256 = u.sha256 and o.file_name = u.file_name
+  and o.finished_at is null and (o.received_at, o.id) > (u.received_at, u.id)
+  and o.received_at - u.received_at <= $2
+order by o.received_at, o.id
+for update of o
+
 -- name: record_accepted
 -- Here and below, the columns notified_at, notification_refused_at and notification_error are left alone: the database fills
 -- them from the notification of the latest outcome, which is written in the same transaction.
@@ -151,10 +165,16 @@ where id = $1 and object_key is not null
 returning campaign_id
 
 -- name: list_undecided
-select id, campaign_id, received_at from uploads
-where finished_at is null and received_at < now() - $1::interval
-  and ($2::timestamptz is null or (received_at, id) > ($2, $3))
-order by received_at, id
+-- One that waits for a twin needs no job: the twin's outcome is its outcome, or gives it one.
+select u.id, u.campaign_id, u.received_at from uploads u
+where u.finished_at is null and u.received_at < now() - $1::interval
+  and ($2::timestamptz is null or (u.received_at, u.id) > ($2, $3))
+  and not exists (
+      select from uploads o
+      where o.campaign_id = u.campaign_id and o.sha256 = u.sha256 and o.file_name = u.file_name
+        and o.finished_at is null and (o.received_at, o.id) < (u.received_at, u.id)
+        and u.received_at - o.received_at <= $5)
+order by u.received_at, u.id
 limit $4
 
 -- name: list_campaigns_with_untold

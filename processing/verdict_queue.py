@@ -25,6 +25,7 @@ from rules.codes import FindingCode
 ENTRYPOINT: Final = "verdict"
 # How many waiting uploads a sweep looks at in one statement.
 _SWEPT_AT_A_TIME: Final = 1000
+_TWINS_WITHIN: Final = timedelta(hours=24)
 
 
 async def enqueue_verdict(connection: Connection, upload_id: str, campaign_id: str) -> None:
@@ -76,14 +77,18 @@ def _explain_refusal(upload: Upload, reopening: Reopening) -> str:
     return f"{upload.id} is {upload.status}, not refused as interrupted: only such an upload can be released"
 
 
-async def sweep_uploads(connection: Connection, older_than: timedelta) -> int:
+async def sweep_uploads(
+    connection: Connection, older_than: timedelta, twins_within: timedelta = _TWINS_WITHIN
+) -> int:
     """Put back on the queue every upload without an outcome that has no job. Returns how many.
 
-    Uploads younger than `older_than` are left alone.
+    Uploads younger than `older_than` are left alone, and those that wait for a twin received up to `twins_within` before.
     """
     swept = 0
     last: UndecidedUpload | None = None
-    while page := await list_undecided(connection, older_than=older_than, after=last, limit=_SWEPT_AT_A_TIME):
+    while page := await list_undecided(
+        connection, older_than=older_than, twins_within=twins_within, after=last, limit=_SWEPT_AT_A_TIME
+    ):
         campaigns = {upload.id: upload.campaign_id for upload in page}
         lost = await subjects_without_job(connection, ENTRYPOINT, list(campaigns))
         for upload_id in lost:

@@ -78,6 +78,7 @@ async def _run_jobs_and_sweeps(
     timing = settings.worker
     notifications = NotificationJob(pool, mailer, store, settings.smtp)
     summaries = RefusalSummaryJob(pool)
+    twins_within = timedelta(hours=timing.duplicate_hours)
     listening = _Countdown(2, ready)
     queues: list[tuple[JobKind, Handler, Callable[[], None]]] = [
         (verdicts.kind(), verdicts, listening.one_less),
@@ -94,7 +95,7 @@ async def _run_jobs_and_sweeps(
             for kind, handler, connected in queues
         ]
         sweep_interval = timedelta(seconds=timing.sweep_interval)
-        tasks.create_task(_every(sweep_interval, stop, lambda: _sweep(pool)))
+        tasks.create_task(_every(sweep_interval, stop, lambda: _sweep(pool, twins_within)))
         tasks.create_task(_every(sweep_interval, stop, lambda: remove_superseded(pool, store)))
         tasks.create_task(
             _every(_RETENTION_INTERVAL, stop, lambda: remove_expired(pool, store, settings.retention))
@@ -119,13 +120,15 @@ class _Countdown:
             self._done()
 
 
-async def _sweep(pool: Pool) -> None:
+async def _sweep(pool: Pool, twins_within: timedelta) -> None:
     """Free the jobs of dead processes, and give a job to whatever waits for an outcome or an e-mail and has none."""
     async with pool.acquire() as connection, connection.transaction():
         released = await release_jobs_of_dead(connection)
         if released:
             logger.warning("jobs_released", count=released)
-        uploads = await sweep_uploads(connection, _SWEPT_WHEN_OLDER) + await sweep_summaries(connection)
+        uploads = await sweep_uploads(connection, _SWEPT_WHEN_OLDER, twins_within) + await sweep_summaries(
+            connection
+        )
         for kind, count in (
             ("upload", uploads),
             ("notice", await sweep_notifications(connection, _SWEPT_WHEN_OLDER)),

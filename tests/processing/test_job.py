@@ -21,7 +21,7 @@ from processing.object_store import S3ObjectStore, open_store
 from processing.rule_settings import make_rules
 from processing.uploads import fetch_upload
 from processing.verdict_process import VerdictProcesses
-from processing.verdict_queue import retry_upload
+from processing.verdict_queue import retry_upload, sweep_uploads
 from tests.processing.conftest import BAD, GOOD, MakeSpool
 
 
@@ -143,9 +143,9 @@ async def test_the_same_content_again_repeats_the_first_batch(
     first, second = make_spool(), make_spool()
     await intake.store(first)
     await intake.store(second)
-    with pytest.raises(TryAgain):
-        await run_job(job, second)  # the first is undecided: the second waits
-    await run_job(job, first, second)
+    await run_job(job, second)  # the first is undecided: the second waits
+    assert await pool.fetchval("select count(*) from uploads where finished_at is not null") == 0
+    await run_job(job, first)
     assert await pool.fetchval("select count(*) from batches") == 1
     row = await pool.fetchrow("select * from uploads where id = $1", second.upload_id)
     assert row is not None
@@ -183,14 +183,7 @@ async def test_concurrent_workers_make_one_batch_of_ten_same_uploads(
     for spool in spools:
         await intake.store(spool)
 
-    async def insist(spool: FinishedSpool) -> None:
-        while True:
-            try:
-                return await run_job(make_job(), spool)
-            except TryAgain:
-                await asyncio.sleep(0)
-
-    await asyncio.gather(*map(insist, spools))
+    await asyncio.gather(*(run_job(make_job(), spool) for spool in spools))
     assert await pool.fetchval("select count(*) from batches") == 1
     assert await pool.fetchval("select count(*) from uploads where duplicate_of is not null") == 9
     assert await pool.fetchval("select count(*) from notifications") == 10
@@ -303,15 +296,49 @@ async def test_an_object_cut_short_in_the_bucket_is_not_taken_for_the_upload(
     assert await pool.fetchval("select status from uploads") == "validating"
 
 
-async def test_who_waits_long_for_a_twin_asks_less_often(
-    job: VerdictJob, intake: Intake, make_spool: MakeSpool
+async def test_who_waits_for_a_rejected_upload_is_rejected_with_it(
+    job: VerdictJob, intake: Intake, make_spool: MakeSpool, pool: Pool
+) -> None:
+    first, second = make_spool(BAD), make_spool(BAD)
+    await intake.store(first)
+    await intake.store(second)
+    await run_job(job, second, first)
+    rows = await pool.fetch(
+        "select status, num_rows, num_errors, report_key, attempts from uploads order by attempts"
+    )
+    assert [tuple(row)[:3] for row in rows] == [("rejected", 2, 2)] * 2
+    assert rows[0]["report_key"] == rows[1]["report_key"] is not None
+    assert [row["attempts"] for row in rows] == [0, 1]
+    facts = {row[0] for row in await pool.fetch("select facts from notifications where status = 'rejected'")}
+    assert len(facts) == 1
+    assert await pool.fetchval("select count(*) from notifications") == 2
+
+
+async def test_who_waits_for_an_upload_that_fails_gets_a_job_and_a_verdict_of_its_own(
+    job: VerdictJob, intake: Intake, make_spool: MakeSpool, pool: Pool
 ) -> None:
     first, second = make_spool(), make_spool()
     await intake.store(first)
     await intake.store(second)
-    waits = []
-    for attempts in (0, 29, 30):
-        with pytest.raises(TryAgain) as again:
-            await job(RunningJob(second.upload_id, attempts))
-        waits.append(again.value.delay.total_seconds())
-    assert waits == [1, 1, 15]
+    await run_job(job, second)
+    await pool.execute("delete from pgqueuer")
+    await pool.execute(
+        "update uploads set attempts = 20, deciding_since = now() - interval '61 minutes' where id = $1",
+        first.upload_id,
+    )
+    await run_job(job, first)
+    assert await pool.fetchval(
+        "select convert_from(payload, 'UTF8') from pgqueuer where entrypoint = 'verdict'"
+    ) == (second.upload_id)
+    await run_job(job, second)
+    assert await pool.fetchval("select status from uploads where id = $1", second.upload_id) == "accepted"
+
+
+async def test_a_sweep_leaves_alone_who_waits_for_a_twin(
+    job: VerdictJob, intake: Intake, make_spool: MakeSpool, pool: Pool
+) -> None:
+    for _ in range(2):
+        await intake.store(make_spool())
+    await pool.execute("delete from pgqueuer")
+    async with pool.acquire() as connection:
+        assert await sweep_uploads(connection, timedelta(seconds=-1)) == 1
