@@ -5,7 +5,8 @@ first character is `"`; within it `""` is one mark; after the closing one must c
 Otherwise the row is malformed, and its field goes on unquoted; so it does when nothing closes it before the end.
 
 Three ways, the first that can answer: parity of the marks over all bytes; parity within each line, with the odd lines
-read one by one; one row alone, byte by byte, where it is so long that arrays of its marks would not be bounded.
+read one by one; one row alone, byte by byte, where it is so long that arrays of its marks would not be bounded. Where such
+a row has very many fields, the rest of it is read by `long_rows`, a block at a time.
 """
 
 import re
@@ -15,6 +16,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from processing.columns.long_rows import read_long_row
 
 QUOTE: Final = 0x22
 COMMA: Final = 0x2C
@@ -30,6 +33,8 @@ _CANDIDATES: Final = bytes([0x1F, 0x1E, 0x1D, 0x1C, *range(0x01, 0x09), *range(0
 _QUOTES: Final = re.compile(rb'"+')
 # What ends fields that don't begin with a mark, in which marks are literal: a line end, or a comma before a quoted field.
 _END_OF_UNQUOTED: Final = re.compile(rb'[,\r\n](?:(?<!,)|(?="))')
+# A row is read field by field up to so many of them.
+_FEW_FIELDS: Final = 2000
 # Arrays that are thrown away at once are of this size.
 _BLOCK: Final = 512 * 1024
 
@@ -273,7 +278,7 @@ def _read_row(data: bytes, begin: int, out: memoryview, marks: _Marks, *, at_end
     """Reads the row at `begin` as Python's csv module does, marking its fields in `out`; None if it isn't whole."""
     separator = bytes([marks.separator])
     place, malformed = begin, False
-    while True:
+    for _ in range(_FEW_FIELDS):
         if data.startswith(b'"', place):
             closed = _close_quoted(data, place + 1)
             if closed is None:
@@ -291,6 +296,14 @@ def _read_row(data: bytes, begin: int, out: memoryview, marks: _Marks, *, at_end
             return None if half else _Read(stop, malformed, is_closed=True)
         out[stop] = marks.separator
         place = stop + 1
+    rest = read_long_row(data, place, out, marks.separator)
+    malformed |= rest.malformed
+    if rest.stop == len(data):
+        if not at_end:
+            return None
+        return _Read(rest.stop, malformed or not rest.is_closed, rest.is_closed)
+    half = data[rest.stop] == CR and rest.stop + 1 == len(data) and not at_end
+    return None if half else _Read(rest.stop, malformed, is_closed=True)
 
 
 def _close_quoted(data: bytes, place: int) -> int | None:

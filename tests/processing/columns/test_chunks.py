@@ -2,6 +2,7 @@
 
 import io
 import random
+import time
 
 import pytest
 
@@ -109,3 +110,34 @@ def test_a_huge_row_is_a_chunk_of_its_own() -> None:
     data = b"a,b\n" + b"x" * 500 + b"," * 500 + b"\nc,d\n"
     chunks = list(read_chunks(io.BytesIO(data), 100))
     assert [chunk.widest for chunk in chunks] == [2, 501, 2]
+
+
+def test_a_row_of_very_many_fields_is_read_as_the_reference_reads_it() -> None:
+    chance = random.Random(5)
+    alphabet = ['"', '"', '""', ",", ",", ",", "a", "é", '""x', '"b"']
+    for end in ("\n", "\r\n", "\r", ""):
+        long = ',""x' * 2500 + ",".join("".join(chance.choices(alphabet, k=4)) for _ in range(4000))
+        for data in (long, long + '"' + end + "c,d\n", long + end + 'e,"f"\n'):
+            expected = [(row.raw, row.quote_invalid) for row in split_rows(decode(data.encode()))]
+            for chunk_bytes in (500, 1_000_000):
+                read = [
+                    (
+                        row.replace(chunk.separator, b",").decode(),
+                        place in chunk.malformed,
+                        chunk.width_of(place),
+                    )
+                    for chunk in read_chunks(io.BytesIO(data.encode()), chunk_bytes)
+                    for place, row in enumerate(chunk.rows())
+                ]
+                assert [(raw, is_wrong) for raw, is_wrong, _ in read] == expected
+                assert [width for *_, width in read] == [
+                    len(row.fields) for row in split_rows(decode(data.encode()))
+                ]
+
+
+@pytest.mark.timeout(100)
+def test_thirty_megabytes_of_wrong_marks_in_one_row_take_no_time_for_each() -> None:
+    began = time.process_time()
+    (chunk,) = read_chunks(io.BytesIO(b',""x' * 7_500_000))
+    assert (chunk.widest, chunk.malformed) == (7_500_001, (0,))
+    assert time.process_time() - began < 12
