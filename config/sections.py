@@ -227,6 +227,14 @@ class SFTPSettings(Section):
     max_spool_bytes: Count = Field(
         default=20 * 1024 * MEBIBYTE, description="Bytes that all unfinished uploads of this node may take."
     )
+    max_rows_per_hour: Count = Field(
+        default=20_000_000,
+        description="Rows of one campaign judged in an hour; what goes beyond it waits, and nothing is refused.",
+    )
+    max_bytes_per_hour: Count = Field(
+        default=6_000_000_000,
+        description="Bytes of one campaign judged in an hour; what goes beyond it waits, and nothing is refused.",
+    )
     temporary_suffixes: Words = Field(
         default=[
             ".filepart",

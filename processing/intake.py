@@ -24,7 +24,7 @@ from processing.errors import ProcessingError, StoreUnavailable
 from processing.object_store import ObjectStore, original_key
 from processing.refusals import RefusalBudgets, has_budget, record_refusal
 from processing.uploads import NewUpload
-from processing.verdict_queue import enqueue_verdict
+from processing.verdict_queue import HourlyBudget, enqueue_verdict
 from rules.codes import FindingCode
 
 logger = get_logger("processing")
@@ -46,12 +46,13 @@ class IntakeSettings:
 
     `acknowledge_timeout`: seconds in all that a sender waits for its answer. `max_upload_bytes`: the size that the e-mail
     of an upload too large names. `refusal_budgets`: how many refusals an hour of one campaign are told singly, before one
-    e-mail stands for all the rest.
+    e-mail stands for all the rest. `verdict_budget`: what of one campaign is judged in an hour; None: all of it.
     """
 
     acknowledge_timeout: float
     max_upload_bytes: int
     refusal_budgets: RefusalBudgets
+    verdict_budget: HourlyBudget | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +202,7 @@ class Intake:
             async with self._pool.acquire() as connection:
                 try:
                     async with connection.transaction():
-                        await _record_upload(connection, spool, key, sha256)
+                        await _record_upload(connection, spool, key, sha256, self._settings.verdict_budget)
                 except asyncpg.UniqueViolationError:
                     if not await uploads.has_upload(connection, spool.upload_id):
                         # Not the upload's own id was taken but another key, as after a restore with stale sequences: it failed.
@@ -230,7 +231,9 @@ class Intake:
                     return True
 
 
-async def _record_upload(connection: Connection, spool: FinishedSpool, key: str, sha256: str) -> None:
+async def _record_upload(
+    connection: Connection, spool: FinishedSpool, key: str, sha256: str, budget: HourlyBudget | None
+) -> None:
     campaign_id, actor = spool.sender.campaign_id, spool.sender.actor
     unauthorized = await spool.find_unauthorized(connection)
     if unauthorized is not None:
@@ -254,7 +257,7 @@ async def _record_upload(connection: Connection, spool: FinishedSpool, key: str,
             # An earlier COMMIT, whose answer never came, was carried out before the access was taken away.
             return
         raise IntakeError(_UNWELCOME)
-    await enqueue_verdict(connection, spool.upload_id, campaign_id)
+    await enqueue_verdict(connection, spool.upload_id, campaign_id, budget)
     await record_event(
         connection,
         AuditEvent.UPLOAD_RECEIVED,

@@ -261,6 +261,12 @@ async def count_undecided(connection: Connection, campaign_id: str) -> int:
     return int(await connection.fetchval(SQL["count_undecided"], campaign_id))
 
 
+async def sum_recent(connection: Connection, campaign_id: str) -> tuple[float, float]:
+    """Bytes and rows that the campaign sent within the last hour; those of before that still wait count too."""
+    row = await connection.fetchrow(SQL["sum_recent"], campaign_id)
+    return (row["bytes"], row["rows"]) if row else (0.0, 0.0)
+
+
 async def begin_attempt(connection: Connection, upload_id: str) -> bool:
     """Move to `validating` and count the attempt. False where the upload has its outcome already."""
     return await connection.fetchval(SQL["begin_attempt"], upload_id) is not None

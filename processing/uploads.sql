@@ -73,6 +73,13 @@ where id = (select id from uploads where campaign_id = $1 and file_name = $2 and
 -- name: count_undecided
 select count(*) from uploads where campaign_id = $1 and finished_at is null
 
+-- name: sum_recent
+-- What the campaign sent within the last hour, and before that what still waits: rows where they are known.
+select coalesce(sum(bytes), 0)::float8 as bytes, coalesce(sum(coalesce(total_messages, num_rows)), 0)::float8 as rows
+from uploads
+where campaign_id = $1 and object_key is not null and duplicate_of is null
+  and (finished_at is null or received_at > now() - interval '1 hour')
+
 -- name: lock_refusals
 -- One at a time for each campaign, so that no two of them count the same earlier ones.
 select pg_advisory_xact_lock(hashtextextended($1, 7367470003))

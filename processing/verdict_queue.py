@@ -4,10 +4,12 @@ A new upload comes here from the intake, a failed or interrupted one when ops re
 from the sweep. The job itself is in `processing.job`; a process that only takes uploads in doesn't import it.
 """
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from audit.events import Actor, AuditEvent, record_event
+from config.logs import get_logger
 from database.connections import Connection
 from database.job_queue import enqueue, subjects_without_job
 from processing.errors import ReopeningRefused
@@ -19,23 +21,48 @@ from processing.uploads import (
     count_undecided,
     list_undecided,
     reopen_upload,
+    sum_recent,
 )
 from rules.codes import FindingCode
 
 ENTRYPOINT: Final = "verdict"
+logger = get_logger("processing")
 # How many waiting uploads a sweep looks at in one statement.
 _SWEPT_AT_A_TIME: Final = 1000
 _TWINS_WITHIN: Final = timedelta(hours=24)
 
 
-async def enqueue_verdict(connection: Connection, upload_id: str, campaign_id: str) -> None:
+@dataclass(frozen=True, slots=True)
+class HourlyBudget:
+    """What of one campaign is judged in an hour. What goes beyond it waits; nothing is refused."""
+
+    max_bytes: int
+    max_rows: int
+
+
+async def enqueue_verdict(
+    connection: Connection, upload_id: str, campaign_id: str, budget: HourlyBudget | None = None
+) -> None:
     """Put an upload, whose row is written already, on the queue in the caller's transaction.
 
     First come, first served, but for a campaign's own earlier uploads: each one that still waits lowers the priority by
-    one, so that a hundred uploads of one campaign let another campaign's single upload pass.
+    one, so that a hundred uploads of one campaign let another campaign's single upload pass. Beyond `budget` the job begins
+    later: by an hour for each whole budget that the campaign has sent too much.
     """
     earlier = await count_undecided(connection, campaign_id) - 1
-    await enqueue(connection, ENTRYPOINT, upload_id, priority=-max(earlier, 0))
+    delay = await _delay_of(connection, campaign_id, budget) if budget else timedelta(0)
+    if delay:
+        logger.info(
+            "verdict_over_budget", upload_id=upload_id, campaign_id=campaign_id, seconds=delay.total_seconds()
+        )
+    await enqueue(connection, ENTRYPOINT, upload_id, priority=-max(earlier, 0), delay=delay)
+
+
+async def _delay_of(connection: Connection, campaign_id: str, budget: HourlyBudget) -> timedelta:
+    """How long an upload, whose row is written already, waits for its campaign's budget."""
+    sent_bytes, sent_rows = await sum_recent(connection, campaign_id)
+    used = max(sent_bytes / budget.max_bytes, sent_rows / budget.max_rows)
+    return timedelta(hours=max(0.0, used - 1))
 
 
 async def retry_upload(connection: Connection, upload: Upload, *, actor: Actor) -> None:

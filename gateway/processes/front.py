@@ -13,6 +13,7 @@ from gateway.processes.parts import FRONT
 from processing.intake import Intake, IntakeSettings
 from processing.object_store import open_store
 from processing.refusals import RefusalBudgets
+from processing.verdict_queue import HourlyBudget
 from sftpd.front import serve_front
 
 
@@ -36,6 +37,7 @@ def intake_settings(settings: SFTPSettings) -> IntakeSettings:
             names_and_sizes=settings.max_not_csv_notifications,
             interrupted=settings.max_interrupted_notifications,
         ),
+        verdict_budget=HourlyBudget(settings.max_bytes_per_hour, settings.max_rows_per_hour),
     )
 
 
