@@ -205,14 +205,6 @@ class TooScattered(SpoilingRefusal):
     event = "write_refused_scattered"
 
 
-class TooManyPartials(Refusal):
-    """The campaign's quota of partials is used up."""
-
-    text = "too many unfinished uploads: finish or remove some of them, or wait until they expire"
-    event = "open_refused_partials"
-    status = FX_FAILURE
-
-
 class QuotaExceeded(SpoilingRefusal):
     """The campaign's unfinished uploads take all the bytes they may."""
 

@@ -10,13 +10,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from audit.events import Actor
 from config.logs import describe_exception, get_logger
 from config.sections import RetentionSettings, SFTPSettings
-from processing.intake import Intake, Sender
+from processing.intake import Intake
 from sftpd.refusals import ListingUnavailable, Refusal
 from sftpd.session.file_names import final_names
-from sftpd.session.intake_client import RefusedUpload, report_refusal
+from sftpd.session.intake_client import report_unfinished
 from sftpd.session.received_uploads import ReceivedUploads
 from sftpd.spool.partial_index import read_notes
 from sftpd.spool.partials import Partial, PartialState
@@ -86,17 +85,9 @@ class SpoolSweep:
                 return
         except ListingUnavailable:
             return
-        notes = partial.notes
         event = "cut_upload_stayed" if is_cut else "temporary_name_stayed"
         _log.info(event, campaign_id=partial.campaign_id, bytes=partial.size)
-        is_told = await report_refusal(
-            self._intake,
-            Sender(partial.campaign_id, Actor(notes.fingerprint, notes.connection_id, notes.source_address)),
-            partial.name,
-            RefusedUpload.INTERRUPTED if is_cut else RefusedUpload.NOT_CSV,
-            partial.size,
-            upload_id=partial.report_id,
-        )
+        is_told = await report_unfinished(self._intake, partial)
         if is_told:
             # Somebody may be renaming, removing, resuming or noting it at this moment.
             with suppress(Refusal):

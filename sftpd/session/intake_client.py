@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from audit.events import Actor
 from config.identifiers import new_identifier
 from config.logs import describe_exception, get_logger
 from database.connections import Connection
@@ -13,6 +14,7 @@ from processing.intake import FinishedSpool, Intake, IntakeError, Sender
 from rules.codes import FindingCode
 from sftpd.refusals import AccessEnded, Refusal, Unavailable, WriterWithdrawn
 from sftpd.sessions import Session
+from sftpd.spool.partials import Partial, PartialState
 from sftpd.spool.spool_file import SpoolFile
 
 _log = get_logger("sftpd")
@@ -54,6 +56,21 @@ async def report_refusal(
         )
         return False
     return True
+
+
+async def report_unfinished(intake: Intake, partial: Partial) -> bool:
+    """Tell of a partial that was cut off, or never renamed to .csv, and return whether the intake took that on.
+
+    Whoever tells it uses the same id, so that it is told once. One that was refused at its CLOSE, or told before, isn't told.
+    """
+    notes = partial.notes
+    if partial.state is PartialState.INTERRUPTED or notes.reported:
+        return True
+    refused = RefusedUpload.INTERRUPTED if partial.state is PartialState.CUT else RefusedUpload.NOT_CSV
+    sender = Sender(partial.campaign_id, Actor(notes.fingerprint, notes.connection_id, notes.source_address))
+    return await report_refusal(
+        intake, sender, partial.name, refused, partial.size, upload_id=partial.report_id
+    )
 
 
 class IntakeClient:
@@ -100,6 +117,12 @@ class IntakeClient:
         if access is None or not access.lets_in(own):
             return AccessEnded()
         return None if all(access.lets_in(use) for use in uses) else WriterWithdrawn()
+
+    async def report_evicted(self, evicted: Iterable[Partial]) -> None:
+        """Tell of partials that had to make room for others."""
+        for partial in evicted:
+            _log.info("partial_evicted", campaign_id=partial.campaign_id, bytes=partial.size)
+            await report_unfinished(self._intake, partial)
 
     async def report(
         self, name: str, refused: RefusedUpload, byte_count: int, path: Path | None = None

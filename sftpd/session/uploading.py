@@ -106,7 +106,7 @@ class ChannelUploads:
         if partial is not None and not flags & FXF_TRUNC:
             opened.partial = partial
         else:
-            opened.spooled = await self._spool.run(self._spool.create, self._session, name, announced)
+            opened.spooled = await self._create(name, announced)
         self.open.add(opened)
         self._session.begin_upload()
         return opened
@@ -181,10 +181,10 @@ class ChannelUploads:
                 # The bytes stay locked while the intake copies them.
                 await self._intake_client.report(opened.name, RefusedUpload.INTERRUPTED, spooled.size, kept)
             finally:
-                await self._spool.run(self._spool.keep, spooled, PartialState.INTERRUPTED)
+                await self._keep(spooled, PartialState.INTERRUPTED)
             raise UploadInterrupted.after(spooled.size)
         if opened.kind is NameKind.TEMPORARY:
-            await self._spool.run(self._spool.keep, spooled, PartialState.WAITING)
+            await self._keep(spooled, PartialState.WAITING)
             self.closed_temporary = opened.name
             return
         try:
@@ -234,7 +234,7 @@ class ChannelUploads:
                 return
             self._log.info("upload_cut", bytes=spooled.size)
             spooled.set_modified_at(opened.modified_at)
-            await self._spool.run(self._spool.keep, spooled, PartialState.CUT)
+            await self._keep(spooled, PartialState.CUT)
         finally:
             self._session.end_upload()
 
@@ -271,6 +271,16 @@ class ChannelUploads:
             raise NotCSV
         return kind
 
+    async def _create(self, name: str, announced: int | None) -> SpoolFile:
+        """Begin a new upload, for which the oldest partials make room where there are too many."""
+        evicted = await self._spool.run(self._spool.make_room, self._session.campaign_id, name)
+        await self._intake_client.report_evicted(evicted)
+        return await self._spool.run(self._spool.create, self._session, name, announced)
+
+    async def _keep(self, spooled: SpoolFile, state: PartialState) -> None:
+        """Release an upload as a partial, for which the oldest others make room where there are too many."""
+        await self._intake_client.report_evicted(await self._spool.run(self._spool.keep, spooled, state))
+
     async def _start_spooling(self, opened: OpenFile, *, resume: bool) -> SpoolFile:
         """Give a handle that showed a partial something to write to: that partial, or a new upload in its place."""
         partial, opened.partial = opened.partial, None
@@ -281,9 +291,7 @@ class ChannelUploads:
                 )
                 opened.is_resumed = True
             else:
-                opened.spooled = await self._spool.run(
-                    self._spool.create, self._session, opened.name, opened.announced
-                )
+                opened.spooled = await self._create(opened.name, opened.announced)
         except Refusal as refusal:
             self._spoil(opened, refusal)
         return opened.spooled

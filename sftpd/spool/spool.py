@@ -22,7 +22,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from config.sections import SFTPSettings
 from keys.access import KeyUse
-from sftpd.refusals import PartialTaken, SpoolFull, TooManyPartials
+from sftpd.refusals import PartialTaken, SpoolFull
 from sftpd.sessions import Session
 from sftpd.spool.partial_index import PartialIndex, read_notes
 from sftpd.spool.partials import Partial, PartialNotes, PartialState
@@ -110,20 +110,8 @@ class Spool:
         return list(self._index.scan(campaign_id) if known is None else known)
 
     def create(self, session: Session, name: str, announced: int | None) -> SpoolFile:
-        """Begin a new upload. It replaces a partial of the same name.
-
-        Where the campaign has as many partials as it may, the oldest that was cut off or interrupted makes room. Raises
-        TooManyPartials where all of them wait for their rename, and QuotaExceeded or SpoolFull.
-        """
-        partials = self.partials(session.campaign_id)
-        replaced = [partial for partial in partials if partial.name == name]
-        others = [partial for partial in partials if partial.name != name]
-        while len(others) >= self._max_partials:
-            left = [partial for partial in others if partial.state is not PartialState.WAITING]
-            if not left:
-                raise TooManyPartials
-            others.remove(left[-1])
-            replaced.append(left[-1])
+        """Begin a new upload. It replaces a partial of the same name. Raises QuotaExceeded or SpoolFull."""
+        replaced = [partial for partial in self.partials(session.campaign_id) if partial.name == name]
         if self.usage.is_stale(session.campaign_id):
             self.usage.count(session.campaign_id)
         self.usage.charge(session.campaign_id, 0)
@@ -143,6 +131,19 @@ class Spool:
         for partial in replaced:
             self.remove(partial)
         return created
+
+    def make_room(self, campaign_id: str, name: str) -> list[Partial]:
+        """Remove partials, so that the campaign may have another one of that name. Returns those that were removed."""
+        others = [partial for partial in self.partials(campaign_id) if partial.name != name]
+        return self._evict(others, self._max_partials - 1)
+
+    def _evict(self, partials: Sequence[Partial], most: int) -> list[Partial]:
+        """Remove all but `most`: the oldest, and those that were cut off or interrupted before those that only wait."""
+        in_turn = sorted(
+            partials,
+            key=lambda partial: (partial.state is PartialState.WAITING, partial.notes.changed_at),
+        )
+        return [partial for partial in in_turn[: max(0, len(partials) - most)] if self.remove(partial)]
 
     def _create(self, campaign_id: str, notes: PartialNotes) -> SpoolFile:
         folder = self.root / campaign_id
@@ -204,20 +205,19 @@ class Spool:
             raise SpoolFull from None
         return spooled
 
-    def keep(self, spooled: SpoolFile, state: PartialState) -> None:
-        """Release an upload as a partial. Older partials of its name go, and so do the oldest where there are too many."""
+    def keep(self, spooled: SpoolFile, state: PartialState) -> list[Partial]:
+        """Release an upload as a partial, which replaces older ones of its name.
+
+        Returns those of other names that were removed because there were too many.
+        """
         spooled.keep(state)
-        seen: set[str] = set()
-        partials = self.partials(spooled.campaign_id)
-        for partial in partials:
-            if partial.name in seen:
+        newest: dict[str, Partial] = {}
+        for partial in self.partials(spooled.campaign_id):
+            if partial.name in newest:
                 self.remove(partial)
-            seen.add(partial.name)
-        partials = [partial for partial in partials if partial.state is not PartialState.WAITING]
-        while len(seen) > self._max_partials and partials:
-            oldest = partials.pop()
-            self.remove(oldest)
-            seen.discard(oldest.name)
+            else:
+                newest[partial.name] = partial
+        return self._evict(list(newest.values()), self._max_partials)
 
     def remove(self, partial: Partial) -> bool:
         """Remove a partial, unless a handle has been opened on it meanwhile. Returns whether it is gone."""

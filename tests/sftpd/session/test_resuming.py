@@ -262,3 +262,29 @@ async def test_looking_at_a_file_that_waits_for_its_rename_leaves_it_waiting(
     assert box.intake.refused == []
     await client.rename(b"x.csv.part", b"x.csv", 0)
     assert box.intake.stored == [("x.csv", SMALL)]
+
+
+async def test_the_oldest_partials_make_room_for_more_and_that_is_told(tmp_path: Path) -> None:
+    """A night job that is cut each time under another name still gets its next upload in."""
+    async with running_box(tmp_path / "spool", max_partials_per_campaign=3) as box:
+        client = await box.client()
+        async with refused(FX_FAILURE, "interrupted"):
+            await put(client, b"told.csv", csv_of(16_384))
+        for number in range(2):
+            await put(client, f"{number}.csv.part".encode(), SMALL)
+        await put(client, b"2.csv.part", SMALL)
+        # What was interrupted went first, and was told at its CLOSE.
+        assert box.intake.codes == [FindingCode.UPLOAD_INTERRUPTED]
+        await put(client, b"3.csv.part", SMALL)
+        assert box.intake.refused[1:] == [("0.csv.part", FindingCode.FILE_NOT_CSV, 1_000, None)]
+        assert [name for name, _ in await listed(client)] == [b"1.csv.part", b"2.csv.part", b"3.csv.part"]
+        handle = await client.open(b"cut.csv", ANEW, NOTHING)
+        await client.write(handle, 0, SMALL)
+        box.connections[0].abort()
+        await box.wait_cut()
+        client = await box.client()
+        await put(client, b"4.csv.part", SMALL)
+        assert box.intake.refused[2:] == [
+            ("1.csv.part", FindingCode.FILE_NOT_CSV, 1_000, None),
+            ("cut.csv", FindingCode.UPLOAD_INTERRUPTED, 1_000, None),
+        ]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from config.sections import RetentionSettings, SFTPSettings
-from sftpd.refusals import PartialTaken, QuotaExceeded, SpoolFull, TooManyPartials, TooScattered
+from sftpd.refusals import PartialTaken, QuotaExceeded, SpoolFull, TooScattered
 from sftpd.sessions import Session
 from sftpd.spool.interruption import Suspicion
 from sftpd.spool.partials import PartialState
@@ -250,27 +250,6 @@ def test_a_new_upload_replaces_the_partial_of_its_name(tmp_path: Path) -> None:
     make_partial(spool, size=50)
     assert [partial.size for partial in spool.partials("campaign_a")] == [50]
     assert len(files_of(spool)) == 2
-
-
-def test_partials_are_limited_and_the_oldest_cut_one_makes_room(tmp_path: Path) -> None:
-    """A night job that is cut each time under another name still gets its next upload in."""
-    spool = spool_at(tmp_path, max_partials_per_campaign=3)
-    for number in range(3):
-        make_partial(spool, f"{number}.csv")
-    make_partial(spool, "3.csv")
-    assert [partial.name for partial in spool.partials("campaign_a")] == ["3.csv", "2.csv", "1.csv"]
-    spool.create(OTHER, "3.csv", None).discard()
-
-
-def test_files_that_wait_for_their_rename_are_never_dropped_for_a_new_upload(tmp_path: Path) -> None:
-    spool = spool_at(tmp_path, max_partials_per_campaign=3)
-    for number in range(3):
-        spooled = spool.create(SESSION, f"{number}.csv.part", None)
-        spooled.write(0, b"a")
-        spool.keep(spooled, PartialState.WAITING)
-    with pytest.raises(TooManyPartials):
-        spool.create(SESSION, "3.csv", None)
-    assert len(spool.partials("campaign_a")) == 3
 
 
 def test_handles_cut_at_once_leave_no_more_partials_than_allowed(tmp_path: Path) -> None:
