@@ -15,6 +15,8 @@ from sftpd.sessions import Session
 COMMANDS_REFUSED: Final = "this service only accepts SFTP uploads"
 # How the older scp protocol says that it can't go on. Without an answer, curl takes an upload by scp:// for done.
 _SCP_FAILED: Final = b"\x02"
+# Seconds in which the channels of a front that stops may note what their open handles leave behind.
+_LAST_NOTES: Final = 0.5
 
 
 class ChannelTasks:
@@ -39,6 +41,8 @@ class ChannelTasks:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         tasks = list(self._tasks)
+        if tasks:
+            await asyncio.wait(tasks, timeout=_LAST_NOTES)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

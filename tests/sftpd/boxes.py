@@ -125,6 +125,8 @@ class Box:
     tasks: ChannelTasks
     sessions: list[Session] = field(default_factory=list)
     connections: list[asyncssh.SSHClientConnection] = field(default_factory=list)
+    # The server's ends of them, and of those of other programs.
+    served: list[asyncssh.SSHServerConnection] = field(default_factory=list)
 
     @property
     def files(self) -> list[Path]:
@@ -173,6 +175,9 @@ class _OpenServer(asyncssh.SSHServer):
         )
         box.sessions.append(self._session)
 
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._box.served.append(conn)
+
     async def begin_auth(self, username: str) -> bool:
         return False
 
@@ -207,6 +212,9 @@ async def running_box(spool_dir: Path, **changes: Any) -> AsyncIterator[Box]:
             for connection in box.connections:
                 connection.abort()
             await box.wait_cut()
+            for served in box.served:
+                served.abort()
+                await served.wait_closed()
             server.close()
             await server.wait_closed()
 

@@ -1,5 +1,7 @@
 """Opening, resuming and closing: what becomes complete and what stays a partial (2-gateway.md §1)."""
 
+from pathlib import Path
+
 import pytest
 from asyncssh import SFTPAttrs
 from asyncssh.constants import (
@@ -21,6 +23,7 @@ from tests.sftpd.boxes import (
     listed,
     put,
     refused,
+    running_box,
     write_blocks,
 )
 

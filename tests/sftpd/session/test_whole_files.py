@@ -1,10 +1,11 @@
-"""Whole files of every size around the blocks, sent by the real `sftp`: which of them are refused wrongly."""
+"""Whole files as real programs send them: of every size around the blocks, in two writes, resumed by another program."""
 
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from tests.sftpd.boxes import CAMPAIGN, Box, csv_of, running_box
@@ -52,3 +53,53 @@ async def test_a_whole_file_is_refused_only_at_a_multiple_and_never_with_an_empt
     assert taken == set(SIZES) - refused
     box.intake.stored.clear()
     assert await put_all(box, tmp_path, sorted(refused), b"\n\n", *options) == refused
+
+
+def write_with_paramiko(box: Box, mode: str, *parts: bytes) -> None:
+    """What an agency's script does: each part is one call of `write`."""
+    with paramiko.Transport(("127.0.0.1", box.port)) as transport:
+        transport.start_client(timeout=10)
+        transport.auth_none(CAMPAIGN)
+        sftp = paramiko.SFTPClient.from_transport(transport)
+        assert sftp is not None
+        with sftp.open("x.csv", mode) as file:
+            for part in parts:
+                file.write(part)
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n\r\n"])
+async def test_paramiko_may_write_the_header_and_then_the_body(box: Box, end: bytes) -> None:
+    header = b"recipient,language,firstName\n"
+    body = csv_of(20_472 - len(end)) + end
+    await asyncio.to_thread(write_with_paramiko, box, "w", header, body)
+    assert box.intake.stored == [("x.csv", header + body)]
+    assert box.intake.refused == []
+
+
+@pytest.mark.skipif(shutil.which("sftp") is None, reason="sftp is not installed")
+@pytest.mark.parametrize("size", [98_305, 150_001, 400_000])
+async def test_what_one_program_began_another_finishes(box: Box, tmp_path: Path, size: int) -> None:
+    content = csv_of(size)
+    # paramiko closes what a dying script has sent.
+    await asyncio.to_thread(write_with_paramiko, box, "w", content[:98_304])
+    assert box.intake.stored == []
+    (tmp_path / "x.csv").write_bytes(content)
+    process = await asyncio.create_subprocess_exec(
+        *box.raw_command("sftp", "-b", "-"), f"{CAMPAIGN}@127.0.0.1", stdin=asyncio.subprocess.PIPE
+    )
+    await process.communicate(f"reput {tmp_path}/x.csv x.csv\n".encode())
+    assert (process.returncode, box.intake.stored) == (0, [("x.csv", content)])
+
+
+@pytest.mark.skipif(shutil.which("sftp") is None, reason="sftp is not installed")
+@pytest.mark.parametrize("rest", [1, 9_999, 60_000])
+async def test_paramiko_finishes_what_sftp_began(box: Box, tmp_path: Path, rest: int) -> None:
+    content = csv_of(261_120 + rest)
+    (tmp_path / "x.csv").write_bytes(content[:261_120])
+    process = await asyncio.create_subprocess_exec(
+        *box.raw_command("sftp", "-b", "-"), f"{CAMPAIGN}@127.0.0.1", stdin=asyncio.subprocess.PIPE
+    )
+    await process.communicate(f"put {tmp_path}/x.csv x.csv\n".encode())
+    assert (process.returncode, box.intake.stored) == (1, [])
+    await asyncio.to_thread(write_with_paramiko, box, "a", content[261_120:])
+    assert box.intake.stored == [("x.csv", content)]
