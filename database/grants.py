@@ -26,15 +26,14 @@ _SHOWS_END: Final = "update (notified_at, notification_refused_at, notification_
 RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
     "schema_migrations": _EVERYBODY_READS,
     "campaigns": {
-        # Not the agency's address, which only the e-mails need. The front locks the row while it takes an upload, for which
-        # PostgreSQL demands the right to update some column of it: here and below one that decides nothing.
-        _FRONT: ("select (id, name, status, allowed_sources)", "update (created_at)"),
+        # Not the agency's address, which only the e-mails need.
+        _FRONT: ("select (id, name, status, allowed_sources)",),
         _WORKER: ("select",),
         _ADMIN: ("select", "insert", "update"),
     },
     "template_bodies": {_WORKER: ("select",), _ADMIN: ("select", "insert")},
     "ssh_keys": {
-        _FRONT: ("select (campaign_id, fingerprint, revoked_at)", "update (added_at)"),
+        _FRONT: ("select (campaign_id, fingerprint, revoked_at)",),
         _ADMIN: ("select", "insert", "update (revoked_at)"),
     },
     # A change of host keys locks the table, for which PostgreSQL demands the right to update all of it.
