@@ -97,7 +97,7 @@ async def test_a_template_that_breaks_rules_is_refused_with_a_line_for_each(conn
     assert str(refused.value).splitlines() == [
         "the header is empty: give the agency's name",
         "english: the parameter Name: a name has lower-case letters, digits and _, and begins with a letter",
-        'malay: broken placeholder at "{place}  ": write {{name}}, with two braces on either side',
+        'malay: broken placeholder at "{place}  ": write {{place}}, with two braces on either side and no blanks in them',
         "malay: the parameter Name of the english body is missing",
         "malay: the parameter place of the english body is missing",
     ]
