@@ -182,6 +182,18 @@ class SFTPSettings(Section):
     max_keys_tried: Count = Field(default=6, description="Public keys that a connection may try.")
     max_channels: Count = Field(default=10, description="Channels of one connection.")
     max_handles: Count = Field(default=16, description="Files and folders open at a time in one session.")
+    max_login_bytes: Count = Field(default=65_536, description="Bytes taken from a client before its login.")
+    max_kexinit_bytes: Count = Field(default=8_192, description="Bytes of a client's list of algorithms.")
+    max_request_bytes: Count = Field(default=34 * 1024, description="Bytes of an SFTP request but WRITE.")
+    announced_write_bytes: Count = Field(default=261_120, description="Bytes of a WRITE, as announced.")
+    max_write_bytes: Count = Field(default=4 * MEBIBYTE, description="Bytes of a WRITE that are taken.")
+    max_unserved_bytes: Count = Field(default=8 * MEBIBYTE, description="Bytes of requests that may wait.")
+    max_unread_bytes: Count = Field(default=4 * MEBIBYTE, description="Bytes of answers that may wait.")
+    key_exchange_interval: Seconds = Field(default=10, description="Seconds between key exchanges.")
+    key_exchange_bytes: Count = Field(default=10**9, description="Bytes after which one may come sooner.")
+    turn_seconds: Seconds = Field(default=0.002, description="Seconds of processor until others have a turn.")
+    max_listed_uploads: Count = Field(default=1000, description="Uploads that a listing shows, the newest.")
+    max_questions_per_campaign: Count = Field(default=2, description="Look-ups of uploads at a time.")
     idle_timeout: Seconds = Field(
         default=600, description="Seconds without a request after which a session ends."
     )

@@ -224,9 +224,10 @@ def _listed_upload(row: asyncpg.Record) -> ListedUpload:
     return ListedUpload(row["file_name"], row["bytes"], row["modified_at"], row["received_at"])
 
 
-async def fetch_listed_uploads(connection: Connection, campaign_id: str) -> list[ListedUpload]:
-    """What the campaign sent in the last 24 hours, whatever its outcome; only the newest upload of each name."""
-    return [_listed_upload(row) for row in await connection.fetch(SQL["list_campaign_uploads"], campaign_id)]
+async def fetch_listed_uploads(connection: Connection, campaign_id: str, most: int) -> list[ListedUpload]:
+    """The newest `most` uploads of the campaign's last 24 hours, whatever their outcome; of each name only the newest."""
+    rows = await connection.fetch(SQL["list_campaign_uploads"], campaign_id, most)
+    return [_listed_upload(row) for row in rows]
 
 
 async def fetch_listed_upload(

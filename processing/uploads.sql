@@ -48,9 +48,15 @@ order by received_at desc, id desc
 limit $4
 
 -- name: list_campaign_uploads
+-- Of the newest $2 uploads, each name once.
 select distinct on (file_name) file_name, bytes, modified_at, received_at
-from uploads
-where campaign_id = $1 and listed and received_at > now() - interval '24 hours'
+from (
+    select file_name, bytes, modified_at, received_at
+    from uploads
+    where campaign_id = $1 and listed and received_at > now() - interval '24 hours'
+    order by received_at desc
+    limit $2
+) newest
 order by file_name, received_at desc
 
 -- name: find_campaign_upload

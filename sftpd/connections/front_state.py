@@ -7,6 +7,7 @@ from config.logs import get_logger
 from config.sections import SFTPSettings
 from database.connections import Pool
 from processing.intake import Intake
+from sftpd.budgets import Turns
 from sftpd.connections.limits import Limits, share_of
 from sftpd.connections.live_connections import LiveSessions
 from sftpd.connections.log_sampling import SampledLog
@@ -34,6 +35,7 @@ class FrontState:
     limits: Limits
     shutouts: Shutouts
     channel_tasks: ChannelTasks
+    turns: Turns
     pacer: Pacer = field(default_factory=Pacer)
     live_sessions: LiveSessions = field(default_factory=LiveSessions)
     sampled_log: SampledLog = field(default_factory=lambda: SampledLog(logger))
@@ -56,9 +58,12 @@ def make_front_state(
         access_lookup=AccessLookup(pool, at_a_time=at_a_time, timeout=settings.login_timeout / 3),
         spool=spool,
         intake=intake,
-        received_uploads=ReceivedUploads(pool, timeout=settings.acknowledge_timeout),
+        received_uploads=ReceivedUploads(
+            pool, timeout=settings.acknowledge_timeout, at_a_time=settings.max_questions_per_campaign
+        ),
         login_audit=LoginAudit(pool),
         limits=Limits(share_of(settings)),
         shutouts=Shutouts(shutout_rule(settings)),
         channel_tasks=channel_tasks,
+        turns=Turns(settings.turn_seconds),
     )

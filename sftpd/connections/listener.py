@@ -182,7 +182,8 @@ class Listener:
                 options,
                 block=live_connection.block,
                 pacer=self._front.pacer,
-                max_keys_tried=self._front.settings.max_keys_tried,
+                turns=self._front.turns,
+                settings=self._front.settings,
                 early_bytes=early_bytes,
             )
 

@@ -22,7 +22,7 @@ from sftpd.connections.login import (
 )
 from sftpd.connections.login_audit import LoginEvent
 from sftpd.connections.ssh_connection import DisconnectWithText, GuardedConnection
-from sftpd.session.channel import UploadChannel
+from sftpd.session.channel import GuardedChannel, UploadChannel, open_channel
 from sftpd.session.drop_box import DropBox
 from sftpd.sessions import Session
 
@@ -135,6 +135,7 @@ class FrontSSHServer(asyncssh.SSHServer):
             fingerprint=fingerprint,
             client_version=str(connection.get_extra_info("client_version", "")),
         )
+        connection.budget.log_in(access.campaign_id, self._live_connection.connection_id)
         self._front.live_sessions.add(access.campaign_id, self._live_connection)
         self._front.login_audit.note(
             LoginEvent(
@@ -148,7 +149,7 @@ class FrontSSHServer(asyncssh.SSHServer):
             # Some access has changed since the answer.
             self._front.access_lookup.request_recheck(access.campaign_id)
 
-    def session_requested(self) -> asyncssh.SSHServerSession[bytes]:
+    def session_requested(self) -> tuple[GuardedChannel, UploadChannel]:
         """Open a channel, unless the connection has as many as it may."""
         session, connection = self._live_connection.session, self._ssh_connection
         most = self._front.settings.max_channels
@@ -159,11 +160,17 @@ class FrontSSHServer(asyncssh.SSHServer):
                 asyncssh.OPEN_RESOURCE_SHORTAGE, f"at most {most} channels of one connection"
             )
         self._channels += 1
-        return UploadChannel(
-            session,
-            lambda channel: self._drop_box(channel, session),
-            self._channel_ended,
-            self._front.channel_tasks,
+        return open_channel(
+            connection,
+            connection.budget,
+            UploadChannel(
+                session,
+                connection.budget,
+                lambda channel: self._drop_box(channel, session),
+                self._channel_ended,
+                self._front.channel_tasks,
+            ),
+            others=self._channels - 1,
         )
 
     def _drop_box(self, channel: "asyncssh.SSHServerChannel[bytes]", session: Session) -> DropBox:

@@ -7,7 +7,9 @@ intake. Names here are only names: they are never used as paths on the node's di
 
 # ruff: noqa: ARG002 - asyncssh names the arguments of its hooks
 
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
+from operator import itemgetter
 
 import asyncssh
 from asyncssh.constants import FXF_APPEND, FXF_WRITE
@@ -182,20 +184,26 @@ class DropBox(asyncssh.SFTPServer):
             await self._uploads.truncate(opened, attrs.size)
         opened.modified_at = _modified_at(attrs) or opened.modified_at
 
-    async def list_names(self, path: bytes) -> list[asyncssh.SFTPName]:
-        """The drop box's listing. Raises NoSuchFile for any other folder, ListingUnavailable."""
+    async def list_names(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
+        """The drop box's listing, of uploads only the newest. Raises NoSuchFile for any other folder, ListingUnavailable.
+
+        Entries are made when they are asked for: a listing that is open keeps little more than names.
+        """
         if not is_root(path):
             raise NoSuchFile
         now = datetime.now(UTC)
-        listed = {
-            upload.file_name: upload_attributes(upload.byte_count, upload.modified_at or upload.received_at)
-            for upload in await self._received_uploads.fetch_all(self.session.campaign_id)
+        campaign_id = self.session.campaign_id
+        listed: dict[str, _Entry] = {
+            upload.file_name: (upload_attributes, upload.byte_count, upload.modified_at or upload.received_at)
+            for upload in await self._received_uploads.fetch_newest(
+                campaign_id, self.settings.max_listed_uploads
+            )
         }
         for opened in self._uploads.open:
-            listed[opened.name] = partial_attributes(opened.size, opened.modified_at or now)
-        for partial in reversed(await self._spool.look_up_all(self.session.campaign_id)):
-            listed[partial.name] = partial_attributes(partial.size, partial.modified_at)
-        return [listed_name(name, attributes, now) for name, attributes in sorted(listed.items())]
+            listed[opened.name] = partial_attributes, opened.size, opened.modified_at or now
+        for partial in reversed(await self._spool.look_up_all(campaign_id)):
+            listed[partial.name] = partial_attributes, partial.size, partial.modified_at
+        return _make_names(sorted(listed.items(), key=itemgetter(0)), now)
 
     async def realpath(self, path: bytes) -> bytes:
         """The one spelling of a name, such as `/x`."""
@@ -244,6 +252,15 @@ class DropBox(asyncssh.SFTPServer):
 
     async def _find(self, name: str) -> Partial | None:
         return await self._spool.look_up(self.session.campaign_id, name)
+
+
+# Who makes the attributes of a listed name, its bytes, and its time.
+_Entry = tuple[Callable[[int, datetime], asyncssh.SFTPAttrs], int, datetime]
+
+
+async def _make_names(listed: list[tuple[str, _Entry]], now: datetime) -> AsyncIterator[asyncssh.SFTPName]:
+    for name, (make_attributes, size, modified_at) in listed:
+        yield listed_name(name, make_attributes(size, modified_at), now)
 
 
 def _opened(file_obj: object) -> OpenFile:

@@ -6,10 +6,7 @@ and sends no exit status, so that `scp` fails after a good upload. `tests/sftpd/
 methods relied on here change.
 """
 
-import asyncio
 import secrets
-import time
-from collections.abc import AsyncIterator
 from typing import Any, Final, cast
 
 import asyncssh
@@ -27,14 +24,10 @@ from asyncssh.constants import (
     FXP_UNBLOCK,
 )
 from asyncssh.packet import PacketDecodeError, SSHPacket, String, UInt32
-from asyncssh.sftp import (
-    MAX_SFTP_PACKET_LEN,
-    MAX_SFTP_READ_LEN,
-    MAX_SFTP_WRITE_LEN,
-    SFTPServerHandler,
-)
+from asyncssh.sftp import MAX_SFTP_READ_LEN, SFTPServerHandler
 
 from config.logs import get_logger
+from sftpd.budgets import SessionBudget
 from sftpd.refusals import (
     AccessEnded,
     InternalError,
@@ -46,14 +39,12 @@ from sftpd.refusals import (
 )
 from sftpd.session.drop_box import DropBox
 from sftpd.session.file_names import NameKind
+from sftpd.session.requests import WRITE_OVERHEAD, RequestStream
 from sftpd.session.uploading import OpenFile
 
 SFTP_VERSION: Final = 3
 # A temporary name is no upload yet, and an agency whose program never renames it should see so.
 WAITS: Final = "waits for its rename to a name in .csv"
-# For so many seconds one channel's requests are served before other sessions get their turn. A window of 2 MB holds tens of
-# thousands of tiny requests, and serving them would never wait for anything.
-_TURN: Final = 0.002
 
 _log = get_logger("sftpd")
 
@@ -71,12 +62,18 @@ class PacketHandler(SFTPServerHandler):
     ]
 
     def __init__(
-        self, box: DropBox, reader: "asyncssh.SSHReader[bytes]", writer: "asyncssh.SSHWriter[bytes]"
+        self,
+        box: DropBox,
+        budget: SessionBudget,
+        requests: RequestStream,
+        reader: "asyncssh.SSHReader[bytes]",
+        writer: "asyncssh.SSHWriter[bytes]",
     ) -> None:
         super().__init__(box, reader, writer, SFTP_VERSION)
         self._box = box
+        self._budget = budget
+        self._requests = requests
         self._told: set[str] = set()
-        self._turn_began = time.monotonic()
 
     async def run(self) -> None:
         """Serve until the client leaves. It never raises, because an exception would end the client's other channels too."""
@@ -88,6 +85,12 @@ class PacketHandler(SFTPServerHandler):
             _log.exception("internal_error", connection_id=self._box.session.connection_id, where="run")
             await self._cleanup(error)
 
+    async def recv_packet(self) -> SSHPacket:
+        """The next request, when this session's budget allows it to be served."""
+        length = await self._requests.wait_whole()
+        await self._budget.wait_to_serve()
+        return SSHPacket(self._requests.take(length))
+
     async def recv_packets(self) -> None:
         """Serve requests. A client that speaks only versions 0 to 2 is told what is needed."""
         if self._version < SFTP_VERSION:
@@ -98,6 +101,7 @@ class PacketHandler(SFTPServerHandler):
 
     async def _cleanup(self, exc: Exception | None) -> None:
         """Keep what the client has not closed as partials, then tell how the channel ended, which `scp` wants to know."""
+        self._requests.drop()
         handles, self._file_handles = list(self._file_handles.values()), {}
         folders, self._dir_handles = len(self._dir_handles), {}
         self._box.session.open_handles -= len(handles) + folders
@@ -116,9 +120,6 @@ class PacketHandler(SFTPServerHandler):
     async def _process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
         """Answer one request. Whatever goes wrong, the client reads a text that we wrote, and never an exception's."""
         self._box.session.touch()
-        if self._box.session.touched_at - self._turn_began > _TURN:
-            await asyncio.sleep(0)
-            self._turn_began = time.monotonic()
         try:
             reply_type, reply = await self._answer(pkttype, packet)
         except Refusal as refusal:
@@ -229,13 +230,17 @@ class PacketHandler(SFTPServerHandler):
             self._box.session.open_handles -= 1
             raise
         handle = self._get_next_handle()
-        self._dir_handles[handle] = _iterate(names)
+        self._dir_handles[handle] = names
         return handle
 
     async def _process_limits(self, packet: SSHPacket) -> asyncssh.SFTPLimits:
         packet.check_end()
+        settings = self._box.settings
         return asyncssh.SFTPLimits(
-            MAX_SFTP_PACKET_LEN, MAX_SFTP_READ_LEN, MAX_SFTP_WRITE_LEN, self._box.settings.max_handles
+            settings.announced_write_bytes + WRITE_OVERHEAD,
+            MAX_SFTP_READ_LEN,
+            settings.announced_write_bytes,
+            settings.max_handles,
         )
 
     # asyncssh looks handlers up in this table and not by name, so what is overridden above must be named again. Requests
@@ -251,8 +256,3 @@ class PacketHandler(SFTPServerHandler):
         FXP_OPENDIR: _process_opendir,
         b"limits@openssh.com": _process_limits,
     }
-
-
-async def _iterate(names: list[asyncssh.SFTPName]) -> AsyncIterator[asyncssh.SFTPName]:
-    for name in names:
-        yield name

@@ -43,6 +43,13 @@ async def test_a_client_does_what_the_table_says(
     assert row.verdicts == documented_verdicts(client.name), "out of date: run `python -m tests.clients`"
 
 
+def test_no_client_has_used_up_the_budget_of_a_session(gateway: GatewayUnderTest) -> None:
+    """All of them have been through every flow of theirs by now, with their own defaults."""
+    log = gateway.node.log.read_text()
+    assert "login_accepted" in log
+    assert "session_budget_reached" not in log
+
+
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_status_tells_of_an_upload_that_could_not_be_stored_as_far_as_the_table_says(
     gateway: GatewayUnderTest,

@@ -1,4 +1,4 @@
-"""A drop box on a bare asyncssh server, for tests of the box alone: its intake only writes down what it is asked."""
+"""A drop box on a server that lets everybody in, for tests of the box alone: its intake only writes down what it is asked."""
 
 import asyncio
 import contextlib
@@ -17,8 +17,12 @@ from config.sections import SFTPSettings
 from processing.intake import FinishedSpool, Intake, IntakeUnavailable, Sender
 from processing.uploads import ListedUpload
 from rules.codes import FindingCode
+from sftpd.budgets import Turns
+from sftpd.connections.pacing import Pacer
+from sftpd.connections.source_addresses import block_of, parse_address
+from sftpd.connections.ssh_connection import GuardedConnection
 from sftpd.refusals import ListingUnavailable
-from sftpd.session.channel import ChannelTasks, UploadChannel
+from sftpd.session.channel import ChannelTasks, GuardedChannel, UploadChannel, open_channel
 from sftpd.session.drop_box import DropBox
 from sftpd.session.received_uploads import ReceivedUploads
 from sftpd.sessions import Session
@@ -91,19 +95,19 @@ class NotedUploads(ReceivedUploads):
     def __init__(self, intake: NotedIntake) -> None:
         self._intake = intake
 
-    async def fetch_all(self, campaign_id: str) -> list[ListedUpload]:
+    async def fetch_newest(self, campaign_id: str, most: int) -> list[ListedUpload]:
         if self._intake.away:
             raise ListingUnavailable
         return list(self._intake.listed.values())
 
     async def fetch(self, campaign_id: str, name: str) -> ListedUpload | None:
-        listed = await self.fetch_all(campaign_id)
+        listed = await self.fetch_newest(campaign_id, 1000)
         return next((upload for upload in listed if upload.file_name == name), None)
 
     async def has_any_since(self, campaign_id: str, names: Sequence[str], since: datetime) -> bool:
         return any(
             upload.file_name in names and upload.received_at >= since
-            for upload in await self.fetch_all(campaign_id)
+            for upload in await self.fetch_newest(campaign_id, 1000)
         )
 
     async def unlist(self, campaign_id: str, name: str) -> None:
@@ -175,22 +179,28 @@ class _OpenServer(asyncssh.SSHServer):
         )
         box.sessions.append(self._session)
 
-    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-        self._box.served.append(conn)
-
     async def begin_auth(self, username: str) -> bool:
+        self._connection.logged_in = True
         return False
 
-    def session_requested(self) -> asyncssh.SSHServerSession[bytes]:
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        assert isinstance(conn, GuardedConnection)
+        self._connection = conn
+        self._box.served.append(conn)
+
+    def session_requested(self) -> tuple[GuardedChannel, UploadChannel]:
         box = self._box
-        return UploadChannel(
+        budget = self._connection.budget
+        upload_channel = UploadChannel(
             self._session,
+            budget,
             lambda channel: DropBox(
                 channel, self._session, box.spool, box.intake, NotedUploads(box.intake), box.settings
             ),
             lambda: None,
             box.tasks,
         )
+        return open_channel(self._connection, budget, upload_channel, others=len(self._connection._channels))
 
 
 @contextlib.asynccontextmanager
@@ -202,10 +212,23 @@ async def running_box(spool_dir: Path, **changes: Any) -> AsyncIterator[Box]:
     key = asyncssh.generate_private_key("ssh-ed25519")
     async with ChannelTasks() as tasks:
         box = Box(0, settings, spool, NotedIntake(), tasks)
-        server = await asyncssh.listen(
-            "127.0.0.1", 0, server_factory=lambda: _OpenServer(box), server_host_keys=[key], line_editor=False
-        )
-        box.port = server.get_port()
+        loop, turns = asyncio.get_running_loop(), Turns(settings.turn_seconds)
+
+        def make_connection() -> GuardedConnection:
+            options = asyncssh.SSHServerConnectionOptions(
+                server_factory=lambda: _OpenServer(box), server_host_keys=[key], encoding=None
+            )
+            return GuardedConnection(
+                loop,
+                options,
+                block=block_of(parse_address("127.0.0.1")),
+                pacer=Pacer(burst=10_000),
+                turns=turns,
+                settings=settings,
+            )
+
+        server = await loop.create_server(make_connection, "127.0.0.1", 0)
+        box.port = server.sockets[0].getsockname()[1]
         try:
             yield box
         finally:

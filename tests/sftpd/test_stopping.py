@@ -9,6 +9,7 @@ from audit.events import Actor, AuditEvent
 from config.settings import Settings
 from database.connections import Pool
 from sftpd.connections.login_audit import LoginAudit, LoginEvent
+from sftpd.session.channel import SERVING
 from tests.conftest import KeyPair
 from tests.sftpd.fronts import GOOD_CSV, Front, add_campaign, change_sftp, running_front
 
@@ -67,11 +68,7 @@ STORES_WAITING = """
 
 
 def tasks_serving_channels() -> list[object]:
-    return [
-        task
-        for task in asyncio.all_tasks()
-        if getattr(task.get_coro(), "__qualname__", "") == "PacketHandler.run"
-    ]
+    return [task for task in asyncio.all_tasks() if task.get_name() == SERVING]
 
 
 async def test_the_storing_of_an_upload_whose_client_has_left_does_not_outlive_the_front(

@@ -1,5 +1,6 @@
 """What a campaign sees of its uploads, asked of a real database."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,12 +13,15 @@ from gateway.embedded.postgres import PostgreSQLServer
 from sftpd.refusals import ListingUnavailable
 from sftpd.session.received_uploads import ReceivedUploads
 
+WAITING = (
+    "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+)
 SENT_AT = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 @pytest.fixture
 def received(pool: Pool) -> ReceivedUploads:
-    return ReceivedUploads(pool, timeout=10)
+    return ReceivedUploads(pool, timeout=10, at_a_time=3)
 
 
 async def add_upload(pool: Pool, campaign_id: str, name: str, size: int, *, age: timedelta) -> None:
@@ -35,7 +39,7 @@ async def add_upload(pool: Pool, campaign_id: str, name: str, size: int, *, age:
 
 
 async def sizes(received: ReceivedUploads, campaign_id: str) -> dict[str, int]:
-    return {upload.file_name: upload.byte_count for upload in await received.fetch_all(campaign_id)}
+    return {upload.file_name: upload.byte_count for upload in await received.fetch_newest(campaign_id, 1000)}
 
 
 async def test_the_listing_shows_the_newest_of_each_name_within_24_hours(
@@ -50,6 +54,28 @@ async def test_the_listing_shows_the_newest_of_each_name_within_24_hours(
     assert newest is not None
     assert (newest.byte_count, newest.modified_at) == (3, SENT_AT)
     assert await received.fetch(campaign, "old.csv") is None
+
+
+async def test_the_listing_shows_the_newest_uploads_and_no_more_than_asked_for(
+    received: ReceivedUploads, pool: Pool, campaign: str
+) -> None:
+    for hours, name in enumerate(["d.csv", "b.csv", "a.csv", "c.csv"]):
+        await add_upload(pool, campaign, name, hours, age=timedelta(hours=hours))
+    newest = await received.fetch_newest(campaign, 3)
+    assert [upload.file_name for upload in newest] == ["a.csv", "b.csv", "d.csv"]
+
+
+async def test_a_campaign_has_only_some_questions_at_a_time(pool: Pool, campaign: str) -> None:
+    received = ReceivedUploads(pool, timeout=10, at_a_time=1)
+    async with pool.acquire() as blocking, blocking.transaction():
+        await blocking.execute("lock table uploads in access exclusive mode")
+        questions = [asyncio.create_task(received.fetch(campaign, "a.csv")) for _ in range(5)]
+        async with asyncio.timeout(10):
+            while not await pool.fetchval(WAITING):  # noqa: ASYNC110 - PostgreSQL tells nobody
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert await pool.fetchval(WAITING) == 1
+    assert await asyncio.gather(*questions) == [None] * 5
 
 
 async def test_the_listing_is_the_campaigns_own(received: ReceivedUploads, pool: Pool, campaign: str) -> None:
@@ -84,10 +110,10 @@ async def test_a_database_that_is_away_is_a_refusal(
 ) -> None:
     database = settings.database.model_copy(update={"url": SecretStr(own_postgres.socket_url("postgres"))})
     async with open_pool(database, name="test") as pool:
-        received = ReceivedUploads(pool, timeout=1)
-        assert await received.fetch_all("campaign_a") == []
+        received = ReceivedUploads(pool, timeout=1, at_a_time=3)
+        assert await received.fetch_newest("campaign_a", 1000) == []
         own_postgres.stop()
         with pytest.raises(ListingUnavailable):
-            await received.fetch_all("campaign_a")
+            await received.fetch_newest("campaign_a", 1000)
         with pytest.raises(ListingUnavailable):
             await received.record_modified_at("campaign_a", "a.csv", SENT_AT)
