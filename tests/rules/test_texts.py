@@ -92,6 +92,7 @@ def test_a_file_is_too_large_at_30_megabytes_unless_the_limit_is_told() -> None:
         ("陈美玲", "陈美玲"),
         ("a\nb\0c", "a\\nb\\x00c"),
         ("a\u202eb\u2028c", "a\\u202eb\\u2028c"),
+        ("a\u3164b\u2800", "a\\u3164b\\u2800"),
         ("x" * 40, "x" * 40),
         ("x" * 41, "x" * 40 + "…"),
     ],

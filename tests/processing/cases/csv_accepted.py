@@ -77,6 +77,7 @@ ACCEPTED = [
         csv_bytes(HEADER + ",Error Reason", GOOD_ROW + ",recipient Ren\ufffd is not a number"),
     ),
     accepted("U+2028 and U+0085 are no line breaks", cells(language="chinese", name="a\u2028b")),
+    accepted("rows of commas above the header", csv_bytes(",,,", ",,,", HEADER, GOOD_ROW)),
     accepted("duplicate recipients", guide_csv(GOOD_ROW, GOOD_ROW)),
     accepted("cells that look like formulas", cells(name="=1+1", topic="@SUM(A1)")),
     accepted("cells that begin with a sign", cells(name="-1", topic="+1")),

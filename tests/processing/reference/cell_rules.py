@@ -190,7 +190,7 @@ def check_value(
     text: str, *, english: bool, unsupported: frozenset[str], spreadsheet_errors: bool, markup: bool
 ) -> list[Code]:
     """Every finding of one parameter's value, each code once (§3, §5). A garbled one is judged as it was meant to be read."""
-    if not "".join(INVISIBLE.sub("", text).split()):
+    if not text.strip() or not "".join(INVISIBLE.sub("", text).split()):
         return [Code.VALUE_MISSING]
     codes = []
     meant = read_as_utf8(text)
@@ -221,6 +221,8 @@ def has_markup(text: str) -> bool:
 
 def read_as_utf8(text: str) -> str | None:
     """A text whose UTF-8 was taken for Windows-1252, once or up to three times, as it was meant; None if it wasn't."""
+    if text.isascii():
+        return None
     meant = None
     for _ in range(3):
         try:
