@@ -17,9 +17,9 @@ from rules.texts import (
 
 FACTS: dict[str, str | int] = {
     "advice": "use ( instead", "character": "[ (U+005B)", "code_point": "U+0000", "column": "topic", "count": 1012,
-    "delimiter": "semicolons", "excess": 12,  "expected": 4, "hint": "", "languages": "english", "limit": 1000,
+    "delimiter": "semicolons", "excess": 12, "expected": 4, "hint": "", "languages": "english", "limit": 1000,
     "explanation": "is no number", "markup": "&amp;",
-    "received": 16384, "value": "6591234567",
+    "received": 16384, "value": "6591234567", "way_out": "",
 }  # fmt: skip
 
 
