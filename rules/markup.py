@@ -18,13 +18,10 @@ from rules.characters.unsupported import UnsupportedRule, replacements
 _SHAPE: Final = r"&(?:[A-Za-z][A-Za-z0-9]*|#[0-9]+|#[xX][0-9A-Fa-f]+);|</?[bBpP]>|<[bB][rR] ?/?>|_x000[dD]_"
 _BEGINNING: Final = "[&<_]"
 _PATTERN: Final = re.compile(_SHAPE)
-_IN_WORDS: Final = {
-    " ": "a space",
-    "\u00a0": "a space",
-    "\n": "a line break",
-    "\r": "a line break",
-    "\t": "a space",
-}
+# An entity whose own & was escaped again, as `&amp;#39;`: what it means is the character, not the &.
+_ESCAPED_AGAIN: Final = re.compile(
+    r"&(?:amp;)+([A-Za-z][A-Za-z0-9]*;|#[0-9]+;|#[xX][0-9A-Fa-f]+;)", re.IGNORECASE
+)
 # More digits than any character's number has would take long to read.
 _LONGEST: Final = 40
 
@@ -41,6 +38,9 @@ def first_markup(text: str) -> Markup | None:
     for found in _PATTERN.finditer(text):
         markup = found[0]
         if markup[0] != "&" or markup[1] == "#" or markup[1:] in html5:
+            again = _ESCAPED_AGAIN.match(text, found.start())
+            if again and (again[1][0] == "#" or again[1] in html5):
+                markup = again[0]
             return Markup(markup[:_LONGEST], _advice(markup))
     return None
 
@@ -61,8 +61,10 @@ def _advice(markup: str) -> str:
     if markup[0] == "<":
         return "remove it"
     meant = unescape(markup) if len(markup) <= _LONGEST else ""
-    if meant in _IN_WORDS:
-        return f"write {_IN_WORDS[meant]} instead"
+    while (again := unescape(meant)) != meant:
+        meant = again
+    if meant.isspace():
+        return "write a line break instead" if meant in "\n\r" else "write a space instead"
     if not meant or "\ufffd" in meant:
         return "remove it"
     if meant.isprintable():

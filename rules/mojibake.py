@@ -8,6 +8,8 @@ way twice are read twice.
 
 Decided here: letters with a double grave or an inverted breve (U+0200-0217) aren't believed, because no language is written
 with them and `CAFFÈ…` would be one; letters with a stroke (Đ, Ł) are, because Vietnamese and Polish names have them.
+Believed too are Œ, œ and ı, which have no mark, for the sake of French and Turkish, and the apostrophe U+02BC of Malay names,
+which a report would otherwise call a ¼; but not U+02BB, which `«BEBÊ»` would be.
 """
 
 import re
@@ -47,6 +49,7 @@ def _is_marked_latin(character: str) -> bool:
 _MARKED_LATIN: Final = frozenset(
     filter(_is_marked_latin, characters_of("0100-017F 01A0-01A1 01AF-01B0 01CD-01FF 0218-024F 1E00-1EFF"))
 )
+_MORE_LETTERS: Final = frozenset("Œœı\u02bc")
 # Marks of a decomposed letter, as macOS writes them.
 _MARKS: Final = characters_of("0300-0304 0306-030C 031B 0323 0327-0328 0331")
 _PUNCTUATION: Final = characters_of("2000-206F 20AC")
@@ -62,6 +65,7 @@ _BELIEVED: Final = re.compile(
     python_class(
         characters_of("0000-007F 00A0-00FF")
         | _MARKED_LATIN
+        | _MORE_LETTERS
         | _MARKS
         | _PUNCTUATION
         | _CHINESE_JAPANESE_KOREAN

@@ -27,7 +27,8 @@ HEADER_BELOW: Final = (
     "the header is row {row}: delete the rows above it, the first row must hold the columns' names"
 )
 ONLY_CONTROLS: Final = (
-    "the row is only control characters, such as some programs write at the end of a file: delete the row"
+    "the row is only control characters or others that can't be seen, such as some programs write at the end of a file: "
+    "delete the row"
 )
 
 _ENOUGH = "Give the whole number with its country code, digits only, such as 6591234567."

@@ -16,13 +16,15 @@ import polars as pl
 from processing.columns.chunks import Chunk
 from processing.columns.header import Header
 from processing.columns.single_rows import check_row, without_fields
-from rules.characters.code_points import CONTROLS, WHITE_SPACE
+from rules.characters.code_points import CONTROLS, INVISIBLE, WHITE_SPACE
 from rules.codes import FindingCode
 
 # A field without quotation marks that begins with one of these bytes is neither empty nor of white space.
 _FILLED: Final = frozenset(range(ord("-"), 0x7F))
 
-_CONTROL_BYTES: Final = bytes(ord(char) for char in CONTROLS if char.isascii())
+# What nobody sees in a row; quotation marks around it change nothing.
+_UNSEEN: Final = "".join(sorted(CONTROLS | INVISIBLE | set(WHITE_SPACE))) + '"'
+_UNSEEN_BYTES: Final = bytes(ord(char) for char in _UNSEEN if char.isascii())
 
 # Short rows are filled up to the header's width only where that takes at most so many empty fields.
 _MOST_FILLED: Final = 16
@@ -123,6 +125,12 @@ def _is_readable(row: bytes) -> bool:
     return text is not None and _LOST not in text
 
 
+def _is_unseen(row: bytes) -> bool:
+    """Whether a row has only characters that can't be seen."""
+    rest = row.strip(_UNSEEN_BYTES)
+    return not rest or (not rest.isascii() and (_decoded(rest) or "?").strip(_UNSEEN) == "")
+
+
 def _decoded(text: bytes) -> str | None:
     try:
         return text.decode("utf-8")
@@ -162,7 +170,11 @@ def _regular(
             checked = check_row(row, width, header, chunk.separator)
             if checked is not None and place in bad:
                 checked = FindingCode.ENCODING_INVALID
-        if checked is FindingCode.ROW_TOO_FEW_FIELDS and not is_filled and not row.strip(_CONTROL_BYTES):
+        if (
+            checked is FindingCode.ROW_TOO_FEW_FIELDS
+            and not is_filled
+            and _is_unseen(row.replace(chunk.separator, b""))
+        ):
             own = 0
         if checked is FindingCode.ROW_TOO_MANY_FIELDS:
             # Empty fields at the end aren't counted: nobody sees them, and a report pads its rows with them.

@@ -136,12 +136,14 @@ def _foreign_delimiter(header: bytes, names: Collection[str], expected: Collecti
 def _separating_mark(text: str, names: Collection[str]) -> str | None:
     """The mark that, cut at, gives the columns that every file has, where commas don't: they gave `names`.
 
-    It stands behind the name of one of those columns; white space only counts where nothing else is there.
+    It stands behind the name of one of those columns; white space only counts where nothing else is there, and an
+    apostrophe never, because it stands around names. Capitals are no other names here: what separates them is told first.
     """
-    if _ALWAYS.issubset(names):
+    text = text.lower()
+    if _ALWAYS.issubset(map(str.lower, names)):
         return None
-    for kind in (r'\s*([^\w",\s])', r"([^\S,])"):
-        behind = re.finditer(rf'(?:{RECIPIENT}|{LANGUAGE})"?{kind}', text)
+    for kind in (r"\s*([^\w\"',\s])", r"([^\S,])"):
+        behind = re.finditer(rf"(?:{RECIPIENT}|{LANGUAGE})[\"']?{kind}", text)
         for mark in dict.fromkeys(found[1] for found in islice(behind, _MOST_NAMES)):
             if _cut_at(mark, text) >= _ALWAYS:
                 return mark
@@ -150,7 +152,7 @@ def _separating_mark(text: str, names: Collection[str]) -> str | None:
 
 def _cut_at(mark: str, text: str) -> set[str]:
     """The names that a header row has if it is cut at a mark."""
-    return {cell.strip().strip('"').strip() for cell in text.split(mark)}
+    return {cell.strip().strip("\"'").strip() for cell in text.split(mark)}
 
 
 def _name_mark(mark: str) -> str:
@@ -161,12 +163,15 @@ def _name_mark(mark: str) -> str:
 
 def _is_line_quoted(names: Sequence[str]) -> bool:
     """Whether the header row is one field in quotation marks that has the columns every file has."""
-    return len(names) == 1 and _cut_at(",", names[0][:_HEADER_BYTES]) >= _ALWAYS
+    return len(names) == 1 and _cut_at(",", names[0][:_HEADER_BYTES].lower()) >= _ALWAYS
 
 
 def reads_as_header(row: bytes, separator: bytes) -> bool:
-    """Whether a row is meant to be a header row: it has the columns that every file has, whatever separates them."""
-    row = row[:_HEADER_BYTES]
+    """Whether a row is meant to be a header row: it has the columns that every file has.
+
+    Their names may be in capitals, and anything may separate them.
+    """
+    row = row[:_HEADER_BYTES].lower()
     if RECIPIENT.encode() not in row or LANGUAGE.encode() not in row:
         return False
     names = [_name_of(field) for field in row.split(separator)]

@@ -38,6 +38,8 @@ def garbled(text: str, times: int = 1) -> str:
             for text in (
                 "Nguyễn Văn Đức",
                 "Łódź, Škoda, Þór",
+                "Œuvre, cœur, Yıldız",
+                "Qur\u02bcan",
                 "e\u0301 u\u0308",
                 "முத்து",
                 "陈美玲，您好。",
@@ -88,6 +90,7 @@ def test_a_garbled_text_is_read_as_it_was_meant(text: str, meant: str) -> None:
         # A part that isn't garbled shows that the file as a whole isn't.
         *("JosÃ© 陈", "Ã© São"),
         # Greek and Cyrillic aren't written here.
+        "«BEBÊ»",
         *(garbled("Ωμέγα"), garbled("Иван"), garbled("Ʌ"), garbled("ɖ")),
         "\udcff",
     ],

@@ -42,7 +42,7 @@ EXPECTED: dict[str, list[Told]] = {
     "whole_line_quoted": of_file(Code.LINES_QUOTED, "remove the quotation mark at the beginning and at the end of each line"),
     "numbers_title": of_file(Code.HEADER_MISSING_COLUMN, "the header is row 2: delete the rows above it"),
     "ctrlz": of_rows(None, Code.ROW_TOO_FEW_FIELDS, "only control characters", first=3),
-    "nul_pad": of_rows(None, Code.ROW_TOO_FEW_FIELDS, "only control characters, such as", first=3),
+    "nul_pad": of_rows(None, Code.ROW_TOO_FEW_FIELDS, "at the end of a file: delete the row", first=3),
     "entities": of_rows(
         "name", Code.VALUE_MARKUP,
         "name has &amp;, which is sent as it stands because a message is plain text: write & instead",
@@ -201,6 +201,9 @@ HEADER = "recipient,language,name,date"
         (HEADER.replace(",", "\x1f"), "U+001F"),
         (HEADER.replace(",", "\x01"), "U+0001"),
         ("recipient|language|a,b", "vertical bars (|)"),
+        ("'recipient'|'language'|'name'|'date'", "vertical bars (|)"),
+        ("'recipient';'language';'name';'date'", "semicolons"),
+        ("Recipient|Language|Name|Date", "vertical bars (|)"),
     ],
     ids=ascii,
 )
@@ -221,6 +224,7 @@ def test_any_mark_that_separates_the_columns_is_named(header: str, words: str) -
         (["Title,,,", "6591234567,english,a,b", "name,date,language,recipient"], 3),
         (["Title", HEADER.replace(",", ";")], 2),
         (["Title", '"recipient,language,name,date"'], 2),
+        (["Title", "Recipient,Language,Name,Date"], 2),
     ],
     ids=lambda value: str(value)[:30],
 )
@@ -237,6 +241,38 @@ def test_beyond_the_tenth_row_no_header_is_looked_for() -> None:
     assert [finding.code for finding in findings] == [Code.HEADER_MISSING_COLUMN] * 4 + [
         Code.HEADER_UNKNOWN_COLUMN
     ]
+
+
+def test_apostrophes_around_names_are_no_delimiter() -> None:
+    data = b"'recipient','language','name','date'\n"
+    findings = judge_file(data)
+    assert {finding.code for finding in findings} == {Code.HEADER_MISSING_COLUMN, Code.HEADER_UNKNOWN_COLUMN}
+    assert "(is it the one named 'recipient'?)" in findings[0].text
+    assert_agree(data, run_judge(data, RULES), reference_verdict(data, RULES))
+
+
+def test_a_header_in_capitals_is_the_header() -> None:
+    data = f"{HEADER.upper()}\n{HEADER}\n".encode()
+    findings = judge_file(data)
+    assert len(findings) == 2 * 4
+    assert "RECIPIENT" in findings[0].text
+    assert_agree(data, run_judge(data, RULES), reference_verdict(data, RULES))
+
+
+@pytest.mark.parametrize(
+    "row", ["\x1a \0", '"\x1a"', "\x1a,", "\u200b", "\ufeff", '"\u2060"', "\u200b \x1a\u3000"], ids=ascii
+)
+def test_a_row_that_nobody_sees_is_to_be_deleted(row: str) -> None:
+    data = f"{HEADER}\n6591234567,malay,a,b\n{row}\n".encode()
+    (finding,) = judge_file(data)
+    assert (finding.row, finding.code) == (3, Code.ROW_TOO_FEW_FIELDS)
+    assert "characters or others that can't be seen" in finding.text
+    assert_agree(data, run_judge(data, RULES), reference_verdict(data, RULES))
+
+
+def test_a_short_row_with_something_to_see_is_told_its_columns() -> None:
+    (finding,) = judge_file(f"{HEADER}\n\u200b陈\x1a\n".encode())
+    assert "the row has 1 of 4 columns" in finding.text
 
 
 def test_a_first_row_that_is_the_header_keeps_its_own_findings() -> None:

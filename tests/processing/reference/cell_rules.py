@@ -243,7 +243,7 @@ def _saved_byte(character: str) -> bytes:
 
 
 def _is_written(character: str) -> bool:
-    if character < "\x80" or character in MARKS or WRITTEN.match(character):
+    if character < "\x80" or character in MARKS or character in "Œœı\u02bc" or WRITTEN.match(character):
         return True
     name, parts = unicodedata.name(character, ""), unicodedata.normalize("NFKD", character)
     has_stroke = character < "\u0180" and " WITH " in name

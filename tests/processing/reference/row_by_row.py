@@ -162,24 +162,28 @@ def _is_header_below(sent: list[SentRow], header: SentRow) -> bool:
 
 
 def _is_meant_as_header(row: SentRow) -> bool:
-    return set(_names_of(row)) >= ALWAYS or _is_line_quoted(row) or bool(_marks_between(row))
+    return _lower_names(row) >= ALWAYS or _is_line_quoted(row) or bool(_marks_between(row))
 
 
 def _is_line_quoted(header: SentRow) -> bool:
     names = _names_of(header)
-    return len(names) == 1 and {name.strip().strip('"').strip() for name in names[0].split(",")} >= ALWAYS
+    return len(names) == 1 and _cut(names[0].lower(), ",") >= ALWAYS
+
+
+def _lower_names(header: SentRow) -> set[str]:
+    return {name.lower() for name in _names_of(header)}
 
 
 def _marks_between(header: SentRow) -> set[str]:
     """The marks that make the columns of every file where commas don't."""
-    if set(_names_of(header)) >= ALWAYS:
+    if _lower_names(header) >= ALWAYS:
         return set()
-    marks = {mark for mark in header.raw if not mark.isalnum() and mark not in '_",'}
-    return {mark for mark in marks if _cut(header, mark) >= ALWAYS}
+    marks = {mark for mark in header.raw if not mark.isalnum() and mark not in "_\"',"}
+    return {mark for mark in marks if _cut(header.raw.lower(), mark) >= ALWAYS}
 
 
-def _cut(header: SentRow, mark: str) -> set[str]:
-    return {name.strip().strip('"').strip() for name in header.raw.split(mark)}
+def _cut(text: str, mark: str) -> set[str]:
+    return {name.strip().strip("\"'").strip() for name in text.split(mark)}
 
 
 def _has_other_delimiter(header: SentRow, wanted: set[str]) -> bool:
@@ -190,7 +194,7 @@ def _has_other_delimiter(header: SentRow, wanted: set[str]) -> bool:
     if others and "," not in header.raw:
         return True
     found = len(wanted.intersection(_names_of(header)))
-    return any(len(wanted & _cut(header, mark)) > found for mark in others)
+    return any(len(wanted & _cut(header.raw, mark)) > found for mark in others)
 
 
 def _names_of(header: SentRow) -> list[str]:
