@@ -7,6 +7,7 @@ uploaded is read here and nowhere else in a worker, so that an upload which take
 import argparse
 import contextlib
 import ctypes
+import errno
 import io
 import os
 import resource
@@ -114,6 +115,9 @@ def _limit(memory: int, output: int) -> None:
     _set_limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
     _set_limit(resource.RLIMIT_FSIZE, output * _MEGABYTE)
     if sys.platform == "linux":
+        # Where the machine or the unit runs out of memory, the kernel ends this process before any other of the worker's.
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text("1000")
         # The address space would count what allocators only reserve. This counts what they could write to, which is more
         # than what they have written: the parent looks at that, and this is for what grows faster than it looks.
         pages = int(Path("/proc/self/statm").read_bytes().split()[5])
@@ -140,9 +144,9 @@ def _judge(line: bytes, files: Files) -> Answer:
         verdict = _judge_files(_REQUEST.validate_json(line), files)
     except MemoryError:
         return Answer(excess="memory")
-    except OSError:
-        # Python turns the signal for a file over its limit into this error.
-        return Answer(excess="output")
+    except OSError as error:
+        # Python turns the signal for a file over its limit into this error. A full disk is no upload's fault.
+        return Answer(excess="output") if error.errno == errno.EFBIG else Answer(crash=_describe(error))
     except BaseException as error:  # noqa: BLE001 - a panic within polars is no Exception; the text may hold a row
         return Answer(crash=_describe(error))
     return Answer(verdict)

@@ -3,6 +3,9 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 from config.environment import Environment
 from processing.errors import VerdictExceeded
 from processing.verdict import Rules, Verdict
+from processing.verdict_child import ANSWER, READY, request_line
 from processing.verdict_process import Judging, VerdictLimits, VerdictProcesses
 from rules.templates import Language, Template
 
@@ -93,3 +97,32 @@ async def test_a_child_has_no_secret_in_its_environment(monkeypatch: pytest.Monk
         await judge(judging, GOOD)
         environment = await asyncio.to_thread(Path(f"/proc/{the_child().pid}/environ").read_bytes)
         assert {name.partition(b"=")[0] for name in environment.split(b"\0")} <= {b"", b"PYTHONPATH", b"LANG"}
+
+
+async def test_a_machine_without_memory_ends_the_child_before_the_worker() -> None:
+    async with processes() as verdicts, verdicts.turn() as judging:
+        await judge(judging, GOOD)
+        score = await asyncio.to_thread(Path(f"/proc/{the_child().pid}/oom_score_adj").read_text)
+        assert int(score) == 1000
+
+
+def test_a_full_disk_is_no_excess_of_the_upload() -> None:
+    with (
+        tempfile.TemporaryFile() as source,
+        tempfile.TemporaryFile() as report,
+        Path("/dev/full").open("wb") as full,
+    ):
+        source.write(GOOD)
+        source.flush()
+        files = {"source": source.fileno(), "messages": full.fileno(), "report": report.fileno()}
+        limits = {"parent": os.getpid(), "memory": 600, "output": 2048, "processor": 120}
+        done = subprocess.run(
+            [sys.executable, "-m", "processing.verdict_child",
+             *(f"--{name}={number}" for name, number in {**files, **limits}.items())],
+            input=request_line(RULES, "batch_x"), stdout=subprocess.PIPE, pass_fds=list(files.values()), timeout=60,
+            check=True,
+        )  # fmt: skip
+    answer = ANSWER.validate_json(done.stdout.removeprefix(READY))
+    assert answer.excess is None
+    assert answer.crash is not None
+    assert answer.crash.startswith("OSError")
