@@ -61,7 +61,8 @@ _BEYOND_ASCII: Final = re.compile(r"[^\x00-\x7F]")
 # With so many digits a text was meant to be a number.
 _MANY_DIGITS: Final = 7
 # Only recipients with this are told something better than that they are no number.
-EXPLAINED: Final = r"\A(?:[#='\x22]|Err:)|[^\x00-\x7F]|,"
+EXPLAINED: Final = r"\A\s*(?:[#='\x22]|Err:)|[^\x00-\x7F]|[\x00-\x08\x0E-\x1F\x7F]|,"
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0E-\x1F\x7F]")
 # By a count of digits, the least number that has so many; no number has none.
 _LEAST_OF_LENGTH: Final = np.array([2**63 - 1, *(10**more for more in range(MAX_DIGITS))])
 _SINGAPORE_FIRST: Final = 6580000000
@@ -129,13 +130,14 @@ def describe_invisible(text: str) -> str:
 
 def explain_not_digits(text: str) -> str:
     """What is wrong with a recipient of RECIPIENT_NOT_DIGITS, and what to do: the end of the sentence that begins with it."""
-    if is_spreadsheet_error(text):
-        return f"is {describe_error(text)}"
+    if is_spreadsheet_error(text.strip()):
+        return f"is {describe_error(text.strip())}"
     if without_formula(text) is not None:
         return f'{quote(text)} has =" before and " after the number: remove them, and give the digits only'
     if text.startswith("'"):
         return f"{quote(text)} has an apostrophe before the number: remove it, and give the digits only"
-    unseen = describe_invisible(text)
+    control = _CONTROL.search(text)
+    unseen = name_character(control[0]) if control else describe_invisible(text)
     if unseen:
         return f"{quote(text)} has {unseen}, which can't be seen: delete the cell and type the number again, digits only"
     if _COMMAS.fullmatch(text):
