@@ -181,10 +181,12 @@ class VerdictJob:
 
     async def _accept_waiting(
         self, connection: Connection, upload: Upload, log: structlog.stdlib.BoundLogger
-    ) -> None:
-        """Give those that wait for this upload the batch that it has."""
-        for twin in await uploads.fetch_waiting_twins(connection, upload.id, self._twins_within):
+    ) -> int:
+        """Give those that wait for this upload the batch that it has. Returns how many waited."""
+        waiting = await uploads.fetch_waiting_twins(connection, upload.id, self._twins_within)
+        for twin in waiting:
             await self._accept_as_twin(connection, twin, log.bind(upload_id=twin.id))
+        return len(waiting)
 
     async def _reject_waiting(
         self,
@@ -192,23 +194,30 @@ class VerdictJob:
         upload: Upload,
         rejected: Rejected,
         log: structlog.stdlib.BoundLogger,
-    ) -> None:
-        """Give those that wait for this upload the same rejection, with the same report."""
-        for twin in await uploads.fetch_waiting_twins(connection, upload.id, self._twins_within):
+    ) -> int:
+        """Give those that wait for this upload the same rejection, with the same report. Returns how many waited."""
+        waiting = await uploads.fetch_waiting_twins(connection, upload.id, self._twins_within)
+        for twin in waiting:
             await self._reject(connection, twin, rejected)
             log.info("upload_decided", upload_id=twin.id, outcome="rejected", same_as=upload.id)
+        return len(waiting)
 
     async def _requeue_waiting(self, connection: Connection, upload: Upload) -> None:
         """This upload's failure is its own: the first of those that wait for it is judged in its place."""
         for twin in (await uploads.fetch_waiting_twins(connection, upload.id, self._twins_within))[:1]:
             await enqueue_verdict(connection, twin.id, twin.campaign_id)
 
-    async def _settle_late(self, upload: Upload, settle: Callable[[Connection], Awaitable[None]]) -> None:
-        """Settle those that saw this upload undecided while its outcome was being committed."""
-        with database_troubles():
-            async with self._pool.acquire() as connection, connection.transaction():
-                await uploads.lock_content(connection, upload)
-                await settle(connection)
+    async def _settle_late(self, upload: Upload, settle: Callable[[Connection], Awaitable[int]]) -> None:
+        """Settle those that saw this upload undecided while its outcome was being committed.
+
+        Others may see these undecided meanwhile, and wait for them: so it goes on until nobody is found waiting.
+        """
+        settled = True
+        while settled:
+            with database_troubles():
+                async with self._pool.acquire() as connection, connection.transaction():
+                    await uploads.lock_content(connection, upload)
+                    settled = bool(await settle(connection))
 
     async def _store_accepted(
         self, upload: Upload, judged: Judged, log: structlog.stdlib.BoundLogger

@@ -110,7 +110,7 @@ def test_identical_uploads_are_decided_together(
     front = start_node("sftpd")
     put_copies(front, path, COPIES // 2)
     began = time.monotonic()
-    start_node("worker")
+    worker = start_node("worker")
     wait_until(lambda: bool(fetch("select from uploads where finished_at is not null")), "one decided", 60)
     put_copies(front, path, COPIES // 2)
 
@@ -143,6 +143,8 @@ def test_identical_uploads_are_decided_together(
         "select job_id from pgqueuer_log where status = 'picked' group by job_id having count(*) > 1"
     )
     assert not runs
+    # Nobody is forgotten either, until the sweep finds him.
+    assert not worker.events("jobs_swept")
 
 
 class TreeMemory:
