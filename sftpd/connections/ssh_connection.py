@@ -125,6 +125,7 @@ class GuardedConnection(asyncssh.SSHServerConnection):
         self._arrived: Final[deque[bytes]] = deque()
         self._is_reading_paused = False
         self._is_receiving = False
+        self._must_wait = False
         self._deferred_bytes = 0
         # When the last key exchange began, and the bytes that arrived since.
         self._keys_exchanged_at = time.monotonic()
@@ -158,21 +159,22 @@ class GuardedConnection(asyncssh.SSHServerConnection):
         if self._is_receiving or self._transport is None:
             return
         self._is_receiving = True
+        self._must_wait = False
         self.budget.start_clock()
         try:
             if self._inpbuf:
                 self._recv_data()
-            # When asyncssh holds more than any packet has, it waits: for our budget, or for a packet that takes its time.
-            while self._arrived and not self._has_ended() and len(self._inpbuf) <= _MOST_AT_ONCE:
+            while self._arrived and not self._is_full():
                 super().data_received(self._arrived.popleft())
         finally:
             self._is_receiving = False
             self.budget.stop_clock()
         self._pause_or_resume_reading()
 
-    def _has_ended(self) -> bool:
-        # By what came. asyncssh's `is_closed` says so only a little later, when all is cleaned up.
-        return self._transport is None
+    def _is_full(self) -> bool:
+        # The budget is used up; or what came has ended the connection, which `is_closed` tells only when all is cleaned up; or a
+        # packet takes its time, since asyncssh holds more than any has.
+        return self._must_wait or self._transport is None or len(self._inpbuf) > _MOST_AT_ONCE
 
     def _pause_or_resume_reading(self) -> None:
         # Gone, or ended by what came.
@@ -188,7 +190,8 @@ class GuardedConnection(asyncssh.SSHServerConnection):
     def _recv_pkthdr(self) -> bool:
         """Begin with the next packet, or leave it for later where the budget is used up."""
         unsent = max(self._count_unsent(), self._deferred_bytes // 2)
-        return self.budget.may_receive(unsent) and super()._recv_pkthdr()
+        self._must_wait = not self.budget.may_receive(unsent)
+        return not self._must_wait and super()._recv_pkthdr()
 
     def _finish_recv_packet(
         self, pkttype: int, seq: int, _task: "asyncio.Task[None] | None" = None, is_async: bool = False

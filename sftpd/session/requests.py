@@ -32,6 +32,9 @@ class RequestStream:
         self._pieces: Final[deque[bytes | bytearray]] = deque()
         self._offset = 0
         self._size = 0
+        # How many bytes the request has that is being collected, as far as is known, and how many of them the client may have
+        # replaced already.
+        self._needed = 0
         self._released = 0
         self._has_ended = False
         self._arrival: asyncio.Future[None] | None = None
@@ -51,7 +54,9 @@ class RequestStream:
             self._pieces.append(bytearray(data))
         self._size += len(data)
         self._budget.count_arrived(len(data))
-        self._wake()
+        self._release_collected()
+        if self._size >= self._needed:
+            self._wake()
 
     def end(self) -> None:
         """No more will arrive. Whole requests that are here already are still served."""
@@ -90,6 +95,7 @@ class RequestStream:
         self._take(_LENGTH_BYTES)
         request = self._take(length)
         self._released -= _LENGTH_BYTES + length
+        self._needed = 0
         self._budget.count_served(_LENGTH_BYTES + length)
         return request
 
@@ -117,14 +123,9 @@ class RequestStream:
         return b"".join(taken)
 
     async def _wait_for(self, size: int) -> None:
-        while True:
-            # The window is for what comes after the request that is being collected, which may be larger than it.
-            released = min(self._size, size)
-            if released > self._released:
-                self._release(released - self._released)
-                self._released = released
-            if self._size >= size:
-                return
+        self._needed = size
+        self._release_collected()
+        while self._size < size:
             if self._has_ended:
                 raise EOFError
             self._arrival = asyncio.get_running_loop().create_future()
@@ -133,6 +134,13 @@ class RequestStream:
                 await self._arrival
             finally:
                 self._budget.begin_work()
+
+    def _release_collected(self) -> None:
+        # The window is for what comes after the request that is being collected, which may be larger than it.
+        released = min(self._size, self._needed)
+        if released > self._released:
+            self._release(released - self._released)
+            self._released = released
 
     async def _wait_for_large(self, size: int) -> None:
         self._budget.end_work()
