@@ -178,6 +178,9 @@ async def test_a_listening_connection_that_has_gone_silent_is_opened_anew(
 ) -> None:
     with capture_logs() as logs:
         async with deaf_front(node, pool, postgres, database_url, recheck_interval=0.5) as (front, relay):
+            await eventually(
+                lambda: any(line["event"] == "access_watch_connected" for line in logs), timeout=20
+            )
             relay.stall()
             # The question goes unanswered for 3 s; then the connection is given up, and the next one is not answered either.
             await eventually(lambda: any(line["event"] == "access_watch_lost" for line in logs), timeout=20)
