@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 import stat
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,7 +164,7 @@ def _probe_spool(folder: Path) -> str:
     return found
 
 
-class _BucketCall:
+class _BucketCall(ABC):
     """One kind of call to the bucket, with a client that is kept between calls. `puts_only`: its key may only put."""
 
     def __init__(self, settings: S3Settings, *, puts_only: bool = False) -> None:
@@ -197,8 +198,8 @@ class _BucketCall:
                 ExitStatus.UNREACHABLE,
             ) from None
 
-    def _call(self, client: "S3Client", bucket: str) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def _call(self, client: "S3Client", bucket: str) -> str: ...
 
 
 class BucketLook(_BucketCall):
