@@ -26,7 +26,6 @@ from processing.verdict import Rules, Verdict, judge
 RUNS: Final = 5
 REFERENCE_ROWS: Final = 20_000
 _RULES: Final = Rules(TEMPLATE, Environment.PRODUCTION)
-_BATCH: Final = "batch_00000000-0000-0000-0000-000000000000"
 _MEGABYTE: Final = 1024 * 1024
 
 
@@ -50,7 +49,7 @@ def judge_once(path: Path, folder: Path) -> Verdict:
         (folder / "messages").open("wb") as messages,
         (folder / "report").open("wb") as report,
     ):
-        return judge(source, _RULES, batch_id=_BATCH, messages=messages, report=report)
+        return judge(source, _RULES, messages=messages, report=report)
 
 
 class PeakMemory:

@@ -30,6 +30,7 @@ from config.sections import (
     SMTPSettings,
     WorkerSettings,
 )
+from config.sending_sections import APISettings, SecretsSettings, SendingSettings
 
 PREFIX: Final = "SFTP_GATEWAY_"
 CONFIG_VARIABLE: Final = "SFTP_GATEWAY_CONFIG"
@@ -49,7 +50,8 @@ class Settings(BaseSettings):
     )
 
     environment: Environment = Field(
-        description="test (20 rows a file, simulator numbers, a training line in each message) or production."
+        description="test (20 rows a file, simulator numbers, a training line in each message), production, or "
+        "loadtest (sends nothing)."
     )
     database: DatabaseSettings
     s3: S3Settings
@@ -59,6 +61,9 @@ class Settings(BaseSettings):
     messages: MessageSettings = Field(default_factory=MessageSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     ops: OpsSettings = Field(default_factory=OpsSettings)
+    sending: SendingSettings = Field(default_factory=SendingSettings)
+    secrets: SecretsSettings = Field(default_factory=SecretsSettings)
+    api: APISettings = Field(default_factory=APISettings)
     log: LogSettings = Field(default_factory=LogSettings)
 
     @classmethod
@@ -169,7 +174,7 @@ def _explain(detail: ErrorDetails, path: Path | None) -> str:
             missing = sorted(n for n in known if n == name or n.startswith(f"{name}.")) or [name]
             required = [n for n in missing if _is_required(n)]
             listed = ", ".join(variable_of(n) for n in required or missing)
-            allowed = "; allowed: test, production" if name == "environment" else ""
+            allowed = "; allowed: test, production, loadtest" if name == "environment" else ""
             return f"the setting {name} is missing: set {listed}{where}{allowed}"
         case "extra_forbidden":
             return f"the setting {name} does not exist{_nearest(name, known)}"

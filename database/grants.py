@@ -14,10 +14,12 @@ class DatabaseRole(StrEnum):
 
     FRONT = "sftp_gateway_front"
     WORKER = "sftp_gateway_worker"
+    SENDER = "sftp_gateway_sender"
+    API = "sftp_gateway_api"
     ADMIN = "sftp_gateway_admin"
 
 
-_FRONT, _WORKER, _ADMIN = DatabaseRole
+_FRONT, _WORKER, _SENDER, _API, _ADMIN = DatabaseRole
 _EVERYBODY_READS: Final[Mapping[DatabaseRole, tuple[str, ...]]] = dict.fromkeys(DatabaseRole, ("select",))
 # A notification's end is shown in these columns of its upload, by a trigger that runs with the rights of whoever writes it.
 _SHOWS_END: Final = "update (notified_at, notification_refused_at, notification_error)"
@@ -29,9 +31,10 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
         # Not the agency's address, which only the e-mails need.
         _FRONT: ("select (id, name, status, allowed_sources)",),
         _WORKER: ("select",),
+        _SENDER: ("select (id, name, channel, header, status, otp)",),
         _ADMIN: ("select", "insert", "update"),
     },
-    "template_bodies": {_WORKER: ("select",), _ADMIN: ("select", "insert")},
+    "template_bodies": {_WORKER: ("select",), _SENDER: ("select",), _ADMIN: ("select", "insert")},
     "ssh_keys": {
         _FRONT: ("select (campaign_id, fingerprint, revoked_at)",),
         _ADMIN: ("select", "insert", "update (revoked_at)"),
@@ -53,9 +56,35 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
         _FRONT: ("insert (upload_id, outcome, status, facts)", "select (created_at, done_at)"),
         _WORKER: ("select", "insert", "update (done_at, sent_at, refused_at, error)"),
     },
-    "batches": {_WORKER: ("insert",)},
-    "messages": {_WORKER: ("insert",)},
-    "audit_events": {_FRONT: ("insert",), _WORKER: ("insert",), _ADMIN: ("select", "insert")},
+    # A batch's number is read back, to copy its messages in.
+    "batches": {
+        _WORKER: ("insert",),
+        _SENDER: ("select", "update"),
+        _API: ("select", "update"),
+        _ADMIN: ("select", "update"),
+    },
+    "messages": {_WORKER: ("insert",), _SENDER: ("select",), _ADMIN: ("select",)},
+    "attempts": {
+        _SENDER: ("select", "insert", "update"),
+        _API: ("select", "update"),
+        _ADMIN: ("select", "insert"),
+    },
+    "senders": {_SENDER: ("select", "insert", "update"), _ADMIN: ("select", "update")},
+    "lanes": {_SENDER: ("select", "insert", "update"), _ADMIN: ("select", "insert", "update")},
+    "due": {
+        _SENDER: ("select", "insert", "update", "delete"),
+        _API: ("delete",),
+        _ADMIN: ("select", "insert"),
+    },
+    "secret_keys": {_SENDER: ("select",), _API: ("select",), _ADMIN: ("select", "insert", "update")},
+    "twilio_accounts": {_SENDER: ("select",), _ADMIN: ("select", "insert", "update")},
+    "message_status": {_ADMIN: ("select",)},
+    "audit_events": {
+        _FRONT: ("insert",),
+        _WORKER: ("insert",),
+        _SENDER: ("insert",),
+        _ADMIN: ("select", "insert"),
+    },
     # PgQueuer's own. A job holds an id and nothing else.
     "pgqueuer": {
         _FRONT: ("select", "insert"),

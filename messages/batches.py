@@ -1,6 +1,7 @@
 """The tables `batches` and `messages`: an accepted upload's rows, handed over to the sending core. All or nothing."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import BinaryIO, Final
 
 from database.connections import Connection, affected
@@ -17,17 +18,22 @@ async def create_batch(
     campaign_id: str,
     upload_id: str,
     file_name: str,
+    frame: Mapping[str, object],
     messages: BinaryIO,
     columns: Sequence[str],
     total_messages: int,
 ) -> None:
     """Write the batch and its messages in the caller's transaction, and announce it when that commits.
 
-    `messages` holds PostgreSQL's COPY text, from its beginning; `columns` are its columns, in their order. Raises
-    ValueError when the number of rows copied is not `total_messages`; asyncpg's COPY errors hold rows, so the caller
+    `messages` holds PostgreSQL's COPY text, from its beginning; `columns` are its columns, in their order. The batch's number is
+    the table's own default, left by the insert of the batch. `frame` is what stood around each body when the rows were
+    validated: `{"before": text, "after": {language: text}}`; it is kept, so that what is sent is what was counted.
+    Raises ValueError when the number of rows copied is not `total_messages`; asyncpg's COPY errors hold rows, so the caller
     must not let them out.
     """
-    await connection.execute(SQL["insert_batch"], batch_id, campaign_id, upload_id, file_name, total_messages)
+    await connection.execute(
+        SQL["insert_batch"], batch_id, campaign_id, upload_id, file_name, total_messages, json.dumps(frame)
+    )
     messages.seek(0)
     status = await connection.copy_to_table(
         "messages", source=messages, columns=columns, format="text", timeout=_COPY_SECONDS

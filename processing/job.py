@@ -33,6 +33,7 @@ from processing.uploads import Upload
 from processing.verdict import Rules, Verdict
 from processing.verdict_process import VerdictLimits, VerdictProcesses
 from processing.verdict_queue import ENTRYPOINT, enqueue_verdict
+from rules.messages import Frame
 from rules.templates import Template
 
 logger = get_logger("processing")
@@ -46,6 +47,7 @@ class Judged:
 
     verdict: Verdict
     batch_id: str
+    frame: Frame
     messages: BinaryIO
     report: BinaryIO
 
@@ -132,13 +134,13 @@ class VerdictJob:
             with database_troubles():
                 async with self._pool.acquire() as connection:
                     campaign = await fetch_known_campaign(connection, upload.campaign_id)
-            batch_id = new_identifier("batch")
+            rules = self._rules_of(campaign.template)
             with metrics.VALIDATION_SECONDS.time():
-                verdict = await judging.judge(self._rules_of(campaign.template), batch_id)
+                verdict = await judging.judge(rules)
             reach("verdict.judged")
             for file in (judging.messages, judging.report):
                 file.seek(0)
-            judged = Judged(verdict, batch_id, judging.messages, judging.report)
+            judged = Judged(verdict, new_identifier("batch"), rules.frame(), judging.messages, judging.report)
             with metrics.STORING_SECONDS.time():
                 if verdict.valid:
                     await self._store_accepted(upload, judged, log)
@@ -237,6 +239,7 @@ class VerdictJob:
                     campaign_id=upload.campaign_id,
                     upload_id=upload.id,
                     file_name=upload.file_name,
+                    frame=judged.frame.document(),
                     messages=judged.messages,
                     columns=MESSAGE_COLUMNS,
                     total_messages=total,

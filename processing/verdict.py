@@ -54,6 +54,10 @@ class Rules:
     max_rows: int = 1_700_000
     max_bytes: int = MAX_UPLOAD_BYTES
 
+    def frame(self) -> Frame:
+        """What stands around each body."""
+        return Frame(self.template.header, self.environment, self.footers)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -182,7 +186,6 @@ def judge(
     source: BinaryIO,
     rules: Rules,
     *,
-    batch_id: str,
     messages: BinaryIO | None,
     report: BinaryIO | None,
     findings: Callable[[Finding], None] | None = None,
@@ -201,7 +204,7 @@ def judge(
     )
     if scan.findings or scan.header is None:
         return _refuse_file(scan, report, findings)
-    return _judge_rows(scan, scan.header, rules, batch_id, messages, report, findings)
+    return _judge_rows(scan, scan.header, rules, messages, report, findings)
 
 
 def _refuse_file(scan: Scan, report: BinaryIO | None, findings: Callable[[Finding], None] | None) -> Verdict:
@@ -223,15 +226,14 @@ def _judge_rows(
     scan: Scan,
     header: Header,
     rules: Rules,
-    batch_id: str,
     messages: BinaryIO | None,
     report: BinaryIO | None,
     findings: Callable[[Finding], None] | None,
 ) -> Verdict:
     template = rules.template
     checks = Checks.of_template(template, rules.environment, rules.values, len(header.kept))
-    frame = Frame(template.header, rules.environment, rules.footers)
-    message_form = MessageForm.of_batch(batch_id, template.parameters, checks.layouts, frame)
+    frame = rules.frame()
+    message_form = MessageForm.of_template(template.parameters, checks.layouts, frame)
     # Valid uploads have no report, so that its form is only looked for when the first finding is there.
     form = cache(lambda: report_form(scan.chunks, header, scan.header_number, scan.line_end))
     work = _ChunkWork(

@@ -34,7 +34,6 @@ class Request:
     """An upload to judge; its bytes stand in the file of originals, from its beginning."""
 
     rules: Rules
-    batch_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +62,12 @@ class Files:
     report: int
 
 
-def request_line(rules: Rules, batch_id: str) -> bytes:
+def request_line(rules: Rules) -> bytes:
     """A request as the child reads it: a line of JSON."""
     # A view of a dictionary can't be written down.
     template = replace(rules.template, bodies=dict(rules.template.bodies))
     plain = replace(rules, footers=dict(rules.footers), template=template)
-    return _REQUEST.dump_json(Request(plain, batch_id)) + b"\n"
+    return _REQUEST.dump_json(Request(plain)) + b"\n"
 
 
 def child_main(arguments: Sequence[str] | None = None) -> None:
@@ -106,7 +105,7 @@ def _warm_up() -> None:
     """Load the tables and libraries that only a first verdict loads."""
     rules = Rules(Template("-", {Language.ENGLISH: "{{a}}"}), Environment.PRODUCTION)
     upload = "recipient,language,a\n6591234567,english,a–b\n6591234567,english,陈\n1,x,\n".encode()
-    judge(io.BytesIO(upload), rules, batch_id="-", messages=io.BytesIO(), report=io.BytesIO())
+    judge(io.BytesIO(upload), rules, messages=io.BytesIO(), report=io.BytesIO())
 
 
 def _limit(memory: int, output: int) -> None:
@@ -161,7 +160,7 @@ def _judge_files(request: Request, files: Files) -> Verdict:
         os.fdopen(files.messages, "wb", closefd=False) as messages,
         os.fdopen(files.report, "wb", closefd=False) as report,
     ):
-        return judge(source, request.rules, batch_id=request.batch_id, messages=messages, report=report)
+        return judge(source, request.rules, messages=messages, report=report)
 
 
 def _describe(error: BaseException) -> str:

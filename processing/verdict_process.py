@@ -76,14 +76,14 @@ class _Child:
         )  # fmt: skip
         return self
 
-    async def judge(self, rules: Rules, batch_id: str) -> Verdict:
+    async def judge(self, rules: Rules) -> Verdict:
         """The verdict on what stands in `source`. Raises VerdictExceeded, or ProcessingError for a bug of ours."""
         process = self._running()
         await self._warm(process)
         if process.stdin is None:
             raise RuntimeError("the child has no input")
         with contextlib.suppress(ConnectionError):
-            process.stdin.write(request_line(rules, batch_id))
+            process.stdin.write(request_line(rules))
             await process.stdin.drain()
         line = await self._answer(process)
         answer = ANSWER.validate_json(line)
@@ -204,19 +204,19 @@ class Judging:
     def child(self) -> _Child:
         return self._child
 
-    async def judge(self, rules: Rules, batch_id: str) -> Verdict:
+    async def judge(self, rules: Rules) -> Verdict:
         """The verdict. Raises VerdictExceeded where the upload takes more than a verdict may.
 
         A child that dies of something else is replaced once, since somebody may have killed it; a second death is the
         upload's doing.
         """
         try:
-            return await self._child.judge(rules, batch_id)
+            return await self._child.judge(rules)
         except VerdictDied:
             logger.warning("verdict_process_died")
         await self._replace()
         try:
-            return await self._child.judge(rules, batch_id)
+            return await self._child.judge(rules)
         except VerdictDied:
             raise VerdictExceeded("died") from None
 

@@ -57,6 +57,13 @@ class Frame:
         """All that follows the body."""
         return RULER + with_line_feeds(self.footers[language])
 
+    def document(self) -> dict[str, object]:
+        """The frame as JSON, kept with a batch: `{"before": text, "after": {language: text}}`."""
+        return {
+            "before": self.before(),
+            "after": {language.value: self.after(language) for language in Language},
+        }
+
     def full_text(self, body: str, language: Language) -> str:
         """The message as it is sent."""
         return self.before() + body + self.after(language)

@@ -13,7 +13,18 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from config.environment import Environment
-from config.sections import HTTPURL, Count, DatabaseURL, MailAddress, Networks, Port, Seconds, Words
+from config.section import (
+    HTTPURL,
+    Count,
+    DatabaseURL,
+    LookUps,
+    MailAddress,
+    Networks,
+    Port,
+    Seconds,
+    SecretsKey,
+    Words,
+)
 from config.settings import CONFIG_VARIABLE, Settings, variable_of
 from rules.codes import FindingCode
 from rules.messages import DEFAULT_FOOTERS
@@ -28,6 +39,8 @@ _KINDS: Final[Sequence[tuple[object, str]]] = (
     (Count, "whole number, at least 1"),
     (Seconds, "number above 0"),
     (Words, "list"),
+    (LookUps, "list of numbers above 0"),
+    (SecretsKey, "32 bytes in base64, secret"),
     (Networks, "list of addresses and networks (`192.0.2.7`, `192.0.2.0/24`)"),
     (DatabaseURL, "address of a PostgreSQL, secret"),
     (HTTPURL, "address that begins with `https://` or `http://`"),
@@ -132,7 +145,11 @@ def _reason_row(code: FindingCode) -> tuple[str, ...]:
 def _rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, ...]]:
     hints = get_type_hints(model, include_extras=True)
     for name, field in model.model_fields.items():
-        yield _row(f"{prefix}{name}", field, hints[name])
+        hint = hints[name]
+        if isinstance(hint, type) and issubclass(hint, BaseModel):
+            yield from _rows(hint, f"{prefix}{name}.")
+        else:
+            yield _row(f"{prefix}{name}", field, hint)
 
 
 def _row(name: str, field: FieldInfo, hint: object) -> tuple[str, ...]:
@@ -163,9 +180,10 @@ def _allowed(field: FieldInfo, hint: object) -> str:
         if pattern := getattr(part, "pattern", None):
             return f"text of the form `{pattern}`"
     if hint is Environment:
-        return " or ".join(f"`{member}`" for member in Environment)
-    if get_origin(field.annotation) is Literal:
-        return ", ".join(f"`{value}`" for value in get_args(field.annotation))
+        return ", ".join(f"`{member}`" for member in Environment)
+    for annotation in (field.annotation, *get_args(field.annotation)):
+        if get_origin(annotation) is Literal:
+            return ", ".join(f"`{value}`" for value in get_args(annotation))
     # `X | None`: what X allows.
     for kind, words in _KINDS:
         if hint == kind or kind in get_args(hint):
@@ -173,7 +191,9 @@ def _allowed(field: FieldInfo, hint: object) -> str:
     limits = {
         name: getattr(part, name) for part in field.metadata for name in ("ge", "le") if hasattr(part, name)
     }
-    return f"{limits['ge']} to {limits['le']}"
+    if "le" in limits:
+        return f"{limits.get('ge', 'above 0')} to {limits['le']}"
+    return f"whole number, at least {limits['ge']}"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

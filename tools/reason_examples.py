@@ -142,7 +142,6 @@ def _judge(code: FindingCode, bad: _BadFile) -> str:
     judge(
         io.BytesIO(content.encode(bad.encoding)),
         Rules(TEMPLATE, bad.environment),
-        batch_id="batch_example",
         messages=None,
         report=None,
         findings=lambda finding: texts.append(finding.text) if finding.code is code else None,

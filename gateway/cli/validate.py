@@ -51,7 +51,7 @@ def validate(
     environment: Annotated[
         str,
         typer.Option(
-            "--environment", metavar="test|production", help="Whose rules: in test, 20 rows at most."
+            "--environment", metavar="test|production|loadtest", help="Whose rules: in test, 20 rows at most."
         ),
     ] = "production",
     report: Annotated[
@@ -69,7 +69,7 @@ def validate(
     if (campaign is None) == (not template):
         raise CallMisused("give either --campaign ID or --template LANG=TEXT")
     if environment not in set(Environment):
-        raise CallMisused(f"the environment is test or production, not {environment!r:.40}")
+        raise CallMisused(f"the environment is test, production or loadtest, not {environment!r:.40}")
     # Without a campaign nothing but the arguments counts, unless a settings file is named.
     with_settings = campaign is not None or invocation.config is not None
     settings = invocation.settings.messages if with_settings else None
@@ -154,7 +154,6 @@ def _judge_file(
             verdict = judge(
                 source,
                 rules,
-                batch_id="batch_offline",
                 messages=None,
                 report=report_file if report is not None else None,
                 findings=note_finding if with_findings else None,

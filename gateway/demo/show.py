@@ -35,8 +35,8 @@ from gateway.processes.child_handle import python_environment
 
 T = TypeVar("T")
 _MESSAGES: Final = (
-    "select row_number, recipient, language, segments, encoding from messages "
-    "where batch_id = '{}' order by row_number"
+    "select row_number, recipient, language, segments, encoding from messages join batches using (batch_no) "
+    "where id = '{}' order by row_number"
 )
 _USUAL_PORT: Final = 2222
 # Seconds within which an outcome must have been mailed. It takes less than one.

@@ -20,8 +20,8 @@ from rules.segments import GSM7, UCS2
 from rules.templates import Language
 
 # The columns of a line, in the order in which they stand on it: this is the one place that decides it. Whoever copies the
-# lines into the table names these columns.
-MESSAGE_COLUMNS: Final = ("batch_id", "row_number", "recipient", "language", "values", "segments", "encoding")
+# lines into the table names these columns. The batch's number is not among them: it is the table's default.
+MESSAGE_COLUMNS: Final = ("row_number", "recipient", "language", "values", "segments", "encoding")
 
 # JSON escapes each of these with a backslash, and COPY doubles every backslash: one of the value's own becomes four.
 _ESCAPES: Final = (("\\", r"\\\\"), ('"', r"\\" + '"'), ("\n", r"\\n"), ("\t", r"\\t"))
@@ -29,19 +29,18 @@ _ESCAPES: Final = (("\\", r"\\\\"), ('"', r"\\" + '"'), ("\n", r"\\n"), ("\t", r
 
 @dataclass(frozen=True, slots=True)
 class MessageForm:
-    """What all messages of a batch have in common: its id, and each language's body within its frame."""
+    """What all messages of a batch have in common: each language's body within its frame."""
 
-    batch_id: str
     parameters: tuple[str, ...]
     framed: Mapping[Language, Layout]
 
     @classmethod
-    def of_batch(
-        cls, batch_id: str, parameters: Sequence[str], layouts: Mapping[Language, Layout], frame: Frame
+    def of_template(
+        cls, parameters: Sequence[str], layouts: Mapping[Language, Layout], frame: Frame
     ) -> "MessageForm":
         """Puts header and footer around each language's body."""
         framed = {language: layout.framed(frame, language) for language, layout in layouts.items()}
-        return cls(batch_id, tuple(parameters), framed)
+        return cls(tuple(parameters), framed)
 
     def lines(self, checked: CheckedRows) -> bytes:
         """One line for each row. The rows must be without findings."""
@@ -60,7 +59,6 @@ class MessageForm:
         )
         names = pl.Series([language.value for language in LANGUAGES])
         parts: dict[str, list[str | pl.Expr]] = {
-            "batch_id": [self.batch_id],
             "row_number": [pl.col("row_number")],
             "recipient": [pl.col("recipient")],
             "language": [pl.lit(names).gather(pl.col("language"))],

@@ -13,7 +13,7 @@ from typing import Final
 import asyncssh
 
 from config.logs import get_logger
-from config.sections import networks
+from config.section import networks
 from sftpd import metrics
 from sftpd.connections.algorithms import options_for
 from sftpd.connections.front_state import FrontState

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from config.sections import SFTPSettings, networks
+from config.section import networks
+from config.sections import SFTPSettings
 from sftpd.connections.source_addresses import (
     Address,
     Block,

@@ -46,7 +46,7 @@ async def test_the_tables_of_the_contract_are_there(database_url: str) -> None:
     expected = {"campaigns", "template_bodies", "ssh_keys", "uploads", "batches", "messages", "audit_events"}
     assert expected <= {row["table_name"] for row in rows}
     assert {
-        "batch_id", "row_number", "recipient", "language", "values", "segments", "encoding", "status", "created_at",
+        "batch_no", "row_number", "recipient", "language", "values", "segments", "encoding", "created_at",
     } <= {row["column_name"] for row in columns}  # fmt: skip
 
 

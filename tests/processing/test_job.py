@@ -80,7 +80,7 @@ async def test_a_good_upload_becomes_a_batch_its_messages_in_order_and_a_notific
     assert (batch["upload_id"], batch["status"]) == (spool.upload_id, "messages_enqueued")
     assert (batch["total_messages"], batch["original_file_name"]) == (2, "appointments.csv")
     rows = await pool.fetch("select * from messages order by row_number")
-    assert [row["batch_id"] for row in rows] == [batch["id"]] * 2
+    assert [row["batch_no"] for row in rows] == [batch["batch_no"]] * 2
     assert [row["row_number"] for row in rows] == [2, 3]
     assert [row["recipient"] for row in rows] == ["6591234567", "6591234568"]
     assert [row["language"] for row in rows] == ["english", "chinese"]

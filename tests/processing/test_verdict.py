@@ -21,7 +21,6 @@ TEMPLATE = Template(
         Language.CHINESE: "您好 {{recipient_name}}, {{topic}}。",
     },
 )
-BATCH = "batch_1"
 
 
 def rules(
@@ -41,7 +40,6 @@ def run(data: str | bytes, under: Rules | None = None) -> tuple[Verdict, list[Fi
     verdict = judge(
         source,
         under or rules(),
-        batch_id=BATCH,
         messages=messages,
         report=report,
         findings=findings.append,
@@ -61,7 +59,7 @@ def test_a_good_upload_becomes_lines_of_copy_text() -> None:
     assert verdict == Verdict(valid=True, total_messages=1)
     assert (findings, report) == ([], b"")
     values = '{"recipient_name": "Emily Yeo", "topic": "passport application #12345F"}'
-    assert messages == f"{BATCH}\t2\t6591234567\tenglish\t{values}\t1\tGSM-7\n"
+    assert messages == f"2\t6591234567\tenglish\t{values}\t1\tGSM-7\n"
 
 
 def test_rows_keep_the_numbers_that_a_spreadsheet_shows() -> None:
@@ -80,7 +78,7 @@ def test_values_are_escaped_as_json_and_then_as_copy_text() -> None:
 def test_a_template_without_parameters_has_empty_values() -> None:
     plain = Rules(Template("Agency", {Language.ENGLISH: "Hello."}), Environment.PRODUCTION)
     _, _, messages, _ = run("recipient,language\n6591234567,ENGLISH\n", plain)
-    assert messages == f"{BATCH}\t2\t6591234567\tenglish\t{{}}\t1\tGSM-7\n"
+    assert messages == "2\t6591234567\tenglish\t{}\t1\tGSM-7\n"
 
 
 def test_all_faults_of_all_rows_are_told_in_order() -> None:
@@ -305,7 +303,7 @@ def test_without_sinks_the_verdict_is_the_same(tmp_path: Path) -> None:
     path = tmp_path / "upload.csv"
     path.write_text(HEADER + GOOD + "91234567,english,a,b\n")
     with path.open("rb") as source:
-        verdict = judge(source, rules(), batch_id=BATCH, messages=None, report=None)
+        verdict = judge(source, rules(), messages=None, report=None)
     assert (verdict.num_rows, verdict.report_written) == (1, False)
 
 

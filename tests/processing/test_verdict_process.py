@@ -37,7 +37,7 @@ async def processes(
 
 async def judge(judging: Judging, data: bytes) -> Verdict:
     judging.source.write(data)
-    return await judging.judge(RULES, "batch_x")
+    return await judging.judge(RULES)
 
 
 def the_child() -> psutil.Process:
@@ -119,7 +119,7 @@ def test_a_full_disk_is_no_excess_of_the_upload() -> None:
         done = subprocess.run(
             [sys.executable, "-m", "processing.verdict_child",
              *(f"--{name}={number}" for name, number in {**files, **limits}.items())],
-            input=request_line(RULES, "batch_x"), stdout=subprocess.PIPE, pass_fds=list(files.values()), timeout=60,
+            input=request_line(RULES), stdout=subprocess.PIPE, pass_fds=list(files.values()), timeout=60,
             check=True,
         )  # fmt: skip
     answer = ANSWER.validate_json(done.stdout.removeprefix(READY))

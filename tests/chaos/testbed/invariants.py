@@ -33,14 +33,14 @@ from uploads order by received_at
 _BATCHES: Final = """
 select b.id, b.upload_id, b.campaign_id, b.total_messages, b.status, b.original_file_name,
        count(m.row_number) as messages, min(m.row_number) as first, max(m.row_number) as last
-from batches b left join messages m on m.batch_id = b.id group by b.id
+from batches b left join messages m using (batch_no) group by b.id
 """
 _MESSAGES_TWICE: Final = """
 select count(*) from (
     select 1 from messages group by "values"->>'topic' having count(*) > 1) twice
 """
 _MESSAGES_ALONE: Final = """
-select count(*) from messages m where not exists (select from batches b where b.id = m.batch_id)
+select count(*) from messages m where not exists (select from batches b where b.batch_no = m.batch_no)
 """
 
 

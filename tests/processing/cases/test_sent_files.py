@@ -120,7 +120,7 @@ EXPECTED: dict[str, list[Told]] = {
 
 def judge_file(data: bytes, rules: Rules = RULES) -> list[Finding]:
     findings: list[Finding] = []
-    judge(io.BytesIO(data), rules, batch_id="b", messages=None, report=None, findings=findings.append)
+    judge(io.BytesIO(data), rules, messages=None, report=None, findings=findings.append)
     return findings
 
 

@@ -17,9 +17,7 @@ GOOD = b"6591234567,english,x,y,z\n"
 def report_of(data: bytes, chunk_bytes: int = CHUNK_BYTES) -> tuple[Verdict, list[bytes]]:
     """The verdict, and the report's lines."""
     report = io.BytesIO()
-    verdict = judge(
-        io.BytesIO(data), RULES, batch_id="b", messages=None, report=report, chunk_bytes=chunk_bytes
-    )
+    verdict = judge(io.BytesIO(data), RULES, messages=None, report=report, chunk_bytes=chunk_bytes)
     return verdict, report.getvalue().splitlines(keepends=True)
 
 

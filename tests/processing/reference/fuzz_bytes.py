@@ -21,7 +21,7 @@ from config.environment import Environment
 from processing.verdict import Rules, judge
 from rules.templates import Language, Template
 from tests.processing.builders import FOOTERS, GOOD_ROW, GUIDE_TEMPLATE, HEADER, generated_csv
-from tests.processing.reference.gateway_verdict import BATCH, assert_agree, run_judge
+from tests.processing.reference.gateway_verdict import assert_agree, run_judge
 from tests.processing.reference.row_by_row import reference_verdict
 
 MEGABYTE = 1024 * 1024
@@ -219,7 +219,7 @@ def judge_when_told(path: Path) -> None:
     sys.stdin.readline()
     with path.open("rb") as source, TemporaryFile() as messages, TemporaryFile() as report:
         rules = SHORTEST_RULES if source.read(len(SHORTEST_HEADER)) == SHORTEST_HEADER else RULES
-        verdict = judge(source, rules, batch_id=BATCH, messages=messages, report=report)
+        verdict = judge(source, rules, messages=messages, report=report)
     print("valid" if verdict.valid else f"{verdict.num_rows} rows, {verdict.num_errors} findings", flush=True)
     sys.stdin.readline()
 

@@ -9,7 +9,6 @@ from processing.columns.chunks import CHUNK_BYTES
 from processing.verdict import Rules, Verdict, judge
 from tests.processing.reference.row_by_row import ReferenceFinding, ReferenceMessage, ReferenceVerdict
 
-BATCH = "batch_00000000-0000-4000-8000-000000000000"
 # COPY text, as PostgreSQL's manual has it: tab between columns, backslash before what would be misread.
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
@@ -30,7 +29,6 @@ def run_judge(data: bytes, rules: Rules, *, chunk_bytes: int = CHUNK_BYTES) -> J
     verdict = judge(
         io.BytesIO(data),
         rules,
-        batch_id=BATCH,
         messages=messages,
         report=report,
         findings=lambda finding: findings.append((finding.row, finding.column, finding.code)),
@@ -41,11 +39,10 @@ def run_judge(data: bytes, rules: Rules, *, chunk_bytes: int = CHUNK_BYTES) -> J
 
 
 def parse_copy(text: bytes) -> list[ReferenceMessage]:
-    """Rows of COPY text in the columns that `messages` is filled with; the batch is checked and dropped."""
+    """Rows of COPY text in the columns that `messages` is filled with."""
     rows = []
     for line in text.decode().split("\n")[:-1]:
-        batch, row, recipient, language, values, segments, encoding = map(_unescape, line.split("\t"))
-        assert batch == BATCH
+        row, recipient, language, values, segments, encoding = map(_unescape, line.split("\t"))
         rows.append((int(row), recipient, language, json.loads(values), int(segments), encoding))
     return rows
 

@@ -1,0 +1,129 @@
+"""What the sending core asks of a provider, and what a provider may answer.
+
+A hand-over has one of four ends: taken, refused (surely not sent, for good), put back (surely not sent, goes again), or not
+known. Only the last is dangerous: it stays `sending`, and nothing sends it again by itself (7-sending.md §1).
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+from messages.statuses import ErrorCode, MessageStatus
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptKey:
+    """One attempt: a row of `attempts`."""
+
+    batch_no: int
+    row_number: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message as it leaves. `recipient` is digits with country code, `text` the whole message, frame and all."""
+
+    key: AttemptKey
+    recipient: str
+    text: str
+    segments: int
+    encoding: str
+    is_otp: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The provider has it, under this id of its own, which may be empty."""
+
+    provider_id: str
+    status: MessageStatus = MessageStatus.SENT
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Surely not sent, and not to be tried again by itself. `raw_code` is the provider's own."""
+
+    error: ErrorCode
+    raw_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """Surely not sent: the same attempt goes again after `delay` seconds.
+
+    `pause` is why the whole sender must wait, a fixed text, or empty; with `pause_seconds` it lifts itself (throttled), without
+    it waits for `sending resume` (wrong credentials, a sender that isn't allowed). `counts`: whether it is one of the three times
+    after which the attempt fails with `server_unknown_error`.
+    """
+
+    delay: float = 1.0
+    raw_code: str = ""
+    pause: str = ""
+    pause_seconds: float | None = None
+    counts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """It may have been sent, or not: time-out, a link that broke, a server's error. `raw_code` says which, for people."""
+
+    raw_code: str = ""
+
+
+HandOver: TypeAlias = Taken | Refused | PutBack | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """News of an attempt after its hand-over. `status` from SENT up; `error` where it is FAILURE.
+
+    `at` is the provider's time (aware UTC), None where it gives none.
+    """
+
+    key: AttemptKey
+    status: MessageStatus
+    error: ErrorCode | None = None
+    raw_code: str = ""
+    provider_id: str = ""
+    may_have_arrived: bool = False
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAttempt:
+    """An attempt to be looked up. `provider_id` is empty where its outcome isn't known; `handed_over_at` is aware UTC."""
+
+    key: AttemptKey
+    recipient: str
+    text: str
+    provider_id: str
+    handed_over_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Proof that the provider never had it: a retry is safe."""
+
+    key: AttemptKey
+
+
+class Provider(Protocol):
+    """One sender at one provider. Its calls raise nothing but cancellation: whatever goes wrong is one of the answers."""
+
+    async def hand_over(self, message: Outgoing) -> HandOver:
+        """Give it to the provider, once: no retries inside, whatever happens."""
+        ...
+
+    async def look_up(self, attempts: Sequence[OpenAttempt]) -> list[Receipt | Absent]:
+        """What the provider knows of these. Those that it can't tell anything of are left out."""
+        ...
+
+    def receipts(self) -> AsyncIterator[Receipt]:
+        """News that the provider sends by itself, for as long as it is iterated; callbacks by HTTP come in at `api` instead."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
