@@ -9,16 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
+from messages.attempts import AttemptKey, Receipt
 from messages.statuses import ErrorCode, MessageStatus
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptKey:
-    """One attempt: a row of `attempts`."""
-
-    batch_no: int
-    row_number: int
-    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,22 +65,6 @@ class Unknown:
 
 
 HandOver: TypeAlias = Taken | Refused | PutBack | Unknown
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """News of an attempt after its hand-over. `status` from SENT up; `error` where it is FAILURE.
-
-    `at` is the provider's time (aware UTC), None where it gives none.
-    """
-
-    key: AttemptKey
-    status: MessageStatus
-    error: ErrorCode | None = None
-    raw_code: str = ""
-    provider_id: str = ""
-    may_have_arrived: bool = False
-    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
