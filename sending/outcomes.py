@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 from config.sending_sections import SendingSettings
 from database.connections import Pool
-from messages.attempts import AttemptKey, Receipt
+from messages.news import AttemptKey, Receipt
 from sending.providers.provider import HandOver
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
-from messages.attempts import AttemptKey, Receipt
+from messages.news import AttemptKey, Receipt
 from messages.statuses import ErrorCode, MessageStatus
 
 
