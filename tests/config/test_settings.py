@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from config.errors import ConfigurationError
 from config.settings import Settings, load_settings, setting_names, variable_of
@@ -29,10 +30,15 @@ def test_every_setting_has_a_description_and_a_variable() -> None:
     names = list(setting_names())
     assert "database.url" in names
     assert variable_of("s3.secret_access_key") == "SFTP_GATEWAY_S3__SECRET_ACCESS_KEY"
-    for field in Settings.model_fields.values():
-        section = field.annotation
-        if isinstance(section, type) and hasattr(section, "model_fields"):
-            assert all(part.description for part in section.model_fields.values()), section
+    assert "sending.public.provider" in names
+    for name in names:
+        *sections, last = name.split(".")
+        model: type[BaseModel] = Settings
+        for section in sections:
+            annotation = model.model_fields[section].annotation
+            assert isinstance(annotation, type)
+            model = annotation
+        assert model.model_fields[last].description, name
 
 
 @pytest.mark.parametrize("uncommented", [False, True], ids=["as it comes", "every line in force"])
@@ -56,7 +62,7 @@ def test_the_example_starts_a_node_that_has_its_secrets(
         pytest.param(
             "SFTP_GATEWAY_ENVIRONMENT",
             "prod",
-            "the setting environment (SFTP_GATEWAY_ENVIRONMENT) must be 'test' or 'production'",
+            "the setting environment (SFTP_GATEWAY_ENVIRONMENT) must be 'test', 'production' or 'loadtest'",
             id="environment",
         ),
         pytest.param(

@@ -64,14 +64,14 @@ def test_a_good_upload_becomes_lines_of_copy_text() -> None:
 
 def test_rows_keep_the_numbers_that_a_spreadsheet_shows() -> None:
     _, _, messages, _ = run("\n" + HEADER + "\n,,,\n" + GOOD + "   \n" + GOOD)
-    assert [line.split("\t")[1] for line in messages.splitlines()] == ["5", "7"]
+    assert [line.split("\t")[0] for line in messages.splitlines()] == ["5", "7"]
 
 
 def test_values_are_escaped_as_json_and_then_as_copy_text() -> None:
     _, _, messages, _ = run(HEADER + '6591234567,Chinese,"a\\b ""c""","d\r\ne\tf"\n')
-    values = messages.split("\t")[4]
+    values = messages.split("\t")[3]
     assert values == r'{"recipient_name": "a\\\\b \\"c\\"", "topic": "d\\ne\\tf"}'
-    assert messages.split("\t")[3] == "chinese"
+    assert messages.split("\t")[2] == "chinese"
     assert messages.endswith("\t2\tUCS-2\n")
 
 
