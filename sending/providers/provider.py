@@ -27,7 +27,7 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The provider has it, under this id of its own, which may be empty."""
+    """The provider has it, under this id of its own, which may be empty. In `loadtest` the status stays SENDING."""
 
     provider_id: str
     status: MessageStatus = MessageStatus.SENT
@@ -80,7 +80,7 @@ class OpenAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """Proof that the provider never had it: a retry is safe."""
+    """Proof that the provider never had it: a retry is safe. Given only once the last of `sending.look_up_after` is over."""
 
     key: AttemptKey
 
@@ -97,7 +97,10 @@ class Provider(Protocol):
         ...
 
     def receipts(self) -> AsyncIterator[Receipt]:
-        """News that the provider sends by itself, for as long as it is iterated; callbacks by HTTP come in at `api` instead."""
+        """News that the provider sends by itself; it doesn't end, even if none ever comes. One task may listen.
+
+        Callbacks by HTTP come in at `api` instead.
+        """
         ...
 
     async def close(self) -> None:

@@ -1,0 +1,28 @@
+"""The provider of the environment `loadtest`: it takes everything and sends nothing, and no news ever comes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from messages.statuses import MessageStatus
+from sending.providers.provider import Absent, HandOver, OpenAttempt, Outgoing, Receipt, Taken
+
+
+class LoadTest:
+    """The `Provider` under which each message stays `sending`, which agencies see as pending."""
+
+    async def hand_over(self, message: Outgoing) -> HandOver:  # noqa: ARG002
+        """Take it, and leave its status as it is."""
+        return Taken("", MessageStatus.SENDING)
+
+    async def look_up(self, attempts: Sequence[OpenAttempt]) -> list[Receipt | Absent]:  # noqa: ARG002
+        """Nothing is known of any."""
+        return []
+
+    async def receipts(self) -> AsyncIterator[Receipt]:
+        """None, ever: it waits until it is cancelled."""
+        await asyncio.Event().wait()
+        # Unreachable, but without a `yield` this would be no iterator.
+        yield NotImplemented
+
+    async def close(self) -> None:
+        """Nothing is held."""
