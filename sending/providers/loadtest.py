@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
+from messages.news import Receipt
 from messages.statuses import MessageStatus
-from sending.providers.provider import Absent, HandOver, OpenAttempt, Outgoing, Receipt, Taken
+from sending.providers.provider import Absent, HandOver, OpenAttempt, Outgoing, Taken
 
 
 class LoadTest:

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 
-from sending.providers.provider import Absent, HandOver, OpenAttempt, Outgoing, Provider, Receipt
+from messages.news import Receipt
+from sending.providers.provider import Absent, HandOver, OpenAttempt, Outgoing, Provider
 from sending.providers.simulator import SIMULATED_ERRORS, Simulator
 
 

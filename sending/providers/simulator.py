@@ -8,8 +8,9 @@ from time import monotonic
 from types import MappingProxyType
 from typing import Final
 
+from messages.news import AttemptKey, Receipt
 from messages.statuses import ErrorCode, MessageStatus
-from sending.providers.provider import Absent, AttemptKey, HandOver, OpenAttempt, Outgoing, Receipt, Taken
+from sending.providers.provider import Absent, HandOver, OpenAttempt, Outgoing, Taken
 
 # 1-postman.md §5: in the test environment these numbers fail with these errors, and never reach a real provider.
 SIMULATED_ERRORS: Final[Mapping[str, ErrorCode]] = MappingProxyType(

@@ -7,9 +7,10 @@ from typing import cast
 
 import pytest
 
+from messages.news import AttemptKey, Receipt
 from messages.statuses import ErrorCode, MessageStatus
 from sending.providers.loadtest import LoadTest
-from sending.providers.provider import AttemptKey, HandOver, OpenAttempt, Outgoing, Receipt, Taken
+from sending.providers.provider import HandOver, OpenAttempt, Outgoing, Taken
 from sending.providers.simulated_numbers import SimulatedNumbers
 from sending.providers.simulator import Simulator
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from sending.providers.provider import AttemptKey
+from messages.news import AttemptKey
 
 # What comes after it in a path: batch number, row and attempt, and the token.
 TWILIO_PATH: Final = "/callbacks/twilio/"

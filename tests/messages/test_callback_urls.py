@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from sending.providers.callback_urls import callback_url, parse_callback_path
-from sending.providers.provider import AttemptKey
+from messages.callback_urls import callback_url, parse_callback_path
+from messages.news import AttemptKey
 
 OLD, NEW, FOREIGN = b"o" * 32, b"n" * 32, b"f" * 32
 KEY = AttemptKey(2_000_000_000, 1_000_001, 12)
