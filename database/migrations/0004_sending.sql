@@ -119,7 +119,8 @@ begin
     select coalesce(max(batch_no), 0) into newest from batches;
     select coalesce(max(substring(relname from '_(\d+)$')::integer), 0) into upper_end
     from pg_inherits join pg_class on oid = inhrelid where inhparent = 'public.attempts'::regclass;
-    while newest + 2 * width > upper_end loop
+    -- The range in use, and one more.
+    while newest - newest % width + 2 * width > upper_end loop
         execute format('create table messages_to_%s (like messages including defaults including indexes)', upper_end + width);
         execute format('create table attempts_to_%s (like attempts including all) with (fillfactor = 60)', upper_end + width);
         execute format('alter table messages attach partition messages_to_%s for values from (%s) to (%s)',
