@@ -60,7 +60,10 @@ _EVENTS: Final[Mapping[CampaignStatus, AuditEvent]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """A campaign as stored. Without `allowed_sources` it may come from anywhere. Times are aware UTC."""
+    """A campaign as stored. Without `allowed_sources` it may come from anywhere. Times are aware UTC.
+
+    `is_otp`: its single sends are one-time passwords, and leave before all others.
+    """
 
     id: str
     name: str
@@ -69,6 +72,7 @@ class Campaign:
     notify_email: str
     status: CampaignStatus
     allowed_sources: tuple[Network, ...]
+    is_otp: bool
     created_at: datetime
     suspended_at: datetime | None
     deleted_at: datetime | None
@@ -83,6 +87,7 @@ async def record_campaign(
     notify_email: str,
     channel: Channel,
     allowed_sources: Collection[Network],
+    is_otp: bool,
     actor: Actor,
 ) -> None:
     """Store a campaign whose fields `creation` has checked. Raises CampaignRefused: the id is taken, if by a deleted one."""
@@ -96,6 +101,7 @@ async def record_campaign(
                 template.header,
                 notify_email,
                 list(allowed_sources),
+                is_otp,
             )
     except asyncpg.UniqueViolationError:
         raise CampaignRefused(f"the campaignId {campaign_id} is taken: choose another --id") from None
@@ -108,6 +114,7 @@ async def record_campaign(
         "channel": channel.value,
         "languages": [language.value for language in template.bodies],
         "allowed_sources": [str(network) for network in allowed_sources],
+        "otp": is_otp,
     }
     await record_event(
         connection, AuditEvent.CAMPAIGN_CREATED, campaign_id=campaign_id, actor=actor, details=details
@@ -143,6 +150,7 @@ def _campaign_of(row: asyncpg.Record) -> Campaign:
         notify_email=row["notify_email"],
         status=CampaignStatus(row["status"]),
         allowed_sources=tuple(row["allowed_sources"]),
+        is_otp=row["otp"],
         created_at=row["created_at"],
         suspended_at=row["suspended_at"],
         deleted_at=row["deleted_at"],
@@ -183,7 +191,7 @@ async def _move(connection: Connection, campaign_id: str, target: CampaignStatus
 async def set_notify_address(connection: Connection, campaign_id: str, text: str, *, actor: Actor) -> str:
     """From now on outcomes are mailed to this one address, which is returned. Raises CampaignNotFound, CampaignRefused."""
     address = parse_notify_address(text)
-    await _lock_live_campaign(connection, campaign_id)
+    await lock_live_campaign(connection, campaign_id)
     await connection.execute(SQL["set_notify_email"], campaign_id, address)
     # The address is a person's: the audit event says that it changed, not to what.
     await record_event(connection, AuditEvent.CAMPAIGN_NOTIFY_CHANGED, campaign_id=campaign_id, actor=actor)
@@ -197,7 +205,7 @@ async def set_allowed_sources(
 
     Raises CampaignNotFound, CampaignRefused (a deleted one).
     """
-    await _lock_live_campaign(connection, campaign_id)
+    await lock_live_campaign(connection, campaign_id)
     await connection.execute(SQL["set_allowed_sources"], campaign_id, list(sources))
     details = {"allowed_sources": [str(network) for network in sources]}
     await record_event(
@@ -218,7 +226,7 @@ async def add_keys(
     actor: Actor,
 ) -> AddedKeys:
     """Let the campaign log in with these keys; see `record_keys`. Raises CampaignNotFound, CampaignRefused (a deleted one)."""
-    await _lock_live_campaign(connection, campaign_id)
+    await lock_live_campaign(connection, campaign_id)
     return await record_keys(connection, campaign_id, keys, label=label, actor=actor)
 
 
@@ -236,7 +244,7 @@ async def _lock_campaign(connection: Connection, campaign_id: str) -> CampaignSt
     return CampaignStatus(status)
 
 
-async def _lock_live_campaign(connection: Connection, campaign_id: str) -> None:
+async def lock_live_campaign(connection: Connection, campaign_id: str) -> None:
     """Like `_lock_campaign`, for changes that a deleted campaign takes no more. Raises CampaignNotFound, CampaignRefused."""
     if await _lock_campaign(connection, campaign_id) is CampaignStatus.DELETED:
         raise CampaignRefused(

@@ -1,19 +1,19 @@
 -- name: insert_campaign
-insert into campaigns (id, name, channel, header, notify_email, allowed_sources)
-values ($1, $2, $3, $4, $5, $6)
+insert into campaigns (id, name, channel, header, notify_email, allowed_sources, otp)
+values ($1, $2, $3, $4, $5, $6, $7)
 
 -- name: insert_body
 insert into template_bodies (campaign_id, language, body, position) values ($1, $2, $3, $4)
 
 -- name: fetch_campaign
-select id, name, channel, header, notify_email, status, allowed_sources, created_at, suspended_at, deleted_at,
+select id, name, channel, header, notify_email, status, allowed_sources, otp, created_at, suspended_at, deleted_at,
     array(select language from template_bodies where campaign_id = campaigns.id order by position) as languages,
     array(select body from template_bodies where campaign_id = campaigns.id order by position) as bodies
 from campaigns
 where id = $1
 
 -- name: list_campaigns
-select id, name, channel, header, notify_email, status, allowed_sources, created_at, suspended_at, deleted_at,
+select id, name, channel, header, notify_email, status, allowed_sources, otp, created_at, suspended_at, deleted_at,
     array(select language from template_bodies where campaign_id = campaigns.id order by position) as languages,
     array(select body from template_bodies where campaign_id = campaigns.id order by position) as bodies
 from campaigns

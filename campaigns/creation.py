@@ -1,22 +1,38 @@
 """Creates campaigns: every field is checked here, whoever asks (command, API, console), then all is stored at once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from audit.events import Actor
 from campaigns.campaigns import Channel, record_campaign
 from campaigns.errors import CampaignRefused
-from campaigns.fields import parse_campaign_id, parse_notify_address, parse_sources
+from campaigns.fields import TwilioCredentials, parse_campaign_id, parse_notify_address, parse_sources
+from campaigns.twilio_accounts import set_twilio_account
 from config.identifiers import new_identifier
+from config.sending_sections import SecretsSettings
 from database.connections import Connection
 from rules.characters.unsupported import UnsupportedRule
 from rules.template_checks import check_template
 from rules.templates import Template
 
+FOREIGN_NUMBERS: Final = (
+    "numbers abroad get messages of this campaign only if its messaging service has a bought number: most countries let no "
+    "sender's name through"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewTwilioAccount:
+    """The account that a new internal campaign sends by, and the settings that its secret is encrypted with."""
+
+    credentials: TwilioCredentials
+    secrets: SecretsSettings
+
 
 @dataclass(frozen=True, slots=True)
 class CreatedCampaign:
-    """What `create_campaign` stored. `warnings` are sentences about its template, which may be used all the same."""
+    """What `create_campaign` stored. `warnings` are sentences about its template or channel, which may be used all the same."""
 
     id: str
     warnings: tuple[str, ...]
@@ -44,15 +60,23 @@ async def create_campaign(
     campaign_id: str | None = None,
     channel: Channel = Channel.PUBLIC,
     allowed_sources: Sequence[str] = (),
+    is_otp: bool = False,
+    twilio: NewTwilioAccount | None = None,
     unsupported: UnsupportedRule,
     actor: Actor,
 ) -> CreatedCampaign:
     """Check all fields and store the campaign, in the caller's transaction. Without an id of its own it gets a new one.
 
-    `allowed_sources` are addresses and networks as they were typed; `unsupported` says which characters the settings refuse.
+    `allowed_sources` are addresses and networks as they were typed; `unsupported` says which characters the settings refuse;
+    `twilio` is for the internal channel alone, where messages wait without it.
     Raises CampaignRefused: a template that breaks a rule (a line for each), an id that is taken (a deleted campaign keeps its
-    own) or malformed, no name, not one e-mail address, a source that is no network.
+    own) or malformed, no name, not one e-mail address, a source that is no network, an account for the public channel. Raises
+    SecretsKeyError where the account's secret can't be stored.
     """
+    if twilio is not None and channel is not Channel.INTERNAL:
+        raise CampaignRefused(
+            "an account of its own at Twilio is for the internal channel: add --channel internal"
+        )
     warnings = approve_template(template, unsupported)
     sources = parse_sources(allowed_sources)
     name = name.strip()
@@ -68,6 +92,19 @@ async def create_campaign(
         notify_email=address,
         channel=channel,
         allowed_sources=sources,
+        is_otp=is_otp,
         actor=actor,
     )
-    return CreatedCampaign(identifier, warnings)
+    if twilio is not None:
+        await set_twilio_account(connection, twilio.secrets, identifier, twilio.credentials, actor=actor)
+    return CreatedCampaign(identifier, (*warnings, *_channel_warnings(identifier, channel, twilio)))
+
+
+def _channel_warnings(campaign_id: str, channel: Channel, twilio: NewTwilioAccount | None) -> Iterator[str]:
+    if channel is not Channel.INTERNAL:
+        return
+    if twilio is None:
+        yield (
+            f"the campaign has no account at Twilio yet, and its messages wait for `sftp-gateway campaign twilio {campaign_id} …`"
+        )
+    yield FOREIGN_NUMBERS

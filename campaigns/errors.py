@@ -20,3 +20,11 @@ class CampaignRefused(CampaignsError):  # noqa: N818 - a fact, read as one
     def __init__(self, text: str, warnings: Sequence[str] = ()) -> None:
         super().__init__(text)
         self.warnings = tuple(warnings)
+
+
+class SecretsKeyError(CampaignsError):
+    """The setting `SECRETS__KEY` is missing, or isn't the one that the secrets in the database are encrypted with."""
+
+
+class SecretUnreadable(CampaignsError):  # noqa: N818 - a fact, read as one
+    """One secret can't be read: its key is lost, or somebody moved or changed it in the database."""

@@ -1,4 +1,4 @@
-"""The forms that a campaign's fields must have: its id, its notification address, its sources. Pure.
+"""The forms that a campaign's fields must have: its id, its notification address, its sources, its account at Twilio. Pure.
 
 Each parser gives the field as it is stored, or raises CampaignRefused, whose text is for whoever filled it in. The template
 is checked in `creation`, which loads far more.
@@ -6,6 +6,7 @@ is checked in `creation`, which loads far more.
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, TypeAlias
 
@@ -63,3 +64,55 @@ def parse_sources(texts: Sequence[str]) -> tuple[Network, ...]:
                 )
             found.append(network)
     return tuple(dict.fromkeys(found))
+
+
+@dataclass(frozen=True, slots=True)
+class TwilioCredentials:
+    """The five values of an internal campaign's account at Twilio. `secret` is the API key's, and is shown nowhere."""
+
+    account_sid: str
+    key_sid: str
+    secret: str = field(repr=False)
+    service_sid: str
+    sender_name: str
+
+
+# An alphanumeric sender ID as Twilio takes it: with a letter, since it would take digits alone for a number.
+_SENDER_NAME: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 &+._-]{1,11}", re.ASCII)
+_SENDER_NUMBER: Final = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
+_SECRET: Final = re.compile(r"[!-~]{8,128}", re.ASCII)
+
+
+def parse_twilio_credentials(
+    *, account: str, key: str, secret: str, service: str, sender: str
+) -> TwilioCredentials:
+    """The five values, which have the forms that Twilio gives them. Raises CampaignRefused, a line for each wrong one.
+
+    The secret is never repeated; line ends after it, as files have them, are left out.
+    """
+    found = {
+        "--account": (account, "AC", "the account SID"),
+        "--key": (key, "SK", "the API key's SID"),
+        "--service": (service, "MG", "the messaging service's SID"),
+    }
+    refusals = [
+        f"{what} is {prefix} and 32 hexadecimal digits: see {option}"
+        for option, (value, prefix, what) in found.items()
+        if not re.fullmatch(rf"{prefix}[0-9a-fA-F]{{32}}", value, re.ASCII)
+    ]
+    secret = secret.rstrip("\r\n")
+    if not _SECRET.fullmatch(secret):
+        refusals.append(
+            "the API key's secret is one word of letters and digits on a line of its own: see --secret-file"
+        )
+    elif re.fullmatch(r"(?:AC|SK|MG)[0-9a-fA-F]{32}", secret, re.ASCII):
+        refusals.append("what --secret-file holds is a SID, and not the API key's secret")
+    sender = sender.strip()
+    if not _SENDER_NAME.fullmatch(sender) and not _SENDER_NUMBER.fullmatch(sender):
+        refusals.append(
+            "the sender is a name of up to 11 letters, digits and blanks, with a letter among them, or a number such as "
+            "+6591234567: see --sender"
+        )
+    if refusals:
+        raise CampaignRefused("\n".join(refusals))
+    return TwilioCredentials(account, key, secret, service, sender)

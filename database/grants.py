@@ -76,7 +76,12 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
         _API: ("delete",),
         _ADMIN: ("select", "insert"),
     },
-    "secret_keys": {_SENDER: ("select",), _API: ("select",), _ADMIN: ("select", "insert", "update")},
+    # A sender that is about to sign its first callback makes the first key.
+    "secret_keys": {
+        _SENDER: ("select", "insert"),
+        _API: ("select",),
+        _ADMIN: ("select", "insert", "update", "delete"),
+    },
     "twilio_accounts": {_SENDER: ("select",), _ADMIN: ("select", "insert", "update")},
     "message_status": {_ADMIN: ("select",)},
     "audit_events": {

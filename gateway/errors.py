@@ -5,7 +5,7 @@ A parent learns by the same statuses why a child process ended. Importing this o
 
 from enum import IntEnum
 
-from campaigns.errors import CampaignsError
+from campaigns.errors import CampaignsError, SecretsKeyError
 from config.errors import ConfigError
 from database.errors import ServiceUnreachable
 from keys.errors import HostKeyError, KeysError
@@ -43,6 +43,7 @@ _STATUSES: tuple[tuple[type[Exception], ExitStatus], ...] = (
     (CallRefused, ExitStatus.REFUSED),
     (CallMisused, ExitStatus.CONFIGURATION),
     (HostKeyError, ExitStatus.CONFIGURATION),
+    (SecretsKeyError, ExitStatus.CONFIGURATION),
     (CampaignsError, ExitStatus.REFUSED),
     (KeysError, ExitStatus.REFUSED),
     (ServiceUnreachable, ExitStatus.UNREACHABLE),

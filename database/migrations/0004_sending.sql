@@ -196,6 +196,8 @@ alter table campaigns
 create table secret_keys (
     id integer generated always as identity primary key,
     wrapped bytea not null,
+    -- The same, encrypted with the SECRETS__KEY of before: while that is being changed, nodes have the one or the other.
+    wrapped_before bytea,
     created_at timestamptz not null default now(),
     retired_at timestamptz
 );

@@ -1,0 +1,29 @@
+-- name: set_account
+insert into twilio_accounts (campaign_id, account_sid, key_sid, secret, secret_key_id, service_sid, sender_name)
+values ($1, $2, $3, $4, $5, $6, $7)
+on conflict (campaign_id) do update set account_sid = excluded.account_sid, key_sid = excluded.key_sid,
+    secret = excluded.secret, secret_key_id = excluded.secret_key_id, service_sid = excluded.service_sid,
+    sender_name = excluded.sender_name, set_at = now()
+
+-- name: fetch_account
+select campaign_id, account_sid, key_sid, secret, secret_key_id, service_sid, sender_name, set_at
+from twilio_accounts
+where campaign_id = $1
+
+-- name: fetch_accounts
+select campaign_id, account_sid, key_sid, secret, secret_key_id, service_sid, sender_name, set_at
+from twilio_accounts
+order by campaign_id
+
+-- name: lock_accounts
+select campaign_id, account_sid, key_sid, secret, secret_key_id, service_sid, sender_name, set_at
+from twilio_accounts
+order by campaign_id
+for update
+
+-- name: set_secret
+update twilio_accounts set secret = $2, secret_key_id = $3 where campaign_id = $1
+
+-- name: announce_account
+-- Senders hear that messages which waited for an account may leave.
+select pg_notify('sftp_gateway_batches', '')
