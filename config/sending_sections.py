@@ -115,6 +115,10 @@ class APISettings(Section):
         default=None, description="Certificate chain (PEM), where this part speaks TLS by itself."
     )
     tls_key: Path | None = Field(default=None, description="The certificate's key (PEM).")
+    drain_timeout: Seconds = Field(
+        default=10,
+        description="Seconds that a process has to answer the requests it has when it is told to stop.",
+    )
     trusted_proxies: Networks = Field(
         default_factory=list, description="TLS fronts and load balancers whose X-Forwarded-For is believed."
     )

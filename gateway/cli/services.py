@@ -1,4 +1,4 @@
-"""`run`, `sftpd`, `worker`: a node and its parts. `demo`, `devstack`: a first look. `migrate`: the schema."""
+"""`run` and a command for each part: a node and its parts. `demo`, `devstack`: a first look. `migrate`: the schema."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +34,7 @@ def register(parent: typer.Typer) -> None:
 
 
 def run_all(context: typer.Context) -> None:
-    """SFTP front, worker and ops endpoint in one process tree. SIGHUP reloads, SIGTERM drains and stops."""
+    """All parts that are switched on, and the ops endpoint, in one process tree. SIGHUP reloads, SIGTERM drains and stops."""
     _serve(context, PARTS)
 
 

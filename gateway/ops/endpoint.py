@@ -43,6 +43,9 @@ class Node(Protocol):
     def dependencies(self) -> frozenset[Dependency]: ...
 
     @property
+    def parts_uploads_need(self) -> frozenset[str]: ...
+
+    @property
     def is_stopping(self) -> bool: ...
 
     @property
@@ -99,12 +102,13 @@ class OpsEndpoint:
             return refused
         answers = await self._readiness.first()
         dependencies = {answer.name: {"ok": answer.is_well, "detail": answer.detail} for answer in answers}
-        for part, count in self._node.ready_processes().items():
+        processes = self._node.ready_processes()
+        for part, count in processes.items():
             dependencies[part] = {"ok": count > 0, "detail": f"{count} at work"}
         away = [name for name, found in dependencies.items() if not found["ok"]]
         if self._node.is_stopping:
             away.append("stopping")
-        is_ready = DISPENSABLE.issuperset(away)
+        is_ready = not set(away) - DISPENSABLE - (processes.keys() - self._node.parts_uploads_need)
         body = {"ready": is_ready, "away": away, "dependencies": dependencies}
         return JSONResponse(body, status_code=200 if is_ready else 503)
 

@@ -59,10 +59,11 @@ def _listening_parts(parts: Sequence[Part]) -> Iterator[tuple[Part, Listening]]:
 def _choose_passed(
     part: Part, parts: Sequence[Part], passed: Sequence[tuple[str, socket.socket]]
 ) -> list[socket.socket]:
-    """The passed sockets that are this part's: those with its name, and for the first listening part those with no part's."""
+    """The passed sockets that are this part's: those with its name, and for the last listening part those with no part's."""
     owners = {listening.section: owner for owner, listening in _listening_parts(parts)}
-    first = next(iter(owners.values()))
-    return [listening for name, listening in passed if owners.get(name, first) == part]
+    # The table's last part that listens is the SFTP front, unless another one runs alone.
+    last = next(reversed(owners.values()))
+    return [listening for name, listening in passed if owners.get(name, last) == part]
 
 
 def _open(part: Part, listening: Listening, settings: Settings) -> list[socket.socket]:

@@ -4,7 +4,7 @@ A new part is a row here and the module that the row names; nothing else in `gat
 Importing this costs little, as the command line does it at every call.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -33,7 +33,8 @@ class Part:
     `name` stands in logs, metrics and `/readyz`, and in the name of the socket unit. `module` is run with `python -m`.
     `drain_seconds` is how long a process may finish what it has begun. `dependencies` are what `/readyz` and `check`
     look at for it. `command`, `help` and `example` make the command that runs this part alone. `puts_only` says that it
-    does nothing with the bucket but put objects, so that its key need have no other right.
+    does nothing with the bucket but put objects, so that its key need have no other right. `uploads_need_it` says that without a
+    process of it `/readyz` is 503, as uploads aren't taken or get no outcome; what becomes of accepted batches isn't its concern.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Part:
     help: str
     example: str
     puts_only: bool = False
+    uploads_need_it: bool = True
 
 
 WORKER: Final = Part(
@@ -76,6 +78,25 @@ FRONT: Final = Part(
     puts_only=True,
 )
 
+API: Final = Part(
+    name="api",
+    module="gateway.processes.api",
+    processes=lambda settings: settings.api.processes,
+    drain_seconds=lambda settings: settings.api.drain_timeout,
+    dependencies=frozenset({Dependency.DATABASE}),
+    listening=Listening("api", lambda settings: (settings.api.host, settings.api.port)),
+    command="api",
+    help="Only the HTTP server for providers' callbacks (and an ops endpoint), for several nodes.",
+    example="Example: SFTP_GATEWAY_OPS__PORT=9467 sftp-gateway api",
+    puts_only=True,
+    uploads_need_it=False,
+)
+
 # In the order in which a reload replaces them. They stop in the opposite order: a part that takes work in comes after the
-# parts that do this work, so that it stops first and what it has taken in is still done.
-PARTS: Final = (WORKER, FRONT)
+# parts that do this work, so that it stops first and what it has taken in is still done. Callbacks are taken to the very end.
+PARTS: Final = (API, WORKER, FRONT)
+
+
+def parts_in_use(parts: Sequence[Part], settings: "Settings") -> list[Part]:
+    """Those of `parts` that a node runs: a part alone always, several those of which the settings want a process."""
+    return [part for part in parts if len(parts) == 1 or part.processes(settings) > 0]

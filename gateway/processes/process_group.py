@@ -36,7 +36,7 @@ class CannotStart(Exception):  # noqa: N818 - a fact about a process, read as on
 
 
 class ProcessGroup:
-    """As many processes of one part as the settings say. Those that die are replaced by `tasks`, until `stop`.
+    """As many processes of one part as the settings say, and one at least. Those that die are replaced by `tasks`, until `stop`.
 
     `on_death` is told of each one that died unasked.
     """
@@ -53,7 +53,8 @@ class ProcessGroup:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.part = part
-        self._count = part.processes(settings)
+        # A part that is switched off for `run` may still be started alone.
+        self._count = max(part.processes(settings), 1)
         self._drain_seconds = part.drain_seconds(settings)
         self._sockets = sockets
         self._metrics = metrics

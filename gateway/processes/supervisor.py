@@ -73,6 +73,11 @@ class Supervisor:
         return all(part.puts_only for part in self._parts)
 
     @property
+    def parts_uploads_need(self) -> frozenset[str]:
+        """The names of the parts without which the node isn't ready."""
+        return frozenset(part.name for part in self._parts if part.uploads_need_it)
+
+    @property
     def is_stopping(self) -> bool:
         """Whether the node takes no new work any more."""
         return self._stop.is_set()

@@ -27,6 +27,7 @@ class IdleNode:
     metrics_folder: Path
     dependencies: frozenset[Dependency] = frozenset({Dependency.DATABASE, Dependency.S3})
     puts_only: bool = True
+    parts_uploads_need: frozenset[str] = frozenset({"idle"})
     is_stopping: bool = False
     restarts: Counter[str] = field(default_factory=Counter)
 

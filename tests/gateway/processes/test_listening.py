@@ -24,7 +24,7 @@ def test_sockets_that_systemd_opened_go_to_the_parts_that_they_are_named_after(s
             stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)
         )
         passed = [("ops", named), ("sftp-gateway-front.socket", unknown)]
-        with open_sockets_of_parts([WORKER, FRONT, OTHER], settings, passed) as sockets:
+        with open_sockets_of_parts([OTHER, WORKER, FRONT], settings, passed) as sockets:
             assert sockets == {FRONT: [unknown], OTHER: [named]}
         with open_sockets_of_parts([WORKER], settings, [("sftp", alone)]) as sockets:
             assert sockets == {}
@@ -33,7 +33,7 @@ def test_sockets_that_systemd_opened_go_to_the_parts_that_they_are_named_after(s
 def test_a_part_that_no_socket_was_passed_for_listens_by_its_own_settings(settings: Settings) -> None:
     with ExitStack() as stack:
         passed = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        with open_sockets_of_parts([FRONT, OTHER], settings, [("", passed)]) as sockets:
+        with open_sockets_of_parts([OTHER, FRONT], settings, [("", passed)]) as sockets:
             assert sockets[FRONT] == [passed]
             [opened] = sockets[OTHER]
             assert port_of([opened]) not in {0, port_of([passed])}

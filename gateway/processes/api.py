@@ -1,0 +1,25 @@
+"""Composition root of an API process: what it opens, in order, the listening sockets last."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from api.server import serve_api
+from config.settings import Settings
+from database.connections import open_pool
+from gateway.processes.child_main import Inheritance, run_child
+from gateway.processes.parts import API
+
+
+async def api(
+    settings: Settings, inherited: Inheritance, stop: asyncio.Event, ready: Callable[[], None]
+) -> None:
+    """Serve HTTP until `stop`, then drain. Raises ConfigError where it can't start."""
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(open_pool(settings.database, name="api"))
+        await serve_api(settings, inherited.sockets, pool, stop, ready)
+
+
+if __name__ == "__main__":
+    sys.exit(run_child(API, api))
