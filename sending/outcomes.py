@@ -1,16 +1,68 @@
 """What hand-overs and receipts bring is gathered for a tenth of a second and recorded in bulk, each with its batch's counts.
 
-An outcome is kept until its transaction has committed: where the database is away, it is recorded again. An outcome that dies
-with its process leaves its attempt `sending`, and the sweep has it looked up.
+An outcome is kept until its transaction has committed: where the database is away, it is recorded again, but only once it is
+known that the first time did not count, since a put-back that counts twice would send a message twice. An outcome that dies with
+its process leaves its attempt `sending`, and a sweep has it looked up.
 """
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import islice
+from typing import Final, assert_never
 
+import asyncpg
+
+from config.fault_points import reach
+from config.logs import describe_exception, get_logger
 from config.sending_sections import SendingSettings
-from database.connections import Pool
-from messages.news import AttemptKey, Receipt
-from sending.providers.provider import HandOver
+from database.connections import UNREACHABLE, Connection, Pool
+from database.queries import NamedQueries
+from messages.attempts import Recorded, in_transaction, record_news
+from messages.news import Answer, AttemptKey, News, Receipt
+from messages.statuses import MessageStatus
+from sending.metrics import OUTCOMES_DROPPED, OUTCOMES_KEPT, OUTCOMES_UNKNOWN, count_recorded
+from sending.providers.provider import HandOver, PutBack, Refused, Taken, Unknown
+
+SQL: Final = NamedQueries("sending", "outcomes.sql")
+GATHER_SECONDS: Final = 0.1
+MOST_AT_ONCE: Final = 2_000
+# While the database is away, it is asked again so soon, and then ever later.
+_FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0
+# What the database will refuse again. Whatever else it says, outcomes are kept.
+_UNRECORDABLE: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+# Away, or not as it must be now: rights, a setting, a bug. Outcomes are kept all the same.
+_AWAY: Final[tuple[type[BaseException], ...]] = (*UNREACHABLE, asyncpg.PostgresError)
+# At the end of a process outcomes get so many seconds more.
+DRAIN_SECONDS: Final = 10.0
+
+logger = get_logger("sending")
+
+
+def answer_of(key: AttemptKey, handover: HandOver, now: datetime, look_up_after: float) -> Answer:
+    """What a hand-over's end means for its attempt. `look_up_after` is in seconds."""
+    match handover:
+        case Taken():
+            return Answer(key, handover.status, provider_id=handover.provider_id, at=now)
+        case Refused():
+            return Answer(key, MessageStatus.FAILURE, handover.error, handover.raw_code, at=now)
+        case PutBack():
+            return Answer(
+                key,
+                MessageStatus.ENQUEUED,
+                raw_code=handover.raw_code,
+                counts=handover.counts,
+                due_at=now + timedelta(seconds=handover.delay),
+                at=now,
+            )
+        case Unknown():
+            due_at = now + timedelta(seconds=look_up_after)
+            return Answer(key, MessageStatus.SENDING, raw_code=handover.raw_code, due_at=due_at, at=now)
+        case _:
+            assert_never(handover)
 
 
 class Outcomes:
@@ -18,27 +70,139 @@ class Outcomes:
 
     def __init__(self, pool: Pool, settings: SendingSettings) -> None:
         self._pool = pool
-        self._settings = settings
+        self._look_up_after = settings.look_up_after[0]
+        self._news: deque[News] = deque()
+        self._wake = asyncio.Event()
+        self._added = self._recorded = 0
+        self._flushed: list[tuple[int, asyncio.Future[None]]] = []
 
     def add(self, key: AttemptKey, handover: HandOver) -> None:
         """Take note of how a hand-over ended. The pause that a PutBack asks for is the dispatcher's to make."""
-        raise NotImplementedError
+        if isinstance(handover, Unknown):
+            OUTCOMES_UNKNOWN.inc()
+        self._add(answer_of(key, handover, datetime.now(UTC), self._look_up_after))
 
     def add_receipt(self, receipt: Receipt) -> None:
         """Take note of news of an attempt, in whatever order it comes."""
-        raise NotImplementedError
+        self._add(receipt)
+
+    def _add(self, news: News) -> None:
+        self._news.append(news)
+        self._added += 1
+        self._wake.set()
+        OUTCOMES_KEPT.set(len(self._news))
 
     @property
     def kept(self) -> int:
         """How many outcomes wait for the database. Whoever claims should wait while they are many."""
-        raise NotImplementedError
+        return len(self._news)
 
     async def flush(self) -> None:
         """Return once all that was added before the call is committed, however long the database is away."""
-        raise NotImplementedError
+        if self._recorded < self._added:
+            flushed = asyncio.get_running_loop().create_future()
+            self._flushed.append((self._added, flushed))
+            self._wake.set()
+            await flushed
+
+    async def record_forever(self) -> None:
+        """Record what is added, in its order, until cancelled. `open_outcomes` runs it."""
+        while True:
+            await self._wake.wait()
+            if not self._flushed:
+                await asyncio.sleep(GATHER_SECONDS)
+            self._wake.clear()
+            while self._news:
+                group = list(islice(self._news, MOST_AT_ONCE))
+                await self._record(group)
+                for _ in group:
+                    self._news.popleft()
+                self._recorded += len(group)
+                OUTCOMES_KEPT.set(len(self._news))
+                self._tell_flushed()
+
+    def _tell_flushed(self) -> None:
+        waiting = []
+        for until, flushed in self._flushed:
+            if until > self._recorded:
+                waiting.append((until, flushed))
+            elif not flushed.done():
+                flushed.set_result(None)
+        self._flushed = waiting
+
+    async def _record(self, group: Sequence[News]) -> None:
+        """Return once the group is committed. One that the database refuses for what it holds is recorded piece by piece."""
+        for kind, point in ((Answer, "sending.handed_over"), (Receipt, "sending.received")):
+            if any(isinstance(news, kind) for news in group):
+                reach(point)
+        try:
+            await self._record_once(group)
+        except _UNRECORDABLE as error:
+            if len(group) == 1:
+                OUTCOMES_DROPPED.inc()
+                key = group[0].key
+                where = {"batch_no": key.batch_no, "row": key.row_number, "attempt": key.attempt}
+                logger.error("outcome_dropped", **where, **describe_exception(error))  # noqa: TRY400 - its text may hold rows
+                return
+            for news in group:
+                await self._record([news])
+        reach("sending.recorded")
+
+    async def _record_once(self, group: Sequence[News]) -> None:
+        """Record the group exactly once, however often the connection breaks. Raises one of _UNRECORDABLE."""
+        doubtful = ""
+        wait = _FIRST_WAIT
+        while True:
+            transaction = _Transaction(group)
+            try:
+                async with self._pool.acquire() as connection:
+                    if doubtful:
+                        status = await connection.fetchval(SQL["fetch_transaction_status"], doubtful)
+                        if status == "committed":
+                            return
+                        if status == "in progress":
+                            raise TimeoutError
+                        doubtful = ""
+                    recorded = await in_transaction(connection, partial(transaction.record, connection))
+            except _UNRECORDABLE:
+                raise
+            except _AWAY as error:
+                doubtful = transaction.id or doubtful
+                logger.warning("outcomes_waiting", outcomes=len(self._news), **describe_exception(error))
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, _LONGEST_WAIT)
+            else:
+                count_recorded(recorded)
+                return
+
+
+class _Transaction:
+    """One try to record a group. `id` is the transaction's, known before it can be committed; empty until then."""
+
+    def __init__(self, group: Sequence[News]) -> None:
+        self._group = group
+        self.id = ""
+
+    async def record(self, connection: Connection) -> Recorded:
+        self.id = ""
+        self.id = await connection.fetchval(SQL["fetch_transaction"])
+        return await record_news(connection, self._group, now=datetime.now(UTC))
 
 
 @contextlib.asynccontextmanager
-async def open_outcomes(pool: Pool, settings: SendingSettings) -> AsyncIterator[Outcomes]:
-    """Record in the background until the block ends; then record what is kept, for as long as `drain` allows."""
-    yield Outcomes(pool, settings)
+async def open_outcomes(
+    pool: Pool, settings: SendingSettings, *, drain: float = DRAIN_SECONDS
+) -> AsyncIterator[Outcomes]:
+    """Record in the background until the block ends; then what is still kept, for `drain` seconds at most."""
+    outcomes = Outcomes(pool, settings)
+    recording = asyncio.create_task(outcomes.record_forever())
+    try:
+        yield outcomes
+    finally:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(outcomes.flush(), timeout=drain)
+        if outcomes.kept:
+            logger.warning("outcomes_left", outcomes=outcomes.kept)
+        recording.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await recording

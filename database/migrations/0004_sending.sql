@@ -35,14 +35,36 @@ alter table batches
     add column failure integer not null default 0,
     -- The failed ones by code, such as {"recipient_invalid": 3}.
     add column errors jsonb not null default '{}',
-    -- When the last of its messages became terminal.
+    -- When the last of its messages became terminal: kept by a trigger on the counts.
     add column finished_at timestamptz,
+    -- When a sweep last looked through its attempts for those without news.
+    add column looked_at timestamptz,
     alter column upload_id drop not null;
 -- What was there before the sending core was, texts nobody by surprise: ops release it.
 update batches set held_since = now(), held_because = 'upgrade';
 create index batches_untaken on batches (batch_no) where taken_at is null;
 create index batches_waiting on batches (lane_id, batch_no) where waiting;
 create index batches_unfinished on batches (batch_no) where finished_at is null;
+
+-- What follows from a batch's counts is kept here for all who change them. A batch is finished when each message has a terminal
+-- status; that `sent_to_telco` is one for foreign numbers, a sweep finds out. `messages_enqueuing_failed`, which a refused retry
+-- leaves (8-api.md §2.6), passes once no message is `created` any more.
+create function settle_batch() returns trigger language plpgsql as $$
+begin
+    if new.status = 'messages_enqueuing_failed' and new.retrying = 0
+        and (new.taken_at is not null or new.ended_at is not null) and old.status = new.status then
+        new.status := 'messages_enqueued';
+    end if;
+    if new.retrying + new.enqueued + new.sending + new.sent > 0
+        or (new.ended_at is null and new.total_messages > new.sent_to_telco + new.success + new.failure) then
+        new.finished_at := null;
+    elsif new.sent_to_telco = 0 then
+        new.finished_at := coalesce(new.finished_at, now());
+    end if;
+    return new;
+end
+$$;
+create trigger batches_settle before update on batches for each row execute function settle_batch();
 
 -- A message's id is its batch's UUID with the version nibble 8 and its row number in the last 8 hex digits (8-api.md §1). What is left
 -- of the batch's UUID finds the batch.
@@ -94,6 +116,8 @@ create table attempts (
     row_number integer not null,
     attempt smallint not null,
     status smallint not null check (status between 0 and 6),
+    -- How often it was put back where that counts: the fourth time it fails.
+    put_backs smallint not null default 0,
     -- Of a failure: whether the recipient may have got it all the same.
     may_have_arrived boolean not null default false,
     -- The failure is our own: no news came in time.

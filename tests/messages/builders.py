@@ -1,0 +1,178 @@
+"""Batches as the sending core finds them: taken up, claimed up to a row, their attempts in any status."""
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from database.connections import Connection
+from messages.news import AttemptKey
+from messages.statuses import MessageStatus
+
+NOW = datetime(2026, 11, 25, 9, 30, tzinfo=UTC)
+LOCAL, FOREIGN = "6591234567", "447911123456"
+
+
+@dataclass(frozen=True, slots=True)
+class MadeBatch:
+    """A batch of one's own making. Its rows are numbered from 2."""
+
+    batch_no: int
+    id: str
+    campaign_id: str
+    sender_id: int
+
+    def key(self, row_number: int = 2, attempt: int = 1) -> AttemptKey:
+        return AttemptKey(self.batch_no, row_number, attempt)
+
+
+async def make_batch(
+    connection: Connection,
+    campaign_id: str,
+    statuses: Sequence[MessageStatus] = (MessageStatus.SENDING,),
+    *,
+    unclaimed: int = 0,
+    taken: bool = True,
+    sender: str = "public",
+    provider: str = "simulator",
+    recipient: str = LOCAL,
+    at: datetime = NOW,
+    priority: int = 2,
+) -> MadeBatch:
+    """A batch whose first rows have an attempt each, of these statuses, last changed `at`; then `unclaimed` rows more.
+
+    What is `created` or `enqueued` has its row in `due`, as it must.
+    """
+    sender_id = await connection.fetchval(
+        "insert into senders (name, provider, rate) values ($1, $2, 10)"
+        " on conflict (name) do update set provider = excluded.provider returning id",
+        sender,
+        provider,
+    )
+    lane_id = await connection.fetchval(
+        "insert into lanes (sender_id, campaign_id, priority) values ($1, $2, $3)"
+        " on conflict (campaign_id, priority) do update set sender_id = excluded.sender_id returning id",
+        sender_id,
+        campaign_id,
+        priority,
+    )
+    batch_id = f"batch_{uuid.uuid4()}"
+    total = len(statuses) + unclaimed
+    async with connection.transaction():
+        batch_no = await connection.fetchval(
+            "insert into batches (id, campaign_id, original_file_name, total_messages, created_at, taken_at, lane_id, cursor_row,"
+            " waiting, frame) values ($1, $2, 'a.csv', $3, $4, $5, $6, $7, $8, $9) returning batch_no",
+            batch_id,
+            campaign_id,
+            total,
+            at,
+            at if taken else None,
+            lane_id if taken else None,
+            len(statuses) + 1 if statuses else 0,
+            unclaimed > 0 and taken,
+            json.dumps({"before": "", "after": {}}),
+        )
+        await connection.execute(
+            'insert into messages (batch_no, row_number, recipient, language, "values", segments, encoding, created_at)'
+            " select $1, n + 1, $2, 'english', jsonb_build_object('name', 'Tan ' || n), 1, 'gsm7', $3"
+            " from generate_series(1, $4::integer) n",
+            batch_no,
+            recipient,
+            at,
+            total,
+        )
+    made = MadeBatch(batch_no, batch_id, campaign_id, sender_id)
+    for row_number, status in enumerate(statuses, 2):
+        await add_attempt(connection, made, made.key(row_number), status, at=at, priority=priority)
+    return made
+
+
+async def add_attempt(
+    connection: Connection,
+    batch: MadeBatch,
+    key: AttemptKey,
+    status: MessageStatus,
+    *,
+    at: datetime = NOW,
+    priority: int = 2,
+) -> None:
+    """One more attempt of a message, the last one now."""
+    await connection.execute(
+        "insert into attempts (batch_no, row_number, attempt, status, created_at, updated_at, sent_at, error, provider_id)"
+        " values ($1, $2, $3, $4, $5, $5, $6, $7, $8)",
+        key.batch_no,
+        key.row_number,
+        key.attempt,
+        status,
+        at,
+        at if status >= MessageStatus.SENT else None,
+        "recipient_unavailable" if status is MessageStatus.FAILURE else None,
+        f"SM{key.batch_no}-{key.row_number}-{key.attempt}" if status >= MessageStatus.SENT else None,
+    )
+    if status <= MessageStatus.ENQUEUED:
+        await connection.execute(
+            "insert into due (at, sender_id, class, campaign_id, batch_no, row_number, attempt)"
+            " values ($1, $2, $3, $4, $5, $6, $7)",
+            at,
+            batch.sender_id,
+            priority,
+            batch.campaign_id,
+            key.batch_no,
+            key.row_number,
+            key.attempt,
+        )
+    counts, errors = await recount(connection, batch.batch_no)
+    await connection.execute(
+        "update batches set retrying = $2, enqueued = $3, sending = $4, sent = $5, sent_to_telco = $6, success = $7,"
+        " failure = $8, errors = $9 where batch_no = $1",
+        batch.batch_no,
+        *counts,
+        json.dumps(errors),
+    )
+
+
+async def recount(connection: Connection, batch_no: int) -> tuple[list[int], dict[str, int]]:
+    """How many messages have each status, by their last attempts, and how many of the failed ones each code."""
+    rows = await connection.fetch(
+        "select distinct on (row_number) status, error from attempts where batch_no = $1 order by row_number, attempt desc",
+        batch_no,
+    )
+    counts = [sum(row["status"] == status for row in rows) for status in MessageStatus]
+    codes = [row["error"] for row in rows if row["status"] == MessageStatus.FAILURE]
+    return counts, {code: codes.count(code) for code in codes}
+
+
+async def counted(connection: Connection, batch_no: int) -> tuple[list[int], dict[str, int]]:
+    """What the batch's own row says of the same."""
+    row = await connection.fetchrow("select * from batches where batch_no = $1", batch_no)
+    assert row is not None
+    names = ["retrying", *(status.word for status in MessageStatus if status is not MessageStatus.CREATED)]
+    return [row[name] for name in names], json.loads(row["errors"])
+
+
+async def fetch_attempt(connection: Connection, key: AttemptKey) -> dict[str, Any]:
+    """The attempt's row."""
+    row = await connection.fetchrow(
+        "select * from attempts where batch_no = $1 and row_number = $2 and attempt = $3",
+        key.batch_no,
+        key.row_number,
+        key.attempt,
+    )
+    assert row is not None
+    return {**row, "status": MessageStatus(row["status"])}
+
+
+async def fetch_due(connection: Connection, batch: MadeBatch) -> dict[AttemptKey, tuple[int, datetime]]:
+    """What is due of a batch: class and time by attempt."""
+    rows = await connection.fetch("select * from due where batch_no = $1", batch.batch_no)
+    return {
+        AttemptKey(row["batch_no"], row["row_number"], row["attempt"]): (row["class"], row["at"])
+        for row in rows
+    }
+
+
+def later(**parts: float) -> datetime:
+    """NOW and so much more: `later(hours=48)`."""
+    return NOW + timedelta(**parts)
