@@ -1,20 +1,40 @@
 """Options and arguments that several commands have: their names and texts, and how their words are read."""
 
+import contextlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, BinaryIO, TypeAlias
 
 import typer
 
 from gateway.errors import CallMisused
+from gateway.output import note
 
 if TYPE_CHECKING:
     from rules.templates import Language
 
 
+CampaignId: TypeAlias = Annotated[
+    str, typer.Argument(metavar="CAMPAIGN", help="The campaignId.", show_default=False)
+]
 JSON: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+
+
+def confirm(warning: str, question: str, *, refusal: str) -> None:
+    """Ask before what can't be undone. Raises typer.Abort for a no, CallMisused with `refusal` where nobody answers."""
+    if sys.stdin.isatty():
+        note(warning)
+        typer.confirm(question, abort=True, err=True)
+        return
+    # A script may give the answer, as `yes` does; without one nothing is done.
+    answer = sys.stdin.readline()
+    if not answer:
+        raise CallMisused(f"{refusal} can't be undone: add --yes to do it without being asked")
+    if answer.strip().lower() not in {"y", "yes"}:
+        raise typer.Abort
 
 
 def read_input(name: str, *, limit: int) -> bytes:
@@ -28,6 +48,24 @@ def read_input(name: str, *, limit: int) -> bytes:
         raise CallMisused(f"{name!r} can't be read: {error.strerror}") from None
     except ValueError:
         raise CallMisused(f"{name!r} is not the name of a file") from None
+
+
+@contextlib.contextmanager
+def new_private_file(path: Path) -> Iterator[BinaryIO]:
+    """A new file with mode 0600, for personal data: gone again if the block fails. Raises CallMisused."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise CallMisused(f"{str(path)!r} can't be written: {error.strerror}") from None
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise CallMisused(f"{str(path)!r} can't be written: {error.strerror}") from None
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def parse_bodies(words: Sequence[str]) -> "dict[Language, str]":

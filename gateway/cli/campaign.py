@@ -1,12 +1,25 @@
 """`sftp-gateway campaign …`: who an agency is here. Created once; suspended, resumed, deleted, never edited."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.arguments import JSON, Yes, parse_bodies
+from gateway.cli.arguments import JSON, CampaignId, Yes, confirm, parse_bodies
 from gateway.cli.invocation import current_actor, invocation_of, run
+from gateway.cli.twilio_secrets import (
+    TWILIO_EXAMPLE,
+    AccountSID,
+    KeySID,
+    NoTry,
+    SecretFile,
+    SenderName,
+    ServiceSID,
+    account_document,
+    account_facts,
+    read_credentials,
+    set_account,
+    try_account,
+)
 from gateway.errors import CallMisused
 from gateway.output import (
     for_people,
@@ -25,6 +38,7 @@ if TYPE_CHECKING:
 
     from campaigns.campaigns import Campaign
     from campaigns.creation import CreatedCampaign
+    from campaigns.twilio_accounts import TwilioAccount
 
 app = typer.Typer(
     help="Campaigns: create, look at, suspend, resume, delete.",
@@ -32,11 +46,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-CampaignId = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="The campaignId.", show_default=False)]
-
 
 def register(parent: typer.Typer) -> None:
     """Add these commands to `parent`."""
+    app.command("twilio", epilog=TWILIO_EXAMPLE)(set_account)
     parent.add_typer(app, name="campaign")
 
 
@@ -85,11 +98,20 @@ def create(
         list[str] | None,
         typer.Option("--from", metavar="CIDR", help="Allow only this source address or network; repeatable."),
     ] = None,
+    account: AccountSID = None,
+    key: KeySID = None,
+    secret_file: SecretFile = None,
+    service: ServiceSID = None,
+    sender: SenderName = None,
+    no_try: NoTry = False,
+    otp: Annotated[
+        bool, typer.Option("--otp", help="Its single sends are one-time passwords, and go first.")
+    ] = False,
     as_json: JSON = False,
 ) -> None:
-    """Create a campaign and print its campaignId."""
+    """Create a campaign and print its campaignId. An internal one has an account of its own at Twilio."""
     from campaigns.campaigns import Channel
-    from campaigns.creation import create_campaign
+    from campaigns.creation import NewTwilioAccount, create_campaign
     from campaigns.errors import CampaignRefused
     from processing.rule_settings import unsupported_rule
     from rules.templates import Template
@@ -100,6 +122,9 @@ def create(
     bodies = parse_bodies(template)
     shown_header = name.strip() if header is None else header
     unsupported = unsupported_rule(invocation.settings.messages)
+    credentials = read_credentials(account, key, secret_file, service, sender)
+    if credentials is not None and channel == Channel.INTERNAL and not no_try:
+        try_account(invocation, credentials)
 
     async def store() -> "CreatedCampaign":
         async with invocation.open_database() as connection, connection.transaction():
@@ -111,6 +136,10 @@ def create(
                 campaign_id=campaign_id,
                 channel=Channel(channel),
                 allowed_sources=source or [],
+                is_otp=otp,
+                twilio=None
+                if credentials is None
+                else NewTwilioAccount(credentials, invocation.settings.secrets),
                 unsupported=unsupported,
                 actor=current_actor(),
             )
@@ -137,17 +166,27 @@ def _warn_all(warnings: "Sequence[str]") -> None:
 def list_all(context: typer.Context, as_json: JSON = False) -> None:
     """List all campaigns, newest first, deleted ones too."""
     from campaigns.campaigns import list_campaigns
+    from campaigns.twilio_accounts import fetch_twilio_accounts
     from keys.ssh_keys import count_keys
 
     invocation = invocation_of(context)
 
-    async def fetch() -> "tuple[list[Campaign], dict[str, int]]":
+    async def fetch() -> "tuple[list[Campaign], dict[str, int], dict[str, TwilioAccount]]":
         async with invocation.open_database() as connection:
-            return await list_campaigns(connection), await count_keys(connection)
+            return (
+                await list_campaigns(connection),
+                await count_keys(connection),
+                await fetch_twilio_accounts(connection),
+            )
 
-    campaigns, counts = run(fetch())
+    campaigns, counts, accounts = run(fetch())
     if as_json:
-        print_json([_document(campaign, counts.get(campaign.id, 0)) for campaign in campaigns])
+        print_json(
+            [
+                _document(campaign, counts.get(campaign.id, 0), accounts.get(campaign.id))
+                for campaign in campaigns
+            ]
+        )
         return
     rows = [
         (
@@ -170,22 +209,24 @@ def list_all(context: typer.Context, as_json: JSON = False) -> None:
 
 @app.command(epilog="Example: sftp-gateway campaign show CAMPAIGN --json")
 def show(context: typer.Context, campaign: CampaignId, as_json: JSON = False) -> None:
-    """Show one campaign: its template, address, allowed sources and keys."""
+    """Show one campaign: its template, address, allowed sources, keys, and account at Twilio but for the secret."""
     from campaigns.campaigns import fetch_known_campaign
+    from campaigns.twilio_accounts import fetch_twilio_account
     from keys.ssh_keys import list_keys
 
     invocation = invocation_of(context)
 
-    async def fetch() -> "tuple[Campaign, int]":
+    async def fetch() -> "tuple[Campaign, int, TwilioAccount | None]":
         async with invocation.open_database() as connection:
             found = await fetch_known_campaign(connection, campaign)
-            return found, sum(key.revoked_at is None for key in await list_keys(connection, campaign))
+            keys = sum(key.revoked_at is None for key in await list_keys(connection, campaign))
+            return found, keys, await fetch_twilio_account(connection, campaign)
 
-    found, keys = run(fetch())
+    found, keys, account = run(fetch())
     if as_json:
-        print_json(_document(found, keys))
+        print_json(_document(found, keys, account))
     else:
-        _show(found, keys)
+        _show(found, keys, account)
 
 
 @app.command(epilog="Example: sftp-gateway campaign suspend CAMPAIGN")
@@ -287,28 +328,16 @@ def delete(context: typer.Context, campaign: CampaignId, yes: Yes = False) -> No
 
     found = run(look())
     if found.deleted_at is None and not yes:
-        _confirm_deletion(found)
+        confirm(
+            f"This deletes {campaign} ({printable(found.name)}) and revokes its keys. It can't be undone.",
+            "Delete it?",
+            refusal="deleting a campaign",
+        )
     changed = run(change())
     note(f"{campaign} is deleted" if changed else f"{campaign} was deleted already")
 
 
-def _confirm_deletion(campaign: "Campaign") -> None:
-
-    if sys.stdin.isatty():
-        note(
-            f"This deletes {campaign.id} ({printable(campaign.name)}) and revokes its keys. It can't be undone."
-        )
-        typer.confirm("Delete it?", abort=True, err=True)
-        return
-    # A script may give the answer, as `yes` does; without one nothing is deleted.
-    answer = sys.stdin.readline()
-    if not answer:
-        raise CallMisused("deleting a campaign can't be undone: add --yes to do it without being asked")
-    if answer.strip().lower() not in {"y", "yes"}:
-        raise typer.Abort
-
-
-def _document(campaign: "Campaign", keys: int) -> dict[str, object]:
+def _document(campaign: "Campaign", keys: int, account: "TwilioAccount | None") -> dict[str, object]:
     """The JSON of a campaign; `keys` is how many are in force."""
     return {
         "campaignId": campaign.id,
@@ -321,13 +350,15 @@ def _document(campaign: "Campaign", keys: int) -> dict[str, object]:
         "notifyEmail": campaign.notify_email,
         "allowedSources": [str(network) for network in campaign.allowed_sources],
         "keys": keys,
+        "otp": campaign.is_otp,
+        "twilio": account and account_document(account),
         "createdAt": utc(campaign.created_at),
         "suspendedAt": utc(campaign.suspended_at),
         "deletedAt": utc(campaign.deleted_at),
     }
 
 
-def _show(campaign: "Campaign", keys: int) -> None:
+def _show(campaign: "Campaign", keys: int, account: "TwilioAccount | None") -> None:
     """The same for people."""
     facts: list[tuple[str, str | None]] = [
         ("campaignId", campaign.id),
@@ -342,6 +373,8 @@ def _show(campaign: "Campaign", keys: int) -> None:
         ("notified", campaign.notify_email),
         ("allowed from", ", ".join(map(str, campaign.allowed_sources)) or "anywhere"),
         ("keys in force", str(keys)),
+        ("one-time passwords", "yes: its single sends go first" if campaign.is_otp else None),
+        *account_facts(account, awaited=campaign.channel == "internal"),
         ("created", for_people(campaign.created_at)),
         ("suspended", for_people(campaign.suspended_at) if campaign.suspended_at else None),
         ("deleted", for_people(campaign.deleted_at) if campaign.deleted_at else None),

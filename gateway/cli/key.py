@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.arguments import JSON, read_input
+from gateway.cli.arguments import JSON, CampaignId, read_input
 from gateway.cli.invocation import current_actor, invocation_of, run
 from gateway.errors import CallRefused
 from gateway.output import (
@@ -28,7 +28,6 @@ app = typer.Typer(
     help="Public keys: judge, add, list, revoke.", rich_markup_mode="rich", pretty_exceptions_enable=False
 )
 
-CampaignId = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="The campaignId.", show_default=False)]
 KeyFile = Annotated[
     str,
     typer.Argument(

@@ -18,6 +18,7 @@ from gateway.cli import (
     key,
     segments,
     services,
+    twilio_secrets,
     upload,
     validate,
 )
@@ -59,7 +60,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["--help", "-h"]},
     )
     app.callback()(_read_options)
-    for module in (services, campaign, key, hostkey, upload, validate, segments, check):
+    for module in (services, campaign, key, hostkey, twilio_secrets, upload, validate, segments, check):
         module.register(app)
     return app
 

@@ -46,6 +46,8 @@ def test_a_campaign_is_shown_as_it_was_created(admin: "Call", tmp_path: Path) ->
         "notifyEmail": "ops@clinic.gov.sg",
         "allowedSources": ["192.0.2.7/32", "198.51.100.0/24"],
         "keys": 0,
+        "otp": False,
+        "twilio": None,
         "suspendedAt": None,
         "deletedAt": None,
     }
