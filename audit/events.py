@@ -42,6 +42,10 @@ class AuditEvent(StrEnum):
     UPLOAD_FAILED = "upload_failed"
     UPLOAD_RETRIED = "upload_retried"
     UPLOAD_RELEASED = "upload_released"
+    BATCH_RETRIED = "batch_retried"
+    BATCH_STOPPED = "batch_stopped"
+    BATCH_RELEASED = "batch_released"
+    MESSAGE_RETRIED = "message_retried"
     NOTIFICATION_SENT = "notification_sent"
     NOTIFICATION_REFUSED = "notification_refused"
 

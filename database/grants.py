@@ -67,14 +67,23 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
     "attempts": {
         _SENDER: ("select", "insert", "update"),
         _API: ("select", "update"),
-        _ADMIN: ("select", "insert"),
+        _ADMIN: ("select", "insert", "update"),
     },
-    "senders": {_SENDER: ("select", "insert", "update"), _ADMIN: ("select", "update")},
-    "lanes": {_SENDER: ("select", "insert", "update"), _ADMIN: ("select", "insert", "update")},
+    "senders": {
+        _SENDER: ("select", "insert", "update"),
+        _API: ("select (id, provider)",),
+        _ADMIN: ("select", "update"),
+    },
+    "lanes": {
+        _SENDER: ("select", "insert", "update"),
+        _API: ("select (id, sender_id, priority)",),
+        _ADMIN: ("select", "insert", "update"),
+    },
+    # What a receipt shows to have left doesn't go again.
     "due": {
         _SENDER: ("select", "insert", "update", "delete"),
-        _API: ("delete",),
-        _ADMIN: ("select", "insert"),
+        _API: ("select (batch_no, row_number, attempt)", "delete"),
+        _ADMIN: ("select", "insert", "delete"),
     },
     # A sender that is about to sign its first callback makes the first key.
     "secret_keys": {

@@ -9,7 +9,7 @@ import asyncio
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, TypeVar
@@ -214,13 +214,31 @@ async def _move_counts(
         statuses[key.batch_no][after[key].status] += 1
         if (error := after[key].error) is not None:
             errors[key.batch_no][error] += 1
+    await move_counts(connection, statuses, errors)
+
+
+async def move_counts(
+    connection: Connection,
+    statuses: Mapping[int, Mapping[MessageStatus, int]],
+    errors: Mapping[int, Mapping[str, int]],
+) -> None:
+    """Add so many messages to the counts of these batches, by batch number: by status, and the failed ones by code.
+
+    Belongs in the transaction that changes the attempts; whoever moves counts of several batches has locked them by number.
+    """
     if statuses:
         await connection.execute(
             SQL["move_counts"],
             list(statuses),
-            *([moved[status] for moved in statuses.values()] for status in MessageStatus),
-            [json.dumps(errors[number]) for number in statuses],
+            *([moved.get(status, 0) for moved in statuses.values()] for status in MessageStatus),
+            [json.dumps(errors.get(number, {})) for number in statuses],
         )
+
+
+async def fetch_known_provider_ids(connection: Connection, provider_ids: Collection[str]) -> set[str]:
+    """Those of the ids that an attempt of the last days has: a look-up by recipient must not take another attempt's message."""
+    rows = await connection.fetch(SQL["fetch_known_provider_ids"], list(provider_ids))
+    return {row["provider_id"] for row in rows}
 
 
 def _columns_of(keys: Sequence[AttemptKey]) -> tuple[list[int], list[int], list[int]]:

@@ -128,6 +128,8 @@ create table attempts (
     provider_id text,
     primary key (batch_no, row_number, attempt)
 ) partition by range (batch_no);
+-- Small, and by a column that never changes, so that no update becomes dearer.
+create index attempts_by_time on attempts using brin (created_at);
 
 -- Ranges of batch_no: each a table of messages and one of attempts. They are attached ahead of time, which stops no writer; a range
 -- whose messages have grown large is left early, by letting the numbers jump to the next. Returns how many ranges it added.
@@ -247,19 +249,23 @@ select b.campaign_id, b.id as batch_id, m.row_number, message_id(b.id, m.row_num
         when b.taken_at is not null then 'enqueued'
         else 'created'
     end as status,
-    case
-        when coalesce(a.error, b.ended_because) is null then null
-        when coalesce(a.error, 'stopped') in ('server_unknown_error', 'stopped') then 'server_error'
-        else 'delivery_error'
-    end as error_type,
-    coalesce(a.error, case b.ended_because when 'stopped' then 'stopped' when 'expired' then 'server_unknown_error' end)
-        as error_code,
+    case when e.code in ('server_unknown_error', 'stopped') then 'server_error' when e.code <> '' then 'delivery_error' end
+        as error_type,
+    e.code as error_code,
     a.raw_code, coalesce(a.attempt, 0) as attempts, a.sent_at, a.delivered_at
 from messages m
 join batches b using (batch_no)
 left join lateral (
     select * from attempts where batch_no = m.batch_no and row_number = m.row_number order by attempt desc limit 1
-) a on true;
+) a on true
+-- What never had an attempt has failed with its batch.
+cross join lateral (
+    select case
+        when a.status is not null then a.error
+        when b.ended_because = 'expired' then 'server_unknown_error'
+        else b.ended_because
+    end as code
+) e;
 
 -- Whoever had rights on the table of messages has them on the new one.
 do $$

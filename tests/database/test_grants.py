@@ -1,14 +1,20 @@
 """The table of rights has every table of the schema, and what it prints gives each role those rights and no others."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import asyncpg
 import pytest
 
+from audit.events import NOBODY
 from database.connections import Connection
 from database.grants import RIGHTS, DatabaseRole, grant_statements
 from gateway.embedded.postgres import PostgreSQLServer
+from messages.attempts import record_answers, record_receipts
+from messages.changes import release_batch, retry_batch, stop_batch
+from messages.news import Answer, Receipt
+from messages.statuses import MessageStatus
+from tests.messages.builders import NOW, make_batch
 
 PRIVILEGES = ("select", "insert", "update", "delete", "truncate", "references", "trigger")
 
@@ -97,3 +103,28 @@ async def test_what_is_not_granted_is_refused(
             await granted.execute(statement)
     finally:
         await granted.execute("reset role")
+
+
+async def test_each_part_may_do_with_messages_what_it_does(granted: Connection, campaign_id: str) -> None:
+    batch = await make_batch(granted, campaign_id, [MessageStatus.SENDING] * 2, unclaimed=1)
+    held = await make_batch(granted, campaign_id, [], unclaimed=1)
+    await granted.execute("update batches set held_since = now() where batch_no = $1", held.batch_no)
+    put_back = Answer(batch.key(2), MessageStatus.ENQUEUED, due_at=NOW)
+    failed = Receipt(batch.key(3), MessageStatus.FAILURE)
+    steps: list[tuple[DatabaseRole, Callable[[], Awaitable[object]]]] = [
+        (DatabaseRole.SENDER, lambda: record_answers(granted, [put_back], now=NOW)),
+        (DatabaseRole.API, lambda: record_receipts(granted, [failed], now=NOW)),
+        (
+            DatabaseRole.API,
+            lambda: record_receipts(granted, [Receipt(batch.key(2), MessageStatus.SENT)], now=NOW),
+        ),
+        (DatabaseRole.ADMIN, lambda: retry_batch(granted, batch.id, max_retries=3, actor=NOBODY)),
+        (DatabaseRole.ADMIN, lambda: stop_batch(granted, batch.id, actor=NOBODY)),
+        (DatabaseRole.ADMIN, lambda: release_batch(granted, held.id, actor=NOBODY)),
+    ]
+    for role, step in steps:
+        await granted.execute(f"set role {role}")
+        try:
+            await step()
+        finally:
+            await granted.execute("reset role")

@@ -173,6 +173,9 @@ async def fetch_due(connection: Connection, batch: MadeBatch) -> dict[AttemptKey
     }
 
 
+LATER = NOW + timedelta(seconds=1)
+
+
 def later(**parts: float) -> datetime:
     """NOW and so much more: `later(hours=48)`."""
     return NOW + timedelta(**parts)

@@ -1,0 +1,87 @@
+-- name: lock_batch
+select b.batch_no, b.id, b.campaign_id, b.status, b.total_messages, b.cursor_row, b.taken_at, b.held_since, b.released_at, b.ended_at,
+    b.ended_because, b.finished_at, b.retrying, b.enqueued, b.sending, b.failure,
+    b.total_messages - b.retrying - b.enqueued - b.sending - b.sent - b.sent_to_telco - b.success - b.failure as unclaimed,
+    l.sender_id, l.priority, c.status as campaign_status
+from batches b join campaigns c on c.id = b.campaign_id left join lanes l on l.id = b.lane_id
+where b.id = $1 and ($2::text is null or b.campaign_id = $2)
+for no key update of b
+
+-- name: fetch_batch_of_message
+select id from batches where message_id_stem(id) = $1 and length(id) = 42
+
+-- name: fetch_last_attempt
+-- Attempt 0 stands for a message of which there is none.
+select coalesce(a.attempt, 0) as attempt, a.status, a.error
+from messages m
+left join lateral (
+    select attempt, status, error from attempts where batch_no = m.batch_no and row_number = m.row_number
+    order by attempt desc limit 1
+) a on true
+where m.batch_no = $1 and m.row_number = $2
+
+-- name: insert_expired_attempts
+-- What never left has failed without an attempt. Before it is retried, that gets its row.
+insert into attempts (batch_no, row_number, attempt, status, error, created_at, updated_at)
+select m.batch_no, m.row_number, 1, 6, 'server_unknown_error', b.ended_at, b.ended_at
+from messages m join batches b using (batch_no)
+where m.batch_no = $1 and ($2::integer is null or m.row_number = $2)
+    and not exists (select from attempts a where a.batch_no = m.batch_no and a.row_number = m.row_number)
+
+-- name: pass_all_rows
+update batches set cursor_row = (select max(row_number) from messages where batch_no = $1) where batch_no = $1
+
+-- name: insert_retries
+-- One more attempt for each message that has failed, if it may be retried once more: as many as have each code.
+with last as (
+    select distinct on (row_number) row_number, attempt, status, error
+    from attempts where batch_no = $1 and ($2::integer is null or row_number = $2)
+    order by row_number, attempt desc
+), retried as (
+    select row_number, attempt + 1 as attempt, error from last
+    where status = 6 and error is distinct from 'stopped' and attempt <= $3::integer
+), begun as (
+    insert into attempts (batch_no, row_number, attempt, status, created_at, updated_at)
+    select $1, row_number, attempt, 0, $4::timestamptz, $4 from retried
+), waiting as (
+    insert into due (at, sender_id, class, campaign_id, batch_no, row_number, attempt)
+    select $4, $5::integer, $6::smallint, $7::text, $1, row_number, attempt from retried
+)
+select error, count(*) as messages from retried group by error
+
+-- name: set_enqueuing_failed
+update batches set status = 'messages_enqueuing_failed' where batch_no = $1
+
+-- name: end_rows
+update batches set ended_at = $2, ended_because = coalesce(ended_because, $3), waiting = false where batch_no = $1
+
+-- name: lock_waiting_attempts
+select from attempts a join due d using (batch_no, row_number, attempt)
+where a.batch_no = (select batch_no from batches where id = $1) and d.class < 3
+order by a.row_number, a.attempt
+for no key update of a
+
+-- name: end_waiting_attempts
+-- Those that wait to go again, or to be retried. What a claim has taken meanwhile has left.
+with gone as (
+    delete from due where batch_no = $1 and class < 3 returning row_number, attempt
+), before as (
+    select a.row_number, a.attempt, a.status
+    from gone g join attempts a on a.row_number = g.row_number and a.attempt = g.attempt
+    where a.batch_no = $1 and a.status in (0, 1)
+    for no key update of a
+), ended as (
+    update attempts a set status = 6, error = $3, updated_at = $2
+    from before b where a.batch_no = $1 and a.row_number = b.row_number and a.attempt = b.attempt
+)
+select status, count(*) as messages from before group by status
+
+-- name: release
+update batches
+set released_at = $2,
+    waiting = taken_at is not null and ended_at is null
+        and total_messages > retrying + enqueued + sending + sent + sent_to_telco + success + failure
+where batch_no = $1
+
+-- name: announce_batch
+select pg_notify('sftp_gateway_batches', $1)
