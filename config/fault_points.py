@@ -26,6 +26,8 @@ POINTS: Final = (
     "notification.fetched",  # the notification is here, the mail server hasn't been asked
     "notification.sent",  # the mail server has the e-mail, which isn't recorded yet
     "notification.recorded",  # that is recorded, and the job is still picked
+    "sending.taken",  # batches have their lanes
+    "sending.claimed",  # messages are committed as `sending`, none is handed over
     "sending.handed_over",  # the provider has answered, which isn't recorded yet
     "sending.received",  # a receipt is there, which isn't recorded yet
     "sending.recorded",  # outcomes are committed

@@ -14,18 +14,23 @@ def unsupported_rule(settings: MessageSettings) -> UnsupportedRule:
     return UnsupportedRule(tier3=settings.refuse_typography, emoji=settings.refuse_emoji)
 
 
-def make_rules(template: Template, environment: Environment, settings: MessageSettings) -> Rules:
-    """The rules by which an upload of a campaign with that template is judged in that environment."""
+def footers_of(settings: MessageSettings) -> dict[Language, str]:
+    """The deployment's footer for each language."""
     chosen = {
         Language.ENGLISH: settings.footer_english,
         Language.CHINESE: settings.footer_chinese,
         Language.MALAY: settings.footer_malay,
         Language.TAMIL: settings.footer_tamil,
     }
+    return {language: chosen[language] or DEFAULT_FOOTERS[language] for language in Language}
+
+
+def make_rules(template: Template, environment: Environment, settings: MessageSettings) -> Rules:
+    """The rules by which an upload of a campaign with that template is judged in that environment."""
     return Rules(
         template=template,
         environment=environment,
-        footers={language: chosen[language] or DEFAULT_FOOTERS[language] for language in Language},
+        footers=footers_of(settings),
         values=ValueRule(
             unsupported_rule(settings),
             spreadsheet_errors=settings.refuse_spreadsheet_errors,

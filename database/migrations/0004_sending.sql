@@ -174,8 +174,8 @@ create table senders (
     rate real not null check (rate > 0),
     -- The moment from which the next segment may leave: claims reserve time by moving it on.
     next_at timestamptz not null default now(),
-    -- The virtual time of the lane served last: a lane that was empty begins here.
-    virtual_time double precision not null default 0,
+    -- For each priority, the virtual time of the lane served last: a lane that was empty begins here.
+    virtual_times double precision[] not null default '{0,0,0}',
     paused_since timestamptz,
     paused_because text,
     -- A pause with an end lifts itself; one without is lifted by `sending resume`.
@@ -298,3 +298,306 @@ select (select batch_id || ' ' || row_number from piece order by batch_id desc, 
 
 -- step: transaction
 drop table messages_before_sending;
+
+-- step: transaction
+-- Reserves the time that so many segments take at a sender's rate; returns when it begins, in seconds since 1970.
+-- A second at the provider may have 1.05 times the rate (7-sending.md §6). So the pace is 0.985 of it, which leaves room for
+-- a network that delivers unevenly, and where the rate is high enough, a moment nobody used may be made up for.
+create function reserve_time(of_sender integer, segments integer) returns double precision language plpgsql as $$
+declare
+    taking double precision;
+    begin_at timestamptz;
+begin
+    update senders
+    set next_at = greatest(
+        -- More than a few blocks ahead: the database's clock has been set back, or the rate has been raised.
+        case when next_at > clock_timestamp() + make_interval(secs => 1 + 40 / rate) then clock_timestamp() else next_at end,
+        clock_timestamp() - make_interval(secs => greatest(0, 0.04 - 1 / rate))
+    ) + make_interval(secs => segments / (rate * 0.985))
+    where id = of_sender
+    returning next_at, segments / (rate * 0.985) into begin_at, taking;
+    return extract(epoch from begin_at) - taking;
+end
+$$;
+
+-- Claims the next messages of a sender, at most `block` segments of them (the last one may go beyond), and commits them as
+-- `sending`. They go out each at its moment `leaves_at`; both times are seconds since 1970 by this server's clock. Nothing is
+-- claimed while the sender is paused, has no provider, or has reserved its time for longer than `lead` ahead.
+--
+-- The best priority goes first; within it the campaigns share the block, those that have had least before the others. Within
+-- a lane, what must go again precedes the batches, and these go oldest first. A batch that could not begin within
+-- `stale_after` is held instead.
+--
+-- One claim at a time holds a sender's row. The other locks are taken in the order that everybody keeps who changes attempts:
+-- attempts by key, batches by number, due.
+create function claim_messages(of_sender integer, block integer, lead interval, stale_after interval)
+returns table (
+    now double precision, leaves_at double precision, batch_no integer, row_number integer, attempt smallint,
+    priority smallint, segments smallint, recipient text, language text, "values" jsonb, encoding text
+) language plpgsql set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+#variable_conflict use_column
+declare
+    s senders;
+    moment timestamptz;
+    lane record;
+    -- The candidates, in the order in which they are served: what each has waiting, and how many messages it gets.
+    lane_ids integer[] := '{}';
+    campaigns_of text[] := '{}';
+    priorities smallint[] := '{}';
+    starts double precision[] := '{}';
+    due_counts integer[] := '{}';
+    counts integer[] := '{}';
+    shares integer[] := '{}';
+    found integer;
+    found_due integer;
+    stale integer[];
+    all_stale integer[] := '{}';
+    chosen integer;
+    quantum integer := (block + 7) / 8;
+    rest integer := block;
+    used integer := 0;
+    -- What is claimed.
+    of_lane integer[] := '{}';
+    batch_nos integer[] := '{}';
+    row_numbers integer[] := '{}';
+    attempt_numbers smallint[] := '{}';
+    sizes smallint[] := '{}';
+    statuses smallint[] := '{}';
+    chosen_due due[];
+    new_lanes integer[];
+    new_batches integer[];
+    new_rows integer[];
+    new_sizes smallint[];
+    to_lock integer[];
+    begin_at double precision;
+    pace double precision;
+begin
+    select * into s from senders where id = of_sender for no key update;
+    moment := clock_timestamp();
+    if s.id is null or s.provider = 'none' then
+        return;
+    end if;
+    if s.paused_since is not null then
+        if s.paused_until is null or s.paused_until > moment then
+            return;
+        end if;
+        update senders set paused_since = null, paused_because = null, paused_until = null where id = of_sender;
+    end if;
+    pace := s.rate * 0.985;
+    if s.next_at > moment + lead and s.next_at <= moment + make_interval(secs => 1 + 40 / s.rate) then
+        return;
+    end if;
+
+    for lane in
+        select l.id, l.campaign_id, l.priority, greatest(l.virtual_time, s.virtual_times[l.priority + 1]) as start
+        from lanes l
+        where l.sender_id = of_sender and l.paused_since is null
+            and exists (select from campaigns c where c.id = l.campaign_id and c.status = 'active')
+            and (
+                exists (select from batches b where b.lane_id = l.id and b.waiting)
+                or exists (
+                    select from due d
+                    where d.sender_id = of_sender and d.class = l.priority and d.campaign_id = l.campaign_id and d.at <= moment
+                )
+            )
+        order by l.priority, start, l.id
+    loop
+        exit when cardinality(lane_ids) >= 16
+            or (rest <= 0 and lane.priority > priorities[cardinality(priorities)]);
+        select coalesce(sum(left_over) filter (where not is_stale), 0), coalesce(array_agg(batch_no) filter (where is_stale), '{}')
+        into found, stale
+        from (
+            select batch_no, cursor_row = 0 and released_at is null and created_at < moment - stale_after as is_stale,
+                total_messages - retrying - enqueued - sending - sent - sent_to_telco - success - failure as left_over
+            from batches where lane_id = lane.id and waiting order by batch_no limit block
+        ) oldest;
+        select count(*) into found_due from (
+            select from due
+            where sender_id = of_sender and class = lane.priority and campaign_id = lane.campaign_id and at <= moment
+            limit block
+        ) again;
+        all_stale := all_stale || stale;
+        if found + found_due > 0 then
+            lane_ids := lane_ids || lane.id;
+            campaigns_of := campaigns_of || lane.campaign_id;
+            priorities := priorities || lane.priority;
+            starts := starts || lane.start;
+            due_counts := due_counts || found_due;
+            counts := counts || least(found + found_due, block);
+            shares := shares || 0;
+            rest := rest - found - found_due;
+        end if;
+    end loop;
+
+    if all_stale <> '{}' then
+        update batches set waiting = false, held_since = moment, held_because = 'stale'
+        where batch_no in (
+            select batch_no from batches
+            where batch_no = any(all_stale) and waiting and cursor_row = 0
+            order by batch_no for no key update skip locked
+        );
+    end if;
+
+    -- The block is shared out in parts: each goes to the lane of the best priority that has had least.
+    rest := block;
+    while rest > 0 loop
+        chosen := 0;
+        for i in 1..cardinality(lane_ids) loop
+            if shares[i] < counts[i] and (
+                chosen = 0 or (priorities[i] = priorities[chosen] and starts[i] + shares[i] < starts[chosen] + shares[chosen])
+            ) then
+                chosen := i;
+            end if;
+        end loop;
+        exit when chosen = 0;
+        found := least(counts[chosen] - shares[chosen], rest, case when cardinality(lane_ids) = 1 then block else quantum end);
+        shares[chosen] := shares[chosen] + found;
+        rest := rest - found;
+    end loop;
+
+    if exists (select from unnest(due_counts) n where n > 0) then
+        select coalesce(array_agg(d.again), '{}') into chosen_due from (
+            select d.again, sum(m.segments) over (order by g.place, (d.again).at, (d.again).row_number rows unbounded preceding)
+                - m.segments as before
+            from unnest(campaigns_of, priorities, shares) with ordinality g (campaign_id, priority, share, place)
+            cross join lateral (
+                select d as again from due d
+                where d.sender_id = of_sender and d.class = g.priority and d.campaign_id = g.campaign_id and d.at <= moment
+                order by d.at limit g.share
+            ) d
+            join messages m on m.batch_no = (d.again).batch_no and m.row_number = (d.again).row_number
+        ) d where d.before < block;
+        select array_agg(lane_place order by place), array_agg(batch_no order by place), array_agg(row_number order by place),
+            array_agg(attempt order by place), array_agg(status order by place)
+        into of_lane, batch_nos, row_numbers, attempt_numbers, statuses
+        from (
+            select a.batch_no, a.row_number, a.attempt, a.status, d.place,
+                (select min(i) from generate_subscripts(lane_ids, 1) i
+                    where campaigns_of[i] = d.campaign_id and priorities[i] = d.class) as lane_place
+            from unnest(chosen_due) with ordinality
+                d (at, sender_id, class, campaign_id, batch_no, row_number, attempt, tries, place)
+            join attempts a using (batch_no, row_number, attempt)
+            where a.status in (0, 1)
+            order by a.batch_no, a.row_number, a.attempt for no key update of a
+        ) locked;
+        update attempts a set status = 2, updated_at = moment
+        from unnest(batch_nos, row_numbers, attempt_numbers) k (batch_no, row_number, attempt)
+        where a.batch_no = k.batch_no and a.row_number = k.row_number and a.attempt = k.attempt;
+        of_lane := coalesce(of_lane, '{}');
+        batch_nos := coalesce(batch_nos, '{}');
+        row_numbers := coalesce(row_numbers, '{}');
+        attempt_numbers := coalesce(attempt_numbers, '{}');
+        statuses := coalesce(statuses, '{}');
+        select coalesce(array_agg(m.segments order by k.place), '{}'), coalesce(sum(m.segments), 0) into sizes, used
+        from unnest(batch_nos, row_numbers) with ordinality k (batch_no, row_number, place)
+        join messages m using (batch_no, row_number);
+    end if;
+
+    select array_agg(batch_no order by batch_no) into to_lock from (
+        select unnest(batch_nos) as batch_no
+        union
+        select b.batch_no
+        from unnest(lane_ids, shares) g (lane_id, share)
+        cross join lateral (
+            select batch_no from (
+                select batch_no, sum(left_over) over (order by batch_no) - left_over as before
+                from (
+                    select batch_no, total_messages - retrying - enqueued - sending - sent - sent_to_telco - success - failure
+                        as left_over
+                    from batches where lane_id = g.lane_id and waiting and batch_no <> all(all_stale)
+                    order by batch_no limit g.share
+                ) oldest
+            ) summed where before < g.share
+        ) b
+    ) of_both;
+    perform from batches where batch_no = any(to_lock) order by batch_no for no key update;
+    if cardinality(chosen_due) > 0 then
+        delete from due d using unnest(chosen_due) k
+        where d.batch_no = k.batch_no and d.row_number = k.row_number and d.attempt = k.attempt and d.class < 3;
+    end if;
+    if to_lock is null then
+        return;
+    end if;
+
+    -- Each statement sees what was committed before it, so that what a stop has ended meanwhile isn't claimed.
+    select array_agg(lane_place order by place), array_agg(batch_no order by place), array_agg(row_number order by place),
+        array_agg(segments order by place)
+    into new_lanes, new_batches, new_rows, new_sizes
+    from (
+        select *, row_number() over in_order as place, sum(segments) over in_order - segments as before
+        from (
+            select g.lane_place, r.batch_no, r.row_number, r.segments
+            from unnest(lane_ids, shares) with ordinality g (lane_id, share, lane_place)
+            cross join lateral (
+                select b.batch_no, m.row_number, m.segments
+                from (
+                    select batch_no, cursor_row from batches
+                    where lane_id = g.lane_id and waiting and batch_no = any(to_lock)
+                    order by batch_no limit g.share
+                ) b
+                cross join lateral (
+                    select row_number, segments from messages
+                    where batch_no = b.batch_no and row_number > b.cursor_row
+                    order by row_number limit g.share
+                ) m
+                order by b.batch_no, m.row_number
+                limit greatest(0, g.share - (select count(*) from unnest(of_lane) taken where taken = g.lane_place))
+            ) r
+        ) shared
+        window in_order as (order by lane_place, batch_no, row_number rows unbounded preceding)
+    ) counted
+    where used + before < block;
+
+    insert into attempts (batch_no, row_number, attempt, status, created_at, updated_at)
+    select n.batch_no, n.row_number, 1, 2, moment, moment from unnest(new_batches, new_rows) n (batch_no, row_number);
+    of_lane := of_lane || new_lanes;
+    batch_nos := batch_nos || new_batches;
+    row_numbers := row_numbers || new_rows;
+    sizes := sizes || new_sizes;
+    attempt_numbers := attempt_numbers || array_fill(1::smallint, array[coalesce(cardinality(new_rows), 0)]);
+    statuses := statuses || array_fill(null::smallint, array[coalesce(cardinality(new_rows), 0)]);
+    if cardinality(batch_nos) = 0 then
+        return;
+    end if;
+
+    update batches b
+    set cursor_row = greatest(b.cursor_row, n.last_row), sending = b.sending + n.all_of_it,
+        retrying = b.retrying - n.was_created, enqueued = b.enqueued - n.was_enqueued,
+        waiting = b.waiting and n.fresh < b.total_messages - b.retrying - b.enqueued - b.sending - b.sent - b.sent_to_telco
+            - b.success - b.failure
+    from (
+        select k.batch_no, max(k.row_number) filter (where k.status is null) as last_row, count(*) as all_of_it,
+            count(*) filter (where k.status is null) as fresh, count(*) filter (where k.status = 0) as was_created,
+            count(*) filter (where k.status = 1) as was_enqueued
+        from unnest(batch_nos, row_numbers, statuses) k (batch_no, row_number, status)
+        group by k.batch_no
+    ) n
+    where b.batch_no = n.batch_no;
+    update lanes l set virtual_time = starts[n.lane_place] + n.segments
+    from (
+        select k.lane_place, sum(k.segments) as segments
+        from unnest(of_lane, sizes) k (lane_place, segments) group by k.lane_place
+    ) n
+    where l.id = lane_ids[n.lane_place];
+    for i in reverse cardinality(lane_ids)..1 loop
+        -- The first of each priority has had least.
+        if i = any(of_lane) then
+            s.virtual_times[priorities[i] + 1] := greatest(s.virtual_times[priorities[i] + 1], starts[i]);
+        end if;
+    end loop;
+    update senders set virtual_times = s.virtual_times where id = of_sender;
+    begin_at := reserve_time(of_sender, (select sum(n) from unnest(sizes) n)::integer);
+
+    return query
+    select extract(epoch from clock_timestamp())::double precision, begin_at + k.before / pace, k.batch_no, k.row_number,
+        k.attempt, priorities[k.lane_place], k.segments, m.recipient, m.language, m."values", m.encoding
+    from (
+        select *, sum(k.segments) over in_order - k.segments as before
+        from unnest(of_lane, batch_nos, row_numbers, attempt_numbers, sizes) with ordinality
+            k (lane_place, batch_no, row_number, attempt, segments, place)
+        window in_order as (order by k.lane_place, k.place rows unbounded preceding)
+    ) k
+    join messages m using (batch_no, row_number)
+    order by k.before, k.lane_place, k.place;
+end
+$$;

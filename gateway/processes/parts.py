@@ -92,9 +92,24 @@ API: Final = Part(
     uploads_need_it=False,
 )
 
+# A hand-over may take 35 seconds to be answered or given up, and its outcome some more to be recorded.
+SENDER_DRAIN_SECONDS: Final = 45.0
+SENDER: Final = Part(
+    name="sender",
+    module="gateway.processes.sender",
+    processes=lambda settings: settings.sending.processes,
+    drain_seconds=lambda _settings: SENDER_DRAIN_SECONDS,
+    dependencies=frozenset({Dependency.DATABASE, Dependency.S3}),
+    listening=None,
+    command="sender",
+    help="Only the sender of messages (and an ops endpoint), for several nodes.",
+    example="Example: SFTP_GATEWAY_OPS__PORT=9466 sftp-gateway sender",
+    uploads_need_it=False,
+)
+
 # In the order in which a reload replaces them. They stop in the opposite order: a part that takes work in comes after the
 # parts that do this work, so that it stops first and what it has taken in is still done. Callbacks are taken to the very end.
-PARTS: Final = (API, WORKER, FRONT)
+PARTS: Final = (API, SENDER, WORKER, FRONT)
 
 
 def parts_in_use(parts: Sequence[Part], settings: "Settings") -> list[Part]:

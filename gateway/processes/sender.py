@@ -1,0 +1,68 @@
+"""Composition root of a sender process: what hands messages over, records what becomes of them, and sweeps."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Final
+
+from campaigns.campaigns import Channel
+from config.settings import Settings
+from database.connections import Connection, open_pool
+from gateway.processes.child_main import Inheritance, run_child
+from gateway.processes.parts import SENDER, SENDER_DRAIN_SECONDS
+from processing.rule_settings import footers_of
+from sending.accounts import ProviderAccounts
+from sending.dispatcher import Dispatcher
+from sending.outcomes import open_outcomes
+from sending.providers.choice import ProviderName, provider_of
+from sending.senders import PUBLIC, SenderPlan, fetch_internal_services
+from sending.taking import INTERNAL, BatchTaking
+
+# Of the time to drain, this much is left for recording what the last hand-overs brought.
+_RECORDING_SECONDS: Final = 5.0
+
+
+async def sender(
+    settings: Settings,
+    inherited: Inheritance,  # noqa: ARG001 - a sender inherits no sockets
+    stop: asyncio.Event,
+    ready: Callable[[], None],
+) -> None:
+    """Send messages until `stop`, then put back what hasn't left. Raises ConfigError where it can't start."""
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(
+            open_pool(settings.database, name="sender", command_timeout=60)
+        )
+        outcomes = await stack.enter_async_context(open_outcomes(pool, settings.sending))
+        accounts = ProviderAccounts(pool, settings.sending, settings.secrets, settings.environment)
+        dispatcher = Dispatcher(
+            pool,
+            settings.database,
+            settings.sending,
+            outcomes=outcomes,
+            taking=BatchTaking(pool, settings.environment, footers_of(settings.messages)),
+            plan_senders=lambda connection: _plan_senders(connection, settings),
+            open_provider=accounts.open,
+        )
+        await dispatcher.run(stop, ready, drain_seconds=SENDER_DRAIN_SECONDS - _RECORDING_SECONDS)
+
+
+async def _plan_senders(connection: Connection, settings: Settings) -> list[SenderPlan]:
+    """The senders as the settings want them: the public channel, and each messaging service of internal campaigns."""
+    sending = settings.sending
+    public = provider_of(sending, settings.environment, Channel.PUBLIC, has_account=False)
+    plans = [SenderPlan(PUBLIC, public, sending.public.rate)]
+    internal = provider_of(sending, settings.environment, Channel.INTERNAL, has_account=True)
+    plans += [
+        SenderPlan(service, internal, sending.internal.rate)
+        for service in await fetch_internal_services(connection)
+    ]
+    without_account = provider_of(sending, settings.environment, Channel.INTERNAL, has_account=False)
+    if without_account is not ProviderName.NONE:
+        plans.append(SenderPlan(INTERNAL, without_account, sending.internal.rate))
+    return plans
+
+
+if __name__ == "__main__":
+    sys.exit(run_child(SENDER, sender))

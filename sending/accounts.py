@@ -1,0 +1,83 @@
+"""Opens the provider of each sender: by the settings for the public channel, by its account for a messaging service."""
+
+from collections.abc import Collection
+from typing import Final
+
+from campaigns.errors import CampaignsError
+from campaigns.secret_keys import load_keys
+from campaigns.twilio_accounts import fetch_twilio_accounts
+from config.environment import Environment
+from config.logs import get_logger
+from config.sending_sections import SecretsSettings, SendingSettings
+from database.connections import Pool
+from database.queries import NamedQueries
+from sending.providers.choice import ProviderName, Surroundings, open_provider, public_account
+from sending.providers.provider import Provider
+from sending.providers.twilio_account import TwilioAccount
+from sending.senders import PUBLIC, SenderState
+
+SQL: Final = NamedQueries("sending", "accounts.sql")
+logger = get_logger("sending")
+
+
+class ProviderAccounts:
+    """Opens providers. What keeps one from being opened is told once for each sender, until that changes."""
+
+    def __init__(
+        self, pool: Pool, settings: SendingSettings, secrets: SecretsSettings, environment: Environment
+    ) -> None:
+        self._pool = pool
+        self._settings = settings
+        self._secrets = secrets
+        self._environment = environment
+        self._told: dict[int, str] = {}
+
+    async def open(self, sender: SenderState) -> Provider | None:
+        """The provider of a sender, to be closed by the caller; None where it has none, or can't be opened now."""
+        name = ProviderName(sender.provider)
+        if name is ProviderName.NONE:
+            return None
+        try:
+            provider = await self._open(name, sender)
+        except (CampaignsError, ValueError) as error:
+            if self._told.get(sender.id) != str(error):
+                logger.error("provider_unavailable", sender=sender.name, reason=str(error))  # noqa: TRY400 - says it all
+                self._told[sender.id] = str(error)
+            return None
+        self._told.pop(sender.id, None)
+        return provider
+
+    async def _open(self, name: ProviderName, sender: SenderState) -> Provider:
+        callback_keys: tuple[bytes, ...] = ()
+        account: TwilioAccount | None = None
+        if name is ProviderName.TWILIO:
+            async with self._pool.acquire() as connection:
+                keys = await load_keys(connection, self._secrets)
+                callback_keys = keys.callback_keys
+                if sender.name == PUBLIC:
+                    account = public_account(self._settings)
+                else:
+                    # Campaigns that share a messaging service share the account that was set last.
+                    accounts = await fetch_twilio_accounts(connection)
+                    sharing = [found for found in accounts.values() if found.service_sid == sender.name]
+                    if sharing:
+                        newest = max(sharing, key=lambda found: found.set_at)
+                        account = TwilioAccount(
+                            account_sid=newest.account_sid,
+                            key_sid=newest.key_sid,
+                            key_secret=newest.read_secret(keys),
+                            service_sid=newest.service_sid,
+                            sender_name=newest.sender_name,
+                        )
+        surroundings = Surroundings(
+            settings=self._settings,
+            environment=self._environment,
+            known_ids=self._fetch_known_ids,
+            callback_keys=callback_keys,
+        )
+        return open_provider(name, surroundings, account)
+
+    async def _fetch_known_ids(self, ids: Collection[str]) -> set[str]:
+        async with self._pool.acquire() as connection:
+            rows = await connection.fetch(SQL["fetch_known_ids"], list(ids))
+        return {row["provider_id"] for row in rows}

@@ -1,0 +1,74 @@
+"""The claim: the next messages of a sender, committed as `sending` before any provider hears of them.
+
+The database's function `claim_messages` does all of it in one transaction, so that many nodes may claim for one sender: it
+holds the sender's row, takes from the lane that is next, and reserves the time in which its messages leave.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from database.connections import Connection, json_object
+from database.queries import NamedQueries
+from messages.news import AttemptKey
+
+SQL: Final = NamedQueries("sending", "claims.sql")
+# The priority of OTP single sends.
+_OTP: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedMessage:
+    """A message that this process alone may hand over, once.
+
+    `leaves_at` is its moment, in seconds since 1970 by the database's clock.
+    """
+
+    key: AttemptKey
+    leaves_at: float
+    is_otp: bool
+    segments: int
+    recipient: str
+    language: str
+    values: dict[str, str]
+    encoding: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claim gave, in the order in which it leaves. `now` is the database's clock, None where nothing was claimed."""
+
+    messages: tuple[ClaimedMessage, ...]
+    now: float | None
+
+
+async def claim_messages(
+    connection: Connection, sender_id: int, *, segments: int, lead: timedelta, stale_after: timedelta
+) -> Claim:
+    """Claim a block of about so many segments, in a transaction of its own.
+
+    It gives nothing where nothing waits, where the sender is paused, and where its time is reserved for longer than `lead`.
+    Where the connection is lost meanwhile, it may have been committed: its attempts stay `sending`, and are looked up.
+    """
+    rows = await connection.fetch(SQL["claim_messages"], sender_id, segments, lead, stale_after)
+    claimed = tuple(
+        ClaimedMessage(
+            key=AttemptKey(row["batch_no"], row["row_number"], row["attempt"]),
+            leaves_at=row["leaves_at"],
+            is_otp=row["priority"] == _OTP,
+            segments=row["segments"],
+            recipient=row["recipient"],
+            language=row["language"],
+            values=json_object(row["values"]),
+            encoding=row["encoding"],
+        )
+        for row in rows
+    )
+    return Claim(claimed, max((row["now"] for row in rows), default=None))
+
+
+async def reserve_time(connection: Connection, sender_id: int, segments: int) -> tuple[float, float]:
+    """Reserve the time of so many segments anew, where their moment has passed; when it begins, and the database's clock."""
+    row = await connection.fetchrow(SQL["reserve_time"], sender_id, segments)
+    assert row is not None  # noqa: S101 - a select without a table gives one row
+    return row["leaves_at"], row["now"]

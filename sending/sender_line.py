@@ -1,0 +1,317 @@
+"""One sender's line in one process: claims blocks, lets each message leave at its moment, and passes on what becomes of it.
+
+A block goes out while the next is claimed; nothing is taken beyond that. What is claimed and can't leave any more, since the
+process stops or the sender is paused, surely was not sent: it is put back.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+import asyncpg
+
+from config.errors import ConfigError
+from config.fault_points import reach
+from config.logs import describe_exception, get_logger
+from database.connections import UNREACHABLE, Pool
+from sending.claims import Claim, claim_messages, reserve_time
+from sending.composing import Composer
+from sending.outcomes import Outcomes
+from sending.pacing import LATE_SECONDS, LEAD, STALE_SECONDS, DatabaseClock, block_segments
+from sending.providers.provider import HandOver, Outgoing, Provider, PutBack, Unknown
+from sending.senders import SenderState, fetch_senders, record_pause
+
+logger = get_logger("sending")
+
+# How many hand-overs may be under way: two seconds of the rate, within these bounds. Where a provider hangs, no more than these
+# have an outcome that nobody knows.
+_LEAST_UNDER_WAY, _MOST_UNDER_WAY, _SECONDS_UNDER_WAY = 64, 2000, 2.0
+# Above so many outcomes that the database hasn't taken yet, nothing is claimed.
+_MOST_KEPT: Final = 10_000
+_TROUBLES: Final[tuple[type[BaseException], ...]] = (ConfigError, asyncpg.PostgresError, *UNREACHABLE)
+# Seconds between questions while a sender is paused, after trouble, and of the longest sleep of a message before its moment.
+_POLL, _RETRY, _NAP = 1.0, 0.5, 0.25
+# Sooner than this no timer wakes.
+_TICK: Final = 0.001
+
+
+@dataclass(slots=True)
+class _Block:
+    """Messages on their way out. `shift` is how much later than claimed they leave; `withdrawn`: none leaves any more."""
+
+    messages: deque[tuple[float, Outgoing]]
+    claimed_at: float
+    shift: float = 0.0
+    withdrawn: bool = field(default=False)
+
+
+class SenderLine:
+    """Sends one sender's messages in this process. `wake` says that something may wait."""
+
+    def __init__(
+        self,
+        state: SenderState,
+        provider: Provider,
+        *,
+        pool: Pool,
+        outcomes: Outcomes,
+        composer: Composer,
+        clock: DatabaseClock,
+        stale_after: timedelta,
+    ) -> None:
+        self.sender_id = state.id
+        self.provider = provider
+        self.wake = asyncio.Event()
+        self._name = state.name
+        self._rate = state.rate
+        self._pool = pool
+        self._outcomes = outcomes
+        self._composer = composer
+        self._clock = clock
+        self._stale_after = stale_after
+        self._stopping = asyncio.Event()
+        self._going_out: _Block | None = None
+        self._next: _Block | None = None
+        self._next_changed = asyncio.Event()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._slot_free = asyncio.Event()
+
+    def adopt(self, state: SenderState) -> None:
+        """Take note of the sender's rate, and wake where something waits."""
+        self._rate = state.rate
+        if state.has_waiting:
+            self.wake.set()
+
+    def stop(self) -> None:
+        """Claim nothing more, and put back what hasn't left."""
+        self._stopping.set()
+        self.wake.set()
+        self._slot_free.set()
+        self._next_changed.set()
+
+    async def run(self, *, drain_seconds: float) -> None:
+        """Send until `stop`; then wait for the hand-overs under way, for `drain_seconds` at most. Closes the provider."""
+        listening = asyncio.create_task(self._listen_for_receipts(), name=f"receipts of {self._name}")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._claim_blocks(), name=f"claims of {self._name}")
+                tasks.create_task(self._send_blocks(), name=f"blocks of {self._name}")
+            if self._under_way:
+                await asyncio.wait(self._under_way, timeout=drain_seconds)
+        finally:
+            # A hand-over that ends here without an answer stays `sending`.
+            for task in (listening, *self._under_way):
+                task.cancel()
+            await asyncio.wait([listening, *self._under_way])
+            await self.provider.close()
+
+    async def _listen_for_receipts(self) -> None:
+        async for receipt in self.provider.receipts():
+            self._outcomes.add_receipt(receipt)
+
+    # Claims.
+
+    async def _claim_blocks(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                await self._wait_for_room()
+                if self._stopping.is_set():
+                    break
+                claimed = await self._claim_block()
+            except _TROUBLES as error:
+                logger.warning("claim_failed", sender=self._name, **describe_exception(error))
+                await self._pause_claims(_RETRY)
+            else:
+                if not claimed:
+                    await self._wait_for_work()
+        self._next_changed.set()
+
+    async def _wait_for_room(self) -> None:
+        """Until the block claimed last goes out, and hand-overs are few enough for one more block."""
+        block = block_segments(self._rate)
+        most = min(max(_LEAST_UNDER_WAY, self._rate * _SECONDS_UNDER_WAY), _MOST_UNDER_WAY)
+        while not self._stopping.is_set() and (
+            self._next is not None
+            or (len(self._under_way) + block > most and self._under_way)
+            or self._outcomes.kept > _MOST_KEPT
+        ):
+            self._slot_free.clear()
+            await _wait(self._slot_free, _POLL)
+
+    async def _claim_block(self) -> bool:
+        """Claim a block and let it go out; False where there was none."""
+        loop = asyncio.get_running_loop()
+        async with self._pool.acquire() as connection:
+            asked_at = loop.time()
+            claim = await claim_messages(
+                connection,
+                self.sender_id,
+                segments=block_segments(self._rate),
+                lead=LEAD,
+                stale_after=self._stale_after,
+            )
+            answered_at = loop.time()
+            if claim.now is None:
+                return False
+            reach("sending.claimed")
+            self._clock.note(claim.now, asked_at=asked_at, answered_at=answered_at)
+            try:
+                outgoing = await self._composer.compose(connection, claim.messages)
+            except BaseException as error:
+                # Whatever keeps it from being written, it surely was not sent.
+                self._put_back_claim(
+                    claim, counts=not isinstance(error, (*_TROUBLES, asyncio.CancelledError))
+                )
+                raise
+        moments = [message.leaves_at for message in claim.messages]
+        self._next = _Block(deque(zip(moments, outgoing, strict=True)), answered_at)
+        self._next_changed.set()
+        last = claim.messages[-1]
+        await self._pause_claims(
+            self._clock.local(last.leaves_at + last.segments / self._rate)
+            - LEAD.total_seconds()
+            - loop.time()
+        )
+        return True
+
+    def _put_back_claim(self, claim: Claim, *, counts: bool) -> None:
+        for message in claim.messages:
+            self._outcomes.add(message.key, PutBack(counts=counts))
+
+    async def _wait_for_work(self) -> None:
+        """After an empty claim: until the sender's time is near, or its pause is over, or something may wait."""
+        self.wake.clear()
+        loop = asyncio.get_running_loop()
+        try:
+            async with self._pool.acquire() as connection:
+                asked_at = loop.time()
+                found = await fetch_senders(connection, self.sender_id)
+        except _TROUBLES as error:
+            logger.warning("claim_failed", sender=self._name, **describe_exception(error))
+            await self._pause_claims(_RETRY)
+            return
+        if not found:
+            await self._pause_claims(_POLL)
+            return
+        state = found[0]
+        self._clock.note(state.now, asked_at=asked_at, answered_at=loop.time())
+        if state.is_paused:
+            left = _POLL if state.paused_until is None else state.paused_until - state.now
+            await self._pause_claims(min(left, _POLL))
+        elif state.has_waiting:
+            # Others have reserved what is near.
+            await self._pause_claims(min(max(state.next_at - state.now - LEAD.total_seconds(), _TICK), _POLL))
+        else:
+            await self.wake.wait()
+
+    async def _pause_claims(self, seconds: float) -> None:
+        if seconds > 0:
+            await _wait(self._stopping, seconds)
+
+    # Blocks on their way out.
+
+    async def _send_blocks(self) -> None:
+        while True:
+            while self._next is None:
+                if self._stopping.is_set():
+                    return
+                self._next_changed.clear()
+                await _wait(self._next_changed, _POLL)
+            self._going_out, self._next = self._next, None
+            self._slot_free.set()
+            await self._send_block(self._going_out)
+            self._going_out = None
+
+    async def _send_block(self, block: _Block) -> None:
+        loop = asyncio.get_running_loop()
+        while block.messages:
+            if block.withdrawn or self._stopping.is_set():
+                self._put_back(block)
+                return
+            leaves_at, message = block.messages[0]
+            wait = self._clock.local(leaves_at) + block.shift - loop.time()
+            if wait > _TICK / 2:
+                await asyncio.sleep(min(wait, _NAP))
+            elif wait < -LATE_SECONDS:
+                await self._move_on(block, late=-wait)
+            else:
+                block.messages.popleft()
+                self._begin_hand_over(message)
+                # Where many leave at once, those already under way get their turn.
+                await asyncio.sleep(0)
+
+    async def _move_on(self, block: _Block, *, late: float) -> None:
+        """Reserve the time of what is left of a late block anew, or put it back where nobody knows what happened meanwhile."""
+        loop = asyncio.get_running_loop()
+        if late > STALE_SECONDS:
+            block.withdrawn = True
+            return
+        first, _ = block.messages[0]
+        try:
+            async with self._pool.acquire() as connection:
+                asked_at = loop.time()
+                segments = sum(message.segments for _, message in block.messages)
+                leaves_at, now = await reserve_time(connection, self.sender_id, segments)
+                self._clock.note(now, asked_at=asked_at, answered_at=loop.time())
+        except _TROUBLES:
+            block.withdrawn = True
+        else:
+            block.shift = leaves_at - first
+            if loop.time() - block.claimed_at > STALE_SECONDS:
+                block.withdrawn = True
+
+    def _put_back(self, block: _Block) -> None:
+        while block.messages:
+            _, message = block.messages.popleft()
+            self._outcomes.add(message.key, PutBack(delay=0.0))
+
+    def _begin_hand_over(self, message: Outgoing) -> None:
+        task = asyncio.create_task(self._hand_over(message))
+        self._under_way.add(task)
+        task.add_done_callback(self._end_hand_over)
+
+    def _end_hand_over(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self._slot_free.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("hand_over_crashed", sender=self._name, **describe_exception(error))
+
+    async def _hand_over(self, message: Outgoing) -> None:
+        # Where the provider crashes, or the process stops waiting for it, the outcome isn't known.
+        answer: HandOver = Unknown("crashed")
+        try:
+            answer = await self.provider.hand_over(message)
+            if isinstance(answer, PutBack) and answer.pause:
+                await self._pause_sender(answer)
+        finally:
+            self._outcomes.add(message.key, answer)
+
+    async def _pause_sender(self, answer: PutBack) -> None:
+        """Let nothing more leave, here at once and on all nodes as soon as the database knows."""
+        for block in (self._going_out, self._next):
+            if block is not None:
+                block.withdrawn = True
+        try:
+            async with self._pool.acquire() as connection:
+                changed = await record_pause(connection, self.sender_id, answer.pause, answer.pause_seconds)
+        except _TROUBLES as error:
+            logger.warning("pause_failed", sender=self._name, **describe_exception(error))
+            return
+        if changed:
+            logger.warning(
+                "sender_paused",
+                sender=self._name,
+                reason=answer.pause,
+                raw_code=answer.raw_code,
+                seconds=answer.pause_seconds,
+            )
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass

@@ -1,0 +1,59 @@
+-- name: upsert_sender
+insert into senders (name, provider, rate) values ($1, $2, $3)
+on conflict (name) do update set provider = excluded.provider, rate = excluded.rate
+where senders.provider <> excluded.provider or senders.rate <> excluded.rate
+
+-- name: list_internal_services
+select distinct service_sid from twilio_accounts
+
+-- name: lanes_elsewhere
+-- A campaign whose account has changed leaves by another sender from now on.
+select l.id as lane_id, l.sender_id as old_sender, s.id as new_sender
+from lanes l
+join campaigns c on c.id = l.campaign_id and c.channel = 'internal'
+join twilio_accounts t on t.campaign_id = l.campaign_id
+join senders s on s.name = t.service_sid
+where s.id <> l.sender_id
+
+-- name: lock_senders
+select from senders where id = any($1::integer[]) order by id for no key update
+
+-- name: move_lane
+with moved as (
+    update lanes set sender_id = $2, virtual_time = 0 where id = $1 returning campaign_id, priority, id
+)
+update due set sender_id = $2 from moved
+where due.campaign_id = moved.campaign_id and (due.class = moved.priority or due.class = 3)
+
+-- name: list_senders
+select s.id, s.name, s.provider, s.rate,
+    extract(epoch from s.next_at)::double precision as next_at,
+    extract(epoch from clock_timestamp())::double precision as now,
+    s.paused_since is not null and (s.paused_until is null or s.paused_until > clock_timestamp()) as is_paused,
+    extract(epoch from s.paused_until)::double precision as paused_until,
+    exists (
+        select from lanes l
+        join campaigns c on c.id = l.campaign_id and c.status = 'active'
+        where l.sender_id = s.id and l.paused_since is null
+            and (
+                exists (select from batches b where b.lane_id = l.id and b.waiting)
+                or exists (
+                    select from due d
+                    where d.sender_id = s.id and d.class = l.priority and d.campaign_id = l.campaign_id
+                        and d.at <= clock_timestamp()
+                )
+            )
+    ) as has_waiting,
+    (select max(t.set_at) from twilio_accounts t where t.service_sid = s.name) as account_set_at
+from senders s
+where $1::integer is null or s.id = $1
+order by s.id
+
+-- name: pause_sender
+-- A pause that nobody lifts but people stays as it is.
+update senders
+set paused_since = coalesce(paused_since, now()), paused_because = $2, paused_until = now() + make_interval(secs => $3)
+where id = $1 and (
+    paused_since is null
+    or (paused_until is not null and ($3::double precision is null or paused_until < now() + make_interval(secs => $3)))
+)
