@@ -80,7 +80,7 @@ class TwilioCredentials:
 # An alphanumeric sender ID as Twilio takes it: with a letter, since it would take digits alone for a number.
 _SENDER_NAME: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 &+._-]{1,11}", re.ASCII)
 _SENDER_NUMBER: Final = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
-_SECRET: Final = re.compile(r"[!-~]{8,128}", re.ASCII)
+_SECRET: Final = re.compile(r"[!-~]{1,128}", re.ASCII)
 
 
 def parse_twilio_credentials(

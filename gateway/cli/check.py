@@ -11,6 +11,7 @@ from gateway.output import print_json, print_line, printable
 from gateway.processes.parts import PARTS
 
 if TYPE_CHECKING:
+    from config.settings import Settings
     from gateway.ops.probes import Answer
 
 # Seconds for each probe.
@@ -51,13 +52,19 @@ def check(
     dependencies = {dependency for one in parts for dependency in one.dependencies}
     puts_only = all(one.puts_only for one in parts)
     probed = run(probe_everything(settings, dependencies, _PATIENCE, puts_only=puts_only))
-    answers = [*(exposures or [well]), *probed]
+    answers = [*(exposures or [well]), *probed, *_ask_about_sending(settings, part)]
     if as_json:
         print_json(
             {
                 "ok": all(answer.is_well for answer in answers),
                 "checks": [
-                    {"name": answer.name, "ok": answer.is_well, "detail": answer.detail} for answer in answers
+                    {
+                        "name": answer.name,
+                        "ok": answer.is_well,
+                        "warning": answer.is_warning,
+                        "detail": answer.detail,
+                    }
+                    for answer in answers
                 ],
             }
         )
@@ -67,15 +74,34 @@ def check(
         raise typer.Exit(status)
 
 
+def _ask_about_sending(settings: "Settings", part: str | None) -> "list[Answer]":
+    """What only a sender needs, asked for it alone or where this node has one; the callbacks' address is common to all nodes."""
+    from gateway.ops.probes import ask
+    from gateway.ops.sending_probes import probe_callbacks, probe_channels
+
+    answers = []
+    if part in (None, "sender") and settings.sending.twilio.callback_base_url is not None:
+        answers.append(run(ask("callbacks", lambda: probe_callbacks(settings), _PATIENCE)))
+    if part == "sender" or (part is None and settings.sending.processes > 0):
+        answers += run(probe_channels(settings))
+    return answers
+
+
 def _print_lines(answers: "list[Answer]") -> None:
     import sys
 
-    colours = {True: "\x1b[32mok\x1b[0m    ", False: "\x1b[1;31mFAILED\x1b[0m"}
-    plain = {True: "ok    ", False: "FAILED"}
-    marks = colours if sys.stdout.isatty() else plain
+    is_terminal = sys.stdout.isatty()
     width = max(len(answer.name) for answer in answers)
     for answer in answers:
-        print_line(f"{marks[answer.is_well]}  {answer.name:<{width}}  {printable(answer.detail)}")
+        print_line(f"{_mark(answer, is_terminal)}  {answer.name:<{width}}  {printable(answer.detail)}")
+
+
+def _mark(answer: "Answer", is_terminal: bool) -> str:
+    word, colour = ("ok", "32") if answer.is_well else ("FAILED", "1;31")
+    if answer.is_well and answer.is_warning:
+        word, colour = "warn", "33"
+    padding = " " * (len("FAILED") - len(word))
+    return f"\x1b[{colour}m{word}\x1b[0m{padding}" if is_terminal else word + padding
 
 
 def _worst(answers: "list[Answer]") -> ExitStatus:

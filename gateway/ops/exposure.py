@@ -17,9 +17,10 @@ _TEMPORARY_KEY: Final = "ASIA"
 
 
 def find_exposures(settings: Settings) -> Iterator[str]:
-    """One line for each exposure, with the setting that mends it and the one that allows it."""
+    """One line for each exposure, with the setting that mends it and, where there is one, the one that allows it."""
     yield from _plain_links(settings)
     yield from _plain_database(settings)
+    yield from _plain_twilio(settings)
     smtp = settings.smtp
     if smtp.security == "none" and not is_loopback(smtp.host) and not smtp.allow_plaintext:
         yield (
@@ -50,6 +51,14 @@ def _plain_links(settings: Settings) -> Iterator[str]:
                 f"{variable_of(f's3.{name}')} is plain http:// beyond loopback: use https://; "
                 f"{variable_of('s3.allow_plaintext')} allows it"
             )
+
+
+def _plain_twilio(settings: Settings) -> Iterator[str]:
+    """An API secret goes out with each call, and a callback brings a number and the token of its address: nothing allows that."""
+    for name in ("base_url", "callback_base_url"):
+        url = urlsplit(getattr(settings.sending.twilio, name) or "")
+        if url.scheme == "http" and not is_loopback(url.hostname or ""):
+            yield f"{variable_of(f'sending.twilio.{name}')} is plain http:// beyond loopback: use https://"
 
 
 def _plain_database(settings: Settings) -> Iterator[str]:

@@ -47,11 +47,15 @@ _LEAST_FREE: Final = 256 * MEBIBYTE
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one probe found: `status` DONE when all is well; `detail` is one line for a person."""
+    """What one probe found: `status` DONE when all is well; `detail` is one line for a person.
+
+    `is_warning`: it works as set up, and a person should look at it all the same.
+    """
 
     name: str
     status: ExitStatus
     detail: str
+    is_warning: bool = False
 
     @property
     def is_well(self) -> bool:

@@ -67,6 +67,22 @@ def test_exposures_are_found(
         assert re.search(r"SFTP_GATEWAY_\w+__ALLOW_\w+ allows", lines[0])
 
 
+@pytest.mark.parametrize("name", ["BASE_URL", "CALLBACK_BASE_URL"])
+def test_twilio_is_spoken_to_in_clear_on_loopback_alone(
+    settings_with: Callable[..., Settings], name: str
+) -> None:
+    variable = f"SENDING__TWILIO__{name}"
+    for near in (
+        "http://127.0.0.1:8080",
+        "http://[::1]:8080",
+        "http://localhost",
+        "https://sms.agency.example",
+    ):
+        assert list(find_exposures(settings_with(**{variable: near}))) == []
+    (line,) = find_exposures(settings_with(**{variable: "http://sms.agency.example"}))
+    assert line == f"SFTP_GATEWAY_{variable} is plain http:// beyond loopback: use https://"
+
+
 @pytest.mark.parametrize("command", ["run", "sftpd", "worker"])
 def test_no_node_starts_with_an_exposure(gateway_variables: Variables, command: str) -> None:
     exposed = {**gateway_variables, "SFTP_GATEWAY_S3__SESSION_TOKEN": "hush-hush"}
