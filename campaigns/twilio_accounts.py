@@ -64,13 +64,22 @@ async def set_twilio_account(
 ) -> None:
     """Let this campaign's messages leave by this account from now on, in the caller's transaction.
 
-    Raises CampaignNotFound, CampaignRefused (deleted, or of the public channel), SecretsKeyError.
+    Raises CampaignNotFound, CampaignRefused (deleted, of the public channel, or the messaging service is another account's),
+    SecretsKeyError.
     """
     await lock_live_campaign(connection, campaign_id)
     campaign = await fetch_known_campaign(connection, campaign_id)
     if campaign.channel is not Channel.INTERNAL:
         raise CampaignRefused(
             f"campaign {campaign_id} is public, and an account of its own is for --channel internal: create a new campaign"
+        )
+    other = await connection.fetchval(
+        SQL["fetch_other_owner"], credentials.service_sid, credentials.account_sid, campaign_id
+    )
+    if other is not None:
+        raise CampaignRefused(
+            f"the messaging service {credentials.service_sid} belongs to the account of campaign {other}, which is another one: "
+            "compare --account and --service with what the agency sent"
         )
     await make_first_key(connection, settings)
     keys = await load_keys(connection, settings)

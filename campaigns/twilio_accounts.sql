@@ -10,6 +10,13 @@ select campaign_id, account_sid, key_sid, secret, secret_key_id, service_sid, se
 from twilio_accounts
 where campaign_id = $1
 
+-- name: fetch_other_owner
+-- A messaging service belongs to one account: whoever names another one for it has mixed two up.
+select t.campaign_id
+from twilio_accounts t join campaigns c on c.id = t.campaign_id
+where t.service_sid = $1 and t.account_sid <> $2 and t.campaign_id <> $3 and c.status <> 'deleted'
+order by t.campaign_id limit 1
+
 -- name: fetch_accounts
 select campaign_id, account_sid, key_sid, secret, secret_key_id, service_sid, sender_name, set_at
 from twilio_accounts

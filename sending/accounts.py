@@ -4,12 +4,12 @@ from collections.abc import Collection
 from typing import Final
 
 from campaigns.errors import CampaignsError
-from campaigns.secret_keys import load_keys
+from campaigns.secret_keys import load_keys, make_first_key
 from campaigns.twilio_accounts import fetch_twilio_accounts
 from config.environment import Environment
 from config.logs import get_logger
 from config.sending_sections import SecretsSettings, SendingSettings
-from database.connections import Pool
+from database.connections import Connection, Pool
 from database.queries import NamedQueries
 from sending.providers.choice import ProviderName, Surroundings, open_provider, public_account
 from sending.providers.provider import Provider
@@ -52,23 +52,11 @@ class ProviderAccounts:
         account: TwilioAccount | None = None
         if name is ProviderName.TWILIO:
             async with self._pool.acquire() as connection:
-                keys = await load_keys(connection, self._secrets)
-                callback_keys = keys.callback_keys
+                callback_keys = await self._load_callback_keys(connection)
                 if sender.name == PUBLIC:
                     account = public_account(self._settings)
                 else:
-                    # Campaigns that share a messaging service share the account that was set last.
-                    accounts = await fetch_twilio_accounts(connection)
-                    sharing = [found for found in accounts.values() if found.service_sid == sender.name]
-                    if sharing:
-                        newest = max(sharing, key=lambda found: found.set_at)
-                        account = TwilioAccount(
-                            account_sid=newest.account_sid,
-                            key_sid=newest.key_sid,
-                            key_secret=newest.read_secret(keys),
-                            service_sid=newest.service_sid,
-                            sender_name=newest.sender_name,
-                        )
+                    account = await self._read_account(connection, sender.name)
         surroundings = Surroundings(
             settings=self._settings,
             environment=self._environment,
@@ -76,6 +64,29 @@ class ProviderAccounts:
             callback_keys=callback_keys,
         )
         return open_provider(name, surroundings, account)
+
+    async def _load_callback_keys(self, connection: Connection) -> tuple[bytes, ...]:
+        """The keys that callbacks are signed with, the first made here where there is none yet; none where nobody calls back."""
+        if self._settings.twilio.callback_base_url is None:
+            return ()
+        async with connection.transaction():
+            await make_first_key(connection, self._secrets)
+        return (await load_keys(connection, self._secrets)).callback_keys
+
+    async def _read_account(self, connection: Connection, service_sid: str) -> TwilioAccount | None:
+        accounts = await fetch_twilio_accounts(connection)
+        sharing = [found for found in accounts.values() if found.service_sid == service_sid]
+        if not sharing:
+            return None
+        # Campaigns that share a messaging service share the account that was set last.
+        newest = max(sharing, key=lambda found: found.set_at)
+        return TwilioAccount(
+            account_sid=newest.account_sid,
+            key_sid=newest.key_sid,
+            key_secret=newest.read_secret(await load_keys(connection, self._secrets)),
+            service_sid=newest.service_sid,
+            sender_name=newest.sender_name,
+        )
 
     async def _fetch_known_ids(self, ids: Collection[str]) -> set[str]:
         async with self._pool.acquire() as connection:

@@ -73,7 +73,7 @@ class Dispatcher:
         self._clock = DatabaseClock()
         self._wake = asyncio.Event()
         self._lines: dict[int, SenderLine] = {}
-        self._versions: dict[int, tuple[str, object]] = {}
+        self._versions: dict[int, tuple[object, ...]] = {}
 
     async def provider_of(self, sender_id: int) -> Provider | None:
         """The provider of a sender, for look-ups and polls; None where there is none, or it isn't open yet."""
@@ -121,9 +121,9 @@ class Dispatcher:
 
     async def _keep_line(self, state: SenderState, tasks: asyncio.TaskGroup, drain_seconds: float) -> None:
         line = self._lines.get(state.id)
-        version = (state.provider, state.account_set_at)
+        version = (state.provider, state.account_set_at, state.secret_key_id)
         if line is not None and self._versions[state.id] != version:
-            # Other credentials, or another provider: the old line ends what it has begun.
+            # Another provider, other credentials or, after `secrets rotate`, another key: the old line ends what it has begun.
             line.stop()
             del self._lines[state.id]
             line = None

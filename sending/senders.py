@@ -30,7 +30,8 @@ class SenderState:
 
     `is_paused` says that it is paused now, and `paused_until` when this lifts itself, None where people must do it.
     `has_waiting` says whether any message could go now, were it for the sender alone. `account_set_at` is when the account of a
-    messaging service was last changed, None for the public channel.
+    messaging service was last changed, None for the public channel. `secret_key_id` names the newest key of secrets, which signs
+    callbacks; None where the provider calls nobody back, or no key was made yet.
     """
 
     id: int
@@ -43,6 +44,7 @@ class SenderState:
     paused_until: float | None
     has_waiting: bool
     account_set_at: datetime | None
+    secret_key_id: int | None
 
 
 async def record_senders(connection: Connection, plans: Sequence[SenderPlan]) -> None:
@@ -85,6 +87,7 @@ async def fetch_senders(connection: Connection, sender_id: int | None = None) ->
             paused_until=row["paused_until"],
             has_waiting=row["has_waiting"],
             account_set_at=row["account_set_at"],
+            secret_key_id=row["secret_key_id"],
         )
         for row in rows
     ]

@@ -44,7 +44,8 @@ select s.id, s.name, s.provider, s.rate,
                 )
             )
     ) as has_waiting,
-    (select max(t.set_at) from twilio_accounts t where t.service_sid = s.name) as account_set_at
+    (select max(t.set_at) from twilio_accounts t where t.service_sid = s.name) as account_set_at,
+    case when s.provider = 'twilio' then (select max(k.id) from secret_keys k) end as secret_key_id
 from senders s
 where $1::integer is null or s.id = $1
 order by s.id

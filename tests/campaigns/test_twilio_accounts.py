@@ -153,6 +153,22 @@ async def test_accounts_are_for_live_internal_campaigns(
     assert await connection.fetchval("select count(*) from twilio_accounts") == 1
 
 
+async def test_a_messaging_service_belongs_to_one_account(
+    connection: Connection, secrets: SecretsSettings, account: TwilioAccount
+) -> None:
+    other = await make_campaign(connection)
+    with pytest.raises(CampaignRefused, match=f"belongs to the account of campaign {account.campaign_id}"):
+        await set_twilio_account(
+            connection, secrets, other, replace(CREDENTIALS, account_sid="AC" + "9" * 32), actor=ADMIN
+        )
+    # The same account may have campaigns that share it, with keys of their own.
+    shared = replace(CREDENTIALS, key_sid="SK" + "9" * 32)
+    await set_twilio_account(connection, secrets, other, shared, actor=ADMIN)
+    await delete_campaign(connection, account.campaign_id, actor=ADMIN)
+    moved = replace(CREDENTIALS, account_sid="AC" + "8" * 32)
+    await set_twilio_account(connection, secrets, other, moved, actor=ADMIN)
+
+
 async def test_senders_hear_of_a_new_account(
     pool: Pool, connection: Connection, secrets: SecretsSettings, account: TwilioAccount
 ) -> None:

@@ -1,0 +1,62 @@
+"""A sender's provider is opened by its account, and opened anew when the account or the keys of secrets change."""
+
+import base64
+import os
+
+import pytest
+from pydantic import SecretStr
+
+from campaigns.campaigns import Channel
+from campaigns.creation import NewTwilioAccount, create_campaign
+from campaigns.fields import TwilioCredentials
+from campaigns.twilio_accounts import rotate_secrets, set_twilio_account
+from config.sending_sections import SecretsSettings
+from database.connections import Connection
+from rules.characters.unsupported import UnsupportedRule
+from sending.senders import PUBLIC, SenderPlan, SenderState, fetch_senders, record_senders
+from tests.conftest import ADMIN, CAMPAIGN_TEMPLATE
+
+SERVICE = "MG" + "3" * 32
+CREDENTIALS = TwilioCredentials("AC" + "1" * 32, "SK" + "2" * 32, "hush", SERVICE, "CLINIC")
+
+
+@pytest.fixture
+def secrets() -> SecretsSettings:
+    """The settings with a key of this test's own."""
+    return SecretsSettings(key=SecretStr(base64.b64encode(os.urandom(32)).decode()))
+
+
+@pytest.fixture
+async def internal_id(connection: Connection, secrets: SecretsSettings) -> str:
+    """An internal campaign with its account, and senders for both channels."""
+    async with connection.transaction():
+        created = await create_campaign(
+            connection, name="Staff", template=CAMPAIGN_TEMPLATE, notify_email="ops@clinic.gov.sg",
+            channel=Channel.INTERNAL, twilio=NewTwilioAccount(CREDENTIALS, secrets), unsupported=UnsupportedRule(),
+            actor=ADMIN,
+        )  # fmt: skip
+    await record_senders(
+        connection, [SenderPlan(PUBLIC, "simulator", 100), SenderPlan(SERVICE, "twilio", 10)]
+    )
+    return created.id
+
+
+async def states(connection: Connection) -> dict[str, SenderState]:
+    return {state.name: state for state in await fetch_senders(connection)}
+
+
+async def test_a_senders_state_tells_when_its_provider_must_be_opened_anew(
+    connection: Connection, secrets: SecretsSettings, internal_id: str
+) -> None:
+    first = await states(connection)
+    assert first[PUBLIC].secret_key_id is None
+
+    async with connection.transaction():
+        await rotate_secrets(connection, secrets, actor=ADMIN)
+    rotated = await states(connection)
+    assert rotated[SERVICE].secret_key_id != first[SERVICE].secret_key_id is not None
+    assert rotated[SERVICE].account_set_at == first[SERVICE].account_set_at
+    assert rotated[PUBLIC].secret_key_id is None
+
+    await set_twilio_account(connection, secrets, internal_id, CREDENTIALS, actor=ADMIN)
+    assert (await states(connection))[SERVICE].account_set_at != rotated[SERVICE].account_set_at
