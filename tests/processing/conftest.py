@@ -1,7 +1,9 @@
 """A campaign, a store and an intake on the test's own servers."""
 
 import io
-from collections.abc import AsyncIterator, Callable
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,6 +80,14 @@ def make_spool(tmp_path: Path, campaign: str) -> MakeSpool:
         return replace(spool, **changes)  # type: ignore[arg-type]
 
     return make
+
+
+@contextmanager
+def machine_without_processes() -> Iterator[None]:
+    """Let no child of this process start within the block: the system refuses it, since there is no such program."""
+    with pytest.MonkeyPatch.context() as machine:
+        machine.setattr(sys, "executable", "/nowhere/python")
+        yield
 
 
 async def read_object(store: S3ObjectStore, key: str) -> bytes:

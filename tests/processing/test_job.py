@@ -22,7 +22,7 @@ from processing.rule_settings import make_rules
 from processing.uploads import fetch_upload
 from processing.verdict_process import VerdictProcesses
 from processing.verdict_queue import retry_upload, sweep_uploads
-from tests.processing.conftest import BAD, GOOD, MakeSpool
+from tests.processing.conftest import BAD, GOOD, MakeSpool, machine_without_processes
 
 
 @pytest.fixture
@@ -225,6 +225,25 @@ async def test_a_bucket_away_is_retried_then_the_upload_has_failed_with_a_suppor
     assert await pool.fetchval("select status from uploads") == "accepted"
     rows = await pool.fetch("select outcome, status from notifications order by outcome")
     assert [tuple(row) for row in rows] == [(1, "failed"), (2, "accepted")]
+
+
+async def test_an_upload_whose_verdict_gets_no_process_is_retried_like_any_other_temporary_trouble(
+    make_job: Callable[..., VerdictJob],
+    intake: Intake,
+    make_spool: MakeSpool,
+    pool: Pool,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    spool = make_spool()
+    await intake.store(spool)
+    with machine_without_processes():
+        async with VerdictProcesses(verdict_limits(settings.worker), 1, start_pauses=(0.01,)) as verdicts:
+            with pytest.raises(TryAgain, match="didn't start") as again:
+                await run_job(make_job(verdicts=verdicts), spool)
+    assert again.value.delay == timedelta(seconds=30)
+    assert await pool.fetchval("select status from uploads") == "validating"
+    assert not [entry for entry in caplog.records if entry.exc_info]
 
 
 async def test_an_hour_without_a_worker_holds_no_tries(
