@@ -98,6 +98,15 @@ async def subjects_without_job(
     return [row["subject_id"] for row in rows]
 
 
+async def release_dedupe_key(connection: Connection, entrypoint: str, subject_id: str) -> None:
+    """Let another job be enqueued for the subject while one still runs for it. Called by that one, once it has nothing to do.
+
+    The library forgets a job only some time after its handler's return: one enqueued meanwhile would be skipped, and nothing act
+    on the subject.
+    """
+    await connection.execute(SQL["release_dedupe_key"], dedupe_key(entrypoint, subject_id))
+
+
 async def release_jobs_of_dead(connection: Connection) -> int:
     """Let the jobs of processes that are gone be taken over now. Returns how many.
 

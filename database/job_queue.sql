@@ -9,6 +9,9 @@ where q.status = 'picked' and q.queue_manager_id is not null and q.heartbeat <> 
   and not exists (
       select from pg_stat_activity a where a.application_name = 'sftp-gateway queue ' || q.queue_manager_id)
 
+-- name: release_dedupe_key
+update pgqueuer set dedupe_key = null where dedupe_key = $1 and status = 'picked'
+
 -- name: list_subjects_without_job
 -- $1 and $2 belong together: a subject, and the key that its job would have.
 select given.subject_id

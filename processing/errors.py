@@ -16,6 +16,13 @@ class StoreUnavailable(TemporaryTrouble):
     """The bucket did not answer, or refused."""
 
 
+class ChildUnavailable(TemporaryTrouble):
+    """The machine couldn't start a process for a verdict, or it didn't get ready in time."""
+
+    def __init__(self) -> None:
+        super().__init__("the process for verdicts didn't start")
+
+
 class ReopeningRefused(ProcessingError):  # noqa: N818
     """The upload is in no state in which ops may retry or release it; the text tells them why."""
 

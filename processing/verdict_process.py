@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Self
@@ -19,7 +19,7 @@ from typing import BinaryIO, Final, Self
 import processing
 from config.logs import get_logger
 from processing import metrics
-from processing.errors import ProcessingError, VerdictExceeded
+from processing.errors import ChildUnavailable, ProcessingError, VerdictExceeded
 from processing.verdict import Rules, Verdict
 from processing.verdict_child import ANSWER, READY, request_line
 
@@ -31,6 +31,8 @@ _MEGABYTE: Final = 1024 * 1024
 _LOOK_INTERVAL: Final = 0.05
 # Seconds in which a child must be warm. On a machine under load imports alone take some.
 _WARM_WITHIN: Final = 120.0
+# Seconds between the attempts to start a child for an upload that waits for one. Then its job is put back.
+_START_PAUSES: Final = (0.2, 0.4, 0.8, 1.6)
 # An answer is one line; an error reason that names 20 columns is long.
 _LONGEST_ANSWER: Final = 4 * _MEGABYTE
 # Of the limit, what a child may keep after a verdict before another takes its place.
@@ -51,17 +53,30 @@ class _Child:
     """A child process, and the three files that it shares with this one. The files have no names."""
 
     def __init__(self, limits: VerdictLimits) -> None:
-        self.source, self.messages, self.report = (_nameless_file() for _ in range(3))
+        with contextlib.ExitStack() as opened, _machine_troubles():
+            self.source, self.messages, self.report = (
+                opened.enter_context(_nameless_file()) for _ in range(3)
+            )
+            opened.pop_all()
         self._limits = limits
         self._warm_memory = 0
         self.warmed = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> Self:
-        """Start it; it gets warm by itself. Raises OSError where the machine can't start a process."""
+        """Start it; it gets warm by itself. Raises ChildUnavailable where the machine can't start a process."""
+        try:
+            with _machine_troubles():
+                self._process = await self._spawn()
+        except ChildUnavailable:
+            await self.end()
+            raise
+        return self
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
         files = {"source": self.source, "messages": self.messages, "report": self.report}
         limits = self._limits
-        self._process = await asyncio.create_subprocess_exec(
+        return await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "processing.verdict_child",
             *(word for name, file in files.items() for word in (f"--{name}", str(file.fileno()))),
             "--parent", str(os.getpid()), "--memory", str(limits.memory),
@@ -74,10 +89,12 @@ class _Child:
             limit=_LONGEST_ANSWER,
             env=_bare_environment(),
         )  # fmt: skip
-        return self
 
     async def judge(self, rules: Rules) -> Verdict:
-        """The verdict on what stands in `source`. Raises VerdictExceeded, or ProcessingError for a bug of ours."""
+        """The verdict on what stands in `source`.
+
+        Raises VerdictExceeded, ChildUnavailable where it didn't get warm, or ProcessingError for a bug of ours.
+        """
         process = self._running()
         await self._warm(process)
         if process.stdin is None:
@@ -95,7 +112,7 @@ class _Child:
         return answer.verdict
 
     async def _warm(self, process: asyncio.subprocess.Process) -> None:
-        """Wait until it is ready. Raises ProcessingError where it doesn't get there, which is no upload's fault."""
+        """Wait until it is ready. Raises ChildUnavailable where it doesn't get there, which is no upload's fault."""
         if self._warm_memory or process.stdout is None:
             return
         try:
@@ -104,7 +121,7 @@ class _Child:
         except TimeoutError:
             line = b""
         if line != READY:
-            raise ProcessingError("the process for verdicts didn't start")
+            raise ChildUnavailable
         self._warm_memory = max(1, _memory_of(process.pid))
         self.warmed.set()
 
@@ -154,10 +171,14 @@ class _Child:
         return self._process
 
     @property
+    def lives(self) -> bool:
+        """Whether it runs, as far as is known: a child that waits for an upload may have been killed."""
+        return self._running().returncode is None
+
+    @property
     def is_fit(self) -> bool:
         """Whether it can judge another upload: it lives, and has given back the memory of the last one."""
-        process = self._running()
-        return process.returncode is None and self._grown(process.pid) < _KEPT_SHARE * self._limits.memory
+        return self.lives and self._grown(self._running().pid) < _KEPT_SHARE * self._limits.memory
 
     def empty_files(self) -> None:
         """Make the files ready for another upload."""
@@ -221,50 +242,101 @@ class Judging:
             raise VerdictExceeded("died") from None
 
     async def _replace(self) -> None:
+        """Put another child, which gets what stands in `source`, in the place of one that died. Raises ChildUnavailable."""
         fresh = _Child(self._limits)
-        await asyncio.to_thread(_copy, self._child.source, fresh.source)
+        try:
+            with _machine_troubles():
+                await asyncio.to_thread(_copy, self._child.source, fresh.source)
+        except ChildUnavailable:
+            await fresh.end()
+            raise
+        await fresh.start()
         await self._child.end()
-        self._child = await fresh.start()
+        self._child = fresh
 
 
 class VerdictProcesses:
-    """A child for each verdict at a time. Enter it to start them; at its end they are ended."""
+    """A place for each verdict at a time, and in it a child. Enter it to start them; at its end they are ended.
 
-    def __init__(self, limits: VerdictLimits, count: int) -> None:
+    A child that the machine can't start just then leaves its place empty, and is started when an upload gets the place.
+    `start_pauses`: seconds between the attempts at that.
+    """
+
+    def __init__(
+        self, limits: VerdictLimits, count: int, *, start_pauses: Sequence[float] = _START_PAUSES
+    ) -> None:
         self._limits = limits
         self._count = count
-        self._idle: asyncio.Queue[_Child] = asyncio.Queue()
+        self._start_pauses = start_pauses
+        # A place without a child is None.
+        self._places: asyncio.Queue[_Child | None] = asyncio.Queue()
 
     async def __aenter__(self) -> Self:
         for _ in range(self._count):
-            await self._add()
+            self._places.put_nowait(await self._start_if_possible())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        while not self._idle.empty():
-            await self._idle.get_nowait().end()
-
-    async def _add(self) -> None:
-        self._idle.put_nowait(await _Child(self._limits).start())
+        while not self._places.empty():
+            if child := self._places.get_nowait():
+                await child.end()
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[Judging]:
-        """A child for one upload. It goes on to the next one if nothing went wrong, or is replaced."""
-        judging = Judging(await self._idle.get(), self._limits)
-        is_fit = False
+        """A child for one upload. It goes on to the next one if nothing went wrong, or is replaced.
+
+        Raises ChildUnavailable where there is no child and none can be started.
+        """
+        child = await self._places.get()
         try:
-            yield judging
-            is_fit = judging.child.is_fit
-        except VerdictExceeded as excess:
-            metrics.VERDICTS_EXCEEDED.labels(excess.limit).inc()
-            raise
+            if child is not None and not child.lives:
+                dead, child = child, None
+                await dead.end()
+            if child is None:
+                child = await self._start()
+            judging = Judging(child, self._limits)
+            is_fit = False
+            try:
+                yield judging
+                is_fit = judging.child.is_fit
+            except VerdictExceeded as excess:
+                metrics.VERDICTS_EXCEEDED.labels(excess.limit).inc()
+                raise
+            finally:
+                used, child = judging.child, None
+                if is_fit:
+                    used.empty_files()
+                    child = used
+                else:
+                    await used.end()
+                    child = await self._start_if_possible()
         finally:
-            if is_fit:
-                judging.child.empty_files()
-                self._idle.put_nowait(judging.child)
-            else:
-                await judging.child.end()
-                await self._add()
+            # Whatever happened, the place is another upload's now.
+            self._places.put_nowait(child)
+
+    async def _start(self) -> _Child:
+        """Start a child, trying it some times. Raises ChildUnavailable."""
+        for pause in self._start_pauses:
+            if child := await self._start_if_possible():
+                return child
+            await asyncio.sleep(pause)
+        return await _Child(self._limits).start()
+
+    async def _start_if_possible(self) -> _Child | None:
+        try:
+            return await _Child(self._limits).start()
+        except ChildUnavailable:
+            logger.warning("verdict_process_not_started")
+            return None
+
+
+@contextlib.contextmanager
+def _machine_troubles() -> Iterator[None]:
+    """Translate what a machine says that has no room for another process, file or block: it passes."""
+    try:
+        yield
+    except OSError as error:
+        raise ChildUnavailable from error
 
 
 def _copy(source: BinaryIO, target: BinaryIO) -> None:

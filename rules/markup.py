@@ -45,11 +45,14 @@ def first_markup(text: str) -> Markup | None:
     return None
 
 
+def may_have_markup(texts: pl.Expr) -> pl.Expr:
+    """Whether texts are worth asking for markup: of most this cheap expression tells that they have none."""
+    return texts.str.contains(_BEGINNING)
+
+
 def markup_rows(series: pl.Series) -> list[int]:
     """The rows of a String column whose texts have markup, ascending."""
-    # Of most texts the cheap expression tells that they have none.
-    begun = series.str.contains(_BEGINNING).arg_true()
-    asked = begun.filter(series.gather(begun).str.contains(_SHAPE))
+    asked = series.str.contains(_SHAPE).arg_true()
     return [
         row for row, text in zip(asked.to_list(), series.gather(asked), strict=True) if first_markup(text)
     ]

@@ -18,9 +18,9 @@ def is_spreadsheet_error(text: str) -> bool:
     return _ERROR_PATTERN.fullmatch(text) is not None
 
 
-def spreadsheet_errors(series: pl.Series) -> pl.Series:
-    """The same of each text of a String column, as a Boolean column."""
-    return series.str.contains(rf"\A(?:{_ERROR})\z")
+def spreadsheet_errors(texts: pl.Expr) -> pl.Expr:
+    """The same of each text of a String column."""
+    return texts.str.contains(rf"\A(?:{_ERROR})\z")
 
 
 def describe_error(error: str) -> str:

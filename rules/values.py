@@ -40,7 +40,7 @@ from rules.characters.unsupported import (
     first_unsupported_column,
 )
 from rules.codes import FindingCode
-from rules.markup import first_markup, markup_rows
+from rules.markup import first_markup, markup_rows, may_have_markup
 from rules.mojibake import read_again, read_again_column
 from rules.spreadsheets import is_spreadsheet_error, spreadsheet_errors
 
@@ -69,10 +69,12 @@ CONTROL_CLASS: Final = polars_class(_REFUSED_CONTROLS)
 _UNSEEN: Final = INVISIBLE | set(WHITE_SPACE)
 _UNSEEN_PATTERN: Final = re.compile(python_class(_UNSEEN) + "*")
 _UNSEEN_SHAPE: Final = rf"\A{polars_class(_UNSEEN)}*\z"
-# Not empty, printable ASCII and LF, no space or line end first or last, no # first, none of & < _ [ \ ] ^ ` { | } ~: no
-# rule of this module says anything of such a value unless it is LibreOffice's error, and in GSM-7 it takes one unit a byte.
-_PLAIN: Final = r"\A[!\x22$%'-;=-Za-z](?:[\n -%'-;=-Za-z]*[!-%'-;=-Za-z])?\z"
-_ERROR_WITHOUT_MARK: Final = "Err:"
+# Not empty, printable ASCII and LF, no space or line end first or last, none of & < _ [ \ ] ^ ` { | } ~, and no # and no Er
+# first, which begin the spreadsheets' errors; E alone isn't plain either, for the sake of a shorter expression. No rule of this
+# module says anything of a plain value, and in GSM-7 it takes one unit a byte.
+_PLAIN_WITHIN: Final = r"[\n -%'-;=-Za-z]*[!-%'-;=-Za-z]"
+_PLAIN_WITH_E: Final = rf"E(?:[!-%'-;=-Za-qs-z]|[\n -%'-;=-Za-qs-z]{_PLAIN_WITHIN})"
+_PLAIN: Final = rf"\A(?:[!\x22$%'-;=-DF-Za-z](?:{_PLAIN_WITHIN})?|{_PLAIN_WITH_E})\z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +136,7 @@ def check_value(value: str, *, english: bool, rule: ValueRule) -> list[FindingCo
 
 def find_suspects(series: pl.Series) -> npt.NDArray[np.int64]:
     """Ascending numbers of the rows of a String column whose text isn't plain, as told at `ValueColumn`."""
-    odd = ~series.str.contains(_PLAIN) | series.str.starts_with(_ERROR_WITHOUT_MARK)
-    return np.flatnonzero(odd.to_numpy())
+    return np.flatnonzero(~series.str.contains(_PLAIN).to_numpy())
 
 
 def check_values(series: pl.Series, english: npt.NDArray[np.bool_], rule: ValueRule) -> ValueColumn:
@@ -144,20 +145,14 @@ def check_values(series: pl.Series, english: npt.NDArray[np.bool_], rule: ValueR
     if not len(suspects):
         return ValueColumn(None, suspects, UnsupportedColumn(suspects, series.clear()), series)
     asked = series.gather(suspects)
-    missing = asked.str.contains(_UNSEEN_SHAPE).to_numpy()
-    found = np.where(missing, MISSING, 0).astype(np.uint8)
+    is_garbled = np.zeros(len(asked), np.bool_)
     meant = series
     garbled, readings = read_again_column(asked)
     if len(garbled):
-        found[garbled] |= GARBLED
+        is_garbled[garbled] = True
         asked = asked.scatter(garbled, readings)
         meant = series.clone().scatter(suspects[garbled], readings)
-    found[~missing & (asked.str.strip_chars(WHITE_SPACE) != asked).to_numpy()] |= WHITESPACE
-    found[~missing & asked.str.contains(CONTROL_CLASS).to_numpy()] |= CONTROL
-    if rule.spreadsheet_errors:
-        found[spreadsheet_errors(asked).to_numpy()] |= SPREADSHEET_ERROR
-    if rule.markup:
-        found[markup_rows(asked)] |= MARKUP
+    found = _flags_of(asked, is_garbled, rule)
     among = suspects[english[suspects] & (found & (MISSING | GARBLED) == 0)]
     unsupported = first_unsupported_column(series, rule.unsupported, among)
     found[np.searchsorted(suspects, unsupported.rows)] |= UNSUPPORTED
@@ -166,3 +161,29 @@ def check_values(series: pl.Series, english: npt.NDArray[np.bool_], rule: ValueR
     flags = np.zeros(len(series), np.uint8)
     flags[suspects] = found
     return ValueColumn(flags, suspects, unsupported, meant)
+
+
+def _flags_of(meant: pl.Series, is_garbled: npt.NDArray[np.bool_], rule: ValueRule) -> npt.NDArray[np.uint8]:
+    """All flags but UNSUPPORTED of values as they were meant."""
+    text, garbled = pl.col("text"), pl.col("garbled")
+    missing = text.str.contains(_UNSEEN_SHAPE) & ~garbled
+    # All are asked at once, since a question of its own takes longer than most answers do.
+    questions = {
+        MISSING: missing,
+        GARBLED: garbled,
+        WHITESPACE: ~missing & (text.str.strip_chars(WHITE_SPACE) != text),
+        CONTROL: ~missing & text.str.contains(CONTROL_CLASS),
+    }
+    if rule.spreadsheet_errors:
+        questions[SPREADSHEET_ERROR] = spreadsheet_errors(text)
+    if rule.markup:
+        questions[MARKUP] = may_have_markup(text)
+    values = pl.DataFrame({"text": meant, "garbled": is_garbled})
+    answers = values.select(**{str(flag): question for flag, question in questions.items()})
+    flags = np.zeros(len(meant), np.uint8)
+    for flag in questions:
+        rows = np.flatnonzero(answers[str(flag)].to_numpy())
+        if flag == MARKUP and len(rows):
+            rows = rows[markup_rows(meant.gather(rows))]
+        flags[rows] |= flag
+    return flags

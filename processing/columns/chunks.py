@@ -17,8 +17,8 @@ import numpy.typing as npt
 from processing.columns.quotes import Marked, mark_fields
 
 CHUNK_BYTES: Final = 2 * 1024 * 1024
-# A chunk has at most one field for so many bytes that it may have. Ordinary rows have longer fields and never meet this.
-_BYTES_PER_FIELD: Final = 16
+# A chunk has at most one field for so many bytes that it may have. Most files have longer fields and never meet this.
+_BYTES_PER_FIELD: Final = 8
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 # The number of fields of each row of a chunk; one number where all have the same.
@@ -124,8 +124,7 @@ def _chunks_of(marked: Marked, first: int, chunk_bytes: int) -> Iterator[Chunk]:
         if stop - begin > 2 * chunk_bytes or text.index(end, begin) + 1 - begin > chunk_bytes:
             stop = (text.rfind(end, begin, begin + chunk_bytes) + 1) or (text.index(end, begin) + 1)
         part = text if stop - begin == len(text) else text[begin:stop]
-        for piece in _cut_by_fields(part, marked, max(1, chunk_bytes // _BYTES_PER_FIELD)):
-            count, widths = _count_fields(piece, marked.separator, end)
+        for piece, count, widths in _cut_by_fields(part, marked, max(1, chunk_bytes // _BYTES_PER_FIELD)):
             low, high = bisect_left(marked.malformed, done), bisect_left(marked.malformed, done + count)
             malformed = tuple(place - done for place in marked.malformed[low:high])
             begin += len(piece)
@@ -134,35 +133,25 @@ def _chunks_of(marked: Marked, first: int, chunk_bytes: int) -> Iterator[Chunk]:
             done += count
 
 
-def _cut_by_fields(text: bytes, marked: Marked, most: int) -> Iterator[bytes]:
-    """The text in pieces of whole rows with at most so many fields each; a row with more than that is a piece of its own."""
-    if text.count(marked.separator) + text.count(marked.end) <= most:
-        yield text
+def _cut_by_fields(text: bytes, marked: Marked, most: int) -> Iterator[tuple[bytes, int, Widths]]:
+    """The text in pieces of whole rows with at most so many fields each, a row with more than that being a piece of its own.
+
+    With each piece come the number of its rows, and of the fields in each.
+    """
+    separator, end = marked.separator, marked.end
+    if text.index(end) + 1 == len(text):
+        yield text, 1, text.count(separator) + 1
         return
     codes = np.frombuffer(text, np.uint8)
-    stops = np.flatnonzero((codes == marked.separator[0]) | (codes == marked.end[0]))
+    stops = np.flatnonzero((codes == separator[0]) | (codes == end[0]))
     # For each row, how many fields there are up to its end.
-    fields = np.flatnonzero(codes[stops] == marked.end[0]) + 1
-    begin = row = 0
+    fields = np.flatnonzero(codes[stops] == end[0]) + 1
+    begin = row = before = 0
     while row < len(fields):
-        before = int(fields[row - 1]) if row else 0
-        row = max(row + 1, int(np.searchsorted(fields, before + most, side="right")))
-        stop = int(stops[fields[row - 1] - 1]) + 1
-        yield text[begin:stop]
-        begin = stop
-
-
-def _count_fields(text: bytes, separator: bytes, end: bytes) -> tuple[int, Widths]:
-    """The number of rows, and of fields in each."""
-    count, separators = text.count(end), text.count(separator)
-    if count == 1 or not separators:
-        return count, separators + 1
-    codes = np.frombuffer(text, np.uint8)
-    if separators % count == 0:
-        width = separators // count + 1
-        places = np.flatnonzero((codes == separator[0]) | (codes == end[0]))
-        if (codes[places[width - 1 :: width]] == end[0]).all():
-            return count, width
-    commas = np.flatnonzero(codes == separator[0])
-    before = np.searchsorted(commas, np.flatnonzero(codes == end[0]))
-    return count, np.diff(before, prepend=0).astype(np.int32) + 1
+        last = max(row + 1, int(np.searchsorted(fields, before + most, side="right")))
+        widths = np.diff(fields[row:last], prepend=before)
+        is_even = (widths == widths[0]).all()
+        before = int(fields[last - 1])
+        stop = int(stops[before - 1]) + 1
+        yield text[begin:stop], last - row, int(widths[0]) if is_even else widths.astype(np.int32)
+        begin, row = stop, last

@@ -67,8 +67,8 @@ class MessageForm:
             "encoding": [pl.when("encoding").then(pl.lit(GSM7)).otherwise(pl.lit(UCS2))],
         }
         line = _line([parts[name] for name in MESSAGE_COLUMNS])
-        text: str = frame.select(pl.concat_str(line).str.join("")).item()
-        return text.encode()
+        text: bytes = frame.select(pl.concat_str(line).str.join("").cast(pl.Binary)).item()
+        return text
 
     def _escaped(self, checked: CheckedRows) -> dict[str, pl.Series]:
         texts = {name: checked.measures[name].texts for name in self.parameters}

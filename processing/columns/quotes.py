@@ -4,9 +4,9 @@ The grammar is RFC 4180's, and for what is beyond it that of Python's csv module
 first character is `"`; within it `""` is one mark; after the closing one must come a comma, a line end or the end.
 Otherwise the row is malformed, and its field goes on unquoted; so it does when nothing closes it before the end.
 
-Three ways, the first that can answer: parity of the marks over all bytes; parity within each line, with the odd lines
-read one by one; one row alone, byte by byte, where it is so long that arrays of its marks would not be bounded. Where such
-a row has very many fields, the rest of it is read by `long_rows`, a block at a time.
+Three ways, the first that can answer: parity of the marks over all bytes; a reader's states (`quote_states`), where a mark is
+wrong somewhere; one row alone, where it is so long that arrays of its marks would not be bounded. Such a row is read field by
+field at first, and by states, a block at a time, where it has very many fields.
 """
 
 import re
@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from processing.columns.long_rows import read_long_row
+from processing.columns.quote_states import read_long_row, read_quotes
 
 QUOTE: Final = 0x22
 COMMA: Final = 0x2C
@@ -49,7 +49,6 @@ def _table(characters: bytes) -> _Flags:
     return table
 
 
-_BEFORE_FIELD: Final = _table(b",\r\n")
 # What may stand before an opening mark or after a closing one: another mark is the other half of a doubled one.
 _BOUNDS: Final = _table(b",\r\n" + b'"')
 
@@ -105,7 +104,7 @@ def mark_fields(data: bytes, *, at_end: bool, alone: bool) -> tuple[Marked | Non
     if alone:
         del parity, inside
         return _mark_one(data, marks, at_end=at_end)
-    return _mark_by_line(data, codes, parity, marks, at_end=at_end)
+    return _mark_by_states(data, codes, marks, at_end=at_end)
 
 
 def _choose_marks(data: bytes) -> tuple[bytes, _Marks]:
@@ -210,45 +209,22 @@ def _mark_one(data: bytes, marks: _Marks, *, at_end: bool) -> tuple[Marked | Non
     return _finish(text, marks, (0,) if read.malformed else (), unclosed=not read.is_closed), used
 
 
-def _mark_by_line(
-    data: bytes, codes: _Codes, parity: _Codes, marks: _Marks, *, at_end: bool
-) -> tuple[Marked | None, int]:
-    """A line with an even number of right marks is a row, and so is one without a field that begins with a mark.
-
-    Any other is read on its own, over as many lines as it takes. `parity` is that of the marks so far, over all lines.
-    """
-    begins = np.concatenate(([0], _line_stops(codes, at_end=at_end) + 1))
-    lengths = np.diff(begins, append=len(codes))
-    before = np.concatenate(([0], parity[begins[1:] - 1])).astype(np.uint8)
-    inside = (parity ^ np.repeat(before, lengths)).view(np.bool_)
-    quotes = codes == QUOTE
-    quotes[1:] &= _BEFORE_FIELD[codes[:-1]]
-    has_quoted_field = np.zeros(len(begins), np.bool_)
-    has_quoted_field[np.searchsorted(begins, np.flatnonzero(quotes), side="right") - 1] = True
-    inside &= np.repeat(has_quoted_field, lengths)
-    odd = _odd_lines(codes, inside, begins)
-    out = bytearray(data)
-    view = memoryview(out)
+def _mark_by_states(data: bytes, codes: _Codes, marks: _Marks, *, at_end: bool) -> tuple[Marked | None, int]:
+    """The rows as they are read from the first byte on, since marks are wrong somewhere."""
+    read = read_quotes(codes)
+    stops = _line_stops(codes, at_end=at_end)
+    begins = np.concatenate(([0], stops[~read.inside[stops]] + 1))
     used = len(data) if at_end else int(begins[-1])
-    reached, unclosed = 0, False
-    malformed: list[int] = []
-    for begin in begins[odd & has_quoted_field].tolist():
-        if begin < reached or begin >= used:
-            continue
-        read = _read_row(data, begin, view, marks, at_end=at_end)
-        if read is None:
-            used = begin
-            break
-        if read.malformed:
-            malformed.append(begin)
-        unclosed = not read.is_closed
-        reached = _mark_end(data, view, read.stop, marks)
-        # What is marked already must not be marked once more below.
-        inside[begin:reached] = True
     if not used:
         return None, 0
-    _mark_outside(codes, inside, out, marks, at_end=at_end)
-    return _finish(bytes(view[:used]), marks, tuple(malformed), unclosed=unclosed), used
+    is_malformed = np.zeros(len(begins), np.bool_)
+    is_malformed[np.searchsorted(begins, read.wrong, side="right") - 1] = True
+    is_malformed[-1] |= read.is_open
+    malformed = tuple(begins[is_malformed & (begins < used)].tolist())
+    out = bytearray(data)
+    _mark_outside(codes, read.inside, out, marks, at_end=at_end)
+    text = bytes(memoryview(out)[:used])
+    return _finish(text, marks, malformed, unclosed=at_end and read.is_open), used
 
 
 def _line_stops(codes: _Codes, *, at_end: bool) -> npt.NDArray[np.int64]:
@@ -261,17 +237,6 @@ def _line_stops(codes: _Codes, *, at_end: bool) -> npt.NDArray[np.int64]:
             returns[-1] = False
         stops |= returns
     return np.flatnonzero(stops)
-
-
-def _odd_lines(codes: _Codes, inside: _Flags, begins: npt.NDArray[np.int64]) -> _Flags:
-    """The lines that have an odd number of quotation marks, or one that doesn't stand at a field's bounds."""
-    odd = np.zeros(len(begins), np.bool_)
-    # The byte before the next line begins is this line's end: inside there, where the number is odd.
-    last = np.append(begins[1:], len(codes)) - 1
-    odd[last >= begins] = inside[last[last >= begins]]
-    wrong = np.flatnonzero(_wrong_marks(codes, inside))
-    odd[np.searchsorted(begins, wrong, side="right") - 1] = True
-    return odd
 
 
 def _read_row(data: bytes, begin: int, out: memoryview, marks: _Marks, *, at_end: bool) -> _Read | None:

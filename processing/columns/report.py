@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from processing.columns.chunks import BYTE_ORDER_MARK, Chunk
+from processing.columns.chunks import BYTE_ORDER_MARK, Chunk, Widths
 from processing.columns.header import FILE_REASON_PREFIX, REASON_COLUMN, Header
 from processing.columns.single_rows import without_fields
 
@@ -140,76 +140,78 @@ def write_chunk(
 
     The first `whole` of them (None: all) are told their reasons, the others MORE.
     """
-    told = dict.fromkeys((rows - chunk.first).tolist(), MORE)
-    told.update(zip((rows[:whole] - chunk.first).tolist(), reasons[:whole], strict=True))
-    return _write(chunk, form, {**_header_cell(chunk, form, REASON_COLUMN), **told})
+    told = reasons if whole is None else reasons.head(whole)
+    if len(told) < len(rows):
+        told = pl.concat([told, pl.Series([MORE]).new_from_index(0, len(rows) - len(told))])
+    return _write(chunk, form, rows - chunk.first, told, REASON_COLUMN)
 
 
 def write_clean_chunk(chunk: Chunk, form: ReportForm, file_reason: str | None = None) -> bytes:
     """The part of a chunk without reasons. `file_reason` is told in the header row, wherever that is."""
     cell = f"{FILE_REASON_PREFIX}{file_reason}" if file_reason else REASON_COLUMN
-    told = _header_cell(chunk, form, cell.replace('"', '""'))
-    return _write(chunk, form, told)
+    return _write(chunk, form, np.zeros(0, np.int64), pl.Series(dtype=pl.String), cell.replace('"', '""'))
 
 
-def _header_cell(chunk: Chunk, form: ReportForm, cell: str) -> dict[int, str]:
-    place = form.header_number - chunk.first
-    return {place: cell} if 0 <= place < chunk.count else {}
-
-
-def _write(chunk: Chunk, form: ReportForm, told: dict[int, str]) -> bytes:
+def _write(
+    chunk: Chunk, form: ReportForm, places: npt.NDArray[np.int64], told: pl.Series, header_cell: str
+) -> bytes:
+    """The chunk with what is `told` at these places, which are below the header row, and the header's cell."""
+    header_place = form.header_number - chunk.first
+    if 0 <= header_place < chunk.count:
+        places = np.concatenate(([header_place], places))
+        told = pl.concat([pl.Series([header_cell]), told])
     is_even = chunk.has_width(form.width) and not form.header.ignored and not chunk.unclosed
     write = _write_between if is_even and len(told) < chunk.count // 4 else _write_each
-    whole = write(chunk, form, told)
+    whole = write(chunk, form, places, told)
     return _as_utf8(whole.replace(chunk.separator, b",") if chunk.is_quoted else whole)
 
 
-def _write_between(chunk: Chunk, form: ReportForm, told: dict[int, str]) -> bytes:
+def _write_between(chunk: Chunk, form: ReportForm, places: npt.NDArray[np.int64], told: pl.Series) -> bytes:
     """Where few rows have reasons, the text between them is written at once."""
     empty = b',""' + form.line_end
+    after = b'"' + form.line_end
     ends = np.flatnonzero(np.frombuffer(chunk.text, np.uint8) == chunk.end[0])
-    places = sorted(told)
     parts: list[bytes] = []
     begin = 0
-    for place, stop in zip(places, ends[places].tolist(), strict=True):
-        parts += (
-            chunk.text[begin:stop].replace(chunk.end, empty),
-            b',"',
-            told[place].encode(),
-            b'"',
-            form.line_end,
-        )
+    for stop, cell in zip(ends[places].tolist(), told.cast(pl.Binary).to_list(), strict=True):
+        parts += chunk.text[begin:stop].replace(chunk.end, empty), b',"', cell, after
         begin = stop + 1
     parts.append(chunk.text[begin:].replace(chunk.end, empty))
     return b"".join(parts)
 
 
-def _write_each(chunk: Chunk, form: ReportForm, told: dict[int, str]) -> bytes:
-    separator = chunk.separator
-    ignored = sorted(form.header.ignored)
-    tails = _Tails(form.width)
-    after = b'"' + form.line_end
-    parts: list[bytes] = []
-    rows = chunk.rows()
+def _write_each(chunk: Chunk, form: ReportForm, places: npt.NDArray[np.int64], told: pl.Series) -> bytes:
+    rows, widths = chunk.rows(), chunk.widths
     if chunk.unclosed:
         # The mark is closed before any field is taken out, because the field never closed may be an earlier report's.
         rows[-1] += b'"'
-    for place, (row, width) in enumerate(zip(rows, chunk.each_width(), strict=True)):
-        text, fields = without_fields(row, separator, ignored) if ignored else (row, width)
-        parts += text, tails[fields], told.get(place, "").encode(), after
+    ignored = sorted(form.header.ignored)
+    if ignored:
+        left = [without_fields(row, chunk.separator, ignored) for row in rows]
+        rows, widths = [row for row, _ in left], np.array([width for _, width in left], np.int32)
+    cells = told
+    if len(told) < len(rows):
+        taken = np.zeros(len(rows), np.int64)
+        taken[places] = np.arange(1, len(told) + 1)
+        cells = pl.concat([pl.Series([""]), told]).gather(taken)
+    column = [_tails(widths, form.width), cells, pl.lit('"' + form.line_end.decode())]
+    # Every other part is a row, and the one after it the row's end.
+    parts = [b""] * (2 * len(rows))
+    parts[0::2] = rows
+    parts[1::2] = pl.select(pl.concat_str(column)).to_series().cast(pl.Binary).to_list()
     return b"".join(parts)
 
 
-class _Tails(dict[int, bytes]):
-    """From a row's number of fields to what stands between its text and its reason."""
+def _tails(widths: Widths, width: int) -> pl.Expr:
+    """For each row, what stands between its text and its reason."""
+    if isinstance(widths, int):
+        return pl.lit(_tail(widths, width))
+    distinct, places = np.unique(widths, return_inverse=True)
+    return pl.lit(pl.Series([_tail(fields, width) for fields in distinct.tolist()]).gather(places))
 
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self._width = width
 
-    def __missing__(self, fields: int) -> bytes:
-        tail = self[fields] = b"," * max(1, self._width - fields + 1) + b'"'
-        return tail
+def _tail(fields: int, width: int) -> str:
+    return "," * max(1, width - fields + 1) + '"'
 
 
 def _as_utf8(text: bytes) -> bytes:

@@ -49,7 +49,7 @@ async def write_batch(connection: "Connection[asyncpg.Record]", number: int, row
 async def before(empty_database_url: str) -> AsyncIterator["Connection[asyncpg.Record]"]:
     """A database of the release before."""
     connection = await asyncpg.connect(empty_database_url)
-    await migrate(DatabaseSettings(url=SecretStr(empty_database_url)), migrations=read_migrations()[:3])
+    await migrate(DatabaseSettings(url=SecretStr(empty_database_url)), migrations=read_migrations()[:4])
     await connection.execute(
         "insert into campaigns (id, name, header, notify_email) values ('clinic', 'Clinic', 'Clinic', 'ops@clinic.example')"
     )

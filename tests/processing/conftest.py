@@ -1,20 +1,29 @@
 """A campaign, a store and an intake on the test's own servers."""
 
+import asyncio
 import io
-from collections.abc import AsyncIterator, Callable
+import sys
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from audit.events import Actor
 from config.identifiers import new_identifier
+from config.sections import MessageSettings
 from config.settings import Settings
 from database.connections import Connection, Pool
+from database.job_queue import RunningJob
 from processing.intake import FinishedSpool, Intake, IntakeSettings, Sender
-from processing.object_store import S3ObjectStore, open_store
+from processing.job import VerdictJob, verdict_limits
+from processing.object_store import ObjectStore, S3ObjectStore, open_store
 from processing.refusals import RefusalBudgets
+from processing.rule_settings import make_rules
+from processing.verdict_process import VerdictProcesses
 
 CAMPAIGN = "campaign_test"
 GOOD = b"recipient,language,name\r\n6591234567,english,Tan\r\n6591234568,chinese,\xe9\x99\x88\r\n"
@@ -28,6 +37,31 @@ INTAKE_SETTINGS = IntakeSettings(
 
 async def let_in(_connection: Connection) -> None:
     """Whoever sends may send."""
+
+
+class HoldingStore:
+    """A bucket that keeps whoever fetches waiting until told."""
+
+    def __init__(self, store: S3ObjectStore) -> None:
+        self._store = store
+        self.asked, self.let_go = asyncio.Event(), asyncio.Event()
+
+    async def put(self, key: str, source: BinaryIO, *, download_name: str) -> str:
+        return await self._store.put(key, source, download_name=download_name)
+
+    async def fetch(self, key: str, target: BinaryIO) -> None:
+        self.asked.set()
+        await self.let_go.wait()
+        await self._store.fetch(key, target)
+
+    async def sign_link(self, key: str) -> str:
+        return await self._store.sign_link(key)
+
+    async def delete(self, key: str) -> None:
+        await self._store.delete(key)
+
+    async def delete_older(self, prefix: str, before: datetime, *, keep: Collection[str] = ()) -> int:
+        return await self._store.delete_older(prefix, before, keep=keep)
 
 
 MakeSpool = Callable[..., FinishedSpool]
@@ -78,6 +112,61 @@ def make_spool(tmp_path: Path, campaign: str) -> MakeSpool:
         return replace(spool, **changes)  # type: ignore[arg-type]
 
     return make
+
+
+def make_verdict_job(
+    pool: Pool, store: ObjectStore, settings: Settings, verdicts: VerdictProcesses
+) -> VerdictJob:
+    """A worker's job as a worker composes it."""
+    return VerdictJob(
+        pool,
+        store,
+        settings.worker,
+        lambda template: make_rules(template, settings.environment, MessageSettings()),
+        verdicts,
+    )
+
+
+@pytest.fixture
+async def verdicts(settings: Settings) -> AsyncIterator[VerdictProcesses]:
+    """A child process for verdicts, as a worker has them."""
+    async with VerdictProcesses(verdict_limits(settings.worker), 1) as processes:
+        yield processes
+
+
+@pytest.fixture
+def make_job(
+    pool: Pool, store: S3ObjectStore, settings: Settings, verdicts: VerdictProcesses
+) -> Callable[..., VerdictJob]:
+    """A worker's job with these worker settings."""
+
+    def make(
+        store: S3ObjectStore = store, verdicts: VerdictProcesses = verdicts, **changes: float
+    ) -> VerdictJob:
+        worker = settings.worker.model_copy(update=changes)
+        return make_verdict_job(pool, store, settings.model_copy(update={"worker": worker}), verdicts)
+
+    return make
+
+
+@pytest.fixture
+def job(make_job: Callable[..., VerdictJob]) -> VerdictJob:
+    """A worker's job."""
+    return make_job()
+
+
+async def run_job(job: VerdictJob, *spools: FinishedSpool) -> None:
+    """Run the job of each upload, one after the other."""
+    for spool in spools:
+        await job(RunningJob(spool.upload_id, 0))
+
+
+@contextmanager
+def machine_without_processes() -> Iterator[None]:
+    """Let no child of this process start within the block: the system refuses it, since there is no such program."""
+    with pytest.MonkeyPatch.context() as machine:
+        machine.setattr(sys, "executable", "/nowhere/python")
+        yield
 
 
 async def read_object(store: S3ObjectStore, key: str) -> bytes:

@@ -4,63 +4,24 @@ import asyncio
 import io
 import json
 import urllib.request
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
 from audit.events import Actor
-from config.sections import MessageSettings, WorkerSettings
+from config.sections import WorkerSettings
 from config.settings import Settings
 from database.connections import Pool
-from database.job_queue import RunningJob, TryAgain
+from database.job_queue import TryAgain
 from gateway.embedded.s3 import S3Server
-from processing.intake import FinishedSpool, Intake
+from processing.intake import Intake
 from processing.job import VerdictJob, most_attempts, retry_delay, verdict_limits
 from processing.object_store import S3ObjectStore, open_store
-from processing.rule_settings import make_rules
 from processing.uploads import fetch_upload
 from processing.verdict_process import VerdictProcesses
-from processing.verdict_queue import retry_upload, sweep_uploads
-from tests.processing.conftest import BAD, GOOD, MakeSpool
-
-
-@pytest.fixture
-async def verdicts(settings: Settings) -> AsyncIterator[VerdictProcesses]:
-    """A child process for verdicts, as a worker has them."""
-    async with VerdictProcesses(verdict_limits(settings.worker), 1) as processes:
-        yield processes
-
-
-@pytest.fixture
-def make_job(
-    pool: Pool, store: S3ObjectStore, settings: Settings, verdicts: VerdictProcesses
-) -> Callable[..., VerdictJob]:
-    """A worker's job with these worker settings."""
-
-    def make(
-        store: S3ObjectStore = store, verdicts: VerdictProcesses = verdicts, **changes: float
-    ) -> VerdictJob:
-        worker = settings.worker.model_copy(update=changes)
-        return VerdictJob(
-            pool,
-            store,
-            worker,
-            lambda template: make_rules(template, settings.environment, MessageSettings()),
-            verdicts,
-        )
-
-    return make
-
-
-@pytest.fixture
-def job(make_job: Callable[..., VerdictJob]) -> VerdictJob:
-    return make_job()
-
-
-async def run_job(job: VerdictJob, *spools: FinishedSpool) -> None:
-    for spool in spools:
-        await job(RunningJob(spool.upload_id, 0))
+from processing.verdict_queue import retry_upload
+from tests.processing.conftest import BAD, GOOD, MakeSpool, machine_without_processes, run_job
 
 
 async def test_a_good_upload_becomes_a_batch_its_messages_in_order_and_a_notification(
@@ -137,58 +98,6 @@ async def test_two_workers_at_once_give_one_outcome(
     assert await pool.fetchval("select count(*) from notifications") == 1
 
 
-async def test_the_same_content_again_repeats_the_first_batch(
-    job: VerdictJob, intake: Intake, make_spool: MakeSpool, pool: Pool
-) -> None:
-    first, second = make_spool(), make_spool()
-    await intake.store(first)
-    await intake.store(second)
-    await run_job(job, second)  # the first is undecided: the second waits
-    assert await pool.fetchval("select count(*) from uploads where finished_at is not null") == 0
-    await run_job(job, first)
-    assert await pool.fetchval("select count(*) from batches") == 1
-    row = await pool.fetchrow("select * from uploads where id = $1", second.upload_id)
-    assert row is not None
-    assert (row["status"], row["duplicate_of"], row["total_messages"]) == ("accepted", first.upload_id, 2)
-    facts = [json.loads(row[0]) for row in await pool.fetch("select facts from notifications")]
-    assert facts[0] == facts[1]
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        pytest.param({"file_name": "other.csv"}, id="another-name"),
-        pytest.param({"data": GOOD + b"\n"}, id="other-bytes"),
-        pytest.param({}, id="a-day-later"),
-    ],
-)
-async def test_another_name_other_bytes_or_another_day_make_a_batch_of_their_own(
-    change: dict[str, object], job: VerdictJob, intake: Intake, make_spool: MakeSpool, pool: Pool
-) -> None:
-    first = make_spool()
-    await intake.store(first)
-    await run_job(job, first)
-    if not change:
-        await pool.execute("update uploads set received_at = received_at - interval '24 hours 1 minute'")
-    second = make_spool(**change)
-    await intake.store(second)
-    await run_job(job, second)
-    assert await pool.fetchval("select count(*) from batches") == 2
-
-
-async def test_concurrent_workers_make_one_batch_of_ten_same_uploads(
-    make_job: Callable[..., VerdictJob], intake: Intake, make_spool: MakeSpool, pool: Pool
-) -> None:
-    spools = [make_spool() for _ in range(10)]
-    for spool in spools:
-        await intake.store(spool)
-
-    await asyncio.gather(*(run_job(make_job(), spool) for spool in spools))
-    assert await pool.fetchval("select count(*) from batches") == 1
-    assert await pool.fetchval("select count(*) from uploads where duplicate_of is not null") == 9
-    assert await pool.fetchval("select count(*) from notifications") == 10
-
-
 async def test_a_bucket_away_is_retried_then_the_upload_has_failed_with_a_support_id(
     make_job: Callable[..., VerdictJob],
     intake: Intake,
@@ -225,6 +134,25 @@ async def test_a_bucket_away_is_retried_then_the_upload_has_failed_with_a_suppor
     assert await pool.fetchval("select status from uploads") == "accepted"
     rows = await pool.fetch("select outcome, status from notifications order by outcome")
     assert [tuple(row) for row in rows] == [(1, "failed"), (2, "accepted")]
+
+
+async def test_an_upload_whose_verdict_gets_no_process_is_retried_like_any_other_temporary_trouble(
+    make_job: Callable[..., VerdictJob],
+    intake: Intake,
+    make_spool: MakeSpool,
+    pool: Pool,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    spool = make_spool()
+    await intake.store(spool)
+    with machine_without_processes():
+        async with VerdictProcesses(verdict_limits(settings.worker), 1, start_pauses=(0.01,)) as verdicts:
+            with pytest.raises(TryAgain, match="didn't start") as again:
+                await run_job(make_job(verdicts=verdicts), spool)
+    assert again.value.delay == timedelta(seconds=30)
+    assert await pool.fetchval("select status from uploads") == "validating"
+    assert not [entry for entry in caplog.records if entry.exc_info]
 
 
 async def test_an_hour_without_a_worker_holds_no_tries(
@@ -294,51 +222,3 @@ async def test_an_object_cut_short_in_the_bucket_is_not_taken_for_the_upload(
         await run_job(job, spool)
     assert await pool.fetchval("select count(*) from messages") == 0
     assert await pool.fetchval("select status from uploads") == "validating"
-
-
-async def test_who_waits_for_a_rejected_upload_is_rejected_with_it(
-    job: VerdictJob, intake: Intake, make_spool: MakeSpool, pool: Pool
-) -> None:
-    first, second = make_spool(BAD), make_spool(BAD)
-    await intake.store(first)
-    await intake.store(second)
-    await run_job(job, second, first)
-    rows = await pool.fetch(
-        "select status, num_rows, num_errors, report_key, attempts from uploads order by attempts"
-    )
-    assert [tuple(row)[:3] for row in rows] == [("rejected", 2, 2)] * 2
-    assert rows[0]["report_key"] == rows[1]["report_key"] is not None
-    assert [row["attempts"] for row in rows] == [0, 1]
-    facts = {row[0] for row in await pool.fetch("select facts from notifications where status = 'rejected'")}
-    assert len(facts) == 1
-    assert await pool.fetchval("select count(*) from notifications") == 2
-
-
-async def test_who_waits_for_an_upload_that_fails_gets_a_job_and_a_verdict_of_its_own(
-    job: VerdictJob, intake: Intake, make_spool: MakeSpool, pool: Pool
-) -> None:
-    first, second = make_spool(), make_spool()
-    await intake.store(first)
-    await intake.store(second)
-    await run_job(job, second)
-    await pool.execute("delete from pgqueuer")
-    await pool.execute(
-        "update uploads set attempts = 20, deciding_since = now() - interval '61 minutes' where id = $1",
-        first.upload_id,
-    )
-    await run_job(job, first)
-    assert await pool.fetchval(
-        "select convert_from(payload, 'UTF8') from pgqueuer where entrypoint = 'verdict'"
-    ) == (second.upload_id)
-    await run_job(job, second)
-    assert await pool.fetchval("select status from uploads where id = $1", second.upload_id) == "accepted"
-
-
-async def test_a_sweep_leaves_alone_who_waits_for_a_twin(
-    job: VerdictJob, intake: Intake, make_spool: MakeSpool, pool: Pool
-) -> None:
-    for _ in range(2):
-        await intake.store(make_spool())
-    await pool.execute("delete from pgqueuer")
-    async with pool.acquire() as connection:
-        assert await sweep_uploads(connection, timedelta(seconds=-1)) == 1

@@ -1,61 +1,26 @@
 """A worker that only lost its queue connection is taken for dead and goes on: two at one upload give it one outcome."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
-from typing import BinaryIO
 
 import pytest
 
-from config.sections import MessageSettings
 from config.settings import Settings
 from database.connections import Pool
 from database.job_queue import release_jobs_of_dead, run_jobs
 from processing.intake import Intake
-from processing.job import VerdictJob, verdict_limits
+from processing.job import verdict_limits
 from processing.object_store import ObjectStore, S3ObjectStore
-from processing.rule_settings import make_rules
 from processing.verdict_process import VerdictProcesses
-from tests.processing.conftest import BAD, GOOD, MakeSpool
-
-
-class HoldingStore:
-    """A bucket that keeps whoever fetches waiting until told."""
-
-    def __init__(self, store: S3ObjectStore) -> None:
-        self._store = store
-        self.asked, self.let_go = asyncio.Event(), asyncio.Event()
-
-    async def put(self, key: str, source: BinaryIO, *, download_name: str) -> str:
-        return await self._store.put(key, source, download_name=download_name)
-
-    async def fetch(self, key: str, target: BinaryIO) -> None:
-        self.asked.set()
-        await self.let_go.wait()
-        await self._store.fetch(key, target)
-
-    async def sign_link(self, key: str) -> str:
-        return await self._store.sign_link(key)
-
-    async def delete(self, key: str) -> None:
-        await self._store.delete(key)
-
-    async def delete_older(self, prefix: str, before: datetime, *, keep: Collection[str] = ()) -> int:
-        return await self._store.delete_older(prefix, before, keep=keep)
+from tests.processing.conftest import BAD, GOOD, HoldingStore, MakeSpool, make_verdict_job
 
 
 @asynccontextmanager
 async def worker(pool: Pool, store: ObjectStore, settings: Settings) -> AsyncIterator[None]:
     """A worker's queue of verdicts, running until the end of the block; what it has begun is finished."""
     verdicts = VerdictProcesses(verdict_limits(settings.worker), 1)
-    job = VerdictJob(
-        pool,
-        store,
-        settings.worker,
-        lambda template: make_rules(template, settings.environment, MessageSettings()),
-        verdicts,
-    )
+    job = make_verdict_job(pool, store, settings, verdicts)
     stop, connected = asyncio.Event(), asyncio.Event()
     async with verdicts, asyncio.TaskGroup() as tasks:
         tasks.create_task(run_jobs(settings.database, job.kind(), job, stop=stop, connected=connected.set))

@@ -7,18 +7,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
 from config.environment import Environment
-from processing.errors import VerdictExceeded
+from processing.errors import ChildUnavailable, VerdictExceeded
 from processing.verdict import Rules, Verdict
 from processing.verdict_child import ANSWER, READY, request_line
 from processing.verdict_process import Judging, VerdictLimits, VerdictProcesses
 from rules.templates import Language, Template
+from tests.processing.conftest import machine_without_processes
 
 RULES = Rules(Template("H", {Language.ENGLISH: "{{a}}"}), Environment.PRODUCTION)
 HEADER = b"recipient,language,a\n"
@@ -31,7 +32,8 @@ HEAVY = HEADER + b"1,english,[x] \n" * 600_000
 async def processes(
     *, memory: int = 600, output: int = 2048, processor: int = 120, seconds: float = 600
 ) -> AsyncIterator[VerdictProcesses]:
-    async with VerdictProcesses(VerdictLimits(memory, output, processor, seconds), 1) as opened:
+    limits = VerdictLimits(memory, output, processor, seconds)
+    async with VerdictProcesses(limits, 1, start_pauses=(0.01, 0.02)) as opened:
         yield opened
 
 
@@ -89,6 +91,54 @@ async def test_an_upload_whose_process_somebody_kills_is_judged_once_more() -> N
         await judging.child.warmed.wait()
         os.kill(the_child().pid, signal.SIGKILL)
         assert (await verdict).num_rows == 300_000
+
+
+async def test_a_place_whose_child_could_not_be_replaced_gets_one_when_the_machine_can_again() -> None:
+    async with processes() as verdicts:
+        with machine_without_processes():
+            with pytest.raises(RuntimeError, match="anything"):
+                async with verdicts.turn():
+                    raise RuntimeError("anything")
+            for _ in range(2):
+                with pytest.raises(ChildUnavailable):
+                    async with verdicts.turn():
+                        pass
+        async with asyncio.timeout(60), verdicts.turn() as judging:
+            assert (await judge(judging, GOOD)).valid
+
+
+async def test_a_worker_starts_on_a_machine_that_can_start_no_child_yet() -> None:
+    async with AsyncExitStack() as stack:
+        with machine_without_processes():
+            verdicts = await stack.enter_async_context(processes())
+        async with asyncio.timeout(60), verdicts.turn() as judging:
+            assert (await judge(judging, GOOD)).valid
+
+
+async def test_a_child_killed_while_it_waited_costs_the_next_upload_nothing() -> None:
+    async with processes() as verdicts:
+        async with verdicts.turn() as judging:
+            await judge(judging, GOOD)
+        child = the_child()
+        child.kill()
+        while judging.child.lives:  # noqa: ASYNC110 - asyncio's watcher tells nobody
+            await asyncio.sleep(0.01)
+        async with verdicts.turn() as judging:
+            assert judging.child.lives
+            assert (await judge(judging, GOOD)).valid
+
+
+async def test_a_child_that_dies_when_no_other_can_be_started_is_no_excess_of_the_upload() -> None:
+    async with processes() as verdicts:
+        async with verdicts.turn() as judging:
+            verdict = asyncio.create_task(judge(judging, HEADER + b"1,english,x\n" * 300_000))
+            await judging.child.warmed.wait()
+            with machine_without_processes():
+                os.kill(the_child().pid, signal.SIGKILL)
+                with pytest.raises(ChildUnavailable):
+                    await verdict
+        async with asyncio.timeout(60), verdicts.turn() as judging:
+            assert (await judge(judging, GOOD)).valid
 
 
 async def test_a_child_has_no_secret_in_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:

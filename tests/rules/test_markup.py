@@ -103,7 +103,7 @@ NO_ERRORS = (
 @pytest.mark.parametrize("text", ERRORS)
 def test_a_spreadsheet_s_error_is_told_with_its_cure(text: str) -> None:
     assert is_spreadsheet_error(text)
-    assert spreadsheet_errors(pl.Series([text])).to_list() == [True]
+    assert pl.select(spreadsheet_errors(pl.lit(text))).item() is True
     cure = "widen the column" if text.startswith("##") else "mend the formula or type the value"
     assert describe_error(text).startswith(text)
     assert cure in describe_error(text)
@@ -112,7 +112,7 @@ def test_a_spreadsheet_s_error_is_told_with_its_cure(text: str) -> None:
 @pytest.mark.parametrize("text", NO_ERRORS, ids=ascii)
 def test_only_a_whole_cell_is_a_spreadsheet_s_error(text: str) -> None:
     assert not is_spreadsheet_error(text)
-    assert spreadsheet_errors(pl.Series([text])).to_list() == [False]
+    assert pl.select(spreadsheet_errors(pl.lit(text))).item() is False
 
 
 @pytest.mark.parametrize(

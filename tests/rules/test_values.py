@@ -60,12 +60,14 @@ def test_white_space_is_what_python_strips() -> None:
         ("a\u2028b", [UNSUPPORTED], []),
         ("[x\x07] ", [WHITESPACE, CONTROL, UNSUPPORTED], [WHITESPACE, CONTROL]),
         ("Iâ€™m", [GARBLED], [GARBLED]),
+        ("â€‹", [GARBLED], [GARBLED]),
         (" JosÃ©", [GARBLED, WHITESPACE], [GARBLED, WHITESPACE]),
         ("é\x99\x88Ã\xa0", [GARBLED], [GARBLED]),
         ("é\x99\x88\x07", [GARBLED, CONTROL], [GARBLED, CONTROL]),
         ("CAFÉ™ ZOÉ", [], []),
         ("#N/A", [SPREADSHEET_ERROR], [SPREADSHEET_ERROR]),
         ("Err:502", [SPREADSHEET_ERROR], [SPREADSHEET_ERROR]),
+        ("Eric", [], []),
         ("#1", [], []),
         ("Tan &amp; [Sons] ", [WHITESPACE, MARKUP, UNSUPPORTED], [WHITESPACE, MARKUP]),
         ("AT&T a < b ?a=1&region=3", [], []),
@@ -78,8 +80,11 @@ def test_white_space_is_what_python_strips() -> None:
 def test_a_value_gets_its_findings(
     value: str, in_english: list[FindingCode], elsewhere: list[FindingCode]
 ) -> None:
-    assert check_value(value, english=True, rule=ValueRule()) == in_english
-    assert check_value(value, english=False, rule=ValueRule()) == elsewhere
+    for english, expected in ((True, in_english), (False, elsewhere)):
+        assert check_value(value, english=english, rule=ValueRule()) == expected
+        column = check_values(pl.Series([value]), np.array([english]), ValueRule())
+        flags = 0 if column.flags is None else int(column.flags[0])
+        assert [code for bit, code in FLAG_CODES if flags & bit] == expected
 
 
 def test_the_switches_of_the_unsupported_tiers_hold_for_values() -> None:
@@ -132,7 +137,7 @@ def test_every_character_is_judged_alike_alone_and_in_a_column() -> None:
             assert codes == check_value(value, english=english, rule=rule), ascii(value)
 
 
-@given(st.lists(VALUES | st.text(st.sampled_from("aB9 #@_"), max_size=8), max_size=12))
+@given(st.lists(VALUES | st.text(st.sampled_from("aB9 #@_Er:"), max_size=8), max_size=12))
 def test_whatever_is_no_suspect_is_plain(values: list[str]) -> None:
     suspects = set(find_suspects(pl.Series(values, dtype=pl.String)).tolist())
     for row, value in enumerate(values):

@@ -54,6 +54,11 @@ async def add_campaign(pool: Pool, *keys: KeyPair, sources: Sequence[str] = ()) 
     return campaign.id
 
 
+def fingerprint(key: KeyPair) -> str:
+    """How the database names the key."""
+    return asyncssh.import_public_key(key.public_line).get_fingerprint()
+
+
 def change_sftp(settings: Settings, **changes: object) -> Settings:
     """The same settings with some of the section `sftp` changed."""
     return settings.model_copy(update={"sftp": settings.sftp.model_copy(update=changes)})

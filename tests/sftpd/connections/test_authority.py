@@ -5,7 +5,7 @@ Here the front's own connection, on which changes of access are announced, goes 
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from ipaddress import IPv4Network
 
 import asyncssh
@@ -19,11 +19,16 @@ from database.connections import Pool
 from gateway.embedded.postgres import PostgreSQLServer
 from tests.clients.relay import Relay, open_relay
 from tests.conftest import KeyPair
-from tests.sftpd.fronts import GOOD_CSV, OPS, Front, add_campaign, change_sftp, eventually, running_front
-
-
-def fingerprint(key: KeyPair) -> str:
-    return asyncssh.import_public_key(key.public_line).get_fingerprint()
+from tests.sftpd.fronts import (
+    GOOD_CSV,
+    OPS,
+    Front,
+    add_campaign,
+    change_sftp,
+    eventually,
+    fingerprint,
+    running_front,
+)
 
 
 async def revoke(pool: Pool, campaign_id: str, key: KeyPair) -> None:
@@ -31,20 +36,30 @@ async def revoke(pool: Pool, campaign_id: str, key: KeyPair) -> None:
         await revoke_key(connection, campaign_id, fingerprint(key), actor=OPS)
 
 
-@contextlib.asynccontextmanager
-async def deaf_front(
-    node: Settings, pool: Pool, postgres: PostgreSQLServer, database_url: str, recheck_interval: float = 30
-) -> AsyncIterator[tuple[Front, Relay]]:
-    """A front that hears of no change once `stall` is called. Its other connections go to the database as always."""
-    database = database_url.partition("@/")[2].partition("?")[0]
-    async with open_relay(postgres.port) as relay:
-        url = postgres.tcp_url(database).replace(f":{postgres.port}/", f":{relay.port}/")
-        heard = node.database.model_copy(update={"url": SecretStr(url)})
-        settings = change_sftp(node.model_copy(update={"database": heard}), recheck_interval=recheck_interval)
-        async with running_front(settings, pool) as front:
-            await eventually(lambda: relay.moved > 200)
-            yield front, relay
-            relay.flow()
+OpenDeafFront = Callable[..., contextlib.AbstractAsyncContextManager[tuple[Front, Relay]]]
+
+
+@pytest.fixture
+def open_deaf_front(
+    node: Settings, pool: Pool, postgres: PostgreSQLServer, database_url: str
+) -> OpenDeafFront:
+    """Opens a front that hears of no change once its relay stalls. Its other connections go to the database as always."""
+
+    @contextlib.asynccontextmanager
+    async def opened(recheck_interval: float = 30) -> AsyncIterator[tuple[Front, Relay]]:
+        database = database_url.partition("@/")[2].partition("?")[0]
+        async with open_relay(postgres.port) as relay:
+            url = postgres.tcp_url(database).replace(f":{postgres.port}/", f":{relay.port}/")
+            heard = node.database.model_copy(update={"url": SecretStr(url)})
+            settings = change_sftp(
+                node.model_copy(update={"database": heard}), recheck_interval=recheck_interval
+            )
+            async with running_front(settings, pool) as front:
+                await eventually(lambda: relay.moved > 200)
+                yield front, relay
+                relay.flow()
+
+    return opened
 
 
 async def append(client: asyncssh.SFTPClient, name: str, content: bytes) -> None:
@@ -55,14 +70,9 @@ async def append(client: asyncssh.SFTPClient, name: str, content: bytes) -> None
 
 
 async def test_no_upload_is_taken_after_its_key_was_revoked_though_the_front_is_deaf(
-    node: Settings,
-    pool: Pool,
-    postgres: PostgreSQLServer,
-    database_url: str,
-    campaign: str,
-    ed25519_key: KeyPair,
+    open_deaf_front: OpenDeafFront, pool: Pool, campaign: str, ed25519_key: KeyPair
 ) -> None:
-    async with deaf_front(node, pool, postgres, database_url) as (front, relay):
+    async with open_deaf_front() as (front, relay):
         connection = await front.connect(campaign, ed25519_key)
         sftp = await connection.start_sftp_client()
         async with sftp.open("before.csv", "wb") as upload:
@@ -79,15 +89,9 @@ async def test_no_upload_is_taken_after_its_key_was_revoked_though_the_front_is_
 
 @pytest.mark.parametrize("what", ["suspended", "source"])
 async def test_nor_is_one_of_a_suspended_campaign_or_from_a_source_taken_away(
-    node: Settings,
-    pool: Pool,
-    postgres: PostgreSQLServer,
-    database_url: str,
-    campaign: str,
-    ed25519_key: KeyPair,
-    what: str,
+    open_deaf_front: OpenDeafFront, pool: Pool, campaign: str, ed25519_key: KeyPair, what: str
 ) -> None:
-    async with deaf_front(node, pool, postgres, database_url) as (front, relay):
+    async with open_deaf_front() as (front, relay):
         sftp = await (await front.connect(campaign, ed25519_key)).start_sftp_client()
         relay.stall()
         async with pool.acquire() as connection, connection.transaction():
@@ -102,15 +106,10 @@ async def test_nor_is_one_of_a_suspended_campaign_or_from_a_source_taken_away(
 
 
 async def test_bytes_of_a_key_revoked_meanwhile_are_not_taken_when_another_key_renames_them(
-    node: Settings,
-    pool: Pool,
-    postgres: PostgreSQLServer,
-    database_url: str,
-    ed25519_key: KeyPair,
-    other_key: KeyPair,
+    open_deaf_front: OpenDeafFront, pool: Pool, ed25519_key: KeyPair, other_key: KeyPair
 ) -> None:
     campaign_id = await add_campaign(pool, ed25519_key, other_key)
-    async with deaf_front(node, pool, postgres, database_url) as (front, relay):
+    async with open_deaf_front() as (front, relay):
         good = await (await front.connect(campaign_id, ed25519_key)).start_sftp_client()
         stolen = await (await front.connect(campaign_id, other_key)).start_sftp_client()
         async with good.open("list.csv.part", "wb") as upload:
@@ -150,15 +149,10 @@ async def test_when_a_key_is_revoked_whatever_it_wrote_into_is_dropped(
 
 
 async def test_live_sessions_are_judged_anew_though_nothing_was_announced(
-    node: Settings,
-    pool: Pool,
-    postgres: PostgreSQLServer,
-    database_url: str,
-    ed25519_key: KeyPair,
-    other_key: KeyPair,
+    open_deaf_front: OpenDeafFront, pool: Pool, ed25519_key: KeyPair, other_key: KeyPair
 ) -> None:
     campaign_id = await add_campaign(pool, ed25519_key, other_key)
-    async with deaf_front(node, pool, postgres, database_url, recheck_interval=1) as (front, relay):
+    async with open_deaf_front(recheck_interval=1) as (front, relay):
         revoked = await front.connect(campaign_id, ed25519_key)
         stays = await front.connect(campaign_id, other_key)
         relay.stall()
@@ -169,15 +163,10 @@ async def test_live_sessions_are_judged_anew_though_nothing_was_announced(
 
 
 async def test_a_listening_connection_that_has_gone_silent_is_opened_anew(
-    node: Settings,
-    pool: Pool,
-    postgres: PostgreSQLServer,
-    database_url: str,
-    campaign: str,
-    ed25519_key: KeyPair,
+    open_deaf_front: OpenDeafFront, pool: Pool, campaign: str, ed25519_key: KeyPair
 ) -> None:
     with capture_logs() as logs:
-        async with deaf_front(node, pool, postgres, database_url, recheck_interval=0.5) as (front, relay):
+        async with open_deaf_front(recheck_interval=0.5) as (front, relay):
             await eventually(
                 lambda: any(line["event"] == "access_watch_connected" for line in logs), timeout=20
             )

@@ -25,16 +25,13 @@ from tests.sftpd.fronts import (
     add_campaign,
     change_sftp,
     eventually,
+    fingerprint,
     install_host_keys,
     listening_socket,
     running_front,
 )
 
 Change = Callable[[Connection, str, KeyPair], Coroutine[None, None, object]]
-
-
-def fingerprint(key: KeyPair) -> str:
-    return asyncssh.import_public_key(key.public_line).get_fingerprint()
 
 
 async def suspend(connection: Connection, campaign_id: str, _key: KeyPair) -> None:

@@ -1,5 +1,5 @@
 -- The sending core: messages get a short key and partitions, batches know how far they have gone out, and the tables senders, lanes,
--- attempts and due hold what changes. Programs that know step 3 only go on writing batches and messages: what they don't give has
+-- attempts and due hold what changes. Programs that know step 4 only go on writing batches and messages: what they don't give has
 -- defaults, and the sending core takes their batches up as well (7-sending.md §7).
 -- oldest program: 1
 
@@ -97,7 +97,7 @@ create table messages (
     segments smallint not null,
     encoding text not null,
     created_at timestamptz not null default now(),
-    -- Only programs that know step 3 write these. Both are dropped by a migration whose oldest program is 4; what became of a
+    -- Only programs that know step 4 write these. Both are dropped by a migration whose oldest program is 5; what became of a
     -- message is told by the view message_status.
     batch_id text,
     status text not null default 'created',
