@@ -334,7 +334,7 @@ create function claim_messages(of_sender integer, block integer, lead interval, 
 returns table (
     now double precision, leaves_at double precision, batch_no integer, row_number integer, attempt smallint,
     priority smallint, segments smallint, recipient text, language text, "values" jsonb, encoding text
-) language plpgsql set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+) language plpgsql set plan_cache_mode = force_generic_plan set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
 #variable_conflict use_column
 declare
     s senders;
@@ -416,7 +416,14 @@ begin
             where sender_id = of_sender and class = lane.priority and campaign_id = lane.campaign_id and at <= moment
             limit block
         ) again;
-        all_stale := all_stale || stale;
+        if stale <> '{}' then
+            -- Where one is, others are: they are held many at once.
+            all_stale := all_stale || array(
+                select batch_no from batches
+                where lane_id = lane.id and waiting and cursor_row = 0 and released_at is null and created_at < moment - stale_after
+                order by batch_no limit 1000
+            );
+        end if;
         if found + found_due > 0 then
             lane_ids := lane_ids || lane.id;
             campaigns_of := campaigns_of || lane.campaign_id;
@@ -436,6 +443,10 @@ begin
             where batch_no = any(all_stale) and waiting and cursor_row = 0
             order by batch_no for no key update skip locked
         );
+        if lane_ids = '{}' then
+            return query select * from claim_messages(of_sender, block, lead, stale_after);
+            return;
+        end if;
     end if;
 
     -- The block is shared out in parts: each goes to the lane of the best priority that has had least.
