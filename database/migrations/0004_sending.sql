@@ -45,6 +45,8 @@ update batches set held_since = now(), held_because = 'upgrade';
 create index batches_untaken on batches (batch_no) where taken_at is null;
 create index batches_waiting on batches (lane_id, batch_no) where waiting;
 create index batches_unfinished on batches (batch_no) where finished_at is null;
+-- What lists of batches show, single sends left out.
+create index batches_listed on batches (created_at desc, id desc) where kind = 'batch';
 
 -- What follows from a batch's counts is kept here for all who change them. A batch is finished when each message has a terminal
 -- status; that `sent_to_telco` is one for foreign numbers, a sweep finds out. `messages_enqueuing_failed`, which a refused retry
