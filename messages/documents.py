@@ -40,9 +40,7 @@ def full_message(message: Message, campaign: Campaign, frame: Mapping[str, objec
     return f"{around['before']}{body}{after[language.value]}"
 
 
-def message_document(
-    message: Message, campaign: Campaign, frame: Mapping[str, object]
-) -> dict[str, object]:
+def message_document(message: Message, campaign: Campaign, frame: Mapping[str, object]) -> dict[str, object]:
     """A message, its status and its attempts: the answer of the API's call 2. `frame`: see `full_message`."""
     language = Language(message.language)
     body_id = template_body_id(campaign.id, language.value)

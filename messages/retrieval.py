@@ -32,8 +32,8 @@ _ENDED: Final[Mapping[str, ErrorCode]] = {
 class Batch:
     """A batch as stored, with how far it has gone out. `number` is its key in the tables; times are aware UTC.
 
-    `by_rank` counts the messages that have an attempt by the rank of their status. `frame` is what stood around each body when the
-    rows were validated, None for a batch of an older program that the sending core has not taken up yet.
+    `by_rank` counts the messages that have an attempt by the rank of their status. `frame` is what stood around each body when
+    the rows were validated, None for a batch of an older program that the sending core has not taken up yet.
     """
 
     number: int
