@@ -100,7 +100,7 @@ class Batch:
     def updated_at(self) -> datetime:
         """When something about the batch itself, not about one of its messages, changed last."""
         steps = (self.taken_at, self.held_since, self.released_at, self.ended_at, self.finished_at)
-        return max(self.created_at, *(at for at in steps if at is not None))
+        return max([self.created_at, *(at for at in steps if at is not None)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,368 @@
+"""How far a batch has gone out, as scripts and people see it, and its delivery report as a file."""
+
+import csv
+import io
+import json
+import xml.etree.ElementTree as ET
+import zipfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.gateway.cli.conftest import Call, Database
+
+AT = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
+BATCH = "batch_0d9c31e2-4b7f-4c58-9a61-7e20c4f1a3b8"
+OTHER = "batch_1d9c31e2-4b7f-4c58-9a61-7e20c4f1a3b8"
+MESSAGE = "message_0d9c31e2-4b7f-8c58-9a61-7e200000000"
+KEYS = [
+    "id", "campaignId", "kind", "originalFileName", "status", "totalMessages", "createdAt", "counts", "errors",
+    "expectedEndAt",
+]  # fmt: skip
+STATUSES = ["created", "enqueued", "sending", "sent", "sent_to_telco", "success", "failure"]
+# Of each status one, in the order of their ranks; 200 unclaimed.
+COUNTS = {
+    "retrying": 1, "enqueued": 2, "sending": 3, "sent": 4, "sent_to_telco": 5, "success": 6, "failure": 7,
+    "errors": json.dumps({"recipient_invalid": 4, "routing_error": 3, "stopped": 0}),
+}  # fmt: skip
+
+
+def show(admin: "Call", identifier: str = BATCH) -> Any:
+    answer = admin("batch", "show", identifier, "--json")
+    assert answer.status == 0, answer.err
+    return answer.document
+
+
+def make_sender(database: "Database", campaign_id: str, **columns: object) -> int:
+    """The public sender, at 10 segments a second unless told, and the campaign's lane for batches; returns the lane."""
+    row = {"name": "public", "provider": "simulator", "rate": 10.0, **columns}
+    if not database.run("select 1 from senders where name = $1", row["name"]):
+        database._insert("senders", row)
+    [sender] = database.run("select id from senders where name = $1", row["name"])
+    lane = {"sender_id": sender["id"], "campaign_id": campaign_id, "priority": 2}
+    return int(database._insert("lanes", lane, returning="id"))
+
+
+def test_a_batch_in_json_has_the_keys_of_the_contract(
+    admin: "Call", campaign_id: str, database: "Database"
+) -> None:
+    database.insert_batch(campaign_id, BATCH, [{}], total_messages=228, taken_at=AT, **COUNTS)
+    document = show(admin)
+    assert list(document) == KEYS
+    assert list(document["counts"].items()) == list(zip(STATUSES, [1, 202, 3, 4, 5, 6, 7], strict=True))
+    assert document["errors"] == {"recipient_invalid": 4, "routing_error": 3}
+    assert {key: document[key] for key in KEYS if key not in ("counts", "errors")} == {
+        "id": BATCH,
+        "campaignId": campaign_id,
+        "kind": "batch",
+        "originalFileName": "clinic.csv",
+        "status": "messages_enqueued",
+        "totalMessages": 228,
+        "createdAt": "2026-11-22T06:05:04.321Z",
+        "expectedEndAt": None,
+    }
+    assert admin("batch", "list", "--json").document == [document]
+
+
+@pytest.mark.parametrize(
+    ("columns", "status", "errors"),
+    [
+        ({}, "created", {}),
+        ({"taken_at": AT}, "enqueued", {}),
+        ({"taken_at": AT, "ended_at": AT, "ended_because": "stopped"}, "failure", {"stopped": 3}),
+        ({"ended_at": AT, "ended_because": "expired"}, "failure", {"server_unknown_error": 3}),
+    ],
+)
+def test_messages_without_an_attempt_are_counted_as_their_batch_says(
+    admin: "Call", campaign_id: str, database: "Database", columns: dict[str, object], status: str, errors: object
+) -> None:  # fmt: skip
+    database.insert_batch(campaign_id, BATCH, [{}, {}, {}], **columns)
+    document = show(admin)
+    assert document["counts"] == {**dict.fromkeys(STATUSES, 0), status: 3}
+    assert document["errors"] == errors
+
+
+def test_batches_are_listed_newest_first_without_single_sends(
+    admin: "Call", campaign_id: str, database: "Database"
+) -> None:
+    other = admin(
+        "campaign", "create", "--name", "B", "--notify", "b@b.sg", "--template", "english=x"
+    ).out.strip()
+    for number in range(4):
+        database.insert_batch(
+            other if number == 3 else campaign_id,
+            BATCH.replace("_0", f"_{number}"),
+            [{}],
+            kind="single" if number == 1 else "batch",
+            created_at=AT + timedelta(hours=number),
+        )
+
+    def ids(*words: str) -> list[str]:
+        return [batch["id"][6] for batch in admin("batch", "list", *words, "--json").document]
+
+    assert ids() == ["3", "2", "0"]
+    assert ids("--campaign", campaign_id) == ["2", "0"]
+    assert ids("--since", "2026-11-22T07:30") == ["3", "2"]
+    assert ids("--limit", "1") == ["3"]
+    assert admin("batch", "list", "--campaign", "nobody").status == 1
+    assert admin("batch", "show", "batch_1").status == 1
+    assert "1 created" in admin("batch", "list").out
+
+
+def test_the_expected_end_counts_what_shares_the_sender(
+    admin: "Call", campaign_id: str, database: "Database"
+) -> None:
+    others = [
+        admin(
+            "campaign", "create", "--name", "B", "--notify", "b@b.sg", "--template", "english=x"
+        ).out.strip()
+        for _ in range(3)
+    ]
+    lane = make_sender(database, campaign_id)
+    lanes = [make_sender(database, other) for other in others]
+    common: dict[str, Any] = {"taken_at": AT, "waiting": True}
+    # 3,000 segments of its own, behind 1,000 of an older batch of the same campaign.
+    database.insert_batch(campaign_id, OTHER, [{}], total_messages=1000, lane_id=lane, **common)
+    database.insert_batch(campaign_id, BATCH, [{"segments": 3}], total_messages=1000, lane_id=lane, **common)
+    database.insert_batch(
+        campaign_id, BATCH.replace("_0", "_7"), [{}], total_messages=9999, lane_id=lane, **common
+    )
+    # A small batch of another campaign goes whole meanwhile; of a large one as much as of ours; of a suspended one nothing.
+    for name, total, its, other in zip("234", (50, 100_000, 500), lanes, others, strict=True):
+        database.insert_batch(
+            other, BATCH.replace("_0", f"_{name}"), [{}], total_messages=total, lane_id=its, **common
+        )
+    admin("campaign", "suspend", others[2])
+    before = datetime.now(UTC)
+    end = datetime.fromisoformat(show(admin)["expectedEndAt"])
+    expected = (4000 + 50 + 4000) / 10
+    assert abs((end - before).total_seconds() - expected) < 30
+    shown = admin("batch", "show", BATCH).out
+    assert "10 segments/s" in shown
+    assert "within 24 h" not in shown
+
+
+def test_a_batch_that_takes_more_than_a_day_says_so(
+    admin: "Call", campaign_id: str, database: "Database"
+) -> None:
+    lane = make_sender(database, campaign_id)
+    now = datetime.now(UTC)
+    for name, total in (("0", 860_000), ("1", 900_000)):
+        database.run("delete from messages")
+        database.run("delete from batches")
+        database.insert_batch(
+            campaign_id, BATCH.replace("_0", f"_{name}"), [{}], total_messages=total, lane_id=lane, taken_at=now,
+            waiting=True, created_at=now,
+        )  # fmt: skip
+        shown = admin("batch", "show", BATCH.replace("_0", f"_{name}"))
+        assert shown.status == 0, shown.err
+        assert ("can't leave within 24 h" in shown.out) == (name == "1")
+
+
+@pytest.mark.parametrize(
+    ("batch", "sender", "before", "says"),
+    [
+        ({"held_since": AT, "held_because": "upgrade"}, {}, None, f"`sftp-gateway batch release {BATCH}`"),
+        ({}, {"provider": "none"}, None, "its channel has no provider"),
+        ({}, {"paused_since": AT, "paused_because": "wrong credentials"}, None, "paused (wrong credentials)"),
+        ({}, {}, "suspend", "campaign resume"),
+    ],
+)
+def test_what_keeps_a_batch_is_said_with_what_to_do(
+    admin: "Call", campaign_id: str, database: "Database", batch: dict[str, object],
+    sender: dict[str, object], before: str | None, says: str,
+) -> None:  # fmt: skip
+    lane = make_sender(database, campaign_id, **sender)
+    database.insert_batch(campaign_id, BATCH, [{}], lane_id=lane, taken_at=AT, waiting=True, **batch)
+    if before:
+        admin("campaign", before, campaign_id)
+    assert says in admin("batch", "show", BATCH).out
+    assert show(admin)["expectedEndAt"] is None
+
+
+def test_a_batch_that_no_sender_has_taken_up_says_so(
+    admin: "Call", campaign_id: str, database: "Database"
+) -> None:
+    database.insert_batch(campaign_id, BATCH, [{}])
+    assert "no sender has taken it up yet" in admin("batch", "show", BATCH).out
+
+
+FAILURES: list[dict[str, object]] = [
+    {"attempts": [{"status": 6, "error": "server_unknown_error"}]},
+    {"attempts": [{"status": 6, "error": "message_expired", "may_have_arrived": True}]},
+    {"attempts": [{"status": 6, "error": "recipient_invalid", "sent_at": AT}]},
+    # The first attempt may have arrived, but the last one says what became of the message.
+    {
+        "attempts": [
+            {"status": 6, "error": "message_expired", "may_have_arrived": True},
+            {"status": 5, "sent_at": AT, "delivered_at": AT},
+        ]
+    },
+]
+
+
+def test_batch_and_upload_say_which_failures_never_left_and_which_may_have_arrived(
+    admin: "Call", campaign_id: str, database: "Database"
+) -> None:
+    upload = database.insert_upload(
+        campaign_id, "upload_1", status="accepted", batch_id=BATCH, total_messages=5, finished_at=AT
+    )
+    database.insert_batch(
+        campaign_id, BATCH, [*FAILURES, {}], upload_id=upload, taken_at=AT, cursor_row=5, success=1, failure=3,
+        ended_at=AT, ended_because="stopped",
+    )  # fmt: skip
+    for answer in (admin("batch", "show", BATCH), admin("upload", "show", "upload_1")):
+        assert answer.status == 0, answer.err
+        assert "2 never left, 1 were not delivered, 1 may have arrived" in answer.out
+    assert "messages_enqueued: 1 success, 4 failure" in admin("upload", "show", "upload_1").out
+
+
+COLUMNS = [
+    "created", "sent", "delivered", "message id", "batch id", "file name", "recipient", "language", "name", "date", "status",
+    "error type", "error code", "attempts", "segments", "encoding", "charged", "creator", "key's name",
+]  # fmt: skip
+# What a spreadsheet would take for a formula, a number or markup of its own.
+ODD = ["=1+1", "+65", "-1", "@SUM(A1)", "\tx", "0012", "<r><t>x</t></r>", '6,5\n"7"']
+
+
+def test_the_delivery_report_as_csv(
+    admin: "Call", campaign_id: str, database: "Database", tmp_path: Path
+) -> None:
+    upload = database.insert_upload(
+        campaign_id, "upload_1", status="accepted", batch_id=BATCH, finished_at=AT
+    )
+    database.run(
+        "insert into audit_events (event, campaign_id, upload_id, actor) values ('upload_received', $1, 'upload_1', 'SHA256:x')",
+        campaign_id,
+    )
+    database.run(
+        "insert into ssh_keys (campaign_id, fingerprint, algorithm, public_key, label) "
+        "values ($1, 'SHA256:x', 'a', 'b', 'night job')",
+        campaign_id,
+    )
+    database.insert_batch(
+        campaign_id, BATCH, [*FAILURES, {}], upload_id=upload, taken_at=AT, cursor_row=5, success=1, failure=3
+    )
+    out = tmp_path / "deliveries.csv"
+    answer = admin("batch", "report", BATCH, "--out", out)
+    assert answer.status == 0, answer.err
+    assert "5 messages" in answer.err
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert out.read_bytes().startswith(b"\xef\xbb\xbfcreated,sent,")
+    rows = list(csv.DictReader(io.StringIO(out.read_text("utf-8-sig"))))
+    assert list(rows[0]) == COLUMNS
+    assert [row["status"] for row in rows] == ["failure", "failure", "failure", "success", "enqueued"]
+    assert rows[2] == {
+        "created": "2026-11-22T14:05:04.321+08:00", "sent": "2026-11-22T14:00:00.000+08:00", "delivered": "",
+        "message id": f"{MESSAGE}4", "batch id": BATCH, "file name": "clinic.csv", "recipient": "6591234567",
+        "language": "english", "name": "Tan", "date": "1 May", "status": "failure", "error type": "delivery_error",
+        "error code": "recipient_invalid", "attempts": "1", "segments": "1", "encoding": "GSM-7", "charged": "0",
+        "creator": "service@localhost", "key's name": "night job",
+    }  # fmt: skip
+    assert [row["attempts"] for row in rows] == ["1", "1", "1", "2", "0"]
+    some = tmp_path / "some.csv"
+    admin("batch", "report", BATCH, "--out", some, "--status", "success", "enqueued")
+    assert [row.split(",")[3][-1] for row in some.read_text().splitlines()[1:]] == ["5", "6"]
+
+
+def test_a_report_takes_nothing_for_a_formula(
+    admin: "Call", campaign_id: str, database: "Database", tmp_path: Path
+) -> None:
+    messages = [{"values": json.dumps({"name": odd, "date": "d"})} for odd in ODD]
+    database.insert_batch(campaign_id, BATCH, messages)
+    admin("batch", "report", BATCH, "--out", tmp_path / "x.csv")
+    with (tmp_path / "x.csv").open(encoding="utf-8-sig", newline="") as file:
+        names = [row["name"] for row in csv.DictReader(file)]
+    assert names == [f"'{odd}" for odd in ODD[:5]] + ODD[5:]
+    answer = admin("batch", "report", BATCH, "--out", tmp_path / "x.xlsx")
+    assert answer.status == 0, answer.err
+    assert b"<f>" not in zipfile.ZipFile(tmp_path / "x.xlsx").read("xl/worksheets/sheet1.xml")
+    header, *rows = read_sheet(tmp_path / "x.xlsx")
+    assert header == COLUMNS
+    assert [row[8] for row in rows] == ODD
+    assert rows[0][6] == "6591234567"
+    # Our own counts alone are numbers.
+    assert rows[0][13:15] == [0.0, 1.0]
+
+
+def read_sheet(path: Path) -> list[list[object]]:
+    """The cells of a workbook's first sheet; strings stand in them."""
+    space = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+    sheet = ET.fromstring(zipfile.ZipFile(path).read("xl/worksheets/sheet1.xml"))
+    rows = []
+    for row in sheet.iter(f"{space}row"):
+        cells: list[object] = [None] * len(COLUMNS)
+        for cell in row:
+            place = ord(cell.attrib["r"][0]) - ord("A")
+            text = "".join(part.text or "" for part in cell.iter() if part.tag in (f"{space}t", f"{space}v"))
+            cells[place] = text if cell.attrib.get("t") == "inlineStr" else float(text)
+        rows.append(cells)
+    return rows
+
+
+def test_charged_are_the_segments_of_each_charged_attempt(
+    admin: "Call", database: "Database", tmp_path: Path, monkeypatch: pytest.MonkeyPatch, campaign_id: str
+) -> None:  # fmt: skip
+    unavailable = {"status": 6, "error": "recipient_unavailable"}
+    cases: list[tuple[list[dict[str, object]], str, int]] = [
+        ([{"status": 5}], "6591234567", 2),
+        ([unavailable, unavailable, {"status": 5}], "6591234567", 6),
+        ([{"status": 6, "error": "server_unknown_error"}, {"status": 5}], "6591234567", 2),
+        ([{"status": 6, "error": "message_expired"}], "6591234567", 2),
+        ([{"status": 6, "error": "message_expired", "expired": True}], "6591234567", 0),
+        ([{"status": 6, "error": "delivery_unknown_error"}], "6591234567", 0),
+        ([{"status": 4}], "6591234567", 0),
+        ([{"status": 4}], "60123456789", 2),
+        ([{"status": 2}], "60123456789", 0),
+        ([], "6591234567", 0),
+    ]
+    messages = [
+        {"attempts": attempts, "recipient": recipient, "segments": 2} for attempts, recipient, _ in cases
+    ]
+    database.insert_batch(campaign_id, BATCH, messages, taken_at=AT)
+    monkeypatch.setenv("SFTP_GATEWAY_ENVIRONMENT", "production")
+    admin("batch", "report", BATCH, "--out", tmp_path / "x.csv")
+    with (tmp_path / "x.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert [int(row["charged"]) for row in csv.DictReader(file)] == [charged for *_, charged in cases]
+
+
+def test_a_parameter_called_like_a_column_says_that_it_is_one(
+    admin: "Call", database: "Database", tmp_path: Path
+) -> None:
+    campaign = admin(
+        "campaign", "create", "--name", "B", "--notify", "b@b.sg", "--template", "english=x {{status}} {{kind}}"
+    ).out.strip()  # fmt: skip
+    database.insert_batch(campaign, BATCH, [{"values": json.dumps({"status": "gold", "kind": "k"})}])
+    admin("batch", "report", BATCH, "--out", tmp_path / "x.csv")
+    [row] = csv.DictReader(io.StringIO((tmp_path / "x.csv").read_text("utf-8-sig")))
+    assert (row["parameter status"], row["kind"], row["status"]) == ("gold", "k", "created")
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        (["--out", "there.csv"], 2, "can't be written"),
+        (["--out", "x.csv", "--status", "delivered"], 2, "no message has the status"),
+        (["--out", "x.pdf", "--format", "pdf"], 2, "csv or xlsx"),
+        ([], 2, "--out"),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_refused(
+    admin: "Call", campaign_id: str, database: "Database", tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    words: list[str], status: int, says: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Path("there.csv").write_text("mine")
+    database.insert_batch(campaign_id, BATCH, [{}])
+    answer = admin("batch", "report", BATCH, *words)
+    assert (answer.status, says in answer.err) == (status, True), answer.err
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["there.csv"]
+    assert Path("there.csv").read_text() == "mine"
+
+
+def test_no_report_is_left_where_there_is_no_such_batch(admin: "Call", tmp_path: Path) -> None:
+    assert admin("batch", "report", "batch_1", "--out", tmp_path / "x.csv").status == 1
+    assert not (tmp_path / "x.csv").exists()
