@@ -34,6 +34,9 @@ CALLS = [
     *[("key", verb) for verb in ("check", "add", "list", "revoke")],
     *[("hostkey", verb) for verb in ("generate", "show", "rotate", "retire")],
     *[("upload", verb) for verb in ("list", "show", "retry", "release", "report")],
+    *[("batch", verb) for verb in ("list", "show", "retry", "release", "stop", "report")],
+    *[("message", verb) for verb in ("list", "show", "retry")],
+    *[("sending", verb) for verb in ("status", "pause", "resume")],
 ]  # fmt: skip
 
 
