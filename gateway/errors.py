@@ -12,6 +12,7 @@ from keys.errors import HostKeyError, KeysError
 from messages.errors import MessagesError
 from notifications.errors import MailUnavailable, NotificationError
 from processing.errors import ProcessingError, TemporaryTrouble
+from sending.errors import SendingError
 
 
 class ExitStatus(IntEnum):
@@ -48,6 +49,7 @@ _STATUSES: tuple[tuple[type[Exception], ExitStatus], ...] = (
     (CampaignsError, ExitStatus.REFUSED),
     (KeysError, ExitStatus.REFUSED),
     (MessagesError, ExitStatus.REFUSED),
+    (SendingError, ExitStatus.REFUSED),
     (ServiceUnreachable, ExitStatus.UNREACHABLE),
     (ConfigError, ExitStatus.CONFIGURATION),
     (TemporaryTrouble, ExitStatus.UNREACHABLE),

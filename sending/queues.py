@@ -121,11 +121,10 @@ def _first_obstacle(batch: Batch, row: asyncpg.Record) -> str | None:
     if row["lane_paused_since"] is not None:
         because = row["lane_paused_because"] or "asked for"
         return f"its campaign is paused ({because}) until `sftp-gateway sending resume --campaign {batch.campaign_id}`"
+    if row["lacks_account"] and row["provider"] in (None, "none"):
+        return f"its campaign has no account: give it one with `sftp-gateway campaign twilio {batch.campaign_id}`"
     if row["provider"] == "none":
-        return (
-            "its channel has no provider, so its messages wait: set sending.public.provider, or give the "
-            f"campaign its account with `sftp-gateway campaign twilio {batch.campaign_id}`"
-        )
+        return "its channel has no provider, so its messages wait: see the setting sending.public.provider"
     if row["paused_since"] is not None and row["paused_until"] is None:
         because = row["paused_because"] or "asked for"
         return f"its sender is paused ({because}) until `sftp-gateway sending resume --sender {row['name']}`"

@@ -1,7 +1,10 @@
 -- name: fetch_queues
 -- What waits at each sender, by its batches' counts. A held batch, one that has ended and one of a suspended or deleted campaign
 -- don't wait to leave. What is put back, or to be retried, waits too.
-select s.name, s.provider, s.rate, s.next_at, s.paused_since, s.paused_because, s.paused_until,
+select s.name, s.provider, s.rate,
+    -- A pause whose end has come is lifted by the next claim only.
+    case when s.paused_until is null or s.paused_until > now() then s.paused_since end as paused_since,
+    case when s.paused_until is null or s.paused_until > now() then s.paused_because end as paused_because,
     coalesce(w.waiting, 0) as waiting, coalesce(w.under_way, 0) as under_way, w.oldest_waiting_at
 from senders s
 left join (
@@ -28,13 +31,17 @@ order by s.name
 -- may not send now says so.
 select s.name, s.provider, s.rate, s.next_at, s.paused_since, s.paused_because, s.paused_until, s.id as sender_id,
     l.paused_since as lane_paused_since, l.paused_because as lane_paused_because, c.status as campaign_status,
+    c.channel = 'internal' and t.service_sid is null as lacks_account,
     coalesce(l.priority, 2) as priority
 from batches b
 join campaigns c on c.id = b.campaign_id
 left join lanes l on l.id = b.lane_id
 left join twilio_accounts t on t.campaign_id = b.campaign_id
 left join senders s on
-    case when b.lane_id is null then s.name = case c.channel when 'public' then 'public' else t.service_sid end else s.id = l.sender_id end
+    case
+        when b.lane_id is not null then s.id = l.sender_id
+        else s.name = case c.channel when 'public' then 'public' else coalesce(t.service_sid, 'internal') end
+    end
 where b.batch_no = $1
 
 -- name: fetch_work_of_sender

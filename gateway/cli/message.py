@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.arguments import JSON
+from gateway.cli.arguments import JSON, CampaignId
 from gateway.cli.invocation import Invocation, current_actor, invocation_of, run
 from gateway.errors import CallMisused, CallRefused
 from gateway.output import for_people, note, print_facts, print_json, print_line, print_table
@@ -36,7 +36,7 @@ def register(parent: typer.Typer) -> None:
 @app.command("list", epilog="Example: sftp-gateway message list CAMPAIGN --search 9123")
 def list_all(
     context: typer.Context,
-    campaign: Annotated[str, typer.Argument(metavar="CAMPAIGN", help="The campaignId.", show_default=False)],
+    campaign: CampaignId,
     search: Annotated[
         str | None,
         typer.Option("--search", metavar="DIGITS", help="Only recipients whose number has these digits."),

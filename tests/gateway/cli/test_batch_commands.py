@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.gateway.cli.conftest import Call, Database
 
 AT = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
@@ -142,7 +144,6 @@ def test_the_expected_end_counts_what_shares_the_sender(
     assert abs((end - before).total_seconds() - expected) < 30
     shown = admin("batch", "show", BATCH).out
     assert "10 segments/s" in shown
-    assert "within 24 h" not in shown
 
 
 def test_a_batch_that_takes_more_than_a_day_says_so(
@@ -181,6 +182,14 @@ def test_what_keeps_a_batch_is_said_with_what_to_do(
         admin("campaign", before, campaign_id)
     assert says in admin("batch", "show", BATCH).out
     assert show(admin)["expectedEndAt"] is None
+
+
+def test_an_internal_campaign_without_its_account_says_so(admin: "Call", database: "Database") -> None:
+    campaign = admin(
+        "campaign", "create", "--name", "B", "--notify", "b@b.sg", "--channel", "internal", "--template", "english=x"
+    ).out.strip()  # fmt: skip
+    database.insert_batch(campaign, BATCH, [{}])
+    assert f"`sftp-gateway campaign twilio {campaign}`" in admin("batch", "show", BATCH).out
 
 
 def test_a_batch_that_no_sender_has_taken_up_says_so(
@@ -366,3 +375,77 @@ def test_a_report_that_cannot_be_written_is_refused(
 def test_no_report_is_left_where_there_is_no_such_batch(admin: "Call", tmp_path: Path) -> None:
     assert admin("batch", "report", "batch_1", "--out", tmp_path / "x.csv").status == 1
     assert not (tmp_path / "x.csv").exists()
+
+
+def claimed(*attempts: "Mapping[str, object]") -> list[dict[str, object]]:
+    return [{"attempts": [attempt]} for attempt in attempts]
+
+
+def test_the_failed_messages_of_a_batch_are_retried(
+    admin: "Call", campaign_id: str, database: "Database"
+) -> None:
+    lane = make_sender(database, campaign_id)
+    unavailable = {"status": 6, "error": "recipient_unavailable"}
+    database.insert_batch(
+        campaign_id, BATCH, claimed(unavailable, {"status": 5}, unavailable), taken_at=AT, lane_id=lane, cursor_row=4,
+        success=1, failure=2, errors=json.dumps({"recipient_unavailable": 2}),
+    )  # fmt: skip
+    answer = admin("batch", "retry", BATCH)
+    assert answer.status == 0, answer.err
+    assert "2 messages will be sent again" in answer.err
+    assert show(admin)["counts"] == {**dict.fromkeys(STATUSES, 0), "created": 2, "success": 1}
+    again = admin("batch", "retry", BATCH)
+    assert (again.status, "haven't begun" in again.err) == (1, True)
+    one = admin("message", "retry", f"{MESSAGE}2")
+    assert (one.status, "only a failed one is retried" in one.err) == (1, True)
+    assert admin("batch", "retry", "batch_1").status == 1
+
+
+def test_a_failed_message_is_retried_until_its_limit(
+    admin: "Call", campaign_id: str, database: "Database", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane = make_sender(database, campaign_id)
+    database.insert_batch(
+        campaign_id, BATCH, claimed({"status": 6, "error": "routing_error"}), taken_at=AT, lane_id=lane, cursor_row=2,
+        failure=1, errors=json.dumps({"routing_error": 1}),
+    )  # fmt: skip
+    answer = admin("message", "retry", f"{MESSAGE}2")
+    assert answer.status == 0, answer.err
+    document = admin("message", "show", f"{MESSAGE}2", "--json").document
+    assert document["latestStatus"] == "created"
+    assert [attempt["status"] for attempt in document["attempts"]] == ["created", "failure"]
+    database.run("update attempts set status = 6, error = 'routing_error'")
+    database.run("update batches set retrying = 0, failure = 1")
+    monkeypatch.setenv("SFTP_GATEWAY_SENDING__MAX_RETRIES", "1")
+    refused = admin("message", "retry", f"{MESSAGE}2")
+    assert (refused.status, "no more is allowed" in refused.err) == (1, True)
+    assert admin("message", "retry", "message_1").status == 1
+
+
+def test_stopping_a_batch_asks_first(admin: "Call", campaign_id: str, database: "Database") -> None:
+    lane = make_sender(database, campaign_id)
+    database.insert_batch(
+        campaign_id, BATCH, [*claimed({"status": 5}), {}, {}], taken_at=AT, lane_id=lane, waiting=True, cursor_row=2,
+        success=1,
+    )  # fmt: skip
+    assert admin("batch", "stop", BATCH).status == 2
+    assert admin("batch", "stop", BATCH, stdin=b"n\n").status == 1
+    assert show(admin)["counts"]["enqueued"] == 2
+    answer = admin("batch", "stop", BATCH, "--yes")
+    assert answer.status == 0, answer.err
+    assert "2 messages will never leave" in answer.err
+    assert show(admin)["errors"] == {"stopped": 2}
+    assert "stopped" in admin("batch", "show", BATCH).out
+    assert admin("batch", "stop", BATCH, "--yes").status == 1
+
+
+def test_a_held_batch_is_released(admin: "Call", campaign_id: str, database: "Database") -> None:
+    lane = make_sender(database, campaign_id)
+    database.insert_batch(
+        campaign_id, BATCH, [{}], taken_at=AT, lane_id=lane, held_since=AT, held_because="stale"
+    )
+    answer = admin("batch", "release", BATCH)
+    assert answer.status == 0, answer.err
+    assert "released" in admin("batch", "show", BATCH).out
+    assert show(admin)["expectedEndAt"] is not None
+    assert admin("batch", "release", BATCH).status == 1

@@ -66,7 +66,7 @@ def test_without_a_word_the_help_is_shown(call: "Call") -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["campain", "list"], "Did you mean 'campaign'?"),
+        (["campain", "list"], "Did you mean 'campaign'"),
         (["campaign", "creat"], "Did you mean 'create'?"),
         (["upload", "list", "--campain", "x"], "--campaign"),
         (["campaign"], "Missing command (see `sftp-gateway campaign --help`)"),
