@@ -46,6 +46,8 @@ class AuditEvent(StrEnum):
     BATCH_STOPPED = "batch_stopped"
     BATCH_RELEASED = "batch_released"
     MESSAGE_RETRIED = "message_retried"
+    SENDING_PAUSED = "sending_paused"
+    SENDING_RESUMED = "sending_resumed"
     NOTIFICATION_SENT = "notification_sent"
     NOTIFICATION_REFUSED = "notification_refused"
 

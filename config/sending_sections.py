@@ -99,7 +99,11 @@ class SecretsSettings(Section):
     """What secrets in the database are encrypted with. Needed only where Twilio accounts are stored or used."""
 
     key: SecretsKey | None = Field(
-        default=None, description="32 random bytes in base64: `openssl rand -base64 32`."
+        default=None,
+        description=(
+            "32 random bytes in base64 (`openssl rand -base64 32`), the same on all nodes: opens the keys that API secrets are "
+            "encrypted with and callbacks signed. The admin guide says how to change it."
+        ),
     )
 
 

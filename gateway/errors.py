@@ -9,8 +9,10 @@ from campaigns.errors import CampaignsError, SecretsKeyError
 from config.errors import ConfigError
 from database.errors import ServiceUnreachable
 from keys.errors import HostKeyError, KeysError
+from messages.errors import MessagesError
 from notifications.errors import MailUnavailable, NotificationError
 from processing.errors import ProcessingError, TemporaryTrouble
+from sending.errors import SendingError
 
 
 class ExitStatus(IntEnum):
@@ -46,6 +48,8 @@ _STATUSES: tuple[tuple[type[Exception], ExitStatus], ...] = (
     (SecretsKeyError, ExitStatus.CONFIGURATION),
     (CampaignsError, ExitStatus.REFUSED),
     (KeysError, ExitStatus.REFUSED),
+    (MessagesError, ExitStatus.REFUSED),
+    (SendingError, ExitStatus.REFUSED),
     (ServiceUnreachable, ExitStatus.UNREACHABLE),
     (ConfigError, ExitStatus.CONFIGURATION),
     (TemporaryTrouble, ExitStatus.UNREACHABLE),

@@ -30,6 +30,8 @@ STYLES: Final = {
     "deleted": "red",
     "revoked": "red",
     "failed": "bold red",
+    "success": "green",
+    "failure": "bold red",
 }
 
 

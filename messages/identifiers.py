@@ -2,10 +2,12 @@
 
 A message's id is its batch's UUID made a UUID of version 8 (RFC 9562) whose last 8 hex digits are the row number (8-api.md §1);
 an attempt's (7-sending.md §7) has its number in the first two of those digits. The database's function `message_id` says the
-same.
+same. A template, its bodies and the service's own user have ids that are derived from what they belong to, since no table
+holds them: a campaign has one template, which is never edited.
 """
 
 import re
+import uuid
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +16,8 @@ _MESSAGE_ID: Final = re.compile(
     rf"message_({_HEX}{{8}}-{_HEX}{{4}}-)8({_HEX}{{3}}-{_HEX}{{4}}-{_HEX}{{4}})({_HEX}{{8}})", re.ASCII
 )
 _MOST_ROWS: Final = 0xFF_FFFF
+# Any fixed UUID: what is derived from it (RFC 9562, version 5) is the same on all nodes and for ever.
+_NAMESPACE: Final = uuid.UUID("3c0a4f3e-7d0b-4f5e-9d1c-5b1f0b6a2e47")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,21 @@ def attempt_id(batch_id: str, row_number: int, attempt: int) -> str:
         message = "an attempt's id holds a row of 24 bits and a number of 8"
         raise ValueError(message)
     return f"message-attempt_{_derived(batch_id, attempt << 24 | row_number)}"
+
+
+def template_id(campaign_id: str) -> str:
+    """The id of a campaign's one template."""
+    return f"template_{uuid.uuid5(_NAMESPACE, f'template {campaign_id}')}"
+
+
+def template_body_id(campaign_id: str, language: str) -> str:
+    """The id of what a campaign's template says in one language."""
+    return f"template-body_{uuid.uuid5(_NAMESPACE, f'template-body {campaign_id} {language}')}"
+
+
+def user_id(email: str) -> str:
+    """The id of the user with that address."""
+    return f"user_{uuid.uuid5(_NAMESPACE, f'user {email}')}"
 
 
 def parse_message_id(text: str) -> MessageKey | None:

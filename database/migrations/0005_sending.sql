@@ -45,6 +45,8 @@ update batches set held_since = now(), held_because = 'upgrade';
 create index batches_untaken on batches (batch_no) where taken_at is null;
 create index batches_waiting on batches (lane_id, batch_no) where waiting;
 create index batches_unfinished on batches (batch_no) where finished_at is null;
+-- What lists of batches show, single sends left out.
+create index batches_listed on batches (created_at desc, id desc) where kind = 'batch';
 
 -- What follows from a batch's counts is kept here for all who change them. A batch is finished when each message has a terminal
 -- status; that `sent_to_telco` is one for foreign numbers, a sweep finds out. `messages_enqueuing_failed`, which a refused retry
@@ -334,7 +336,7 @@ create function claim_messages(of_sender integer, block integer, lead interval, 
 returns table (
     now double precision, leaves_at double precision, batch_no integer, row_number integer, attempt smallint,
     priority smallint, segments smallint, recipient text, language text, "values" jsonb, encoding text
-) language plpgsql set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+) language plpgsql set plan_cache_mode = force_generic_plan set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
 #variable_conflict use_column
 declare
     s senders;
@@ -416,7 +418,14 @@ begin
             where sender_id = of_sender and class = lane.priority and campaign_id = lane.campaign_id and at <= moment
             limit block
         ) again;
-        all_stale := all_stale || stale;
+        if stale <> '{}' then
+            -- Where one is, others are: they are held many at once.
+            all_stale := all_stale || array(
+                select batch_no from batches
+                where lane_id = lane.id and waiting and cursor_row = 0 and released_at is null and created_at < moment - stale_after
+                order by batch_no limit 1000
+            );
+        end if;
         if found + found_due > 0 then
             lane_ids := lane_ids || lane.id;
             campaigns_of := campaigns_of || lane.campaign_id;
@@ -436,6 +445,10 @@ begin
             where batch_no = any(all_stale) and waiting and cursor_row = 0
             order by batch_no for no key update skip locked
         );
+        if lane_ids = '{}' then
+            return query select * from claim_messages(of_sender, block, lead, stale_after);
+            return;
+        end if;
     end if;
 
     -- The block is shared out in parts: each goes to the lane of the best priority that has had least.

@@ -12,11 +12,14 @@ import typer
 import typer.main
 
 from gateway.cli import (
+    batch,
     campaign,
     check,
     hostkey,
     key,
+    message,
     segments,
+    sending,
     services,
     twilio_secrets,
     upload,
@@ -32,6 +35,7 @@ _INTERRUPTED: Final = 130
 # Options that may stand once for several values, each with the look of a further value. No other word looks like that.
 _REPEATABLE: Final = {
     "--from": re.compile(r"[0-9A-Fa-f]*[.:][0-9A-Fa-f.:]*(/\d+)?$"),
+    "--status": re.compile(r"(created|enqueued|sending|sent|sent_to_telco|success|failure)$"),
     "--template": re.compile(r"(english|chinese|malay|tamil)=", re.IGNORECASE),
 }
 _EXAMPLES: Final = """
@@ -44,6 +48,8 @@ sftp-gateway campaign create --name "Clinic reminders" --notify ops@clinic.gov.s
 sftp-gateway key add CAMPAIGN agency.pub
 
 [bold]What happened to a file[/]: sftp-gateway upload list --campaign CAMPAIGN
+
+[bold]What became of its messages[/]: sftp-gateway batch show BATCH
 
 Exit status: 0 done, 1 refused by a rule, 2 usage or configuration, 3 a service could not be reached.
 """
@@ -60,7 +66,20 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["--help", "-h"]},
     )
     app.callback()(_read_options)
-    for module in (services, campaign, key, hostkey, twilio_secrets, upload, validate, segments, check):
+    for module in (
+        services,
+        campaign,
+        key,
+        hostkey,
+        twilio_secrets,
+        upload,
+        batch,
+        message,
+        sending,
+        validate,
+        segments,
+        check,
+    ):
         module.register(app)
     return app
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Protocol
 
 import typer
 
-from gateway.cli.arguments import JSON
+from gateway.cli.arguments import JSON, new_private_file
 from gateway.cli.invocation import current_actor, invocation_of, run
 from gateway.errors import CallMisused, CallRefused
 from gateway.output import (
@@ -162,16 +162,36 @@ def show(
 
     invocation = invocation_of(context)
 
-    async def fetch() -> "tuple[Upload, list[RecordedEvent]]":
+    async def fetch() -> "tuple[Upload, list[RecordedEvent], list[tuple[str, str | None]]]":
         async with invocation.open_database() as connection:
             found = await _fetch_known(connection, upload_id)
-            return found, await fetch_events_of_upload(connection, found.id)
+            events = await fetch_events_of_upload(connection, found.id)
+            return found, events, [] if as_json else await _fetch_batch_facts(connection, found)
 
-    upload, events = run(fetch())
+    upload, events, batch_facts = run(fetch())
     if as_json:
         print_json({**_document(upload), "timeline": _timeline(events)})
     else:
-        _show(upload, events)
+        _show(upload, events, batch_facts)
+
+
+async def _fetch_batch_facts(connection: "Connection", upload: "Upload") -> list[tuple[str, str | None]]:
+    """What became of the messages of an accepted upload, in short: `batch show` tells the rest."""
+    from gateway.cli.batch import describe_failures, describe_progress
+    from messages.retrieval import count_failures, fetch_batch
+    from sending.queues import fetch_outlook
+
+    batch = None if upload.batch_id is None else await fetch_batch(connection, upload.batch_id)
+    if batch is None:
+        return []
+    outlook = await fetch_outlook(connection, batch, now=datetime.now(UTC))
+    end = for_people(outlook.expected_end_at) if outlook.expected_end_at else None
+    return [
+        ("state of its batch", f"{batch.status}: {describe_progress(batch)}"),
+        ("failures", describe_failures(await count_failures(connection, batch))),
+        ("waits", outlook.obstacle),
+        ("expected end", end),
+    ]
 
 
 async def _fetch_known(connection: "Connection", upload_id: str) -> "Upload":
@@ -265,19 +285,9 @@ def report(
         sys.stdout.buffer.write(found)
         sys.stdout.buffer.flush()
     else:
-        _write_new(out, found)
+        with new_private_file(out) as file:
+            file.write(found)
         note(f"The report is in {out}. It is personal data: delete it when you are done.")
-
-
-def _write_new(path: Path, content: bytes) -> None:
-    import os
-
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-    except OSError as error:
-        raise CallMisused(f"{str(path)!r} can't be written: {error.strerror}") from None
 
 
 def _document(upload: "Upload") -> dict[str, object]:
@@ -317,7 +327,11 @@ def _timeline(events: "Sequence[RecordedEvent]") -> list[dict[str, object]]:
     ]
 
 
-def _show(upload: "Upload", events: "Sequence[RecordedEvent]") -> None:
+def _show(
+    upload: "Upload",
+    events: "Sequence[RecordedEvent]",
+    batch_facts: "Sequence[tuple[str, str | None]]",
+) -> None:
     """All about one upload, for people."""
     messages = None if upload.total_messages is None else f"{upload.total_messages:,}"
     print_facts(
@@ -332,6 +346,7 @@ def _show(upload: "Upload", events: "Sequence[RecordedEvent]") -> None:
             ("decided", for_people(upload.finished_at)),
             ("batchId", upload.batch_id),
             ("messages", messages),
+            *batch_facts,
             ("same bytes as", upload.duplicate_of),
             ("reason", upload.error_reason),
             ("rows with errors", None if upload.num_rows is None else f"{upload.num_rows:,}"),

@@ -7,10 +7,10 @@ import asyncio
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 import pytest
@@ -82,6 +82,9 @@ def campaign_id(admin: Call) -> str:
 REPORT = b'\xef\xbb\xbfrecipient,language,name,Error Reason\r\n+6591234567,english,Tan,"remove the +"\r\n'
 
 
+FRAME = {"before": "Clinic\n\n---\n\n", "after": {"english": "\n\n---\n\nBye."}}
+
+
 class Database:
     """This test's database, asked from a test without a loop."""
 
@@ -115,6 +118,48 @@ class Database:
         places = ", ".join(f"${number}" for number in range(1, len(row) + 1))
         self.run(f"insert into uploads ({', '.join(row)}) values ({places})", *row.values())
         return upload_id
+
+    def insert_batch(
+        self, campaign_id: str, batch_id: str, messages: Sequence[Mapping[str, object]], **columns: object
+    ) -> int:
+        """A batch and its messages, rows 2, 3, …, as an accepted upload leaves them; returns its number.
+
+        A message's `attempts` are columns of rows of `attempts`, oldest first. The batch's counts must be given.
+        """
+        row: dict[str, object] = {
+            "id": batch_id,
+            "campaign_id": campaign_id,
+            "original_file_name": "clinic.csv",
+            "total_messages": len(messages),
+            "frame": json.dumps(FRAME),
+            "created_at": datetime(2026, 11, 22, 6, 5, 4, 321987, tzinfo=UTC),
+            **columns,
+        }
+        number = self._insert("batches", row, returning="batch_no")
+        for place, message in enumerate(messages, start=2):
+            own = {
+                "recipient": "6591234567",
+                "language": "english",
+                "values": json.dumps({"date": "1 May", "name": "Tan"}),
+                "segments": 1,
+                "encoding": "GSM-7",
+                "created_at": row["created_at"],
+                **message,
+            }
+            attempts = cast("Sequence[Mapping[str, object]]", own.pop("attempts", ()))
+            key = {"batch_no": number, "row_number": place}
+            self._insert("messages", {**key, **own})
+            for attempt, its in enumerate(attempts, start=1):
+                self._insert("attempts", {**key, "attempt": attempt, **its})
+        return int(number)
+
+    def _insert(self, table: str, row: Mapping[str, object], *, returning: str = "1") -> Any:
+        places = ", ".join(f"${number}" for number in range(1, len(row) + 1))
+        names = ", ".join(f'"{name}"' for name in row)
+        [inserted] = self.run(
+            f"insert into {table} ({names}) values ({places}) returning {returning}", *row.values()
+        )
+        return inserted[0]
 
 
 @pytest.fixture

@@ -29,11 +29,16 @@ def start(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
 
 
 CALLS = [
-    ("run",), ("sftpd",), ("worker",), ("demo",), ("devstack",), ("migrate",), ("check",), ("validate",), ("segments",),
-    *[("campaign", verb) for verb in ("create", "list", "show", "suspend", "resume", "notify", "allow", "delete")],
+    ("run",), ("sftpd",), ("worker",), ("sender",), ("api",),
+    ("demo",), ("devstack",), ("migrate",), ("check",), ("validate",), ("segments",),
+    *[("campaign", verb) for verb in ("create", "list", "show", "suspend", "resume", "notify", "allow", "delete", "twilio")],
     *[("key", verb) for verb in ("check", "add", "list", "revoke")],
     *[("hostkey", verb) for verb in ("generate", "show", "rotate", "retire")],
     *[("upload", verb) for verb in ("list", "show", "retry", "release", "report")],
+    *[("batch", verb) for verb in ("list", "show", "retry", "release", "stop", "report")],
+    *[("message", verb) for verb in ("list", "show", "retry")],
+    ("secrets", "rotate"),
+    *[("sending", verb) for verb in ("status", "pause", "resume")],
 ]  # fmt: skip
 
 
@@ -63,7 +68,7 @@ def test_without_a_word_the_help_is_shown(call: "Call") -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["campain", "list"], "Did you mean 'campaign'?"),
+        (["campain", "list"], "Did you mean 'campaign'"),
         (["campaign", "creat"], "Did you mean 'create'?"),
         (["upload", "list", "--campain", "x"], "--campaign"),
         (["campaign"], "Missing command (see `sftp-gateway campaign --help`)"),
@@ -79,7 +84,10 @@ def test_without_a_word_the_help_is_shown(call: "Call") -> None:
         (["segments", "\udcff"], "an argument is not UTF-8 text"),
         (["validate", "x.csv"], "give either --campaign ID or --template LANG=TEXT"),
         (["validate", "x.csv", "--campaign", "c", "--template", "english=a"], "give either --campaign"),
-        (["validate", "x.csv", "--template", "english=a", "--environment", "staging"], "test or production"),
+        (
+            ["validate", "x.csv", "--template", "english=a", "--environment", "staging"],
+            "test, production or loadtest",
+        ),
         (["validate", "/nowhere.csv", "--template", "english=a"], "can't be read"),
         (["validate", "x.csv", "--template", "a"], "LANG=TEXT"),
         (["validate", "x.csv", "--template", "englsh=a"], "did you mean english?"),

@@ -1,0 +1,92 @@
+-- name: find_batch
+select batch_no from batches where id = $1
+
+-- name: find_batch_of_message
+-- By the unique expression index, so that a message's id leads to its row without an index on messages. The condition on the
+-- length is the index's own.
+select batch_no from batches where message_id_stem(id) = $1 and length(id) = 42
+
+-- name: list_batches
+-- A single send is a batch of one row, which no list of batches shows.
+select batch_no from batches
+where kind = 'batch' and ($1::text is null or campaign_id = $1) and ($2::timestamptz is null or created_at >= $2)
+order by created_at desc, id desc
+limit $3
+
+-- name: fetch_batches
+select batch_no, id, campaign_id, kind, upload_id, original_file_name, status, total_messages, created_at, frame, taken_at,
+    lane_id, cursor_row, waiting, held_since, held_because, released_at, ended_at, ended_because, finished_at,
+    array[retrying, enqueued, sending, sent, sent_to_telco, success, failure] as by_rank, errors
+from batches
+where batch_no = any($1)
+
+-- name: list_batch_places
+-- Where a campaign's messages lie, newest first: those behind the place ($2, $3), or from the newest on.
+select batch_no, created_at, id from batches
+where campaign_id = $1 and ($2::timestamptz is null or (created_at, id) < ($2, $3))
+order by created_at desc, id desc
+limit $4
+
+-- name: list_message_keys
+-- Each batch is read from its last row on, by its key, and no further than to the number of rows that are wanted.
+select p.batch_no, m.row_number
+from unnest($1::integer[]) with ordinality as p (batch_no, place)
+cross join lateral (
+    select row_number from messages
+    where batch_no = p.batch_no and ($2::text is null or recipient like '%' || $2 || '%')
+    order by row_number desc limit $3
+) m
+order by p.place, m.row_number desc
+limit $3
+
+-- name: fetch_messages
+select k.batch_no, k.row_number, m.recipient, m.language, m."values", m.segments, m.encoding, m.created_at
+from unnest($1::integer[], $2::integer[]) with ordinality as k (batch_no, row_number, place)
+-- The limit keeps the planner at one look-up by key for each, also where it knows nothing of the table yet.
+cross join lateral (
+    select * from messages where batch_no = k.batch_no and row_number = k.row_number limit 1
+) m
+order by k.place
+
+-- name: fetch_attempts
+select a.*
+from unnest($1::integer[], $2::integer[]) as k (batch_no, row_number)
+cross join lateral (
+    select batch_no, row_number, attempt, created_at, updated_at, sent_at, delivered_at, status, error, may_have_arrived, expired,
+        raw_code, provider_id
+    from attempts where batch_no = k.batch_no and row_number = k.row_number
+    order by attempt desc limit 256
+) a
+
+-- name: count_failures
+-- How the failures of a batch ended, by its attempts; rows that were never claimed are not among them. Only asked where the
+-- batch's own counts say that there are any.
+select count(*) filter (where may_have_arrived) as may_have_arrived,
+    count(*) filter (where not may_have_arrived and sent_at is null) as never_left,
+    count(*) filter (where not may_have_arrived and sent_at is not null) as not_delivered
+from attempts a
+where batch_no = $1 and status = 6
+    and not exists (
+        select from attempts later
+        where later.batch_no = a.batch_no and later.row_number = a.row_number and later.attempt > a.attempt
+    )
+
+-- name: read_deliveries
+-- A batch's messages in the order of their rows, each with its last attempt. Statuses are ranks; $3 is the rank of a row without
+-- an attempt, $4 the errors that are charged.
+select m.row_number, m.recipient, m.language, m."values", m.segments, m.encoding, m.created_at, coalesce(a.status, $3) as status,
+    coalesce(a.attempt, 0) as attempt, a.sent_at, a.delivered_at, a.error, a.expired,
+    case
+        when a.attempt > 1 then (
+            select count(*) from attempts e
+            where e.batch_no = m.batch_no and e.row_number = m.row_number and e.attempt < a.attempt
+                and e.error = any($4) and not e.expired
+        )
+        else 0
+    end as charged_before
+from messages m
+left join lateral (
+    select * from attempts where batch_no = m.batch_no and row_number = m.row_number order by attempt desc limit 1
+) a on true
+where m.batch_no = $1 and coalesce(a.status, $3) = any($2)
+order by m.row_number

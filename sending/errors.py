@@ -1,0 +1,9 @@
+"""The errors of this room: what was asked of a sender is refused. Their texts are for whoever asked."""
+
+
+class SendingError(Exception):
+    """What was asked of the sending core can't be done; the text says what is wrong and what to do."""
+
+
+class SenderNotFound(SendingError):  # noqa: N818 - a fact, read as one
+    """No sender has this name, or the campaign's channel has none yet."""
