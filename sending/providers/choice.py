@@ -1,20 +1,16 @@
 """Which provider sends a channel's messages, and how one is opened. Adapters are imported only when they are needed."""
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
 
 from campaigns.campaigns import Channel
 from config.environment import Environment
 from config.sending_sections import SendingSettings
 from sending.providers.loadtest import LoadTest
-from sending.providers.provider import Provider
+from sending.providers.provider import Provider, Surroundings
 from sending.providers.simulated_numbers import SimulatedNumbers
 from sending.providers.simulator import Simulator
 from sending.providers.twilio_account import TwilioAccount
 
-KnownIDs: TypeAlias = Callable[[Collection[str]], Awaitable[Collection[str]]]
 
 
 class ProviderName(StrEnum):
@@ -24,20 +20,6 @@ class ProviderName(StrEnum):
     LOADTEST = "loadtest"
     TWILIO = "twilio"
     NONE = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the adapters need of the process that opens them.
-
-    `callback_keys`: the data keys of secrets, newest first; without any, no callback is asked for. `known_ids` tells which of
-    these ids of the provider belong to attempts already, so that a look-up by recipient takes no other attempt's message.
-    """
-
-    settings: SendingSettings
-    environment: Environment
-    known_ids: KnownIDs
-    callback_keys: Sequence[bytes] = ()
 
 
 def provider_of(

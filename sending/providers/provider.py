@@ -4,11 +4,13 @@ A hand-over has one of four ends: taken, refused (surely not sent, for good), pu
 known. Only the last is dangerous: it stays `sending`, and nothing sends it again by itself (7-sending.md §1).
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
+from config.environment import Environment
+from config.sending_sections import SendingSettings
 from messages.news import AttemptKey, Receipt
 from messages.statuses import ErrorCode, MessageStatus
 
@@ -35,10 +37,14 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Surely not sent, and not to be tried again by itself. `raw_code` is the provider's own."""
+    """Surely not sent, and not to be tried again by itself. `raw_code` is the provider's own.
+
+    `pause` is why the whole sender must wait for `sending resume`, a fixed text, or empty.
+    """
 
     error: ErrorCode
     raw_code: str = ""
+    pause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,23 @@ class Absent:
     """Proof that the provider never had it: a retry is safe. Given only once the last of `sending.look_up_after` is over."""
 
     key: AttemptKey
+
+
+KnownIDs: TypeAlias = Callable[[Collection[str]], Awaitable[Collection[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the adapters need of the process that opens them.
+
+    `callback_keys`: the data keys of secrets, newest first; without any, no callback is asked for. `known_ids` tells which of
+    these ids of the provider belong to attempts already, so that a look-up by recipient takes no other attempt's message.
+    """
+
+    settings: SendingSettings
+    environment: Environment
+    known_ids: KnownIDs
+    callback_keys: Sequence[bytes] = ()
 
 
 class Provider(Protocol):

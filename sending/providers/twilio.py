@@ -1,18 +1,220 @@
-"""Twilio as a provider (data/twilio.md)."""
+"""Twilio as a provider: one messaging service of one account (data/twilio.md)."""
 
-from sending.providers.choice import Surroundings
-from sending.providers.provider import Provider
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+import structlog
+from twilio.base.exceptions import TwilioException
+from twilio.rest import Client
+
+from messages.callback_urls import callback_url
+from messages.news import AttemptKey, Receipt
+from messages.statuses import ErrorCode
+from sending.metrics import THROTTLED
+from sending.providers.concurrency import Concurrency
+from sending.providers.provider import (
+    Absent,
+    HandOver,
+    OpenAttempt,
+    Outgoing,
+    Provider,
+    PutBack,
+    Refused,
+    Surroundings,
+    Taken,
+    Unknown,
+)
 from sending.providers.twilio_account import TwilioAccount
+from sending.providers.twilio_errors import ROUTING_CODES, Refusal, refusal_of
+from sending.providers.twilio_http import (
+    UNREADABLE,
+    NotSentError,
+    OutcomeUnknownError,
+    Refusal4xx,
+    RefusedError,
+    TwilioHTTP,
+)
+from sending.providers.twilio_look_ups import LookUps
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("sending.providers.twilio")
+
+# Third parties say that an account may have about a hundred requests under way; Twilio gives no number.
+_MOST_REQUESTS: Final = 100
+# How long a one-time password may wait in Twilio's queue: afterwards it is of no use.
+_OTP_SECONDS: Final = 300
+# Twilio calls back five times rather than once: for whatever went wrong, within 15 s.
+_CALLBACK_RETRIES: Final = "#rc=5&rp=all&ct=5000&rt=15000"
+_QUEUE_FULL_SECONDS: Final = 60.0
+_LONGEST_AWAY_SECONDS: Final = 60.0
 
 
 def open_twilio(account: TwilioAccount, surroundings: Surroundings) -> Provider:
     """The provider of one messaging service."""
-    raise NotImplementedError(account.service_sid, surroundings.environment)
+    return Twilio(account, surroundings)
+
+
+class Twilio:
+    """The `Provider` of one messaging service."""
+
+    def __init__(self, account: TwilioAccount, surroundings: Surroundings) -> None:
+        settings = surroundings.settings
+        self._service_sid = account.service_sid
+        self._callback_keys = surroundings.callback_keys
+        self._callback_base = settings.twilio.callback_base_url
+        self._http = TwilioHTTP(settings.twilio.base_url)
+        self._client = _client(account, self._http)
+        self._concurrency = Concurrency(_MOST_REQUESTS)
+        self._look_ups = LookUps(
+            self._client.messages, surroundings.known_ids, absent_after=settings.look_up_after[-1]
+        )
+        # Whether it ever took a message from this process, and which messages it refused for their sender since the last one.
+        self._has_taken = False
+        self._sender_refused: set[AttemptKey] = set()
+        self._failed_connections = 0
+
+    async def hand_over(self, message: Outgoing) -> HandOver:
+        """Create the message at Twilio, by one request."""
+        async with self._concurrency.slot() as slot:
+            try:
+                sid = await self._create(message)
+            except RefusedError as error:
+                return self._refused(message.key, error.refusal, slot)
+            except NotSentError as error:
+                return self._away(error.cause)
+            except OutcomeUnknownError as error:
+                return Unknown(error.cause)
+        self._failed_connections = 0
+        self._concurrency.succeeded()
+        self._has_taken = True
+        self._sender_refused.clear()
+        return Taken(sid)
+
+    async def look_up(self, attempts: Sequence[OpenAttempt]) -> list[Receipt | Absent]:
+        """Ask Twilio for these: by recipient those without an id, the others in bulk and then one by one."""
+        return await self._look_ups.look_up(attempts)
+
+    async def receipts(self) -> AsyncIterator[Receipt]:
+        """None: Twilio's callbacks come in at `api`."""
+        await asyncio.Event().wait()
+        # Unreachable, but without a `yield` this would be no iterator.
+        yield NotImplemented
+
+    async def close(self) -> None:
+        """Let go of its connections."""
+        await self._http.close()
+
+    async def _create(self, message: Outgoing) -> str:
+        options: dict[str, object] = {}
+        if self._callback_base is not None and self._callback_keys:
+            url = callback_url(self._callback_base, message.key, self._callback_keys)
+            options["status_callback"] = url + _CALLBACK_RETRIES
+        if message.is_otp:
+            options["validity_period"] = _OTP_SECONDS
+            options["message_intent"] = "otp"
+        try:
+            created = await self._client.messages.create_async(
+                to=f"+{message.recipient}",
+                messaging_service_sid=self._service_sid,
+                body=message.text,
+                # It would put other characters in the place of dear ones, and the segments that were counted are promised.
+                smart_encoded=False,
+                **options,
+            )
+        except (ValueError, TypeError, AttributeError, TwilioException) as error:
+            # What the package makes of an answer of status 2xx that isn't as documented.
+            raise OutcomeUnknownError(UNREADABLE) from error
+        if not isinstance(created.sid, str) or not created.sid:
+            raise OutcomeUnknownError(UNREADABLE)
+        return created.sid
+
+    def _away(self, cause: str) -> PutBack:
+        """Nothing was sent, as there was no connection: the whole sender waits, longer each time."""
+        delay = min(2.0**self._failed_connections, _LONGEST_AWAY_SECONDS)
+        self._failed_connections = min(self._failed_connections + 1, 10)
+        return PutBack(delay, cause, pause="provider unreachable", pause_seconds=delay)
+
+    def _refused(self, key: AttemptKey, refusal: Refusal4xx, slot: int) -> HandOver:
+        """What the dispatcher must do about a refusal, by the row of data/twilio.md."""
+        self._failed_connections = 0
+        raw_code = str(refusal.code) if refusal.code is not None else f"HTTP {refusal.http_status}"
+        match refusal_of(refusal.http_status, refusal.code):
+            case Refusal.THROTTLED:
+                THROTTLED.labels("twilio").inc()
+                self._concurrency.throttled(slot)
+                delay = max(refusal.retry_after or 1.0, 1.0)
+                return PutBack(delay, raw_code, pause="throttled", pause_seconds=delay)
+            case Refusal.QUEUE_FULL:
+                return PutBack(
+                    _QUEUE_FULL_SECONDS,
+                    raw_code,
+                    pause="the provider's queue is full",
+                    pause_seconds=_QUEUE_FULL_SECONDS,
+                )
+            case Refusal.CREDENTIALS:
+                self._alarm("credentials", raw_code)
+                return PutBack(raw_code=raw_code, pause="credentials refused")
+            case Refusal.SENDER:
+                return self._sender_wrong(key, raw_code)
+            case Refusal.PARAMETER:
+                self._alarm("parameter", raw_code)
+                return Refused(
+                    ErrorCode.SERVER_UNKNOWN_ERROR, raw_code, pause="the provider refuses our parameters"
+                )
+            case ErrorCode() as error:
+                if raw_code in ROUTING_CODES:
+                    self._alarm("routing", raw_code)
+                return Refused(error, raw_code)
+
+    def _sender_wrong(self, key: AttemptKey, raw_code: str) -> PutBack:
+        """Back it goes, and the sender is paused, unless it takes other messages: then the fault is this message's own.
+
+        Each time counts, so that such a single message fails in the end, after three.
+        """
+        self._sender_refused.add(key)
+        self._alarm("sender", raw_code)
+        is_single = self._has_taken and len(self._sender_refused) == 1
+        return PutBack(2.0, raw_code, pause="" if is_single else "sender refused", counts=True)
+
+    def _alarm(self, kind: str, raw_code: str) -> None:
+        log.warning("provider_refused", provider="twilio", service=self._service_sid, kind=kind, code=raw_code)
 
 
 async def try_service(account: TwilioAccount, *, base_url: str | None = None) -> str | None:
     """Ask Twilio for the messaging service: None where it answers, else what is wrong, in words for whoever set the account up.
 
-    Used by `campaign twilio` and by `check`. It raises nothing.
+    Used by `campaign twilio` and by `check`. It raises nothing, and takes ten seconds at most.
     """
-    raise NotImplementedError(account.service_sid, base_url)
+    http = TwilioHTTP(base_url, timeout=10)
+    try:
+        await _client(account, http).messaging.v1.services(account.service_sid).fetch_async()
+    except RefusedError as error:
+        return _service_trouble(error.refusal)
+    except NotSentError as error:
+        return f"Twilio can't be reached ({error.cause})"
+    except OutcomeUnknownError as error:
+        return f"Twilio gave no usable answer ({error.cause})"
+    except (ValueError, TypeError, AttributeError, TwilioException):
+        return f"Twilio gave no usable answer ({UNREADABLE})"
+    finally:
+        await http.close()
+    return None
+
+
+def _service_trouble(refusal: Refusal4xx) -> str:
+    code = "" if refusal.code is None else f", code {refusal.code}"
+    told = f"HTTP {refusal.http_status}{code}"
+    match refusal.http_status:
+        case 401 | 403:
+            return f"Twilio refuses the account SID, the API key or its secret ({told})"
+        case 404:
+            return f"the account has no such messaging service ({told})"
+        case _:
+            return f"Twilio refuses to tell of the messaging service ({told})"
+
+
+def _client(account: TwilioAccount, http: TwilioHTTP) -> Client:
+    # An environment of its own: the package would read TWILIO_… variables of the process.
+    return Client(
+        account.key_sid, account.key_secret, account.account_sid, http_client=http, environment={"": ""}
+    )

@@ -1,0 +1,184 @@
+"""What Twilio knows of attempts without an outcome, and of messages without news (data/twilio.md, "Outcome unknown")."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Final
+
+import structlog
+from twilio.base.exceptions import TwilioException
+from twilio.rest.api.v2010.account.message import MessageInstance, MessageList, MessagePage
+
+from messages.news import Receipt
+from sending.providers.provider import Absent, KnownIDs, OpenAttempt
+from sending.providers.twilio_errors import receipt_of
+from sending.providers.twilio_http import NotSentError, OutcomeUnknownError, RefusedError
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("sending.providers.twilio")
+
+_RECIPIENT_PAGE: Final = 50
+_DAY_PAGE: Final = 1000
+# A recipient with more pages than this is not read to its end, and so nothing is proved absent.
+_MOST_RECIPIENT_PAGES: Final = 20
+# A page of a day is worth as much as this many requests for one message each.
+_REQUESTS_PER_PAGE: Final = 20
+_AT_ONCE: Final = 10
+# Twilio gives whole seconds, and its clock and ours differ; a hand-over may wait for its turn, and take as long as the time-out.
+_EARLIEST: Final = timedelta(seconds=-60)
+_LATEST: Final = timedelta(seconds=600)
+# A look-up may come a little before its time, as the clocks of nodes and database differ.
+_EARLY: Final = 0.95
+_FAILURES: Final = (
+    RefusedError,
+    NotSentError,
+    OutcomeUnknownError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    TwilioException,
+)
+
+
+class LookUps:
+    """The look-ups of one messaging service."""
+
+    def __init__(
+        self,
+        messages: MessageList,
+        known_ids: KnownIDs,
+        *,
+        absent_after: float,
+    ) -> None:
+        """`absent_after`: seconds after the hand-over from which a message that Twilio doesn't know was never created."""
+        self._messages = messages
+        self._known_ids = known_ids
+        self._absent_after = timedelta(seconds=absent_after * _EARLY)
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def look_up(self, attempts: Sequence[OpenAttempt]) -> list[Receipt | Absent]:
+        """What Twilio knows of these; those of which it can't tell anything are left out."""
+        unknown = sorted(
+            (attempt for attempt in attempts if not attempt.provider_id), key=lambda attempt: attempt.recipient
+        )
+        by_id = {attempt.provider_id: attempt for attempt in attempts if attempt.provider_id}
+        calls: list[Awaitable[list[Receipt | Absent]]] = [
+            self._by_recipient(recipient, list(group))
+            for recipient, group in groupby(unknown, key=lambda attempt: attempt.recipient)
+        ]
+        if by_id:
+            calls.append(self._by_id(by_id))
+        found = await asyncio.gather(*calls)
+        return [news for part in found for news in part]
+
+    async def _by_recipient(self, recipient: str, attempts: list[OpenAttempt]) -> list[Receipt | Absent]:
+        """The attempts' messages among the recipient's own: of the same text, created at that time, and of no other attempt."""
+        earliest = min(attempt.handed_over_at for attempt in attempts) + _EARLIEST
+        async with self._slots:
+            try:
+                candidates, is_whole = await self._messages_to(recipient, earliest)
+            except _FAILURES as error:
+                _log_failure(error)
+                return []
+        texts = {attempt.text for attempt in attempts}
+        candidates = [message for message in candidates if message.body in texts]
+        known = set(await self._known_ids([message.sid for message in candidates])) if candidates else set()
+        found: list[Receipt | Absent] = []
+        now = datetime.now(UTC)
+        for attempt in sorted(attempts, key=lambda attempt: attempt.handed_over_at):
+            fitting = [
+                message
+                for message in candidates
+                if message.sid not in known and message.body == attempt.text and _age(attempt, message) >= _EARLIEST
+            ]
+            nearest = min(fitting, key=lambda message: abs(_age(attempt, message)), default=None)
+            if nearest is None:
+                if is_whole and now - attempt.handed_over_at >= self._absent_after:
+                    found.append(Absent(attempt.key))
+            elif _age(attempt, nearest) <= _LATEST:
+                known.add(nearest.sid)
+                found.extend(_news(attempt, nearest))
+        return found
+
+    async def _messages_to(self, recipient: str, earliest: datetime) -> tuple[list[MessageInstance], bool]:
+        """The recipient's messages, and whether all from `earliest` on are among them."""
+        found: list[MessageInstance] = []
+        page = await self._messages.page_async(to=f"+{recipient}", page_size=_RECIPIENT_PAGE)
+        for _ in range(_MOST_RECIPIENT_PAGES):
+            found.extend(await _read(page))
+            # The newest come first, in the order of sending.
+            oldest = found[-1].date_sent if found else None
+            page = await page.next_page_async() if oldest is None or oldest >= earliest else None
+            if page is None:
+                return found, True
+        return found, False
+
+    async def _by_id(self, wanted: dict[str, OpenAttempt]) -> list[Receipt | Absent]:
+        """Bulk first: the days on which they were sent, a thousand messages a call; then each that didn't show there."""
+        found: list[Receipt | Absent] = []
+        by_day = defaultdict(set)
+        for sid, attempt in wanted.items():
+            by_day[attempt.handed_over_at.astimezone(UTC).date()].add(sid)
+        shown: set[str] = set()
+        for day, sids in sorted(by_day.items()):
+            async with self._slots:
+                for message in await self._sent_on(day.isoformat(), sids):
+                    shown.add(message.sid)
+                    found.extend(_news(wanted[message.sid], message))
+        others = [self._one(sid, attempt) for sid, attempt in wanted.items() if sid not in shown]
+        for news in await asyncio.gather(*others):
+            found.extend(news)
+        return found
+
+    async def _sent_on(self, day: str, wanted: Collection[str]) -> list[MessageInstance]:
+        """Those of the wanted that were sent on this day (UTC), as far as paging through it is worth while."""
+        found: dict[str, MessageInstance] = {}
+        try:
+            page = await self._messages.page_async(date_sent=day, page_size=_DAY_PAGE)
+            for _ in range(1 + len(wanted) // _REQUESTS_PER_PAGE):
+                found |= {message.sid: message for message in await _read(page) if message.sid in wanted}
+                page = await page.next_page_async() if len(found) < len(wanted) else None
+                if page is None:
+                    break
+        except _FAILURES as error:
+            _log_failure(error)
+        return list(found.values())
+
+    async def _one(self, sid: str, attempt: OpenAttempt) -> list[Receipt]:
+        async with self._slots:
+            try:
+                return _news(attempt, await self._messages(sid).fetch_async())
+            except _FAILURES as error:
+                _log_failure(error)
+                return []
+
+
+async def _read(page: MessagePage) -> list[MessageInstance]:
+    messages = []
+    for count, message in enumerate(page, 1):
+        messages.append(message)
+        # A thousand take some 50 ms, in which the sender would do nothing else.
+        if count % 100 == 0:
+            await asyncio.sleep(0)
+    return messages
+
+
+def _log_failure(error: BaseException) -> None:
+    log.info("look_up_failed", provider="twilio", cause=type(error).__name__)
+
+
+def _age(attempt: OpenAttempt, message: MessageInstance) -> timedelta:
+    """How long after the hand-over the message was created. One without a time fits none."""
+    created = message.date_created
+    return created - attempt.handed_over_at if isinstance(created, datetime) else timedelta.min
+
+
+def _news(attempt: OpenAttempt, message: MessageInstance) -> list[Receipt]:
+    code = "" if message.error_code in (None, 0) else str(message.error_code)
+    receipt = receipt_of(
+        attempt.key, status=str(message.status), code=code, sid=str(message.sid), at=message.date_updated
+    )
+    if receipt is None or message.status == "partially_delivered":
+        log.warning("provider_status_unknown", provider="twilio", status=str(message.status)[:40])
+    return [] if receipt is None else [receipt]
