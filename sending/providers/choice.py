@@ -12,7 +12,6 @@ from sending.providers.simulator import Simulator
 from sending.providers.twilio_account import TwilioAccount
 
 
-
 class ProviderName(StrEnum):
     """A provider's name in the settings, in the table `senders` and in metrics. `none`: the messages wait."""
 

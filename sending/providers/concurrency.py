@@ -2,8 +2,6 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Final
 
 _FEWEST: Final = 1.0
@@ -25,9 +23,8 @@ class Concurrency:
         """Requests that may be under way now."""
         return int(self._limit)
 
-    @asynccontextmanager
-    async def slot(self) -> AsyncIterator[int]:
-        """Wait for one. What it gives is handed back to `throttled`."""
+    async def begin(self) -> int:
+        """Wait for a turn, which ends by `end`. What it gives is handed back to `throttled`."""
         while self._running >= self.limit:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
@@ -38,14 +35,15 @@ class Concurrency:
                 self._wake()
                 raise
         self._running += 1
-        try:
-            yield self._halvings
-        finally:
-            self._running -= 1
-            self._wake()
+        return self._halvings
+
+    def end(self) -> None:
+        """The request is over, well or not."""
+        self._running -= 1
+        self._wake()
 
     def throttled(self, begun_at: int) -> None:
-        """The provider refused a request, as there were too many. `begun_at` is what its slot gave."""
+        """The provider refused a request, as there were too many. `begun_at` is what `begin` gave."""
         if begun_at == self._halvings:
             self._halvings += 1
             self._limit = max(_FEWEST, self.limit / 2)

@@ -75,15 +75,17 @@ class Twilio:
 
     async def hand_over(self, message: Outgoing) -> HandOver:
         """Create the message at Twilio, by one request."""
-        async with self._concurrency.slot() as slot:
-            try:
-                sid = await self._create(message)
-            except RefusedError as error:
-                return self._refused(message.key, error.refusal, slot)
-            except NotSentError as error:
-                return self._away(error.cause)
-            except OutcomeUnknownError as error:
-                return Unknown(error.cause)
+        turn = await self._concurrency.begin()
+        try:
+            sid = await self._create(message)
+        except RefusedError as error:
+            return self._refused(message.key, error.refusal, turn)
+        except NotSentError as error:
+            return self._away(error.cause)
+        except OutcomeUnknownError as error:
+            return Unknown(error.cause)
+        finally:
+            self._concurrency.end()
         self._failed_connections = 0
         self._concurrency.succeeded()
         self._has_taken = True
@@ -134,14 +136,14 @@ class Twilio:
         self._failed_connections = min(self._failed_connections + 1, 10)
         return PutBack(delay, cause, pause="provider unreachable", pause_seconds=delay)
 
-    def _refused(self, key: AttemptKey, refusal: Refusal4xx, slot: int) -> HandOver:
+    def _refused(self, key: AttemptKey, refusal: Refusal4xx, turn: int) -> HandOver:
         """What the dispatcher must do about a refusal, by the row of data/twilio.md."""
         self._failed_connections = 0
         raw_code = str(refusal.code) if refusal.code is not None else f"HTTP {refusal.http_status}"
         match refusal_of(refusal.http_status, refusal.code):
             case Refusal.THROTTLED:
                 THROTTLED.labels("twilio").inc()
-                self._concurrency.throttled(slot)
+                self._concurrency.throttled(turn)
                 delay = max(refusal.retry_after or 1.0, 1.0)
                 return PutBack(delay, raw_code, pause="throttled", pause_seconds=delay)
             case Refusal.QUEUE_FULL:
@@ -177,7 +179,9 @@ class Twilio:
         return PutBack(2.0, raw_code, pause="" if is_single else "sender refused", counts=True)
 
     def _alarm(self, kind: str, raw_code: str) -> None:
-        log.warning("provider_refused", provider="twilio", service=self._service_sid, kind=kind, code=raw_code)
+        log.warning(
+            "provider_refused", provider="twilio", service=self._service_sid, kind=kind, code=raw_code
+        )
 
 
 async def try_service(account: TwilioAccount, *, base_url: str | None = None) -> str | None:

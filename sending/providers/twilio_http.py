@@ -7,6 +7,7 @@ have left. Answers of other statuses than 2xx are exceptions too, so that none r
 import json
 import logging
 import ssl
+import string
 from base64 import b64encode
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -97,7 +98,7 @@ class TwilioHTTP(AsyncHttpClient):  # type: ignore[misc]
         """The answer, of status 2xx. Raises NotSentError, OutcomeUnknownError, RefusedError."""
         begun = [False]
         _begun.set(begun)
-        body = urlencode(data).encode() if data else None
+        body = _form(data) if data else None
         sent_headers = dict(headers or {})
         if auth is not None:
             sent_headers["Authorization"] = _basic(*auth)
@@ -147,6 +148,21 @@ def _parsed(uri: str, base_url: str | None) -> URL:
         query = f"?{parts.query}" if parts.query else ""
         uri = f"{base_url.rstrip('/')}{parts.path}{query}"
     return URL(uri, encoded=True)
+
+
+# urllib's `urlencode` took a tenth of a hand-over's time. The characters left as they are: RFC 3986 §2.3.
+_UNRESERVED: Final = string.ascii_letters + string.digits + "-._~"
+_FORM_CHARACTERS: Final = [
+    "+" if byte == 0x20 else chr(byte) if chr(byte) in _UNRESERVED else f"%{byte:02X}" for byte in range(256)
+]
+
+
+def _form(fields: Mapping[str, object]) -> bytes:
+    """The fields as `application/x-www-form-urlencoded`."""
+    return "&".join(
+        f"{name}={str(value).encode().decode('latin-1').translate(_FORM_CHARACTERS)}"
+        for name, value in fields.items()
+    ).encode("ascii")
 
 
 @lru_cache(maxsize=16)

@@ -60,7 +60,8 @@ class LookUps:
     async def look_up(self, attempts: Sequence[OpenAttempt]) -> list[Receipt | Absent]:
         """What Twilio knows of these; those of which it can't tell anything are left out."""
         unknown = sorted(
-            (attempt for attempt in attempts if not attempt.provider_id), key=lambda attempt: attempt.recipient
+            (attempt for attempt in attempts if not attempt.provider_id),
+            key=lambda attempt: attempt.recipient,
         )
         by_id = {attempt.provider_id: attempt for attempt in attempts if attempt.provider_id}
         calls: list[Awaitable[list[Receipt | Absent]]] = [
@@ -90,7 +91,9 @@ class LookUps:
             fitting = [
                 message
                 for message in candidates
-                if message.sid not in known and message.body == attempt.text and _age(attempt, message) >= _EARLIEST
+                if message.sid not in known
+                and message.body == attempt.text
+                and _age(attempt, message) >= _EARLIEST
             ]
             nearest = min(fitting, key=lambda message: abs(_age(attempt, message)), default=None)
             if nearest is None:
