@@ -78,9 +78,10 @@ class _Connector(aiohttp.TCPConnector):
 class TwilioHTTP(AsyncHttpClient):  # type: ignore[misc]
     """One account's connections to Twilio, kept alive between requests. `base_url` stands for each of Twilio's addresses."""
 
-    def __init__(self, base_url: str | None, timeout: float = TIMEOUT_SECONDS) -> None:
+    def __init__(self, base_url: str | None, timeout: float | None = None) -> None:
         super().__init__(_QUIET, is_async=True)
         self._base_url = base_url
+        timeout = timeout or TIMEOUT_SECONDS
         self._limits = aiohttp.ClientTimeout(total=timeout, sock_connect=min(_CONNECT_SECONDS, timeout))
         self._session: aiohttp.ClientSession | None = None
 

@@ -32,8 +32,12 @@ class Connection(asyncio.Protocol):
     """One client's connection: requests in, one after the other, and an answer to each."""
 
     def __init__(
-        self, all_of_them: set["Connection"], take: Callable[["Connection", "Request"], None]
+        self,
+        all_of_them: set["Connection"],
+        take: Callable[["Connection", "Request"], None],
+        count: Callable[[], None],
     ) -> None:
+        self._count = count
         self._all = all_of_them
         self._take = take
         self._buffer = b""
@@ -43,6 +47,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._all.add(self)
+        self._count()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -110,7 +115,7 @@ class Server:
         """Listen; after the first time on the same port again. Gives the port."""
         loop = asyncio.get_running_loop()
         self._listening = await loop.create_server(
-            lambda: Connection(self._connections, self._take),
+            lambda: Connection(self._connections, self._take, self._count),
             "127.0.0.1",
             self._port,
             ssl=self._tls,
@@ -118,6 +123,9 @@ class Server:
         )
         self._port = self._listening.sockets[0].getsockname()[1]
         return self._port
+
+    def _count(self) -> None:
+        self.twilio.connections += 1
 
     def stop_listening(self) -> None:
         """Refuse connections, and cut those that are there."""

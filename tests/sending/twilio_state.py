@@ -104,6 +104,8 @@ class Twilio:
         self.refused: Counter[str] = Counter()
         self.created = 0
         self.requests = 0
+        # Connections that were made.
+        self.connections = 0
         self.running = 0
         self.most_running = 0
         self.callbacks = Callbacks()
@@ -214,6 +216,7 @@ class Twilio:
         return {
             "created": self.created,
             "requests": self.requests,
+            "connections": self.connections,
             "most_running": self.most_running,
             "attempts": self.attempts,
             "numbers": self.numbers,
@@ -231,7 +234,7 @@ class Twilio:
         self.by_number.clear()
         for counter in (self.attempts, self.numbers, self.seconds, self.refused, self.callbacks.answers):
             counter.clear()
-        self.created = self.requests = self.most_running = 0
+        self.created = self.requests = self.connections = self.most_running = 0
 
     def misbehave(self, fault: Fault) -> Answer:
         """The answer of a fault that is an error."""
