@@ -11,8 +11,8 @@ from config.logs import get_logger
 from config.sending_sections import SecretsSettings, SendingSettings
 from database.connections import Connection, Pool
 from database.queries import NamedQueries
-from sending.providers.choice import ProviderName, Surroundings, open_provider, public_account
-from sending.providers.provider import Provider
+from sending.providers.choice import ProviderName, open_provider, public_account
+from sending.providers.provider import Provider, Surroundings
 from sending.providers.twilio_account import TwilioAccount
 from sending.senders import PUBLIC, SenderState
 

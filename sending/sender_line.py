@@ -20,7 +20,7 @@ from sending.claims import Claim, claim_messages, reserve_time
 from sending.composing import Composer
 from sending.outcomes import Outcomes
 from sending.pacing import LATE_SECONDS, LEAD, STALE_SECONDS, DatabaseClock, block_segments
-from sending.providers.provider import HandOver, Outgoing, Provider, PutBack, Unknown
+from sending.providers.provider import HandOver, Outgoing, Provider, PutBack, Refused, Unknown
 from sending.senders import SenderState, fetch_senders, record_pause
 
 logger = get_logger("sending")
@@ -283,19 +283,24 @@ class SenderLine:
         answer: HandOver = Unknown("crashed")
         try:
             answer = await self.provider.hand_over(message)
-            if isinstance(answer, PutBack) and answer.pause:
-                await self._pause_sender(answer)
+            match answer:
+                case PutBack(pause=cause, pause_seconds=seconds, raw_code=raw_code) if cause:
+                    await self._pause_sender(cause, seconds, raw_code)
+                case Refused(pause=cause, raw_code=raw_code) if cause:
+                    await self._pause_sender(cause, None, raw_code)
+                case _:
+                    pass
         finally:
             self._outcomes.add(message.key, answer)
 
-    async def _pause_sender(self, answer: PutBack) -> None:
+    async def _pause_sender(self, cause: str, seconds: float | None, raw_code: str) -> None:
         """Let nothing more leave, here at once and on all nodes as soon as the database knows."""
         for block in (self._going_out, self._next):
             if block is not None:
                 block.withdrawn = True
         try:
             async with self._pool.acquire() as connection:
-                changed = await record_pause(connection, self.sender_id, answer.pause, answer.pause_seconds)
+                changed = await record_pause(connection, self.sender_id, cause, seconds)
         except _TROUBLES as error:
             logger.warning("pause_failed", sender=self._name, **describe_exception(error))
             return
@@ -303,9 +308,9 @@ class SenderLine:
             logger.warning(
                 "sender_paused",
                 sender=self._name,
-                reason=answer.pause,
-                raw_code=answer.raw_code,
-                seconds=answer.pause_seconds,
+                reason=cause,
+                raw_code=raw_code,
+                seconds=seconds,
             )
 
 

@@ -2,9 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
 from typing import Final
 
 import structlog
@@ -59,50 +58,57 @@ class LookUps:
 
     async def look_up(self, attempts: Sequence[OpenAttempt]) -> list[Receipt | Absent]:
         """What Twilio knows of these; those of which it can't tell anything are left out."""
-        unknown = sorted(
-            (attempt for attempt in attempts if not attempt.provider_id),
-            key=lambda attempt: attempt.recipient,
-        )
+        unknown = [attempt for attempt in attempts if not attempt.provider_id]
         by_id = {attempt.provider_id: attempt for attempt in attempts if attempt.provider_id}
-        calls: list[Awaitable[list[Receipt | Absent]]] = [
-            self._by_recipient(recipient, list(group))
-            for recipient, group in groupby(unknown, key=lambda attempt: attempt.recipient)
-        ]
-        if by_id:
-            calls.append(self._by_id(by_id))
-        found = await asyncio.gather(*calls)
-        return [news for part in found for news in part]
+        return [*await self._look_up_unknown(unknown), *await self._look_up_by_id(by_id)]
 
-    async def _by_recipient(self, recipient: str, attempts: list[OpenAttempt]) -> list[Receipt | Absent]:
-        """The attempts' messages among the recipient's own: of the same text, created at that time, and of no other attempt."""
-        earliest = min(attempt.handed_over_at for attempt in attempts) + _EARLIEST
+    async def _look_up_unknown(self, attempts: Sequence[OpenAttempt]) -> list[Receipt | Absent]:
+        """By recipient. An attempt's message has its text, was created at its time, and belongs to no other attempt."""
+        by_recipient = defaultdict(list)
+        for attempt in sorted(attempts, key=lambda attempt: attempt.handed_over_at):
+            by_recipient[attempt.recipient].append(attempt)
+        told = await asyncio.gather(*(self._messages_of(group) for group in by_recipient.values()))
+        ids = [message.sid for messages, _ in told for message in messages]
+        # One question for all of them, since the database has no index that answers it.
+        known = set(await self._known_ids(ids)) if ids else set()
+        found: list[Receipt | Absent] = []
+        for group, (messages, is_whole) in zip(by_recipient.values(), told, strict=True):
+            for attempt in group:
+                found.extend(self._match(attempt, messages, known, is_whole=is_whole))
+        return found
+
+    def _match(
+        self, attempt: OpenAttempt, messages: Sequence[MessageInstance], known: set[str], *, is_whole: bool
+    ) -> Sequence[Receipt | Absent]:
+        """What the recipient's messages say of one attempt. The id of the one that it gets is `known` from then on."""
+        fitting = [
+            message
+            for message in messages
+            if message.sid not in known
+            and message.body == attempt.text
+            and _age(attempt, message) >= _EARLIEST
+        ]
+        nearest = min(fitting, key=lambda message: abs(_age(attempt, message)), default=None)
+        if nearest is None:
+            is_late = datetime.now(UTC) - attempt.handed_over_at >= self._absent_after
+            return [Absent(attempt.key)] if is_whole and is_late else []
+        if _age(attempt, nearest) > _LATEST:
+            return []
+        known.add(nearest.sid)
+        return _news(attempt, nearest)
+
+    async def _messages_of(self, attempts: Sequence[OpenAttempt]) -> tuple[list[MessageInstance], bool]:
+        """The messages of these texts to their one recipient, and whether there can be no others; nothing where Twilio fails."""
+        texts = {attempt.text for attempt in attempts}
         async with self._slots:
             try:
-                candidates, is_whole = await self._messages_to(recipient, earliest)
+                messages, is_whole = await self._messages_to(
+                    attempts[0].recipient, attempts[0].handed_over_at + _EARLIEST
+                )
             except _FAILURES as error:
                 _log_failure(error)
-                return []
-        texts = {attempt.text for attempt in attempts}
-        candidates = [message for message in candidates if message.body in texts]
-        known = set(await self._known_ids([message.sid for message in candidates])) if candidates else set()
-        found: list[Receipt | Absent] = []
-        now = datetime.now(UTC)
-        for attempt in sorted(attempts, key=lambda attempt: attempt.handed_over_at):
-            fitting = [
-                message
-                for message in candidates
-                if message.sid not in known
-                and message.body == attempt.text
-                and _age(attempt, message) >= _EARLIEST
-            ]
-            nearest = min(fitting, key=lambda message: abs(_age(attempt, message)), default=None)
-            if nearest is None:
-                if is_whole and now - attempt.handed_over_at >= self._absent_after:
-                    found.append(Absent(attempt.key))
-            elif _age(attempt, nearest) <= _LATEST:
-                known.add(nearest.sid)
-                found.extend(_news(attempt, nearest))
-        return found
+                return [], False
+        return [message for message in messages if message.body in texts], is_whole
 
     async def _messages_to(self, recipient: str, earliest: datetime) -> tuple[list[MessageInstance], bool]:
         """The recipient's messages, and whether all from `earliest` on are among them."""
@@ -117,7 +123,7 @@ class LookUps:
                 return found, True
         return found, False
 
-    async def _by_id(self, wanted: dict[str, OpenAttempt]) -> list[Receipt | Absent]:
+    async def _look_up_by_id(self, wanted: dict[str, OpenAttempt]) -> list[Receipt | Absent]:
         """Bulk first: the days on which they were sent, a thousand messages a call; then each that didn't show there."""
         found: list[Receipt | Absent] = []
         by_day = defaultdict(set)
