@@ -10,7 +10,7 @@ import structlog
 from twilio.base.exceptions import TwilioException
 from twilio.rest.api.v2010.account.message import MessageInstance, MessageList, MessagePage
 
-from messages.news import Receipt
+from messages.news import AttemptKey, Receipt
 from sending.providers.provider import Absent, KnownIDs, OpenAttempt
 from sending.providers.twilio_errors import receipt_of
 from sending.providers.twilio_http import NotSentError, OutcomeUnknownError, RefusedError
@@ -65,7 +65,7 @@ class LookUps:
     async def _look_up_unknown(self, attempts: Sequence[OpenAttempt]) -> list[Receipt | Absent]:
         """By recipient. An attempt's message has its text, was created at its time, and belongs to no other attempt."""
         by_recipient = defaultdict(list)
-        for attempt in sorted(attempts, key=lambda attempt: attempt.handed_over_at):
+        for attempt in attempts:
             by_recipient[attempt.recipient].append(attempt)
         told = await asyncio.gather(*(self._messages_of(group) for group in by_recipient.values()))
         ids = [message.sid for messages, _ in told for message in messages]
@@ -73,38 +73,44 @@ class LookUps:
         known = set(await self._known_ids(ids)) if ids else set()
         found: list[Receipt | Absent] = []
         for group, (messages, is_whole) in zip(by_recipient.values(), told, strict=True):
-            for attempt in group:
-                found.extend(self._match(attempt, messages, known, is_whole=is_whole))
+            found.extend(
+                self._match(group, [message for message in messages if message.sid not in known], is_whole)
+            )
         return found
 
     def _match(
-        self, attempt: OpenAttempt, messages: Sequence[MessageInstance], known: set[str], *, is_whole: bool
-    ) -> Sequence[Receipt | Absent]:
-        """What the recipient's messages say of one attempt. The id of the one that it gets is `known` from then on."""
+        self, attempts: Sequence[OpenAttempt], messages: Sequence[MessageInstance], is_whole: bool
+    ) -> list[Receipt | Absent]:
+        """What a recipient's messages, which belong to nobody yet, say of attempts: each gets one at most, the nearest first."""
         fitting = [
-            message
+            (_age(attempt, message), attempt, message)
+            for attempt in attempts
             for message in messages
-            if message.sid not in known
-            and message.body == attempt.text
-            and _age(attempt, message) >= _EARLIEST
+            if message.body == attempt.text and _age(attempt, message) >= _EARLIEST
         ]
-        nearest = min(fitting, key=lambda message: abs(_age(attempt, message)), default=None)
-        if nearest is None:
-            is_late = datetime.now(UTC) - attempt.handed_over_at >= self._absent_after
-            return [Absent(attempt.key)] if is_whole and is_late else []
-        if _age(attempt, nearest) > _LATEST:
-            return []
-        known.add(nearest.sid)
-        return _news(attempt, nearest)
+        matched: dict[AttemptKey, list[Receipt]] = {}
+        taken: set[str] = set()
+        for age, attempt, message in sorted(fitting, key=lambda pair: abs(pair[0])):
+            if age <= _LATEST and attempt.key not in matched and message.sid not in taken:
+                taken.add(message.sid)
+                matched[attempt.key] = _news(attempt, message)
+        found: list[Receipt | Absent] = [receipt for receipts in matched.values() for receipt in receipts]
+        now = datetime.now(UTC)
+        for attempt in attempts:
+            # A message left over may be this attempt's, however late it was created.
+            has_left = any(attempt is other and message.sid not in taken for _, other, message in fitting)
+            is_late = now - attempt.handed_over_at >= self._absent_after
+            if is_whole and is_late and not has_left and attempt.key not in matched:
+                found.append(Absent(attempt.key))
+        return found
 
     async def _messages_of(self, attempts: Sequence[OpenAttempt]) -> tuple[list[MessageInstance], bool]:
         """The messages of these texts to their one recipient, and whether there can be no others; nothing where Twilio fails."""
         texts = {attempt.text for attempt in attempts}
         async with self._slots:
             try:
-                messages, is_whole = await self._messages_to(
-                    attempts[0].recipient, attempts[0].handed_over_at + _EARLIEST
-                )
+                earliest = min(attempt.handed_over_at for attempt in attempts) + _EARLIEST
+                messages, is_whole = await self._messages_to(attempts[0].recipient, earliest)
             except _FAILURES as error:
                 _log_failure(error)
                 return [], False
