@@ -1,12 +1,17 @@
 """The table of rights has every table of the schema, and what it prints gives each role those rights and no others."""
 
+import base64
 import re
 from collections.abc import Awaitable, Callable, Iterator
 
 import asyncpg
 import pytest
+from pydantic import SecretStr
 
 from audit.events import NOBODY
+from campaigns.secret_keys import load_keys, make_first_key
+from campaigns.twilio_accounts import fetch_twilio_accounts
+from config.sending_sections import SecretsSettings
 from database.connections import Connection
 from database.grants import RIGHTS, DatabaseRole, grant_statements
 from gateway.embedded.postgres import PostgreSQLServer
@@ -88,7 +93,13 @@ async def test_a_role_has_exactly_its_rights(granted: Connection, role: Database
         pytest.param(DatabaseRole.WORKER, "select recipient from messages", id="worker reads messages"),
         pytest.param(DatabaseRole.WORKER, "update campaigns set notify_email = 'a@b.c'", id="worker diverts e-mails"),
         pytest.param(DatabaseRole.WORKER, "delete from audit_events", id="worker forges the audit trail"),
+        pytest.param(DatabaseRole.FRONT, "select wrapped from secret_keys", id="front reads the keys of secrets"),
+        pytest.param(DatabaseRole.WORKER, "select secret from twilio_accounts", id="worker reads API secrets"),
         pytest.param(DatabaseRole.SENDER, "select notify_email from campaigns", id="sender reads an address"),
+        pytest.param(DatabaseRole.SENDER, "update twilio_accounts set account_sid = 'AC'", id="sender changes an account"),
+        pytest.param(DatabaseRole.SENDER, "update secret_keys set retired_at = null", id="sender revives a key of secrets"),
+        pytest.param(DatabaseRole.API, "select secret from twilio_accounts", id="api reads API secrets"),
+        pytest.param(DatabaseRole.API, "insert into secret_keys (wrapped) values ('')", id="api makes a key of secrets"),
         pytest.param(DatabaseRole.API, "select recipient from messages", id="api reads messages"),
         pytest.param(DatabaseRole.ADMIN, "delete from audit_events", id="admin forges the audit trail"),
         pytest.param(DatabaseRole.ADMIN, "drop table messages", id="admin drops a table"),
@@ -111,7 +122,11 @@ async def test_each_part_may_do_with_messages_what_it_does(granted: Connection, 
     await granted.execute("update batches set held_since = now() where batch_no = $1", held.batch_no)
     put_back = Answer(batch.key(2), MessageStatus.ENQUEUED, due_at=NOW)
     failed = Receipt(batch.key(3), MessageStatus.FAILURE)
+    secrets = SecretsSettings(key=SecretStr(base64.b64encode(bytes(32)).decode()))
     steps: list[tuple[DatabaseRole, Callable[[], Awaitable[object]]]] = [
+        (DatabaseRole.SENDER, lambda: make_first_key(granted, secrets)),
+        (DatabaseRole.SENDER, lambda: fetch_twilio_accounts(granted)),
+        (DatabaseRole.API, lambda: load_keys(granted, secrets)),
         (DatabaseRole.SENDER, lambda: record_answers(granted, [put_back], now=NOW)),
         (DatabaseRole.API, lambda: record_receipts(granted, [failed], now=NOW)),
         (

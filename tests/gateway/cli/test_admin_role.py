@@ -1,5 +1,6 @@
 """Every command that needs the database, by a login that has the rights of the admin's role and no others."""
 
+import base64
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -51,6 +52,18 @@ def test_the_admin_can_work(
     done("campaign", "delete", made, "--yes")
     done("campaign", "list")
     done("campaign", "show", made)
+    monkeypatch.setenv("SFTP_GATEWAY_SECRETS__KEY", base64.b64encode(bytes(32)).decode())
+    account = (
+        "--account", "AC" + "0" * 32, "--key", "SK" + "0" * 32, "--secret-file", "-", "--service", "MG" + "0" * 32,
+        "--sender", "CLINIC", "--no-try",
+    )  # fmt: skip
+    made = done(
+        "campaign", "create", "--name", "S", "--notify", "a@b.example", "--template", "english=Hi", "--channel", "internal",
+        *account, stdin=b"secret",
+    ).out.strip()  # fmt: skip
+    done("campaign", "twilio", made, *account, stdin=b"secret")
+    done("secrets", "rotate")
+    done("secrets", "rotate", "--old-key-file", "-", stdin=base64.b64encode(bytes(32)))
     done("hostkey", "generate")
     done("hostkey", "show")
     done("hostkey", "rotate")
