@@ -7,7 +7,7 @@ import typer
 from gateway.cli.arguments import JSON, CampaignId
 from gateway.cli.invocation import Invocation, current_actor, invocation_of, run
 from gateway.errors import CallMisused, CallRefused
-from gateway.output import for_people, note, print_facts, print_json, print_line, print_table
+from gateway.output import for_people, note, print_facts, print_json, print_line, print_table, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -137,10 +137,11 @@ def _show(message: "Message", text: str) -> None:
             ("segments", f"{message.segments} ({message.encoding})"),
             ("made", for_people(message.created_at)),
             ("changed", for_people(message.updated_at)),
-            ("text", text),
         ]
     )
-    print_line("")
+    # The text as the recipient sees it, line by line.
+    for line in ("", *text.split("\n"), ""):
+        print_line(printable(line))
     rows = [
         (
             str(attempt.number),

@@ -1,6 +1,7 @@
 """What the demo's agency has and sends: a campaign, a good file, a bad one.
 
-The numbers are nobody's: those that begin with 6599 are the guide's own examples.
+The numbers are nobody's: those that begin with 6599 are the guide's own examples, and the others are the test environment's,
+which fail each with its own error.
 """
 
 from typing import Final
@@ -21,6 +22,13 @@ recipient,language,name,title,due
 6599999999,english,Emily Yeo,"Gardens, Ponds and Paths",12 Dec
 6599999998,chinese,陈俊杰,红楼梦,12月12日
 6599999997,english,Nur Aisyah,A Tale of Two Cities,14 Dec
+6511111111,english,Daniel Lim,Night Trains,14 Dec
+6511112222,english,Kavitha Nair,The Rain Tree,15 Dec
+6511113333,chinese,林美玲,西游记,12月15日
+6511114444,english,James Tan,Sea Stories,15 Dec
+6511115555,english,Siti Rahimah,Island Birds,16 Dec
+6511119999,english,Arun Kumar,Old Maps,16 Dec
+6522222222,english,Grace Wong,River Towns,16 Dec
 """
 
 BAD_NAME: Final = "reminders-with-faults.csv"

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from email.message import EmailMessage
@@ -29,7 +30,7 @@ from gateway.demo.provision import find_client, make_agency_key, provision
 from gateway.demo.samples import BAD, BAD_NAME, BODIES, CAMPAIGN_NAME, GOOD, GOOD_NAME, NOTIFY_ADDRESS
 from gateway.embedded.server_process import answers, free_port
 from gateway.embedded.stack import DATABASE, embedded_stack
-from gateway.errors import CallMisused
+from gateway.errors import CallMisused, EmbeddedError
 from gateway.output import note
 from gateway.processes.child_handle import python_environment
 
@@ -38,9 +39,16 @@ _MESSAGES: Final = (
     "select row_number, recipient, language, segments, encoding from messages join batches using (batch_no) "
     "where id = '{}' order by row_number"
 )
+_STATUSES: Final = (
+    "select row_number, recipient, message_id, status, coalesce(error_code, '') from message_status where batch_id = '{}' "
+    "order by row_number"
+)
+_LAST: Final = ("success", "failure")
 _USUAL_PORT: Final = 2222
 # Seconds within which an outcome must have been mailed. It takes less than one.
 _OUTCOME_TIMEOUT: Final = 60.0
+# Seconds within which all messages must have their last status. The simulator takes one.
+_SENDING_TIMEOUT: Final = 60.0
 
 
 def run_demo(*, exit_after: bool, port: int | None, folder: Path | None, actor: Actor) -> None:
@@ -53,7 +61,8 @@ def run_demo(*, exit_after: bool, port: int | None, folder: Path | None, actor: 
     with ExitStack() as stack:
         show = Show(stack.enter_context(own_folder(folder, "demo")), actor)
         show.start(stack, _choose_port(port))
-        show.send_both()
+        show.send_good()
+        show.send_bad()
         show.list_uploads()
         show.tell_next(serving=not exit_after)
         if not exit_after:
@@ -110,20 +119,30 @@ class Show:
         self._agency.know_host(host_keys)
         self._tell_running(settings, ops_port)
 
-    def send_both(self) -> None:
-        """Upload the good and the bad file with the real client; show each outcome's e-mail, and the report."""
+    def send_good(self) -> None:
+        """Upload the good file with the real client; show its e-mail, its messages, and how these go out."""
         self._heading("1", "A good file: one batch, one message a row")
         self._send(GOOD_NAME, GOOD)
         accepted = self._next_mail()
         batch_id = json.loads(accepted.get_content())["batchId"]
-        messages = self._services.postgres.run_sql(_MESSAGES.format(batch_id), DATABASE)
-        rows = [line.split("|") for line in messages.splitlines()]
+        messages = self._query(_MESSAGES.format(batch_id))
         self._table(
             "Messages handed to the sending core",
             ["row", "recipient", "language", "segments", "encoding"],
-            rows,
+            messages,
         )
-        self._heading("2", "A bad file: nothing is sent, every fault is told")
+        self._heading("2", "Its messages go out, by the simulator: seven numbers fail, each with its error")
+        followed = self._wait("the messages go out", lambda: self._follow(batch_id))
+        shown = [[row[0], row[1], " → ".join(statuses), row[4]] for row, statuses in followed]
+        self._table("What became of them", ["row", "recipient", "statuses seen", "error"], shown)
+        self._console.print()
+        self._call("batch", "show", batch_id)
+        unavailable = next(row[2] for row, _ in followed if row[4] == "recipient_unavailable")
+        self._call("message", "show", unavailable)
+
+    def send_bad(self) -> None:
+        """Upload the bad file with the real client; show its e-mail, and the report."""
+        self._heading("3", "A bad file: nothing is sent, every fault is told")
         self._send(BAD_NAME, BAD)
         rejected = self._next_mail()
         report = fetch_report(json.loads(rejected.get_content())["reportURL"])
@@ -136,15 +155,40 @@ class Show:
             "Bad rows of the report behind reportURL", ["row", "recipient", "language", ERROR_COLUMN], shown
         )
 
+    def _follow(self, batch_id: str) -> list[tuple[list[str], list[str]]]:
+        """Watch the batch's messages until each has its last status; each one's row then, and the statuses that were seen.
+
+        Raises EmbeddedError where that takes too long.
+        """
+        seen: dict[str, list[str]] = {}
+        end = time.monotonic() + _SENDING_TIMEOUT
+        while True:
+            rows = self._query(_STATUSES.format(batch_id))
+            for number, _, _, status, _ in rows:
+                statuses = seen.setdefault(number, [])
+                if statuses[-1:] != [status]:
+                    statuses.append(status)
+            if all(row[3] in _LAST for row in rows):
+                return [(row, seen[row[0]]) for row in rows]
+            if time.monotonic() > end:
+                raise EmbeddedError(f"the messages did not go out: see the log, {self._folder / LOG_NAME}")
+            time.sleep(0.05)
+
+    def _query(self, statement: str) -> list[list[str]]:
+        return [line.split("|") for line in self._services.postgres.run_sql(statement, DATABASE).splitlines()]
+
     def list_uploads(self) -> None:
         """Show what operators see: the output of the real command."""
-        self._heading("3", "What ops see")
-        line = f"{self._program} upload list --config {shlex.quote(str(self._config))}"
-        self._command(line)
+        self._heading("4", "What ops see")
+        self._call("upload", "list")
+
+    def _call(self, *words: str) -> None:
+        """Show a command, and what it really prints."""
+        self._command(f"{self._program} {shlex.join(words)} --config {shlex.quote(str(self._config))}")
         with without_settings():
             environment = python_environment(os.environ)
         self._console.file.flush()
-        command = [sys.executable, "-P", "-m", "gateway", "upload", "list", "--config", str(self._config)]
+        command = [sys.executable, "-P", "-m", "gateway", *words, "--config", str(self._config)]
         subprocess.run(command, env=environment, timeout=60, check=False)
 
     def tell_next(self, *, serving: bool) -> None:
@@ -157,7 +201,7 @@ class Show:
                 )
             )
             return
-        self._heading("4", "Now you, in another terminal")
+        self._heading("5", "Now you, in another terminal")
         config = shlex.quote(str(self._config))
         steps = [
             (
@@ -166,6 +210,7 @@ class Show:
             ),
             ("its e-mail", f"cat {shlex.quote(str(self._folder / 'mail'))}/*.eml"),
             ("one upload's story", f"{self._program} upload show UPLOAD_ID --config {config}"),
+            ("send again what failed", f"{self._program} batch retry BATCH_ID --config {config}"),
             (
                 "suspend the campaign",
                 f"{self._program} campaign suspend {self._agency.campaign_id} --config {config}",

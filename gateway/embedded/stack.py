@@ -28,7 +28,9 @@ class EmbeddedStack:
     def settings(self) -> dict[str, str]:
         """The environment variables that lead a gateway here."""
         return {
+            # In the test environment the simulator takes what the senders hand over, so nothing leaves the machine.
             variable_of("environment"): "test",
+            variable_of("sending.processes"): "1",
             **database_variables(self.postgres.tcp_url(DATABASE)),
             **s3_variables(self.s3.endpoint_url, BUCKET),
             **mailbox_variables(self.mailbox),

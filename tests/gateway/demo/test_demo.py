@@ -71,8 +71,24 @@ def test_demo_shows_both_outcomes_then_serves_until_ctrl_c(short_tmp_path: Path)
         r'^\{"isValid":false,"reportURL":"http://.*"numRows":4,"numErrors":6,', text, re.MULTILINE
     )
     assert "remove the +" in text
-    assert re.search(r"upload_[0-9a-f-]+ .*accepted .*3 messages", text)
+    assert re.search(r"upload_[0-9a-f-]+ .*accepted .*10 messages", text)
     assert re.search(r"upload_[0-9a-f-]+ .*rejected .*6 errors in 4 rows", text)
+    # Each message's statuses, as far as they were seen, and the errors of the seven numbers.
+    assert len(re.findall(r"^\d+ +65999999\d\d +.*success *$", text, re.MULTILINE)) == 3
+    failed = dict(re.findall(r"^\d+ +(65\d{8}) +.*failure +(\w+) *$", text, re.MULTILINE))
+    assert failed == {
+        "6511111111": "recipient_invalid",
+        "6511112222": "recipient_unavailable",
+        "6511113333": "content_invalid",
+        "6511114444": "routing_error",
+        "6511115555": "message_expired",
+        "6511119999": "delivery_unknown_error",
+        "6522222222": "server_unknown_error",
+    }
+    assert re.search(r"^\$ .*sftp-gateway batch show batch_", text, re.MULTILINE)
+    assert re.search(r"^failures +7 were not delivered", text, re.MULTILINE)
+    assert re.search(r"^\$ .*sftp-gateway message show message_", text, re.MULTILINE)
+    assert re.search(r"^worth a retry +yes: retry later", text, re.MULTILINE)
     assert re.search(r"^\$ echo put reminders.csv \| sftp ", text, re.MULTILINE)
 
 
