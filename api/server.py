@@ -1,11 +1,39 @@
 """An API process: what it starts, in this order with the listening sockets last; a stop goes through it backwards."""
 
 import asyncio
+import contextlib
+import logging
 import socket
-from collections.abc import Callable, Sequence
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
+import uvicorn
+
+from api.app import make_app
+from api.callback_keys import CallbackKeys
+from api.listener import Listener
+from api.protocol import MOST_HEAD_BYTES, GuardedHTTP
+from api.receipt_groups import ReceiptGroups
+from config.errors import ConfigurationError
+from config.logs import get_logger
+from config.section import networks
+from config.sending_sections import APISettings
 from config.settings import Settings
 from database.connections import Pool
+
+logger = get_logger("api")
+
+# Seconds for which a connection may wait for its next request.
+_KEEP_ALIVE_SECONDS: Final = 30
+
+
+class _Server(uvicorn.Server):
+    """uvicorn in a loop of ours: signals are the process's own to answer."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 async def serve_api(
@@ -19,6 +47,57 @@ async def serve_api(
 
     `ready` is called when clients are let in. The sockets and the pool stay the caller's to close. Raises ConfigError.
     """
-    _ = settings, listening, pool
-    ready()
-    await stop.wait()
+    # What a stranger sends that is no HTTP is counted, and not worth a line each time.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    tls = load_tls(settings.api)
+    keys = CallbackKeys(pool, settings.secrets)
+    await keys.load()
+    groups = ReceiptGroups(pool)
+    config = uvicorn.Config(
+        make_app(settings.api, keys, groups),
+        log_config=None, access_log=False, lifespan="off", server_header=False, proxy_headers=False, ws="none",
+        h11_max_incomplete_event_size=MOST_HEAD_BYTES, timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=int(settings.api.drain_timeout),
+    )  # fmt: skip
+    config.load()
+    server = _Server(config)
+
+    def make_protocol(*hooks: Callable[[], None]) -> GuardedHTTP:
+        on_busy, on_idle, on_end, on_slow = hooks
+        return GuardedHTTP(
+            config, server.server_state, on_busy=on_busy, on_idle=on_idle, on_end=on_end, on_slow=on_slow
+        )
+
+    async with asyncio.TaskGroup() as tasks:
+        background = [tasks.create_task(keys.keep_fresh()), tasks.create_task(groups.run())]
+        # It keeps time and lets requests finish at the end; connections come to it from the listener.
+        serving = tasks.create_task(server.serve(sockets=[]))
+        listener = Listener(make_protocol, tls, networks(settings.api.trusted_proxies), tasks)
+        listener.open(listening)
+        logger.info("api_ready", sockets=len(listening), tls=tls is not None)
+        ready()
+        await stop.wait()
+        listener.close()
+        server.should_exit = True
+        await serving
+        for task in reversed(background):
+            task.cancel()
+    logger.info("api_stopped")
+
+
+def load_tls(settings: APISettings) -> ssl.SSLContext | None:
+    """What TLS is spoken with, or None where a front speaks it. Raises ConfigurationError."""
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        # Without a password here, OpenSSL would ask for one on the terminal.
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key, password="")
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(
+            f"the certificate {settings.tls_certificate} and its key {settings.tls_key} can't be used "
+            f"({error.strerror or type(error).__name__}): both must be PEM, belong together, and the key have no password; see "
+            "SFTP_GATEWAY_API__TLS_CERTIFICATE and SFTP_GATEWAY_API__TLS_KEY"
+        ) from None
+    return context

@@ -11,6 +11,7 @@ from typing import Final
 
 import asyncpg
 
+from config.addresses import parse_address
 from config.errors import ConfigError
 from config.identifiers import is_campaign_id
 from config.logs import describe_exception, get_logger
@@ -21,7 +22,6 @@ from sftpd import metrics
 from sftpd.connections.front_state import FrontState
 from sftpd.connections.live_connections import LiveConnection
 from sftpd.connections.login import LoginRefusal, find_login_refusal
-from sftpd.connections.source_addresses import parse_address
 
 logger = get_logger("sftpd")
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
+from config.addresses import Block
 from config.sections import SFTPSettings
-from sftpd.connections.source_addresses import Block
 
 
 class Excess(StrEnum):

@@ -12,6 +12,7 @@ from typing import Final
 
 import asyncssh
 
+from config.addresses import Address, is_listed, parse_address
 from config.logs import get_logger
 from config.section import networks
 from sftpd import metrics
@@ -20,7 +21,6 @@ from sftpd.connections.front_state import FrontState
 from sftpd.connections.limits import Excess, share_of
 from sftpd.connections.live_connections import LiveConnection
 from sftpd.connections.proxy import ProxyHeaderInvalid, parse_proxy_header
-from sftpd.connections.source_addresses import Address, is_listed, parse_address
 from sftpd.connections.ssh_connection import GuardedConnection
 from sftpd.connections.ssh_server import FrontSSHServer
 

@@ -8,9 +8,9 @@ from typing import Final
 
 import asyncssh
 
+from config.addresses import Address, Block, block_of
 from config.identifiers import new_identifier
 from sftpd import metrics
-from sftpd.connections.source_addresses import Address, Block, block_of
 from sftpd.connections.ssh_connection import GuardedConnection
 from sftpd.sessions import Session
 

@@ -9,11 +9,11 @@ from typing import Final
 
 import asyncpg
 
+from config.addresses import Address, is_listed
 from config.errors import ConfigError
 from database.connections import Pool, database_troubles
 from database.errors import ServiceUnreachable
 from keys.access import Access, fetch_access
-from sftpd.connections.source_addresses import Address, is_listed
 
 _SHOWN: Final = 64
 

@@ -8,7 +8,7 @@ import asyncio
 from collections import OrderedDict, deque
 from typing import Final
 
-from sftpd.connections.source_addresses import Block
+from config.addresses import Block
 
 # A unit is one curve25519 key exchange, about 4 ms. At this rate they take about a third of one processor.
 UNITS_PER_SECOND: Final = 80.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
-from sftpd.connections.source_addresses import Address, parse_address
+from config.addresses import Address, parse_address
 
 SIGNATURE_1: Final = b"PROXY "
 SIGNATURE_2: Final = b"\r\n\r\n\x00\r\nQUIT\n"

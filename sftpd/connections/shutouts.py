@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from config.section import networks
-from config.sections import SFTPSettings
-from sftpd.connections.source_addresses import (
+from config.addresses import (
     Address,
     Block,
     Network,
     block_of,
     is_listed,
 )
+from config.section import networks
+from config.sections import SFTPSettings
 
 _T = TypeVar("_T")
 

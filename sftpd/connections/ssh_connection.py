@@ -16,11 +16,11 @@ import asyncssh
 from asyncssh.logging import SSHLogger
 from asyncssh.packet import SSHPacket, SSHPacketLogger
 
+from config.addresses import Block
 from config.sections import SFTPSettings
 from sftpd.budgets import OBJECT_BYTES, Excess, SessionBudget, Turns, metered
 from sftpd.connections.algorithms import COSTLY_KEY_EXCHANGES
 from sftpd.connections.pacing import Pacer
-from sftpd.connections.source_addresses import Block
 
 _MSG_KEXINIT: Final = 20  # RFC 4253 §12
 _MSG_USERAUTH_REQUEST: Final = 50  # RFC 4252 §6

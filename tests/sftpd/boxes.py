@@ -13,13 +13,13 @@ import pytest
 from asyncssh.constants import FXF_CREAT, FXF_TRUNC, FXF_WRITE
 from asyncssh.sftp import SFTPClientHandler
 
+from config.addresses import block_of, parse_address
 from config.sections import SFTPSettings
 from processing.intake import FinishedSpool, Intake, IntakeUnavailable, Sender
 from processing.uploads import ListedUpload
 from rules.codes import FindingCode
 from sftpd.budgets import Turns
 from sftpd.connections.pacing import Pacer
-from sftpd.connections.source_addresses import block_of, parse_address
 from sftpd.connections.ssh_connection import GuardedConnection
 from sftpd.refusals import ListingUnavailable
 from sftpd.session.channel import ChannelTasks, GuardedChannel, UploadChannel, open_channel

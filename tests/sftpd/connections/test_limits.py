@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from config.addresses import Block, block_of, parse_address
 from config.sections import SFTPSettings
 from sftpd.connections.limits import (
     Excess,
@@ -10,7 +11,6 @@ from sftpd.connections.limits import (
     Share,
     share_of,
 )
-from sftpd.connections.source_addresses import Block, block_of, parse_address
 
 
 @dataclass(eq=False)

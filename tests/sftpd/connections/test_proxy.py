@@ -2,13 +2,13 @@
 
 import pytest
 
+from config.addresses import parse_address
 from sftpd.connections.proxy import (
     SIGNATURE_2,
     ProxyHeader,
     ProxyHeaderInvalid,
     parse_proxy_header,
 )
-from sftpd.connections.source_addresses import parse_address
 
 V4 = bytes([192, 0, 2, 7, 10, 0, 0, 1]) + (51000).to_bytes(2, "big") + (22).to_bytes(2, "big")
 V6 = (

@@ -5,9 +5,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 
 import pytest
 
+from config.addresses import Address, parse_address
 from config.sections import SFTPSettings
 from sftpd.connections.shutouts import ShutoutRule, Shutouts, shutout_rule
-from sftpd.connections.source_addresses import Address, parse_address
 
 ATTACKER = parse_address("192.0.2.7")
 

@@ -1,0 +1,58 @@
+"""The keys that callbacks are checked with, kept at hand: so a forged one costs no look into the database.
+
+They are loaded anew every few seconds, as another node may have rotated them. Whether that succeeded is also what the health page
+tells.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from campaigns.errors import CampaignsError
+from campaigns.secret_keys import load_keys
+from config.errors import ConfigError, ConfigurationError
+from config.logs import get_logger
+from config.sending_sections import SecretsSettings
+from database.connections import Pool, database_troubles
+from database.errors import ServiceUnreachable
+
+logger = get_logger("api")
+
+_INTERVAL: Final = 2.0
+_PATIENCE: Final = 4.0
+
+
+class CallbackKeys:
+    """`keys` are the newest first, None before the database has answered once. `is_up`: it answered the last time."""
+
+    def __init__(self, pool: Pool, settings: SecretsSettings) -> None:
+        self._pool: Final = pool
+        self._settings: Final = settings
+        self.keys: Sequence[bytes] | None = None
+        self.is_up = False
+
+    async def load(self) -> None:
+        """Load them now. A database that is away leaves what was there. Raises ConfigurationError: SECRETS__KEY is wrong."""
+        try:
+            with database_troubles():
+                async with asyncio.timeout(_PATIENCE), self._pool.acquire() as connection:
+                    self.keys = (await load_keys(connection, self._settings)).callback_keys
+        except ServiceUnreachable:
+            self.is_up = False
+        except CampaignsError as error:
+            self.is_up = False
+            raise ConfigurationError(str(error)) from None
+        else:
+            self.is_up = True
+
+    async def keep_fresh(self) -> None:
+        """Load them again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(_INTERVAL)
+            try:
+                await self.load()
+            except ConfigError as error:
+                logger.error("callback_keys_not_loaded", reason=str(error))  # noqa: TRY400 - the reason says it all
+            except Exception:
+                # The next one may succeed, and the keys of before are still good.
+                logger.exception("callback_keys_not_loaded")

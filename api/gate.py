@@ -1,0 +1,77 @@
+"""What each request passes first: whether it came safely and fits the limits; and what each answer gets: its headers."""
+
+import re
+import uuid
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api import metrics
+from api.answers import error_answer
+from api.protocol import MOST_HEAD_BYTES, MOST_PATH_BYTES
+from config.addresses import Network, is_listed, parse_address
+from config.logs import get_logger
+
+logger = get_logger("api")
+
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+
+class Gate:
+    """Wraps the application. `proxies`: TLS fronts from which plain HTTP is taken, as from loopback (8-api.md §1)."""
+
+    def __init__(self, app: ASGIApp, proxies: Sequence[Network]) -> None:
+        self._app = app
+        self._proxies = proxies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI. Only HTTP comes here: there are no WebSockets and no lifespan."""
+        request_id = _request_id(scope)
+        scope["state"]["request_id"] = request_id
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                metrics.REQUESTS.labels(str(message["status"])).inc()
+                message["headers"] = [
+                    *message["headers"],
+                    (b"x-request-id", request_id.encode()),
+                    (b"cache-control", b"no-store"),
+                    (b"x-content-type-options", b"nosniff"),
+                ]
+            await send(message)
+
+        refused = self._check(scope)
+        if refused is not None:
+            await error_answer(refused)(scope, receive, send_with_headers)
+            return
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception:
+            # The application has answered 500 already; a callback's path and body must not get into the log.
+            logger.exception("request_crashed", request_id=request_id)
+
+    def _check(self, scope: Scope) -> int | None:
+        """The status with which a request is refused, whatever it asks for."""
+        if scope["scheme"] != "https" and not self._is_near(scope):
+            return 403
+        if len(scope["raw_path"]) + len(scope["query_string"]) > MOST_PATH_BYTES:
+            return 414
+        # h11 itself looks at the size only while a head isn't whole yet.
+        if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > MOST_HEAD_BYTES:
+            return 431
+        return None
+
+    def _is_near(self, scope: Scope) -> bool:
+        if scope["client"] is None:
+            return False
+        address = parse_address(scope["client"][0])
+        return address.is_loopback or is_listed(address, self._proxies)
+
+
+def _request_id(scope: Scope) -> str:
+    """The caller's own where it sent a fit one, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return str(value, "ascii")
+    return uuid.uuid4().hex

@@ -1,0 +1,178 @@
+"""The listening sockets: connections are counted from their first packet, TLS handshakes too, and the oldest idle one makes room.
+
+The processes of a node share these sockets, so each accepts only a few connections at a time.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from api import metrics
+from api.protocol import GuardedHTTP
+from config.addresses import Address, Block, Network, block_of, is_listed, parse_address
+from config.logs import get_logger
+
+logger = get_logger("api")
+
+# Connections of one process; and from one address, unless that is a listed proxy, or this machine.
+MOST_OPEN: Final = 1024
+MOST_OF_ADDRESS: Final = 64
+# Seconds for a TLS handshake, and for the farewell at its end.
+_HANDSHAKE_SECONDS: Final = 5.0
+_FAREWELL_SECONDS: Final = 2.0
+# How many connections are accepted before other events get their turn.
+_BURST: Final = 16
+# For how many seconds accepting rests when the process has no file descriptors left.
+_REST: Final = 0.1
+
+# Makes the protocol of a connection, which calls the four: on_busy, on_idle, on_end, on_slow.
+MakeProtocol = Callable[
+    [Callable[[], None], Callable[[], None], Callable[[], None], Callable[[], None]], GuardedHTTP
+]
+
+
+class _Open:
+    """One connection; `protocol` is there once its TLS session is."""
+
+    def __init__(self, accepted: socket.socket, block: Block | None) -> None:
+        self.accepted = accepted
+        self.block = block
+        self.protocol: GuardedHTTP | None = None
+
+    def cut(self) -> None:
+        if self.protocol is not None and self.protocol.transport is not None:
+            self.protocol.transport.abort()
+        else:
+            # The handshake's task sees the end, and counts it.
+            self.accepted.shutdown(socket.SHUT_RDWR)
+
+
+class Listener:
+    """Accepts connections for one process. The tasks that begin them belong to the task group given."""
+
+    def __init__(
+        self,
+        make_protocol: MakeProtocol,
+        tls: ssl.SSLContext | None,
+        proxies: Sequence[Network],
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._make_protocol: Final = make_protocol
+        self._tls: Final = tls
+        self._proxies: Final = proxies
+        self._tasks: Final = tasks
+        self._sockets: list[socket.socket] = []
+        self._open: set[_Open] = set()
+        # Those that wait for a request, the one that has waited longest first.
+        self._idle: dict[_Open, None] = {}
+        self._of_block: Counter[Block] = Counter()
+
+    def open(self, sockets: Sequence[socket.socket]) -> None:
+        """Accept from these sockets, which listen already. Closing them is left to the caller."""
+        loop = asyncio.get_running_loop()
+        for listening in sockets:
+            listening.setblocking(False)
+            self._sockets.append(listening)
+            loop.add_reader(listening, self._accept, listening)
+
+    def close(self) -> None:
+        """Accept no more. Connections that the kernel has queued are left to the other processes, or to the next one."""
+        loop = asyncio.get_running_loop()
+        for listening in self._sockets:
+            loop.remove_reader(listening)
+        self._sockets.clear()
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(_BURST):
+            try:
+                accepted, peer = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                logger.warning("accept_failed", errno=error.errno)
+                self._rest(listening)
+                return
+            accepted.setblocking(False)
+            self._admit(accepted, parse_address(peer[0]))
+
+    def _rest(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listening)
+
+        def resume() -> None:
+            if listening in self._sockets:
+                loop.add_reader(listening, self._accept, listening)
+
+        loop.call_later(_REST, resume)
+
+    def _admit(self, accepted: socket.socket, address: Address) -> None:
+        is_near = address.is_loopback or is_listed(address, self._proxies)
+        block = None if is_near else block_of(address)
+        if block is not None and self._of_block[block] >= MOST_OF_ADDRESS:
+            metrics.CONNECTIONS_CUT.labels("address").inc()
+            accepted.close()
+            return
+        if len(self._open) >= MOST_OPEN:
+            metrics.CONNECTIONS_CUT.labels("total").inc()
+            oldest = next(iter(self._idle), None)
+            if oldest is None:
+                accepted.close()
+                return
+            del self._idle[oldest]
+            oldest.cut()
+        opened = _Open(accepted, block)
+        self._open.add(opened)
+        self._idle[opened] = None
+        if block is not None:
+            self._of_block[block] += 1
+        metrics.CONNECTIONS_OPEN.inc()
+        self._tasks.create_task(self._begin(opened))
+
+    async def _begin(self, opened: _Open) -> None:
+        def protocol() -> GuardedHTTP:
+            opened.protocol = self._make_protocol(
+                lambda: self._set_busy(opened),
+                lambda: self._set_idle(opened),
+                lambda: self._forget(opened),
+                metrics.CONNECTIONS_CUT.labels("slow").inc,
+            )
+            return opened.protocol
+
+        seconds = {} if self._tls is None else {
+            "ssl_handshake_timeout": _HANDSHAKE_SECONDS, "ssl_shutdown_timeout": _FAREWELL_SECONDS,
+        }  # fmt: skip
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                protocol, opened.accepted, ssl=self._tls, **seconds
+            )
+        except OSError:
+            # No TLS, a handshake that takes too long, or a client that is gone already.
+            if self._tls is not None:
+                metrics.CONNECTIONS_CUT.labels("tls").inc()
+            self._forget(opened)
+        except Exception:  # one connection's trouble must not end all others
+            logger.exception("connection_failed")
+            self._forget(opened)
+
+    def _set_busy(self, opened: _Open) -> None:
+        self._idle.pop(opened, None)
+
+    def _set_idle(self, opened: _Open) -> None:
+        if opened in self._open:
+            self._idle[opened] = None
+
+    def _forget(self, opened: _Open) -> None:
+        if opened not in self._open:
+            return
+        self._open.discard(opened)
+        self._idle.pop(opened, None)
+        metrics.CONNECTIONS_OPEN.dec()
+        if opened.block is not None:
+            self._of_block[opened.block] -= 1
+            if not self._of_block[opened.block]:
+                del self._of_block[opened.block]
+        if opened.protocol is None or opened.protocol.transport is None:
+            opened.accepted.close()
