@@ -8,7 +8,6 @@ from time import perf_counter
 from typing import Final
 from urllib.parse import parse_qsl
 
-from sending.providers.twilio_errors import parse_callback
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -17,6 +16,7 @@ from api.answers import error_answer
 from api.callback_keys import CallbackKeys
 from api.receipt_groups import Commitment, ReceiptGroups
 from messages.callback_urls import parse_callback_path
+from sending.providers.twilio_errors import parse_callback
 
 # Twilio's have less than 1 KiB.
 MOST_BODY_BYTES: Final = 16 * 1024

@@ -4,6 +4,7 @@ The processes of a node share these sockets, so each accepts only a few connecti
 """
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections import Counter
@@ -46,8 +47,9 @@ class _Open:
         if self.protocol is not None and self.protocol.transport is not None:
             self.protocol.transport.abort()
         else:
-            # The handshake's task sees the end, and counts it.
-            self.accepted.shutdown(socket.SHUT_RDWR)
+            # The handshake's task sees the end, and counts it. A client that is gone already has no connection to shut down.
+            with contextlib.suppress(OSError):
+                self.accepted.shutdown(socket.SHUT_RDWR)
 
 
 class Listener:
@@ -79,11 +81,14 @@ class Listener:
             loop.add_reader(listening, self._accept, listening)
 
     def close(self) -> None:
-        """Accept no more. Connections that the kernel has queued are left to the other processes, or to the next one."""
+        """Accept no more, and cut TLS handshakes. Connections that the kernel has queued are left to the other processes."""
         loop = asyncio.get_running_loop()
         for listening in self._sockets:
             loop.remove_reader(listening)
         self._sockets.clear()
+        for opened in self._open:
+            if opened.protocol is None:
+                opened.cut()
 
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(_BURST):

@@ -12,6 +12,7 @@ from config.logs import get_logger
 from database.connections import Pool, database_troubles
 from messages.attempts import record_receipts
 from messages.news import Receipt
+from sending.metrics import count_recorded
 
 logger = get_logger("api")
 
@@ -84,6 +85,7 @@ class ReceiptGroups:
             # One that can't be recorded must not keep the others from it.
             middle = len(receipts) // 2
             return await self._commit(receipts[:middle]) | await self._commit(receipts[middle:])
+        count_recorded(recorded)
         unmatched = set(recorded.unmatched)
         if unmatched:
             logger.warning("receipts_unmatched", count=len(unmatched))

@@ -1,9 +1,9 @@
 """The sections of the settings about what leaves: the sending core, its providers, secrets, and the HTTP part for callbacks."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
 from config.section import HTTPURL, LookUps, Networks, Port, Seconds, SecretsKey, Section
 
@@ -124,5 +124,12 @@ class APISettings(Section):
         description="Seconds that a process has to answer the requests it has when it is told to stop.",
     )
     trusted_proxies: Networks = Field(
-        default_factory=list, description="TLS fronts and load balancers whose X-Forwarded-For is believed."
+        default_factory=list, description="TLS fronts and load balancers from which plain HTTP is taken, and whose X-Forwarded-For is believed."
     )
+
+    @model_validator(mode="after")
+    def _check_pair(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            message = "tls_certificate and tls_key belong together: set both or none"
+            raise ValueError(message)
+        return self
