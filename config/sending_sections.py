@@ -124,7 +124,8 @@ class APISettings(Section):
         description="Seconds that a process has to answer the requests it has when it is told to stop.",
     )
     trusted_proxies: Networks = Field(
-        default_factory=list, description="TLS fronts and load balancers from which plain HTTP is taken, and whose X-Forwarded-For is believed."
+        default_factory=list,
+        description="TLS fronts and load balancers: plain HTTP is taken from them, and their X-Forwarded-For is believed.",
     )
 
     @model_validator(mode="after")

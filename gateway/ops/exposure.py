@@ -21,6 +21,13 @@ def find_exposures(settings: Settings) -> Iterator[str]:
     yield from _plain_links(settings)
     yield from _plain_database(settings)
     yield from _plain_twilio(settings)
+    api = settings.api
+    if not is_loopback(api.host) and api.tls_certificate is None and not api.trusted_proxies:
+        yield (
+            f"{variable_of('api.host')} is beyond loopback, and HTTP is spoken there without TLS: set "
+            f"{variable_of('api.tls_certificate')} and {variable_of('api.tls_key')}; a TLS front named in "
+            f"{variable_of('api.trusted_proxies')} allows it"
+        )
     smtp = settings.smtp
     if smtp.security == "none" and not is_loopback(smtp.host) and not smtp.allow_plaintext:
         yield (

@@ -50,7 +50,7 @@ def installed(tmp_path: Path) -> Path:
 @needs_analyze
 def test_the_units_are_verified_clean(installed: Path) -> None:
     units = [str(path) for path in installed.iterdir() if "@" not in path.name]
-    units.append(str(installed / "sftp-gateway-worker@9465.service"))
+    units += [str(installed / f"sftp-gateway-{name}.service") for name in ("worker@9465", "sender@9475")]
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, timeout=60,
         env={"SYSTEMD_UNIT_PATH": f"{installed}:", "PATH": "/usr/bin:/bin"},

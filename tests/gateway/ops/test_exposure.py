@@ -53,6 +53,10 @@ FAR = "postgresql://u:p@db.agency.example:5432/x"
         pytest.param({"S3__SESSION_TOKEN": "t"}, "ALLOW_TEMPORARY_CREDENTIALS", id="session token"),
         pytest.param({"S3__ACCESS_KEY_ID": "ASIAEXAMPLEEXAMPLE00"}, "ALLOW_TEMPORARY_CREDENTIALS", id="temporary key"),
         pytest.param({"S3__SESSION_TOKEN": "t", "S3__ALLOW_TEMPORARY_CREDENTIALS": "1"}, None, id="allowed temporary"),
+        pytest.param({"API__HOST": "0.0.0.0"}, "API__TLS_CERTIFICATE", id="plain callbacks"),
+        pytest.param({"API__HOST": "::1"}, None, id="callbacks on loopback"),
+        pytest.param({"API__HOST": "::", "API__TLS_CERTIFICATE": "/c", "API__TLS_KEY": "/k"}, None, id="callbacks by TLS"),
+        pytest.param({"API__HOST": "::", "API__TRUSTED_PROXIES": "192.0.2.7"}, None, id="callbacks through a TLS front"),
     ],
 )  # fmt: skip
 def test_exposures_are_found(
@@ -64,7 +68,7 @@ def test_exposures_are_found(
     else:
         assert len(lines) == 1
         assert f"SFTP_GATEWAY_{found}" in lines[0] or found in lines[0]
-        assert re.search(r"SFTP_GATEWAY_\w+__ALLOW_\w+ allows", lines[0])
+        assert re.search(r"SFTP_GATEWAY_\w+__(ALLOW_\w+|TRUSTED_PROXIES) allows", lines[0])
 
 
 @pytest.mark.parametrize("name", ["BASE_URL", "CALLBACK_BASE_URL"])
