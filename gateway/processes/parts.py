@@ -87,7 +87,7 @@ API: Final = Part(
     listening=Listening("api", lambda settings: (settings.api.host, settings.api.port)),
     command="api",
     help="Only the HTTP server for providers' callbacks (and an ops endpoint), for several nodes.",
-    example="Example: SFTP_GATEWAY_OPS__PORT=9467 sftp-gateway api",
+    example="Example: SFTP_GATEWAY_OPS__PORT=9474 sftp-gateway api",
     puts_only=True,
     uploads_need_it=False,
 )
@@ -103,7 +103,7 @@ SENDER: Final = Part(
     listening=None,
     command="sender",
     help="Only the sender of messages (and an ops endpoint), for several nodes.",
-    example="Example: SFTP_GATEWAY_OPS__PORT=9466 sftp-gateway sender",
+    example="Example: SFTP_GATEWAY_OPS__PORT=9475 sftp-gateway sender",
     uploads_need_it=False,
 )
 
