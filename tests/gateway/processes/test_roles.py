@@ -1,11 +1,21 @@
-"""Front and worker under database roles of their own, each with exactly the rights that its role has."""
+"""Each part under a database role of its own, with exactly the rights that its role has."""
 
+import base64
 import functools
+import http.client
 from collections.abc import Callable
 from pathlib import Path
 
+import asyncpg
+from pydantic import SecretStr
+
+from campaigns.secret_keys import load_keys, make_first_key
+from config.sending_sections import SecretsSettings
 from database.grants import DatabaseRole
 from gateway.embedded.mail_server import Mailbox
+from messages.callback_urls import callback_url
+from messages.news import AttemptKey
+from tests.conftest import run_apart
 from tests.gateway.nodes import Node, wait_until
 
 URL = "SFTP_GATEWAY_DATABASE__URL"
@@ -56,3 +66,66 @@ def test_front_and_worker_do_their_work_with_the_rights_of_their_roles(
         wait_until(functools.partial(is_ready, node), "ready")
         assert "sftp_gateway_uploads_untold 0.0" in node.get("/metrics")[1]
     assert_nothing_was_refused(front, worker)
+
+
+def test_a_sender_and_the_api_do_their_work_with_the_rights_of_their_roles(
+    url_of: Callable[[DatabaseRole], str], start_node: Callable[..., Node], good_file: Path, database_url: str
+) -> None:
+    secrets = {"SFTP_GATEWAY_SECRETS__KEY": base64.b64encode(bytes(32)).decode()}
+    front = start_node("sftpd", **{URL: url_of(DatabaseRole.FRONT)})
+    worker = start_node("worker", **{URL: url_of(DatabaseRole.WORKER)})
+    api = start_node("api", **{URL: url_of(DatabaseRole.API), "SFTP_GATEWAY_API__PORT": "0", **secrets})
+    sender = start_node(
+        "sender",
+        **{
+            URL: url_of(DatabaseRole.SENDER),
+            "SFTP_GATEWAY_SENDING__SWEEP_EVERY": "0.5",
+            "SFTP_GATEWAY_SENDING__SIMULATOR__SECONDS": "0",
+            **secrets,
+        },
+    )
+    assert front.upload(good_file) == 0
+
+    async def ask(statement: str) -> object:
+        connection = await asyncpg.connect(database_url)
+        try:
+            return await connection.fetchval(statement)
+        finally:
+            await connection.close()
+
+    wait_until(lambda: run_apart(ask("select success = 2 from batches")) is True, "both are sent", 60)
+    run_apart(ask("with a as (update attempts set status = 3) update batches set success = 0, sent = 2"))
+    # A callback for one of them, signed with the first key that there is.
+    path = run_apart(_callback_path(database_url, secrets["SFTP_GATEWAY_SECRETS__KEY"]))
+    body = "MessageSid=SM1&MessageStatus=delivered"
+    connection = http.client.HTTPConnection("127.0.0.1", api.ports["api_port"], timeout=20)
+
+    def call() -> int:
+        connection.request("POST", path, body, {"Content-Type": "application/x-www-form-urlencoded"})
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+
+    # The API looks for new keys every few seconds.
+    wait_until(lambda: call() == 204, "the callback is recorded")
+    connection.close()
+    assert run_apart(ask("select (success, sent) = (1, 1) from batches")) is True
+    for node in (api, sender):
+        wait_until(functools.partial(is_ready, node), "ready")
+        assert "sftp_gateway_message_statuses_total" in node.get("/metrics")[1]
+    assert_nothing_was_refused(front, worker, api, sender)
+
+
+async def _callback_path(database_url: str, key: str) -> str:
+    """The path by which Twilio would tell of the first attempt."""
+    settings = SecretsSettings(key=SecretStr(key))
+    connection = await asyncpg.connect(database_url)
+    try:
+        async with connection.transaction():
+            await make_first_key(connection, settings)
+        keys = (await load_keys(connection, settings)).callback_keys
+        row = await connection.fetchrow("select batch_no, row_number, attempt from attempts limit 1")
+        assert row is not None
+    finally:
+        await connection.close()
+    return callback_url("http://x", AttemptKey(*row), keys).removeprefix("http://x")
