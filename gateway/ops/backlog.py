@@ -1,26 +1,37 @@
-"""What waits, and for how long: jobs by kind, uploads without an outcome, outcomes that nobody has been told.
+"""What waits, and for how long: jobs by kind, uploads without an outcome, outcomes that nobody has been told, messages.
 
 It is read from PostgreSQL whenever Prometheus asks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from prometheus_client.core import GaugeMetricFamily
 
-from database.connections import Pool, database_troubles
+from database.connections import Connection, Pool, database_troubles
 from database.queries import NamedQueries
+from gateway.ops.dependencies import Backlog
 
 SQL: Final = NamedQueries("gateway.ops", "backlog.sql")
 
 
-async def fetch_backlog(pool: Pool) -> list[GaugeMetricFamily]:
-    """The gauges of this moment, the same from every node. Raises ConfigError."""
+_CLASSES: Final = ("otp", "single", "batch")
+_HOLDS: Final = ("upgrade", "stale")
+
+
+async def fetch_backlogs(pool: Pool, kinds: Collection[Backlog]) -> list[GaugeMetricFamily]:
+    """The gauges of this moment, the same from every node that tells of these. Raises ConfigError."""
     with database_troubles():
         async with pool.acquire() as connection:
-            jobs = await connection.fetch(SQL["fetch_jobs"])
-            undecided = await connection.fetchrow(SQL["fetch_undecided"])
-            untold = await connection.fetchrow(SQL["fetch_untold"])
+            uploads = await _fetch_uploads(connection) if Backlog.UPLOADS in kinds else []
+            messages = await _fetch_messages(connection) if Backlog.MESSAGES in kinds else []
+    return [*uploads, *messages]
+
+
+async def _fetch_uploads(connection: Connection) -> list[GaugeMetricFamily]:
+    jobs = await connection.fetch(SQL["fetch_jobs"])
+    undecided = await connection.fetchrow(SQL["fetch_undecided"])
+    untold = await connection.fetchrow(SQL["fetch_untold"])
     depth = GaugeMetricFamily(
         "sftp_gateway_queue_jobs", "Jobs in the queue, by kind and status.", labels=["entrypoint", "status"]
     )
@@ -52,3 +63,31 @@ def _waiting(name: str, what: str, count: int, oldest: float) -> Iterator[GaugeM
     yield GaugeMetricFamily(
         f"sftp_gateway_uploads_{name}_oldest_seconds", f"{what}: age of the oldest.", value=oldest
     )
+
+
+async def _fetch_messages(connection: Connection) -> list[GaugeMetricFamily]:
+    """What the sending core has before it, and what keeps it."""
+    oldest = GaugeMetricFamily(
+        "sftp_gateway_sending_oldest_seconds",
+        "Seconds for which the oldest batch, single send or retry of active campaigns has waited to leave, by class.",
+        labels=["class"],
+    )
+    waited = {row["class"]: row["oldest_seconds"] for row in await connection.fetch(SQL["fetch_waiting"])}
+    for number, name in enumerate(_CLASSES):
+        oldest.add_metric([name], waited.get(number, 0.0))
+    paused = GaugeMetricFamily(
+        "sftp_gateway_senders_paused",
+        "Senders that are paused: by throttling, which lifts itself, or until `sending resume`.",
+        labels=["until"],
+    )
+    row = await connection.fetchrow(SQL["fetch_paused"])
+    assert row is not None  # noqa: S101 - an aggregate always has a row
+    paused.add_metric(["later"], row["later"])
+    paused.add_metric(["resumed"], row["resumed"])
+    held = GaugeMetricFamily(
+        "sftp_gateway_batches_held", "Batches that leave only when they are released.", labels=["because"]
+    )
+    holds = {row["held_because"]: row["batches"] for row in await connection.fetch(SQL["fetch_held"])}
+    for because in _HOLDS:
+        held.add_metric([because], holds.get(because, 0))
+    return [oldest, paused, held]

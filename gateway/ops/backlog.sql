@@ -16,3 +16,27 @@ where finished_at is null;
 select count(*) as uploads, coalesce(max(extract(epoch from now() - created_at)), 0)::float8 as oldest_seconds
 from notifications
 where done_at is null;
+
+-- name: fetch_waiting
+-- Batches are few; of what goes again, each lane's oldest is the first of its part of an index.
+with waiting as (
+    select coalesce(l.priority, case when b.kind = 'batch' then 2 when c.otp then 0 else 1 end) as class, b.created_at as since
+    from batches b join campaigns c on c.id = b.campaign_id left join lanes l on l.id = b.lane_id
+    where c.status = 'active' and (b.waiting or (b.taken_at is null and b.held_since is null and b.ended_at is null))
+    union all
+    select l.priority, d.at
+    from lanes l join campaigns c on c.id = l.campaign_id
+    cross join lateral (
+        select min(at) as at from due where sender_id = l.sender_id and class = l.priority and campaign_id = l.campaign_id
+    ) d
+    where c.status = 'active' and d.at < now()
+)
+select class, extract(epoch from now() - min(since))::float8 as oldest_seconds from waiting group by class;
+
+-- name: fetch_paused
+select count(*) filter (where paused_until > now()) as later, count(*) filter (where paused_until is null) as resumed
+from senders where paused_since is not null;
+
+-- name: fetch_held
+select held_because, count(*) as batches from batches
+where held_since is not null and finished_at is null and ended_at is null group by held_because;

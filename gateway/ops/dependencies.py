@@ -1,4 +1,4 @@
-"""What a node needs from outside, by the names that `check`, `/readyz` and the metrics use.
+"""What a node needs from outside, by the names that `check`, `/readyz` and the metrics use, and what it tells of what waits.
 
 This stands apart from the probes, because the table of parts names dependencies and must be quick to import.
 """
@@ -19,3 +19,10 @@ class Dependency(StrEnum):
 
 # Uploads are taken and judged without the mail server too; only the e-mails wait for it.
 DISPENSABLE: Final = frozenset({Dependency.SMTP})
+
+
+class Backlog(StrEnum):
+    """What waits in PostgreSQL and is told as metrics, each by the parts that may read it there."""
+
+    UPLOADS = "uploads"
+    MESSAGES = "messages"

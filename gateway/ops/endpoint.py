@@ -23,8 +23,8 @@ from starlette.routing import Route
 from config.errors import ConfigError, ConfigurationError
 from config.settings import Settings
 from database.connections import Pool, open_pool
-from gateway.ops.backlog import fetch_backlog
-from gateway.ops.dependencies import DISPENSABLE, Dependency
+from gateway.ops.backlog import fetch_backlogs
+from gateway.ops.dependencies import DISPENSABLE, Backlog, Dependency
 from gateway.ops.http_limits import LimitedProtocol, is_trusted_host
 from gateway.ops.readiness import Readiness
 
@@ -41,6 +41,9 @@ class Node(Protocol):
 
     @property
     def dependencies(self) -> frozenset[Dependency]: ...
+
+    @property
+    def backlogs(self) -> frozenset[Backlog]: ...
 
     @property
     def parts_uploads_need(self) -> frozenset[str]: ...
@@ -130,7 +133,7 @@ class OpsEndpoint:
 
     async def _fetch_backlog(self) -> list[GaugeMetricFamily]:
         with contextlib.suppress(ConfigError, TimeoutError):
-            return await asyncio.wait_for(fetch_backlog(self._pool), _PATIENCE)
+            return await asyncio.wait_for(fetch_backlogs(self._pool, self._node.backlogs), _PATIENCE)
         return []
 
     def _own(self) -> Iterator[Metric]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from gateway.ops.dependencies import Dependency
+from gateway.ops.dependencies import Backlog, Dependency
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -35,6 +35,7 @@ class Part:
     look at for it. `command`, `help` and `example` make the command that runs this part alone. `puts_only` says that it
     does nothing with the bucket but put objects, so that its key need have no other right. `uploads_need_it` says that without a
     process of it `/readyz` is 503, as uploads aren't taken or get no outcome; what becomes of accepted batches isn't its concern.
+    `backlogs` are what its metrics tell of what waits.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Part:
     example: str
     puts_only: bool = False
     uploads_need_it: bool = True
+    backlogs: frozenset[Backlog] = frozenset()
 
 
 WORKER: Final = Part(
@@ -60,6 +62,7 @@ WORKER: Final = Part(
     command="worker",
     help="Only the worker (and an ops endpoint), for several nodes.",
     example="Example: SFTP_GATEWAY_OPS__PORT=9465 sftp-gateway worker",
+    backlogs=frozenset({Backlog.UPLOADS}),
 )
 
 FRONT: Final = Part(
@@ -76,6 +79,7 @@ FRONT: Final = Part(
     help="Only the SFTP front (and an ops endpoint), for several nodes.",
     example="Example: sftp-gateway sftpd. Under systemd it takes the socket that systemd opened.",
     puts_only=True,
+    backlogs=frozenset({Backlog.UPLOADS}),
 )
 
 API: Final = Part(
@@ -105,6 +109,7 @@ SENDER: Final = Part(
     help="Only the sender of messages (and an ops endpoint), for several nodes.",
     example="Example: SFTP_GATEWAY_OPS__PORT=9475 sftp-gateway sender",
     uploads_need_it=False,
+    backlogs=frozenset({Backlog.MESSAGES}),
 )
 
 # In the order in which a reload replaces them. They stop in the opposite order: a part that takes work in comes after the

@@ -18,7 +18,7 @@ from config.errors import ConfigurationError
 from config.logs import get_logger
 from config.settings import Settings
 from gateway.errors import ExitStatus
-from gateway.ops.dependencies import Dependency
+from gateway.ops.dependencies import Backlog, Dependency
 from gateway.ops.endpoint import OpsEndpoint, serve_ops
 from gateway.processes.listening import port_of
 from gateway.processes.metrics_files import MetricsFiles
@@ -71,6 +71,11 @@ class Supervisor:
     def puts_only(self) -> bool:
         """Whether all that this node's parts do with the bucket is to put objects into it."""
         return all(part.puts_only for part in self._parts)
+
+    @property
+    def backlogs(self) -> frozenset[Backlog]:
+        """What waits that this node tells of."""
+        return frozenset[Backlog]().union(*(part.backlogs for part in self._parts))
 
     @property
     def parts_uploads_need(self) -> frozenset[str]:

@@ -1,21 +1,36 @@
 """What waits, as Prometheus is told: a gauge that never goes down again would be an alert for ever."""
 
+from datetime import UTC, datetime, timedelta
+
 from audit.events import Actor
 from config.settings import Settings
-from database.connections import Pool
-from gateway.ops.backlog import fetch_backlog
+from database.connections import Connection, Pool
+from gateway.ops.backlog import fetch_backlogs
+from gateway.ops.dependencies import Backlog
 from gateway.processes.front import intake_settings
+from messages.statuses import MessageStatus
 from processing.intake import Intake, Sender
 from processing.object_store import open_store
 from processing.refusals import record_summary
 from rules.codes import FindingCode
+from tests.messages.builders import make_batch
 
 CAMPAIGN = "campaign_backlog"
 
 
 async def count_untold(pool: Pool) -> float:
-    gauges = {family.name: family.samples[0].value for family in await fetch_backlog(pool) if family.samples}
-    return gauges["sftp_gateway_uploads_untold"]
+    families = await fetch_backlogs(pool, [Backlog.UPLOADS])
+    return {family.name: family.samples[0].value for family in families if family.samples}[
+        "sftp_gateway_uploads_untold"
+    ]
+
+
+async def gauges_of_messages(pool: Pool) -> dict[str, float]:
+    """Each gauge's value by the value of its label."""
+    families = await fetch_backlogs(pool, [Backlog.MESSAGES])
+    return {
+        next(iter(sample.labels.values())): sample.value for family in families for sample in family.samples
+    }
 
 
 async def test_refusals_told_by_one_summary_do_not_wait_for_ever(pool: Pool, settings: Settings) -> None:
@@ -34,3 +49,35 @@ async def test_refusals_told_by_one_summary_do_not_wait_for_ever(pool: Pool, set
     assert await count_untold(pool) == 2
     await pool.execute("update notifications set done_at = now()")
     assert await count_untold(pool) == 0
+
+
+async def test_messages_that_wait_are_told_by_class_with_what_keeps_them(
+    pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    quiet = {"otp": 0, "single": 0, "batch": 0, "later": 0, "resumed": 0, "upgrade": 0, "stale": 0}
+    assert await gauges_of_messages(pool) == quiet
+    now = datetime.now(UTC)
+    waiting = await make_batch(connection, campaign_id, [], unclaimed=2, at=now - timedelta(seconds=100))
+    # One that goes again, of a class of its own.
+    retried = [MessageStatus.ENQUEUED]
+    await make_batch(connection, campaign_id, retried, priority=0, at=now - timedelta(seconds=50))
+    held = await make_batch(connection, campaign_id, [], unclaimed=1, taken=False)
+    await connection.execute(
+        "update batches set held_since = now(), held_because = 'stale' where batch_no = $1", held.batch_no
+    )
+    await connection.execute(
+        "insert into senders (name, provider, rate, paused_since, paused_until) values"
+        " ('MG1', 'twilio', 1, now(), null), ('MG2', 'twilio', 1, now(), now() + interval '1 minute'),"
+        " ('MG3', 'twilio', 1, now(), now() - interval '1 minute')"
+    )
+    told = await gauges_of_messages(pool)
+    assert 100 <= told.pop("batch") < 140
+    assert 50 <= told.pop("otp") < 90
+    assert told == {"single": 0, "later": 1, "resumed": 1, "upgrade": 0, "stale": 1}
+    # Of a suspended campaign, messages wait because somebody wants them to.
+    await connection.execute("update campaigns set status = 'suspended'")
+    assert (await gauges_of_messages(pool))["batch"] == 0
+    await connection.execute("update campaigns set status = 'active'")
+    await connection.execute("update batches set waiting = false where batch_no = $1", waiting.batch_no)
+    await connection.execute("delete from due")
+    assert (await gauges_of_messages(pool))["batch"] == 0

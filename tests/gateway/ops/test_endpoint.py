@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from config.settings import Settings
-from gateway.ops.dependencies import Dependency
+from gateway.ops.dependencies import Backlog, Dependency
 from gateway.ops.endpoint import OpsEndpoint, serve_ops
 from gateway.ops.http_limits import is_trusted_host
 from tests.gateway.nodes import Node, call, wait_until
@@ -27,6 +27,7 @@ class IdleNode:
     metrics_folder: Path
     dependencies: frozenset[Dependency] = frozenset({Dependency.DATABASE, Dependency.S3})
     puts_only: bool = True
+    backlogs: frozenset[Backlog] = frozenset(Backlog)
     parts_uploads_need: frozenset[str] = frozenset({"idle"})
     is_stopping: bool = False
     restarts: Counter[str] = field(default_factory=Counter)
