@@ -26,7 +26,7 @@ insert into attempts (batch_no, row_number, attempt, status, error, created_at, 
 select m.batch_no, m.row_number, 1, 6, 'server_unknown_error', b.ended_at, b.ended_at
 from messages m join batches b using (batch_no)
 where m.batch_no = $1 and ($2::integer is null or m.row_number = $2)
-    and not exists (select from attempts a where a.batch_no = m.batch_no and a.row_number = m.row_number)
+    and not exists (select from attempts a where a.batch_no = m.batch_no and a.row_number = m.row_number offset 0)
 
 -- name: pass_all_rows
 update batches set cursor_row = (select max(row_number) from messages where batch_no = $1) where batch_no = $1
@@ -56,23 +56,25 @@ update batches set status = 'messages_enqueuing_failed' where batch_no = $1
 update batches set ended_at = $2, ended_because = coalesce(ended_because, $3), waiting = false where batch_no = $1
 
 -- name: lock_waiting_attempts
-select from attempts a join due d using (batch_no, row_number, attempt)
-where a.batch_no = (select batch_no from batches where id = $1) and d.class < 3
-order by a.row_number, a.attempt
-for no key update of a
+-- Of a message only the last attempt may wait.
+select from attempts
+where batch_no = (select batch_no from batches where id = $1) and status in (0, 1) and row_number = any(array(
+    select d.row_number from due d join batches b using (batch_no) where b.id = $1 and d.class < 3
+))
+order by row_number
+for no key update
 
 -- name: end_waiting_attempts
 -- Those that wait to go again, or to be retried. What a claim has taken meanwhile has left.
 with gone as (
-    delete from due where batch_no = $1 and class < 3 returning row_number, attempt
+    delete from due where batch_no = $1 and class < 3 returning row_number
 ), before as (
-    select a.row_number, a.attempt, a.status
-    from gone g join attempts a on a.row_number = g.row_number and a.attempt = g.attempt
-    where a.batch_no = $1 and a.status in (0, 1)
-    for no key update of a
+    select row_number, status from attempts
+    where batch_no = $1 and status in (0, 1) and row_number = any(array(select row_number from gone))
+    for no key update
 ), ended as (
-    update attempts a set status = 6, error = $3, updated_at = $2
-    from before b where a.batch_no = $1 and a.row_number = b.row_number and a.attempt = b.attempt
+    update attempts set status = 6, error = $3, updated_at = $2
+    where batch_no = $1 and status in (0, 1) and row_number = any(array(select row_number from before))
 )
 select status, count(*) as messages from before group by status
 

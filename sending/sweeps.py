@@ -1,19 +1,117 @@
 """What is done again and again, on every node at once: look-ups, polls, expiries, ends of batches, ranges of messages."""
 
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Final
 
+import asyncpg
+
+from config.logs import describe_exception, get_logger
 from config.sending_sections import SendingSettings
-from database.connections import Pool
-from sending.outcomes import Outcomes
-from sending.providers.provider import Provider
+from database.connections import UNREACHABLE, Pool
+from database.queries import NamedQueries
+from messages.changes import stop_batch_of_deleted_campaign
+from messages.news import AttemptKey, Ending
+from messages.statuses import ErrorCode, MessageStatus
+from sending.look_ups import LookUps, ProviderOf, record_apart
 
-# The provider of a sender, by the sender's id; None where there is none, or it can't be opened now.
-ProviderOf: TypeAlias = Callable[[int], Awaitable[Provider | None]]
+SQL: Final = NamedQueries("sending", "sweeps.sql")
+_AT_ONCE: Final = 2_000
+_BATCHES: Final = 100
+_NEVER_LEFT: Final = frozenset({MessageStatus.CREATED, MessageStatus.ENQUEUED})
+_TROUBLES: Final[tuple[type[BaseException], ...]] = (asyncpg.PostgresError, *UNREACHABLE)
+
+logger = get_logger("sending")
 
 
-async def sweep_forever(
-    pool: Pool, settings: SendingSettings, outcomes: Outcomes, provider_of: ProviderOf
-) -> None:
+@contextlib.asynccontextmanager
+async def open_sweeps(pool: Pool, settings: SendingSettings, provider_of: ProviderOf) -> AsyncIterator[None]:
+    """Run all sweeps until the block ends."""
+    sweeping = asyncio.create_task(sweep_forever(pool, settings, provider_of), name="sweeps")
+    try:
+        yield
+    finally:
+        sweeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sweeping
+
+
+async def sweep_forever(pool: Pool, settings: SendingSettings, provider_of: ProviderOf) -> None:
     """Run all sweeps until cancelled: each at its own pace, as the settings say. Safe on every node at once."""
-    raise NotImplementedError
+    look_ups = LookUps(pool, settings, provider_of)
+    sweeps = Sweeps(pool, settings)
+    poll_every = settings.twilio.poll_every
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_repeat(sweeps.sweep, settings.sweep_every))
+        tasks.create_task(_repeat(look_ups.look_up_due, min(poll_every, *settings.look_up_after)))
+        tasks.create_task(_repeat(look_ups.look_through, min(poll_every, settings.sweep_every)))
+
+
+async def _repeat(work: Callable[[datetime], Awaitable[object]], every: float) -> None:
+    while True:
+        try:
+            await work(datetime.now(UTC))
+        except _TROUBLES as error:
+            logger.warning("sweep_postponed", **describe_exception(error))
+        except Exception as error:  # noqa: BLE001 - a bug in one sweep must end neither the others nor the process
+            logger.error("sweep_failed", **describe_exception(error))  # noqa: TRY400 - its text may hold rows
+        await asyncio.sleep(every)
+
+
+class Sweeps:
+    """What time alone does to batches, and what their campaigns' ends do."""
+
+    def __init__(self, pool: Pool, settings: SendingSettings) -> None:
+        self._pool = pool
+        self._stale_after = settings.stale_after
+        self._expire_after = settings.expire_after
+
+    async def sweep(self, now: datetime) -> None:
+        """Do all of it once."""
+        await self.stop_deleted()
+        await self.hold_stale(now)
+        await self.expire_never_left(now)
+        await self.add_message_ranges()
+
+    async def stop_deleted(self) -> None:
+        """What has not left of deleted campaigns becomes `stopped`."""
+        async with self._pool.acquire() as connection:
+            for row in await connection.fetch(SQL["fetch_batches_of_deleted"], _BATCHES):
+                stopped = await stop_batch_of_deleted_campaign(connection, row["id"])
+                logger.info("batch_stopped", batch_id=row["id"], messages=stopped)
+
+    async def hold_stale(self, now: datetime) -> None:
+        """What could not begin in time waits for `batch release`."""
+        async with self._pool.acquire() as connection:
+            for row in await connection.fetch(SQL["hold_stale"], now, self._stale_after):
+                logger.warning("batch_held", batch_id=row["id"], held_because="stale")
+
+    async def expire_never_left(self, now: datetime) -> None:
+        """What should have left long ago fails: surely it never left."""
+        async with self._pool.acquire() as connection:
+            for row in await connection.fetch(SQL["end_never_left"], now, self._expire_after):
+                logger.warning("batch_expired", batch_id=row["id"])
+        while True:
+            async with self._pool.acquire() as connection:
+                rows = await connection.fetch(SQL["fetch_never_left"], now, self._expire_after, _AT_ONCE)
+            endings = [
+                Ending(
+                    AttemptKey(row["batch_no"], row["row_number"], row["attempt"]),
+                    ErrorCode.SERVER_UNKNOWN_ERROR,
+                    _NEVER_LEFT,
+                    now,
+                )
+                for row in rows
+            ]
+            recorded = await record_apart(self._pool, endings, now)
+            if len(rows) < _AT_ONCE or not recorded.moves:
+                return
+
+    async def add_message_ranges(self) -> None:
+        """Attach the ranges that new batches will need."""
+        async with self._pool.acquire() as connection:
+            added = await connection.fetchval(SQL["add_message_ranges"])
+        if added:
+            logger.info("message_ranges_added", ranges=added)

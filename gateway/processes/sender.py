@@ -17,6 +17,7 @@ from sending.dispatcher import Dispatcher
 from sending.outcomes import open_outcomes
 from sending.providers.choice import ProviderName, provider_of
 from sending.senders import PUBLIC, SenderPlan, fetch_internal_services
+from sending.sweeps import open_sweeps
 from sending.taking import INTERNAL, BatchTaking
 
 # Of the time to drain, this much is left for recording what the last hand-overs brought.
@@ -45,6 +46,7 @@ async def sender(
             plan_senders=lambda connection: _plan_senders(connection, settings),
             open_provider=accounts.open,
         )
+        await stack.enter_async_context(open_sweeps(pool, settings.sending, dispatcher.provider_of))
         await dispatcher.run(stop, ready, drain_seconds=SENDER_DRAIN_SECONDS - _RECORDING_SECONDS)
 
 

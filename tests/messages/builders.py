@@ -72,7 +72,7 @@ async def make_batch(
             lane_id if taken else None,
             len(statuses) + 1 if statuses else 0,
             unclaimed > 0 and taken,
-            json.dumps({"before": "", "after": {}}),
+            json.dumps({"before": "", "after": {"english": "", "chinese": ""}}),
         )
         await connection.execute(
             'insert into messages (batch_no, row_number, recipient, language, "values", segments, encoding, created_at)'

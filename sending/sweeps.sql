@@ -1,0 +1,54 @@
+-- name: hold_stale
+-- What could not begin in time: nobody took it up, or its sender was paused. Claims hold those that they meet.
+update batches b set held_since = $1, held_because = 'stale', waiting = false
+from (
+    select batch_no from batches
+    where finished_at is null and cursor_row = 0 and held_since is null and released_at is null and ended_at is null
+        and (waiting or taken_at is null) and created_at <= $1::timestamptz - make_interval(secs => $2::double precision)
+    order by batch_no
+    for no key update skip locked
+) t
+where b.batch_no = t.batch_no
+returning b.id
+
+-- name: end_never_left
+-- What began, or was released, and hasn't all left in time.
+update batches b set ended_at = $1, ended_because = 'expired', waiting = false
+from (
+    select b.batch_no
+    from batches b join lanes l on l.id = b.lane_id join senders s on s.id = l.sender_id
+        join campaigns c on c.id = b.campaign_id
+    where b.waiting and c.status = 'active' and s.provider <> 'loadtest'
+        and greatest(b.created_at, b.released_at) <= $1::timestamptz - make_interval(secs => $2::double precision)
+    order by b.batch_no
+    for no key update of b skip locked
+) t
+where b.batch_no = t.batch_no
+returning b.id
+
+-- name: fetch_never_left
+select d.batch_no, d.row_number, d.attempt
+from due d join batches b using (batch_no) join senders s on s.id = d.sender_id join campaigns c on c.id = b.campaign_id
+cross join lateral (
+    select status, created_at from attempts
+    where batch_no = d.batch_no and row_number = d.row_number and attempt = d.attempt offset 0
+) a
+where d.class < 3 and a.status in (0, 1) and c.status = 'active' and s.provider <> 'loadtest'
+    and (b.held_since is null or b.released_at is not null)
+    and greatest(a.created_at, b.released_at) <= $1::timestamptz - make_interval(secs => $2::double precision)
+order by d.batch_no, d.row_number, d.attempt
+limit $3
+
+-- name: fetch_batches_of_deleted
+select b.id
+from batches b join campaigns c on c.id = b.campaign_id
+where c.status = 'deleted' and b.finished_at is null and (
+    b.retrying + b.enqueued > 0
+    or (b.ended_at is null
+        and b.total_messages > b.sending + b.sent + b.sent_to_telco + b.success + b.failure)
+)
+order by b.batch_no
+limit $1
+
+-- name: add_message_ranges
+select add_message_ranges()
