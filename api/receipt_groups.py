@@ -12,6 +12,7 @@ from config.logs import get_logger
 from database.connections import Pool, database_troubles
 from messages.attempts import record_receipts
 from messages.news import Receipt
+from sending.measuring import count_alarm
 from sending.metrics import count_recorded
 
 logger = get_logger("api")
@@ -86,6 +87,8 @@ class ReceiptGroups:
             middle = len(receipts) // 2
             return await self._commit(receipts[:middle]) | await self._commit(receipts[middle:])
         count_recorded(recorded)
+        for receipt in receipts:
+            count_alarm(receipt)
         unmatched = set(recorded.unmatched)
         if unmatched:
             logger.warning("receipts_unmatched", count=len(unmatched))

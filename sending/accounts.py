@@ -11,6 +11,7 @@ from config.logs import get_logger
 from config.sending_sections import SecretsSettings, SendingSettings
 from database.connections import Connection, Pool
 from database.queries import NamedQueries
+from sending.measuring import MeasuredProvider
 from sending.providers.choice import ProviderName, open_provider, public_account
 from sending.providers.provider import Provider, Surroundings
 from sending.providers.twilio_account import TwilioAccount
@@ -45,7 +46,7 @@ class ProviderAccounts:
                 self._told[sender.id] = str(error)
             return None
         self._told.pop(sender.id, None)
-        return provider
+        return MeasuredProvider(provider, name.value)
 
     async def _open(self, name: ProviderName, sender: SenderState) -> Provider:
         callback_keys: tuple[bytes, ...] = ()

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
 from messages.attempts import Move, Recorded
+from sending.providers.twilio_errors import ALARMING_CODES
 
 MESSAGE_STATUSES = Counter(
     "sftp_gateway_message_statuses",
@@ -28,6 +29,28 @@ THROTTLED = Counter(
 RECEIPTS_UNMATCHED = Counter(
     "sftp_gateway_receipts_unmatched", "Receipts of attempts that nobody handed over."
 )
+
+SUBMIT_SECONDS = Histogram(
+    "sftp_gateway_submit_seconds",
+    "From a hand-over's begin to the provider's answer.",
+    ["provider"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 35),
+)
+SEGMENTS = Counter(
+    "sftp_gateway_segments_handed_over",
+    "Segments given to a provider: what is used of its rate.",
+    ["provider"],
+)
+THROTTLED = Counter(
+    "sftp_gateway_hand_overs_throttled", "Hand-overs that a provider told to come again later.", ["provider"]
+)
+ALARMS = Counter(
+    "sftp_gateway_provider_alarms",
+    "Failures whose code says that the sender itself is in trouble: suspended, or not registered.",
+    ["code"],
+)
+for _code in sorted(ALARMING_CODES):
+    ALARMS.labels(_code)
 
 
 def count_recorded(recorded: Recorded) -> None:
