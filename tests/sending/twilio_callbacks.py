@@ -41,6 +41,11 @@ class Callbacks:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
+    def drop(self) -> None:
+        """Send no more of those that wait."""
+        while not self._waiting.empty():
+            self._waiting.get_nowait()
+
     async def _work(self) -> None:
         connection: Connection | None = None
         while not self._waiting.empty():

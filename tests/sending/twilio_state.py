@@ -109,6 +109,8 @@ class Twilio:
         self.running = 0
         self.most_running = 0
         self.callbacks = Callbacks()
+        # Changes of status that were planned before the last `forget` don't happen.
+        self._beginning = 0
 
     def create(self, fields: dict[str, str]) -> Message:
         """Take a message: from here on it counts as sent to the recipient."""
@@ -151,7 +153,11 @@ class Twilio:
             steps = [(at, *step[1:]) for at, step in zip(times, steps, strict=True)]
         for delay, step_status, step_code in steps:
             if behaviour.keep or (behaviour.callbacks and message.callback):
-                loop.call_later(delay, self.move, message, step_status, step_code)
+                loop.call_later(delay, self._move_planned, self._beginning, message, step_status, step_code)
+
+    def _move_planned(self, beginning: int, message: Message, status: str, code: int | None) -> None:
+        if beginning == self._beginning:
+            self.move(message, status, code)
 
     def move(self, message: Message, status: str, code: int | None = None) -> None:
         """Give it a status, and call back."""
@@ -228,6 +234,8 @@ class Twilio:
 
     def forget(self, behaviour: Behaviour) -> None:
         """Begin anew: no messages, no counts, no faults."""
+        self._beginning += 1
+        self.callbacks.drop()
         self.behaviour = behaviour
         self.faults = []
         self.messages.clear()

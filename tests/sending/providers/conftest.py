@@ -18,8 +18,9 @@ def running_twilio() -> Iterator[TwilioServer]:
 
 @pytest.fixture
 def twilio(running_twilio: TwilioServer) -> TwilioServer:
-    """A server that has taken nothing yet and behaves well."""
+    """A server that has taken nothing yet and behaves well. It doesn't call back, as nobody listens."""
     running_twilio.call("reset")
+    running_twilio.behave(callbacks=False)
     return running_twilio
 
 
