@@ -1,6 +1,7 @@
 """Opens the provider of each sender: by the settings for the public channel, by its account for a messaging service."""
 
 from collections.abc import Collection
+from datetime import datetime, timedelta
 from typing import Final
 
 from campaigns.errors import CampaignsError
@@ -17,6 +18,8 @@ from sending.providers.provider import Provider, Surroundings
 from sending.providers.twilio_account import TwilioAccount
 from sending.senders import PUBLIC, SenderState
 
+# An attempt's row may be older than its message, as it may have been put back before, for at most 80 h.
+_LONGEST_WAIT: Final = timedelta(days=4)
 SQL: Final = NamedQueries("sending", "accounts.sql")
 logger = get_logger("sending")
 
@@ -89,7 +92,7 @@ class ProviderAccounts:
             sender_name=newest.sender_name,
         )
 
-    async def _fetch_known_ids(self, ids: Collection[str]) -> set[str]:
+    async def _fetch_known_ids(self, ids: Collection[str], oldest: datetime) -> set[str]:
         async with self._pool.acquire() as connection:
-            rows = await connection.fetch(SQL["fetch_known_ids"], list(ids))
+            rows = await connection.fetch(SQL["fetch_known_ids"], list(ids), oldest - _LONGEST_WAIT)
         return {row["provider_id"] for row in rows}

@@ -91,15 +91,16 @@ class Absent:
     key: AttemptKey
 
 
-KnownIDs: TypeAlias = Callable[[Collection[str]], Awaitable[Collection[str]]]
+# Those of a provider's ids that belong to attempts already; the second argument is when the oldest of their messages was created.
+KnownIDs: TypeAlias = Callable[[Collection[str], datetime], Awaitable[Collection[str]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What the adapters need of the process that opens them.
 
-    `callback_keys`: the data keys of secrets, newest first; without any, no callback is asked for. `known_ids` tells which of
-    these ids of the provider belong to attempts already, so that a look-up by recipient takes no other attempt's message.
+    `callback_keys`: the data keys of secrets, newest first; without any, no callback is asked for. `known_ids` keeps a
+    look-up by recipient from taking another attempt's message.
     """
 
     settings: SendingSettings

@@ -24,8 +24,9 @@ _MOST_RECIPIENT_PAGES: Final = 20
 # A page of a day is worth as much as this many requests for one message each.
 _REQUESTS_PER_PAGE: Final = 20
 _AT_ONCE: Final = 10
-# Twilio gives whole seconds, and its clock and ours differ; a hand-over may wait for its turn, and take as long as the time-out.
-_EARLIEST: Final = timedelta(seconds=-60)
+# Twilio gives whole seconds, and its clock and ours differ; a hand-over may wait for its turn, and what counts as its time may be
+# when its time-out was over.
+_EARLIEST: Final = timedelta(seconds=-120)
 _LATEST: Final = timedelta(seconds=600)
 # A look-up may come a little before its time, as the clocks of nodes and database differ.
 _EARLY: Final = 0.95
@@ -68,15 +69,19 @@ class LookUps:
         for attempt in attempts:
             by_recipient[attempt.recipient].append(attempt)
         told = await asyncio.gather(*(self._messages_of(group) for group in by_recipient.values()))
-        ids = [message.sid for messages, _ in told for message in messages]
+        candidates = [message for messages, _ in told for message in messages]
         # One question for all of them, since the database has no index that answers it.
-        known = set(await self._known_ids(ids)) if ids else set()
+        known = await self._known_of(candidates) if candidates else set()
         found: list[Receipt | Absent] = []
         for group, (messages, is_whole) in zip(by_recipient.values(), told, strict=True):
             found.extend(
                 self._match(group, [message for message in messages if message.sid not in known], is_whole)
             )
         return found
+
+    async def _known_of(self, messages: Sequence[MessageInstance]) -> set[str]:
+        oldest = min(message.date_created for message in messages)
+        return set(await self._known_ids([message.sid for message in messages], oldest))
 
     def _match(
         self, attempts: Sequence[OpenAttempt], messages: Sequence[MessageInstance], is_whole: bool
@@ -114,7 +119,11 @@ class LookUps:
             except _FAILURES as error:
                 _log_failure(error)
                 return [], False
-        return [message for message in messages if message.body in texts], is_whole
+        return [
+            message
+            for message in messages
+            if message.body in texts and isinstance(message.date_created, datetime)
+        ], is_whole
 
     async def _messages_to(self, recipient: str, earliest: datetime) -> tuple[list[MessageInstance], bool]:
         """The recipient's messages, and whether all from `earliest` on are among them."""
@@ -184,9 +193,9 @@ def _log_failure(error: BaseException) -> None:
 
 
 def _age(attempt: OpenAttempt, message: MessageInstance) -> timedelta:
-    """How long after the hand-over the message was created. One without a time fits none."""
-    created = message.date_created
-    return created - attempt.handed_over_at if isinstance(created, datetime) else timedelta.min
+    """How long after the hand-over the message was created."""
+    age: timedelta = message.date_created - attempt.handed_over_at
+    return age
 
 
 def _news(attempt: OpenAttempt, message: MessageInstance) -> list[Receipt]:

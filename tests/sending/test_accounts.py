@@ -2,6 +2,7 @@
 
 import base64
 import os
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
@@ -10,11 +11,18 @@ from campaigns.campaigns import Channel
 from campaigns.creation import NewTwilioAccount, create_campaign
 from campaigns.fields import TwilioCredentials
 from campaigns.twilio_accounts import rotate_secrets, set_twilio_account
-from config.sending_sections import SecretsSettings
-from database.connections import Connection
+from config.environment import Environment
+from config.sending_sections import SecretsSettings, SendingSettings, TwilioSettings
+from database.connections import Connection, Pool
+from messages.news import Receipt
+from messages.statuses import MessageStatus
 from rules.characters.unsupported import UnsupportedRule
+from sending.accounts import ProviderAccounts
+from sending.providers.provider import Absent, OpenAttempt, Outgoing, Taken
 from sending.senders import PUBLIC, SenderPlan, SenderState, fetch_senders, record_senders
 from tests.conftest import ADMIN, CAMPAIGN_TEMPLATE
+from tests.messages.builders import LOCAL, make_batch
+from tests.sending.twilio_control import twilio_server
 
 SERVICE = "MG" + "3" * 32
 CREDENTIALS = TwilioCredentials("AC" + "1" * 32, "SK" + "2" * 32, "hush", SERVICE, "CLINIC")
@@ -60,3 +68,32 @@ async def test_a_senders_state_tells_when_its_provider_must_be_opened_anew(
 
     await set_twilio_account(connection, secrets, internal_id, CREDENTIALS, actor=ADMIN)
     assert (await states(connection))[SERVICE].account_set_at != rotated[SERVICE].account_set_at
+
+
+async def test_a_look_up_by_recipient_takes_no_message_of_another_attempt(
+    pool: Pool, connection: Connection, secrets: SecretsSettings, internal_id: str
+) -> None:
+    """Two messages with one text to one recipient: Twilio has the first, and never got the second."""
+    with twilio_server() as twilio:
+        twilio.behave(callbacks=False, account=CREDENTIALS.account_sid, key=CREDENTIALS.key_sid)
+        twilio.behave(secret=CREDENTIALS.secret, services=[SERVICE])
+        settings = SendingSettings(twilio=TwilioSettings(base_url=twilio.base_url), look_up_after=[1])
+        accounts = ProviderAccounts(pool, settings, secrets, Environment.PRODUCTION)
+        provider = await accounts.open((await states(connection))[SERVICE])
+        assert provider is not None
+        now = datetime.now(UTC)
+        batch = await make_batch(
+            connection, internal_id, [MessageStatus.SENT] * 2, sender=SERVICE, provider="twilio", at=now
+        )
+        taken = await provider.hand_over(Outgoing(batch.key(2), LOCAL, "Dear Aisha", 1, "gsm7", is_otp=False))
+        assert isinstance(taken, Taken)
+        lost = OpenAttempt(batch.key(3), LOCAL, "Dear Aisha", "", now - timedelta(seconds=10))
+        unheard_of = await provider.look_up([lost])
+        await connection.execute(
+            "update attempts set provider_id = $1 where row_number = 2", taken.provider_id
+        )
+        found = await provider.look_up([lost])
+        await provider.close()
+    # While nobody knows that the message is the first one's, it may be this one's.
+    assert [type(news) for news in unheard_of] == [Receipt]
+    assert found == [Absent(batch.key(3))]

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from config.environment import Environment
 from config.sending_sections import SendingSettings, TwilioSettings
@@ -22,8 +23,10 @@ class KnownIDsOfTest:
     """Stands for the ids in the table `attempts`."""
 
     ids: set[str] = field(default_factory=set)
+    asked_since: list[datetime] = field(default_factory=list)
 
-    async def __call__(self, asked: Collection[str]) -> Collection[str]:
+    async def __call__(self, asked: Collection[str], oldest: datetime) -> Collection[str]:
+        self.asked_since.append(oldest)
         return self.ids & set(asked)
 
 
