@@ -29,6 +29,14 @@ THROTTLED = Counter(
 RECEIPTS_UNMATCHED = Counter(
     "sftp_gateway_receipts_unmatched", "Receipts of attempts that nobody handed over."
 )
+DATABASES_RESTORED = Counter(
+    "sftp_gateway_databases_restored",
+    "Times that all senders were paused, as the database was older than the newest claim in the bucket.",
+)
+MARKS_UNCHECKED = Counter(
+    "sftp_gateway_newest_claim_unknown",
+    "Times that bucket or database were away when the newest claim was to be compared or written.",
+)
 
 SUBMIT_SECONDS = Histogram(
     "sftp_gateway_submit_seconds",

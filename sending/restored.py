@@ -1,15 +1,32 @@
 """Is this database the newest one? A database restored to yesterday would have its messages sent a second time.
 
-Each minute the senders write the time of the newest committed claim to the bucket. A database whose newest attempt is older is a
-restored or failed-over one: all senders are paused there, until `sending resume --all`.
+Each minute the senders write the time of the newest committed claim to the bucket, once the database itself knows that it is
+to be written. A database that doesn't know what the bucket has, or whose newest claim is older, is a restored or failed-over
+one: all senders are paused there, until `sending resume --all`.
 """
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from typing import Final, Protocol
 
-from database.connections import Pool
+import asyncpg
 
+from audit.events import AuditEvent, record_event
+from config.logs import describe_exception, get_logger
+from database.connections import UNREACHABLE, Pool
+from database.queries import NamedQueries
+from sending.metrics import DATABASES_RESTORED, MARKS_UNCHECKED
+
+SQL: Final = NamedQueries("sending", "restored.sql")
 NEWEST_CLAIM_KEY: Final = "sending/newest-claim"
+CAUSE: Final = "the database is older than the newest claim"
+# Seconds between two questions to a bucket that is away, before the first claim.
+_ASK_AGAIN: Final = 2.0
+_TROUBLES: Final[tuple[type[BaseException], ...]] = (asyncpg.PostgresError, *UNREACHABLE)
+
+logger = get_logger("sending")
 
 
 class ClaimMark(Protocol):
@@ -25,10 +42,89 @@ class ClaimMark(Protocol):
 
 
 async def pause_if_restored(pool: Pool, mark: ClaimMark) -> bool:
-    """Pause all senders if the database is older than the mark; to be awaited before the first claim. Whether it was."""
-    raise NotImplementedError
+    """Pause all senders if the database is older than the mark; whether it was. Their rows must be there.
+
+    Raises OSError or asyncpg's errors where bucket or database are away.
+    """
+    return await _check(pool, await mark.read())
+
+
+async def renew_mark(pool: Pool, mark: ClaimMark) -> None:
+    """Write the newest committed claim's time to the bucket, unless the database is older than what stands there.
+
+    Raises as `pause_if_restored` does.
+    """
+    # Read before the database is: whatever stands there, the database knew by then.
+    marked = await mark.read()
+    if await _check(pool, marked):
+        return
+    async with pool.acquire() as connection:
+        row = await connection.fetchrow(SQL["fetch_claims"])
+        assert row is not None  # noqa: S101 - an aggregate always has a row
+        newest = row["newest"]
+        if newest is None or (marked is not None and newest <= marked):
+            return
+        await connection.execute(SQL["record_mark"], newest)
+    await mark.write(newest)
+
+
+async def _check(pool: Pool, marked: datetime | None) -> bool:
+    if marked is None:
+        return False
+    async with pool.acquire() as connection, connection.transaction():
+        row = await connection.fetchrow(SQL["fetch_claims"])
+        assert row is not None  # noqa: S101 - an aggregate always has a row
+        # A new installation has nothing that could leave twice.
+        known = row["marked"] or row["newest"]
+        if not row["has_batches"] or (known is not None and known >= marked):
+            return False
+        names = [sender["name"] for sender in await connection.fetch(SQL["pause_all"], marked, CAUSE)]
+        details = {"senders": names, "cause": CAUSE}
+        await record_event(connection, AuditEvent.SENDING_PAUSED, details=details)
+    DATABASES_RESTORED.inc()
+    newest_here = known and known.isoformat()
+    logger.error("database_restored", newest_claim=marked.isoformat(), newest_here=newest_here, senders=names)
+    return True
+
+
+async def check_before_claims(
+    check: Callable[[], Awaitable[object]], stop: asyncio.Event, waiting: Callable[[], None]
+) -> None:
+    """Return once `check`, which pauses the senders of a restored database, has succeeded, or at `stop`: no claim before.
+
+    `waiting` is called each time that the bucket or the database are away, so that the node needn't wait as well.
+    """
+    while not stop.is_set():
+        try:
+            await check()
+        except _TROUBLES as error:
+            MARKS_UNCHECKED.inc()
+            logger.warning("newest_claim_unknown", **describe_exception(error))
+            waiting()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _ASK_AGAIN)
+        else:
+            return
 
 
 async def keep_mark(pool: Pool, mark: ClaimMark, *, every: float = 60) -> None:
-    """Write the newest committed claim's time each `every` seconds, after looking again whether the database is older."""
-    raise NotImplementedError
+    """Renew the mark each `every` seconds until cancelled, and pause all senders should the database turn out to be older."""
+    while True:
+        try:
+            await renew_mark(pool, mark)
+        except _TROUBLES as error:
+            MARKS_UNCHECKED.inc()
+            logger.warning("newest_claim_unknown", **describe_exception(error))
+        await asyncio.sleep(every)
+
+
+@contextlib.asynccontextmanager
+async def keeping_mark(pool: Pool, mark: ClaimMark) -> AsyncIterator[None]:
+    """`keep_mark` until the block ends."""
+    keeping = asyncio.create_task(keep_mark(pool, mark), name="newest claim")
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeping

@@ -181,7 +181,10 @@ create table senders (
     paused_since timestamptz,
     paused_because text,
     -- A pause with an end lifts itself; one without is lifted by `sending resume`.
-    paused_until timestamptz
+    paused_until timestamptz,
+    -- When its newest claim was made, and the newest claim of all that was written to the bucket: a restored database is older.
+    claimed_at timestamptz,
+    marked_at timestamptz
 );
 
 -- A campaign's way to its sender for one priority: 0 OTP single sends, 1 other single sends, 2 batches.
@@ -598,7 +601,7 @@ begin
             s.virtual_times[priorities[i] + 1] := greatest(s.virtual_times[priorities[i] + 1], starts[i]);
         end if;
     end loop;
-    update senders set virtual_times = s.virtual_times where id = of_sender;
+    update senders set virtual_times = s.virtual_times, claimed_at = moment where id = of_sender;
     begin_at := reserve_time(of_sender, (select sum(n) from unnest(sizes) n)::integer);
 
     return query

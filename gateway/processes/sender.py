@@ -10,13 +10,16 @@ from campaigns.campaigns import Channel
 from config.settings import Settings
 from database.connections import Connection, open_pool
 from gateway.processes.child_main import Inheritance, run_child
+from gateway.processes.claim_mark import BucketClaimMark
 from gateway.processes.parts import SENDER, SENDER_DRAIN_SECONDS
+from processing.object_store import open_store
 from processing.rule_settings import footers_of
 from sending.accounts import ProviderAccounts
 from sending.dispatcher import Dispatcher
 from sending.outcomes import open_outcomes
 from sending.providers.choice import ProviderName, provider_of
-from sending.senders import PUBLIC, SenderPlan, fetch_internal_services
+from sending.restored import check_before_claims, keeping_mark, pause_if_restored
+from sending.senders import PUBLIC, SenderPlan, fetch_internal_services, record_senders
 from sending.sweeps import open_sweeps
 from sending.taking import INTERNAL, BatchTaking
 
@@ -47,6 +50,15 @@ async def sender(
             open_provider=accounts.open,
         )
         await stack.enter_async_context(open_sweeps(pool, settings.sending, dispatcher.provider_of))
+        mark = BucketClaimMark(await stack.enter_async_context(open_store(settings.s3)))
+
+        async def check() -> None:
+            async with pool.acquire() as connection:
+                await record_senders(connection, await _plan_senders(connection, settings))
+            await pause_if_restored(pool, mark)
+
+        await check_before_claims(check, stop, waiting=ready)
+        await stack.enter_async_context(keeping_mark(pool, mark))
         await dispatcher.run(stop, ready, drain_seconds=SENDER_DRAIN_SECONDS - _RECORDING_SECONDS)
 
 
