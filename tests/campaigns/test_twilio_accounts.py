@@ -1,11 +1,14 @@
 """Twilio's API secrets are stored encrypted, read by nobody without SECRETS__KEY, and survive changes of all keys."""
 
 import base64
+import json
 import os
 from dataclasses import replace
 
 import asyncpg
 import pytest
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import SecretStr
 
 from audit.events import Actor
@@ -216,6 +219,15 @@ async def test_the_first_key_is_made_once(connection: Connection, secrets: Secre
         keys.decrypt(Sealed(99, b""), ())
 
 
+async def test_the_key_of_callbacks_reads_no_secret(
+    connection: Connection, secrets: SecretsSettings, account: TwilioAccount
+) -> None:
+    (key,) = (await load_keys(connection, secrets)).callback_keys
+    associated = json.dumps(account.place).encode()
+    with pytest.raises(InvalidTag):
+        AESGCM(key).decrypt(account.sealed.content[:12], account.sealed.content[12:], associated)
+
+
 async def test_a_rotation_encrypts_anew_and_old_keys_check_callbacks_for_80_hours(
     connection: Connection, secrets: SecretsSettings, account: TwilioAccount
 ) -> None:
@@ -284,6 +296,7 @@ async def test_while_the_key_is_changed_nodes_work_with_the_old_and_with_the_new
     assert (await load_keys(connection, new)).callback_keys[1:] == callback_keys
     with pytest.raises(SecretsKeyError, match="is not the key"):
         await load_keys(connection, secrets)
+    assert await connection.fetchval("select count(*) from secret_keys where wrapped_before is not null") == 0
 
 
 async def test_a_change_with_a_wrong_old_key_changes_nothing(
@@ -327,15 +340,16 @@ async def test_a_key_thought_lost_that_is_there_costs_nothing(
 async def test_a_secret_stored_during_a_rotation_waits_for_it(
     pool: Pool, connection: Connection, secrets: SecretsSettings, account: TwilioAccount
 ) -> None:
+    campaign_id = await make_campaign(connection)
     async with pool.acquire() as other:
         await other.execute("set lock_timeout = '100ms'")
         async with connection.transaction():
             await rotate_secrets(connection, secrets, actor=Actor())
             with pytest.raises(asyncpg.LockNotAvailableError):
-                await set_twilio_account(other, secrets, account.campaign_id, CREDENTIALS, actor=ADMIN)
+                await set_twilio_account(other, secrets, campaign_id, CREDENTIALS, actor=ADMIN)
         await other.execute("reset lock_timeout")
         async with other.transaction():
-            await set_twilio_account(other, secrets, account.campaign_id, CREDENTIALS, actor=ADMIN)
-    assert (await fetch(connection, account.campaign_id)).sealed.key_id == await connection.fetchval(
+            await set_twilio_account(other, secrets, campaign_id, CREDENTIALS, actor=ADMIN)
+    assert (await fetch(connection, campaign_id)).sealed.key_id == await connection.fetchval(
         "select id from secret_keys where retired_at is null"
     )
