@@ -36,6 +36,10 @@ class CallMisused(GatewayError):  # noqa: N818 - a fact, read as one
     """The call itself is wrong: an argument, or a file that can't be read."""
 
 
+class ProviderUnreachable(GatewayError):  # noqa: N818 - a fact, read as one
+    """A provider of messages didn't answer: the same call may succeed later."""
+
+
 class EmbeddedError(GatewayError):
     """An embedded server can't run; the text says which, why and what to do."""
 
@@ -44,6 +48,7 @@ class EmbeddedError(GatewayError):
 _STATUSES: tuple[tuple[type[Exception], ExitStatus], ...] = (
     (CallRefused, ExitStatus.REFUSED),
     (CallMisused, ExitStatus.CONFIGURATION),
+    (ProviderUnreachable, ExitStatus.UNREACHABLE),
     (HostKeyError, ExitStatus.CONFIGURATION),
     (SecretsKeyError, ExitStatus.CONFIGURATION),
     (CampaignsError, ExitStatus.REFUSED),

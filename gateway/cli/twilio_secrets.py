@@ -9,7 +9,7 @@ import typer
 
 from gateway.cli.arguments import JSON, CampaignId, Yes, confirm, read_input
 from gateway.cli.invocation import Invocation, current_actor, invocation_of, run
-from gateway.errors import CallMisused, CallRefused
+from gateway.errors import CallMisused, CallRefused, ProviderUnreachable
 from gateway.output import counted, for_people, note, print_json, utc, warn
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def read_credentials(
 
 
 def try_account(invocation: Invocation, credentials: "TwilioCredentials") -> None:
-    """Look the messaging service up at Twilio. Raises CallRefused, which says what is wrong."""
+    """Look the messaging service up at Twilio. Raises CallRefused, which says what is wrong; ProviderUnreachable."""
     from sending.providers.twilio import try_service
     from sending.providers.twilio_account import TwilioAccount
 
@@ -107,8 +107,12 @@ def try_account(invocation: Invocation, credentials: "TwilioCredentials") -> Non
         sender_name=credentials.sender_name,
     )
     trouble = run(try_service(account, base_url=invocation.settings.sending.twilio.base_url))
-    if trouble is not None:
-        raise CallRefused(f"{trouble}. Nothing was stored: mend it, or add --no-try to store it untried")
+    if trouble is None:
+        return
+    text = f"{trouble.text}. Nothing was stored"
+    if trouble.is_away:
+        raise ProviderUnreachable(f"{text}: try again, or add --no-try to store the account untried")
+    raise CallRefused(f"{text}: compare the five values with what the agency sent")
 
 
 def set_account(

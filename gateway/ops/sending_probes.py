@@ -20,7 +20,7 @@ from database.connections import connect, database_troubles
 from gateway.errors import ExitStatus
 from gateway.ops.probes import Answer, ProbeFailed
 from sending.providers.choice import ProviderName, provider_of, public_account
-from sending.providers.twilio import try_service
+from sending.providers.twilio import ServiceTrouble, try_service
 from sending.providers.twilio_account import TwilioAccount
 
 HEALTH: Final = "/api/v2/health"
@@ -135,7 +135,7 @@ async def _probe_public(settings: Settings) -> Answer:
         )
     trouble = await try_service(account, base_url=settings.sending.twilio.base_url)
     if trouble is not None:
-        return Answer(name, ExitStatus.CONFIGURATION, trouble)
+        return Answer(name, _status_of(trouble), trouble.text)
     return Answer(name, ExitStatus.DONE, "sent by twilio, which knows the messaging service")
 
 
@@ -144,15 +144,18 @@ async def _probe_internal(settings: Settings, in_use: _InUse) -> Answer:
     base_url = settings.sending.twilio.base_url
     found = await asyncio.gather(*(try_service(account, base_url=base_url) for _, account in in_use.accounts))
     troubles = [
-        *in_use.unreadable,
-        *(
-            f"campaign {campaign_id}: {trouble}"
-            for (campaign_id, _), trouble in zip(in_use.accounts, found, strict=True)
-            if trouble is not None
-        ),
+        (campaign_id, trouble)
+        for (campaign_id, _), trouble in zip(in_use.accounts, found, strict=True)
+        if trouble is not None
     ]
-    if troubles:
-        return Answer(name, ExitStatus.CONFIGURATION, _some_of(troubles, "; "))
+    if in_use.unreadable or troubles:
+        texts = [
+            *in_use.unreadable,
+            *(f"campaign {campaign_id}: {trouble.text}" for campaign_id, trouble in troubles),
+        ]
+        is_away = not in_use.unreadable and all(trouble.is_away for _, trouble in troubles)
+        status = ExitStatus.UNREACHABLE if is_away else ExitStatus.CONFIGURATION
+        return Answer(name, status, _some_of(texts, "; "))
     if in_use.without_account:
         return Answer(
             name,
@@ -161,6 +164,10 @@ async def _probe_internal(settings: Settings, in_use: _InUse) -> Answer:
             is_warning=True,
         )
     return Answer(name, ExitStatus.DONE, "sent by twilio, which knows each campaign's messaging service")
+
+
+def _status_of(trouble: ServiceTrouble) -> ExitStatus:
+    return ExitStatus.UNREACHABLE if trouble.is_away else ExitStatus.CONFIGURATION
 
 
 def _some_of(texts: Sequence[str], separator: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -184,37 +185,52 @@ class Twilio:
         )
 
 
-async def try_service(account: TwilioAccount, *, base_url: str | None = None) -> str | None:
-    """Ask Twilio for the messaging service: None where it answers, else what is wrong, in words for whoever set the account up.
+@dataclass(frozen=True, slots=True)
+class ServiceTrouble:
+    """What is wrong with an account, for whoever set it up. `is_away`: Twilio didn't answer, and the account may be right."""
+
+    text: str
+    is_away: bool = False
+
+
+async def try_service(account: TwilioAccount, *, base_url: str | None = None) -> ServiceTrouble | None:
+    """Ask Twilio for the messaging service: None where it answers, and the service is this account's.
 
     Used by `campaign twilio` and by `check`. It raises nothing, and takes ten seconds at most.
     """
     http = TwilioHTTP(base_url, timeout=10)
     try:
-        await _client(account, http).messaging.v1.services(account.service_sid).fetch_async()
+        found = await _client(account, http).messaging.v1.services(account.service_sid).fetch_async()
     except RefusedError as error:
         return _service_trouble(error.refusal)
     except NotSentError as error:
-        return f"Twilio can't be reached ({error.cause})"
+        return ServiceTrouble(f"Twilio can't be reached ({error.cause})", is_away=True)
     except OutcomeUnknownError as error:
-        return f"Twilio gave no usable answer ({error.cause})"
+        return ServiceTrouble(f"Twilio gave no usable answer ({error.cause})", is_away=True)
     except (ValueError, TypeError, AttributeError, TwilioException):
-        return f"Twilio gave no usable answer ({UNREADABLE})"
+        return ServiceTrouble(f"Twilio gave no usable answer ({UNREADABLE})", is_away=True)
     finally:
         await http.close()
+    # This question is answered by the API key alone, while messages are created under the account's SID.
+    if found.account_sid != account.account_sid:
+        return ServiceTrouble(
+            "the API key and the messaging service belong to another account than the account SID"
+        )
     return None
 
 
-def _service_trouble(refusal: Refusal4xx) -> str:
+def _service_trouble(refusal: Refusal4xx) -> ServiceTrouble:
     code = "" if refusal.code is None else f", code {refusal.code}"
     told = f"HTTP {refusal.http_status}{code}"
     match refusal.http_status:
         case 401 | 403:
-            return f"Twilio refuses the account SID, the API key or its secret ({told})"
+            return ServiceTrouble(f"Twilio refuses the API key or its secret ({told})")
         case 404:
-            return f"the account has no such messaging service ({told})"
+            return ServiceTrouble(f"the account has no such messaging service ({told})")
+        case 429:
+            return ServiceTrouble(f"Twilio is asked too much at the moment ({told})", is_away=True)
         case _:
-            return f"Twilio refuses to tell of the messaging service ({told})"
+            return ServiceTrouble(f"Twilio refuses to tell of the messaging service ({told})")
 
 
 def _client(account: TwilioAccount, http: TwilioHTTP) -> Client:

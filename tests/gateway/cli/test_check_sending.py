@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from config.settings import variable_of
+from tests.sending.twilio_control import twilio_server
 
 if TYPE_CHECKING:
     from tests.gateway.cli.conftest import Call
@@ -169,3 +170,32 @@ def test_a_wrong_key_and_an_unreadable_secret_are_named(
     assert line is not None
     assert not line["ok"]
     assert line["detail"].startswith("the Twilio API secret of campaign staff-1 can't be read")
+
+
+def test_each_messaging_service_in_use_is_looked_up(
+    admin: "Call", campaign_id: str, sending: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable_of("secrets.key"), base64.b64encode(os.urandom(32)).decode())
+    make_campaign(admin, "--id", "staff-1", *account("0"))
+    with twilio_server() as twilio:
+        twilio.behave(secret="hushhushhushhush")
+        monkeypatch.setenv(variable_of("sending.twilio.base_url"), twilio.base_url)
+        knows = line_of(admin, "internal channel")
+        assert knows is not None
+        assert knows["detail"] == "sent by twilio, which knows each campaign's messaging service"
+        make_campaign(admin, "--id", "staff-2", *account("1"))
+        wrong = line_of(admin, "internal channel")
+        assert wrong is not None
+        assert not wrong["ok"]
+        assert wrong["detail"].startswith("campaign staff-2: Twilio refuses the API key")
+        monkeypatch.setenv(variable_of("sending.public.provider"), "twilio")
+        for name, value in {"account_sid": "AC", "key_sid": "SK", "service_sid": "MG"}.items():
+            monkeypatch.setenv(variable_of(f"sending.twilio.{name}"), value + "0" * 32)
+        monkeypatch.setenv(variable_of("sending.twilio.key_secret"), "hushhushhushhush")
+        public = line_of(admin, "public channel")
+        assert public is not None
+        assert public["detail"] == "sent by twilio, which knows the messaging service"
+        assert "hush" not in admin("check").out
+    away = line_of(admin, "internal channel")
+    assert away is not None
+    assert "Twilio can't be reached" in away["detail"]

@@ -3,12 +3,14 @@
 import base64
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from config.settings import PREFIX
+from tests.sending.twilio_control import TwilioServer, twilio_server
 
 if TYPE_CHECKING:
     from tests.gateway.cli.conftest import Answer, Call, Database
@@ -227,3 +229,49 @@ def test_a_lost_key_is_given_up_when_a_person_says_so(
     assert admin("secrets", "rotate", "--json").document == {"encrypted": 0, "unreadable": [internal]}
     assert admin("campaign", "twilio", internal, *FIVE, "--no-try", stdin=SECRET.encode()).status == 0
     assert admin("secrets", "rotate", "--json").document == {"encrypted": 1, "unreadable": []}
+
+
+@pytest.fixture
+def twilio(monkeypatch: pytest.MonkeyPatch) -> Iterator[TwilioServer]:
+    """A Twilio that knows the account of these tests."""
+    with twilio_server() as server:
+        server.behave(account=ACCOUNT, key=KEY, secret=SECRET, services=[SERVICE])
+        monkeypatch.setenv(f"{PREFIX}SENDING__TWILIO__BASE_URL", server.base_url)
+        yield server
+
+
+def test_an_account_is_tried_before_it_is_stored(
+    admin: "Call", secrets_key: str, twilio: TwilioServer
+) -> None:
+    create_words = (*CREATE, "--channel", "internal", *FIVE)
+    wrong = admin(*create_words, stdin=b"wrong")
+    assert (wrong.status, wrong.out) == (1, "")
+    assert "Twilio refuses the API key or its secret (HTTP 401, code 20003). Nothing was stored" in wrong.err
+    other = admin(*create_words, "--account", "AC" + "9" * 32, stdin=SECRET.encode())
+    assert other.status == 1
+    assert "belong to another account" in other.err
+    assert admin("campaign", "list", "--json").document == []
+
+    assert admin(*create_words, stdin=SECRET.encode()).status == 0
+    assert twilio.record()["created"] == 0
+
+    before = admin("campaign", "show", "staff-1", "--json").document
+    none = admin("campaign", "twilio", "staff-1", *FIVE, "--service", "MG" + "9" * 32, stdin=SECRET.encode())
+    assert none.status == 1
+    assert "no such messaging service" in none.err
+    assert admin("campaign", "show", "staff-1", "--json").document == before
+    again = admin("campaign", "twilio", "staff-1", *FIVE, stdin=SECRET.encode())
+    assert (again.status, "which Twilio knows" in again.err) == (0, True)
+
+
+def test_without_twilio_an_account_is_stored_untried_or_not_at_all(
+    admin: "Call", secrets_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}SENDING__TWILIO__BASE_URL", "http://127.0.0.1:9")
+    answer = admin(*CREATE, "--channel", "internal", *FIVE, stdin=SECRET.encode())
+    assert (answer.status, answer.out) == (3, "")
+    (line,) = answer.err.splitlines()
+    assert line.startswith("error: Twilio can't be reached")
+    assert "--no-try" in line
+    assert admin("campaign", "list", "--json").document == []
+    assert create(admin).status == 0

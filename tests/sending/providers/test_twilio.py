@@ -15,7 +15,7 @@ from messages.callback_urls import parse_callback_path
 from messages.statuses import ErrorCode
 from sending.providers import twilio_http
 from sending.providers.provider import Provider, PutBack, Refused, Taken, Unknown
-from sending.providers.twilio import try_service
+from sending.providers.twilio import ServiceTrouble, try_service
 from sending.providers.twilio_account import TwilioAccount
 from tests.sending.providers.twilio_adapter import (
     ACCOUNT,
@@ -251,18 +251,22 @@ async def test_nothing_is_logged_of_a_message(
     ("account", "words"),
     [
         (ACCOUNT, None),
-        (TwilioAccount(ACCOUNT_SID, KEY_SID, "wrong", SERVICE_SID, "Agency"), "refuses the account SID"),
+        (TwilioAccount(ACCOUNT_SID, KEY_SID, "wrong", SERVICE_SID, "Agency"), "refuses the API key"),
+        (
+            TwilioAccount("AC" + "9" * 32, KEY_SID, KEY_SECRET, SERVICE_SID, "Agency"),
+            "belong to another account",
+        ),
         (TwilioAccount(ACCOUNT_SID, KEY_SID, KEY_SECRET, "MG1", "Agency"), "no such messaging service"),
     ],
 )
 async def test_a_service_is_tried(twilio: TwilioServer, account: TwilioAccount, words: str | None) -> None:
     told = await try_service(account, base_url=twilio.base_url)
-    assert told is None if words is None else words in (told or "")
+    assert told is None if words is None else told is not None and words in told.text and not told.is_away
 
 
 async def test_a_service_is_tried_without_twilio() -> None:
     told = await try_service(ACCOUNT, base_url=f"http://127.0.0.1:{free_port()}")
-    assert told == "Twilio can't be reached (connection refused)"
+    assert told == ServiceTrouble("Twilio can't be reached (connection refused)", is_away=True)
 
 
 def test_processes_without_an_account_load_no_package_of_twilio() -> None:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from sending.providers.provider import PutBack, Taken
-from sending.providers.twilio import try_service
+from sending.providers.twilio import ServiceTrouble, try_service
 from tests.sending.providers.twilio_adapter import ACCOUNT, open_test_provider, outgoing
 from tests.sending.twilio_control import TwilioServer, twilio_server
 
@@ -74,7 +74,7 @@ async def test_nothing_leaves_where_it_is_not(tls_twilio: TwilioServer) -> None:
     tried = await try_service(ACCOUNT, base_url=tls_twilio.base_url)
     await provider.close()
     assert answer == PutBack(1.0, "tls", pause="provider unreachable", pause_seconds=1.0)
-    assert tried == "Twilio can't be reached (tls)"
+    assert tried == ServiceTrouble("Twilio can't be reached (tls)", is_away=True)
     assert tls_twilio.record()["requests"] == before
 
 
