@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,12 +27,21 @@ def test_migrate_prints_the_grants_without_a_database(call: "Call") -> None:
 
 def test_the_admin_can_work(
     url_of: Callable[[DatabaseRole], str], admin: "Call", upload_with_report: str, campaign_id: str,
-    database: "Database", ed25519_key: KeyPair, monkeypatch: pytest.MonkeyPatch,
+    database: "Database", ed25519_key: KeyPair, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
 ) -> None:  # fmt: skip
     monkeypatch.setenv("SFTP_GATEWAY_DATABASE__URL", url_of(DatabaseRole.ADMIN))
     failed = database.insert_upload(
         campaign_id, "upload_failed", status="failed", object_key="originals/x", support_id="S-1", outcome=1,
         finished_at=datetime.now(UTC),
+    )  # fmt: skip
+
+    database.run("insert into senders (name, provider, rate) values ('public', 'simulator', 100)")
+    batch = "batch_0d9c31e2-4b7f-4c58-9a61-7e20c4f1a3b8"
+    message = "message_0d9c31e2-4b7f-8c58-9a61-7e2000000002"
+    failure = {"status": 6, "error": "routing_error"}
+    database.insert_batch(
+        campaign_id, batch, [{"attempts": [failure]}, {"attempts": [failure]}], failure=2, cursor_row=3,
+        errors='{"routing_error": 2}', taken_at=datetime.now(UTC), held_since=datetime.now(UTC), held_because="stale",
     )  # fmt: skip
 
     def done(*words: object, **options: object) -> "Answer":
@@ -72,4 +82,21 @@ def test_the_admin_can_work(
     done("upload", "show", "S-1")
     done("upload", "report", upload_with_report)
     done("upload", "retry", failed)
+    done("sending", "pause", "--campaign", campaign_id)
+    database.run("update batches set lane_id = (select id from lanes where priority = 2)")
+    done("sending", "resume", "--campaign", campaign_id)
+    done("sending", "pause", "--all")
+    done("sending", "resume", "--sender", "public")
+    done("sending", "status")
+    done("batch", "list")
+    done("batch", "show", batch)
+    done("batch", "release", batch)
+    done("message", "list", campaign_id)
+    done("message", "show", message)
+    done("message", "retry", message)
+    database.run("update attempts set status = 6, error = 'routing_error'")
+    database.run("update batches set retrying = 0, failure = 2")
+    done("batch", "retry", batch)
+    done("batch", "stop", batch, "--yes")
+    done("batch", "report", batch, "--out", tmp_path / "report.csv")
     done("check")
