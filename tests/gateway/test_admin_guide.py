@@ -19,12 +19,14 @@ def variables(gateway_variables: dict[str, str], empty_database_url: str, tmp_pa
         **{name: value for name, value in os.environ.items() if name in ("PATH", "LANG")},
         **gateway_variables,
         "SFTP_GATEWAY_DATABASE__URL": empty_database_url,
+        # As the page says for a node that sends.
+        "SFTP_GATEWAY_SENDING__PROCESSES": "1",
         "HOME": str(tmp_path),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_transcript_leads_to_an_accepted_file(
     variables: dict[str, str], tmp_path: Path, mailbox: Mailbox
 ) -> None:
