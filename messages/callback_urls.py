@@ -46,10 +46,11 @@ def _words(key: AttemptKey) -> str:
 
 
 def _token(data_key: bytes, key: AttemptKey) -> str:
-    digest = hmac.digest(_derived(data_key), _words(key).encode(), "sha256")
-    return urlsafe_b64encode(digest[:_TOKEN_BYTES]).rstrip(b"=").decode()
+    signed = _begun(data_key).copy()
+    signed.update(_words(key).encode())
+    return urlsafe_b64encode(signed.digest()[:_TOKEN_BYTES]).rstrip(b"=").decode()
 
 
 @lru_cache(maxsize=16)
-def _derived(data_key: bytes) -> bytes:
-    return hmac.digest(data_key, _PURPOSE, "sha256")
+def _begun(data_key: bytes) -> "hmac.HMAC":
+    return hmac.new(hmac.digest(data_key, _PURPOSE, "sha256"), digestmod="sha256")

@@ -7,7 +7,6 @@ have left. Answers of other statuses than 2xx are exceptions too, so that none r
 import json
 import logging
 import ssl
-import string
 from base64 import b64encode
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -151,19 +150,9 @@ def _parsed(uri: str, base_url: str | None) -> URL:
     return URL(uri, encoded=True)
 
 
-# urllib's `urlencode` took a tenth of a hand-over's time. The characters left as they are: RFC 3986 §2.3.
-_UNRESERVED: Final = string.ascii_letters + string.digits + "-._~"
-_FORM_CHARACTERS: Final = [
-    "+" if byte == 0x20 else chr(byte) if chr(byte) in _UNRESERVED else f"%{byte:02X}" for byte in range(256)
-]
-
-
-def _form(fields: Mapping[str, object]) -> bytes:
-    """The fields as `application/x-www-form-urlencoded`."""
-    return "&".join(
-        f"{name}={str(value).encode().decode('latin-1').translate(_FORM_CHARACTERS)}"
-        for name, value in fields.items()
-    ).encode("ascii")
+def _form(fields: Mapping[str, Any]) -> bytes:
+    """The fields as `application/x-www-form-urlencoded`: yarl's quoting is in C, and takes a fifth of the time of urllib's."""
+    return URL.build(query=fields).raw_query_string.encode("ascii")
 
 
 @lru_cache(maxsize=16)

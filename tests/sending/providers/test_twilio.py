@@ -1,6 +1,7 @@
 """Handing over through Twilio's adapter, against a local server: each end, each refusal, and what surely was not sent."""
 
 import asyncio
+import dataclasses
 import logging
 import subprocess
 import sys
@@ -41,6 +42,21 @@ async def test_a_message_is_created_with_what_the_page_asks_for(
     assert fragment == "rc=5&rp=all&ct=5000&rt=15000"
     path = url.removeprefix("https://sms.agency.gov.sg")
     assert parse_callback_path(path, [DATA_KEY]) == outgoing().key
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(chr(code) for code in range(0x20, 0x7F)),
+        "100%41 a+b a%2Bb &amp; x=1;y=2\r\n\ttab",
+        "Ünï £ Δ ~ € [brackets] {name}",
+        "您好，陈先生 · வணக்கம் · 🎉👨‍👩‍👧",
+    ],
+    ids=["ascii", "percent", "gsm7", "unicode"],
+)
+async def test_a_text_arrives_as_it_is(provider: Provider, twilio: TwilioServer, text: str) -> None:
+    await provider.hand_over(dataclasses.replace(outgoing(), text=text))
+    assert twilio.messages()[0]["body"] == text
 
 
 async def test_a_one_time_password_waits_five_minutes_at_most(
