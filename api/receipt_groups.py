@@ -8,6 +8,7 @@ from enum import Enum, auto
 from typing import Final
 
 from config.errors import ConfigError
+from config.fault_points import reach
 from config.logs import get_logger
 from database.connections import Pool, database_troubles
 from messages.attempts import record_receipts
@@ -72,6 +73,7 @@ class ReceiptGroups:
                     committed.set_result(results[receipt])
 
     async def _commit(self, receipts: Sequence[Receipt]) -> dict[Receipt, Commitment]:
+        reach("sending.received")
         try:
             with database_troubles():
                 async with asyncio.timeout(_COMMIT_SECONDS), self._pool.acquire() as connection:

@@ -132,9 +132,10 @@ class Outcomes:
 
     async def _record(self, group: Sequence[News]) -> None:
         """Return once the group is committed. One that the database refuses for what it holds is recorded piece by piece."""
-        for kind, point in ((Answer, "sending.handed_over"), (Receipt, "sending.received")):
-            if any(isinstance(news, kind) for news in group):
-                reach(point)
+        if any(isinstance(news, Answer) for news in group):
+            reach("sending.handed_over")
+        if any(isinstance(news, Receipt) for news in group):
+            reach("sending.received")
         try:
             await self._record_once(group)
         except _UNRECORDABLE as error:

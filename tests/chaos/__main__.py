@@ -1,8 +1,8 @@
-"""`make chaos`: the long form of the tests in this folder, which takes about half an hour.
+"""`make chaos`: the long form of the tests in this folder, which takes about three quarters of an hour.
 
 It ends with a table of what was done and seen. The exit status is 1 where anything that must hold did not hold.
 
-    python -m tests.chaos [--only kills,aborts,outages,order,load,recovery] [--kills 200] [--seed 1] [--logs FOLDER]
+    python -m tests.chaos [--only kills,sending,aborts,outages,order,load,recovery] [--kills 200] [--seed 1] [--logs FOLDER]
 """
 
 import argparse
@@ -21,6 +21,8 @@ from tests.chaos import load, order, recovery
 from tests.chaos.aborts import run_aborts, run_block_sizes
 from tests.chaos.kills import run_kills
 from tests.chaos.outages import database, object_store, scenarios, spool
+from tests.chaos.sending.kills import run_kills as run_sending_kills
+from tests.chaos.sending.outgoing import Outgoing, open_outgoing
 from tests.chaos.testbed.clients import Clients
 from tests.chaos.testbed.invariants import (
     Inspection,
@@ -82,6 +84,20 @@ async def kills(run: Run) -> None:
             return f"{report.total} kills ({kinds}); {_summary(report.inspection)}"
 
         await run.step("kills", work())
+
+
+async def sending_kills(run: Run) -> None:
+    """Half of the kills meet senders alone, which are back soon; half of them nodes with all their parts."""
+    on_whole_nodes = run.kills // 2
+    for whole_nodes, count in ((False, run.kills - on_whole_nodes), (True, on_whole_nodes)):
+        async with open_outgoing(whole_nodes=whole_nodes, keep_logs=run.logs) as outgoing:
+
+            async def work(outgoing: Outgoing = outgoing, count: int = count) -> str:
+                report = await run_sending_kills(outgoing, count, seed=run.seed)
+                report.inspection.check()
+                return "; ".join(report.lines())
+
+            await run.step("sending, whole nodes" if whole_nodes else "sending, senders alone", work())
 
 
 async def aborted_uploads(run: Run) -> None:
@@ -183,6 +199,7 @@ async def _inspect_when_quiet(testbed: Testbed, clients: Clients, *, mail: bool 
 
 SUITES: dict[str, Callable[[Run], Awaitable[None]]] = {
     "kills": kills,
+    "sending": sending_kills,
     "aborts": aborted_uploads,
     "outages": outages,
     "order": order_of_service,

@@ -2,8 +2,7 @@
 
 import pytest
 
-from config.fault_points import POINTS
-from tests.chaos.kills import run_kills
+from tests.chaos.kills import UPLOAD_POINTS, run_kills
 from tests.chaos.testbed.testbed import open_testbed
 
 
@@ -14,6 +13,6 @@ async def test_every_upload_has_one_outcome_though_everything_is_killed() -> Non
         report = await run_kills(testbed, 20, seed=5, clients=3, largest=1500, share_of_steps=0.2)
     report.inspection.check()
     assert report.total == 20
-    assert set(report.kills) >= set(POINTS)
+    assert set(report.kills) >= UPLOAD_POINTS
     assert report.inspection.acknowledged >= 20
     assert report.inspection.outcomes.keys() == {"accepted", "rejected"}

@@ -230,6 +230,7 @@ class Twilio:
             "refused": self.refused,
             "callbacks": self.callbacks.answers,
             "callbacks_waiting": self.callbacks.waiting,
+            "faults_left": sum(max(fault.count, 0) for fault in self.faults),
         }
 
     def forget(self, behaviour: Behaviour) -> None:

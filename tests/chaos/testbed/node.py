@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Final, Literal
 
 from gateway.embedded.server_process import ServerProcess, free_port
+from gateway.errors import EmbeddedError
 from gateway.processes.child_handle import python_environment
 
-Command = Literal["run", "sftpd", "worker"]
-PartName = Literal["front", "worker"]
+Command = Literal["run", "sftpd", "worker", "sender", "api"]
+PartName = Literal["front", "worker", "sender", "api"]
 _START_TIMEOUT: Final = 90.0
 
 
@@ -53,7 +54,7 @@ class Node:
 
     @property
     def has_front(self) -> bool:
-        return self.command != "worker"
+        return self.command in {"run", "sftpd"}
 
     @property
     def pid(self) -> int:
@@ -64,6 +65,17 @@ class Node:
         """Start it and wait until it says that it is ready."""
         await self.begin()
         await self.until_ready()
+
+    async def start_as_systemd(self) -> None:
+        """Start it, and again where a kill came before it was ready: systemd would restart it then, by its exit status."""
+        for left in reversed(range(5)):
+            try:
+                await self.start()
+            except EmbeddedError:
+                if not left or self.is_running:
+                    raise
+            else:
+                return
 
     async def begin(self) -> None:
         """Start it without waiting."""
@@ -89,7 +101,7 @@ class Node:
             return b'"node_ready"' in log.read()
 
     def parts(self, part: PartName) -> list[int]:
-        """The process ids of its fronts or workers that live now."""
+        """The process ids of the part's processes that live now."""
         if not self.is_running:
             return []
         return [
@@ -97,7 +109,7 @@ class Node:
         ]
 
     def kill_part(self, part: PartName) -> bool:
-        """SIGKILL its fronts or workers while the rest of the node goes on. Returns whether there was one."""
+        """SIGKILL the part's processes while the rest of the node goes on. Returns whether there was one."""
         return sum(_kill(pid) for pid in self.parts(part)) > 0
 
     async def kill(self) -> None:

@@ -138,12 +138,12 @@ class Testbed:
 
     async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """Ask the database."""
-        async with self._connection() as connection:
+        async with self.connected() as connection:
             return await connection.fetch(statement, *arguments)
 
     async def fetch_value(self, statement: str, *arguments: Any) -> Any:
         """Ask the database for one value."""
-        async with self._connection() as connection:
+        async with self.connected() as connection:
             return await connection.fetchval(statement, *arguments)
 
     async def holds(self, statement: str, *arguments: Any) -> bool:
@@ -151,7 +151,8 @@ class Testbed:
         return bool(await self.fetch_value(statement, *arguments))
 
     @contextlib.asynccontextmanager
-    async def _connection(self) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+    async def connected(self) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+        """A connection to the database."""
         connection = await asyncpg.connect(self.postgres.socket_url(DATABASE), timeout=10)
         try:
             yield connection
