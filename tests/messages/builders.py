@@ -84,8 +84,8 @@ async def make_batch(
             total,
         )
     made = MadeBatch(batch_no, batch_id, campaign_id, sender_id)
-    for row_number, status in enumerate(statuses, 2):
-        await add_attempt(connection, made, made.key(row_number), status, at=at, priority=priority)
+    attempts = [(made.key(row_number), status) for row_number, status in enumerate(statuses, 2)]
+    await _add_attempts(connection, made, attempts, at, priority)
     return made
 
 
@@ -99,30 +99,42 @@ async def add_attempt(
     priority: int = 2,
 ) -> None:
     """One more attempt of a message, the last one now."""
-    await connection.execute(
+    await _add_attempts(connection, batch, [(key, status)], at, priority)
+
+
+async def _add_attempts(
+    connection: Connection,
+    batch: MadeBatch,
+    attempts: Sequence[tuple[AttemptKey, MessageStatus]],
+    at: datetime,
+    priority: int,
+) -> None:
+    await connection.executemany(
         "insert into attempts (batch_no, row_number, attempt, status, created_at, updated_at, sent_at, error, provider_id)"
         " values ($1, $2, $3, $4, $5, $5, $6, $7, $8)",
-        key.batch_no,
-        key.row_number,
-        key.attempt,
-        status,
-        at,
-        at if status >= MessageStatus.SENT else None,
-        "recipient_unavailable" if status is MessageStatus.FAILURE else None,
-        f"SM{key.batch_no}-{key.row_number}-{key.attempt}" if status >= MessageStatus.SENT else None,
+        [
+            (
+                key.batch_no,
+                key.row_number,
+                key.attempt,
+                status,
+                at,
+                at if status >= MessageStatus.SENT else None,
+                "recipient_unavailable" if status is MessageStatus.FAILURE else None,
+                f"SM{key.batch_no}-{key.row_number}-{key.attempt}" if status >= MessageStatus.SENT else None,
+            )
+            for key, status in attempts
+        ],
     )
-    if status <= MessageStatus.ENQUEUED:
-        await connection.execute(
-            "insert into due (at, sender_id, class, campaign_id, batch_no, row_number, attempt)"
-            " values ($1, $2, $3, $4, $5, $6, $7)",
-            at,
-            batch.sender_id,
-            priority,
-            batch.campaign_id,
-            key.batch_no,
-            key.row_number,
-            key.attempt,
-        )
+    await connection.executemany(
+        "insert into due (at, sender_id, class, campaign_id, batch_no, row_number, attempt)"
+        " values ($1, $2, $3, $4, $5, $6, $7)",
+        [
+            (at, batch.sender_id, priority, batch.campaign_id, key.batch_no, key.row_number, key.attempt)
+            for key, status in attempts
+            if status <= MessageStatus.ENQUEUED
+        ],
+    )
     counts, errors = await recount(connection, batch.batch_no)
     await connection.execute(
         "update batches set retrying = $2, enqueued = $3, sending = $4, sent = $5, sent_to_telco = $6, success = $7,"

@@ -222,7 +222,8 @@ async def test_a_recording_that_a_deadlock_ends_is_made_again(
             await transaction.start()
             await other.execute("set local deadlock_timeout = '10s'")
             await other.execute("select 1 from batches where batch_no = $1 for update", batch.batch_no)
-            await connection.execute("set deadlock_timeout = '50ms'")
+            # It is looked for once, so long after the wait has begun: by then the other must wait too.
+            await connection.execute("set deadlock_timeout = '2s'")
             recording = tasks.create_task(record_answers(connection, [Answer(batch.key(), SENT)], now=LATER))
             waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
             while not await watcher.fetchval(waits):  # noqa: ASYNC110 - the server has no event for it
