@@ -43,14 +43,21 @@ class Claim:
 
 
 async def claim_messages(
-    connection: Connection, sender_id: int, *, segments: int, lead: timedelta, stale_after: timedelta
+    connection: Connection,
+    sender_id: int,
+    *,
+    segments: int,
+    lead: timedelta,
+    head: float,
+    stale_after: timedelta,
 ) -> Claim:
     """Claim a block of about so many segments, in a transaction of its own.
 
-    It gives nothing where nothing waits, where the sender is paused, and where its time is reserved for longer than `lead`.
+    It gives nothing where nothing waits, where the sender is paused, and where its time is reserved for longer than `lead`. The
+    first message leaves `head` seconds from now at the earliest.
     Where the connection is lost meanwhile, it may have been committed: its attempts stay `sending`, and are looked up.
     """
-    rows = await connection.fetch(SQL["claim_messages"], sender_id, segments, lead, stale_after)
+    rows = await connection.fetch(SQL["claim_messages"], sender_id, segments, lead, head, stale_after)
     claimed = tuple(
         ClaimedMessage(
             key=AttemptKey(row["batch_no"], row["row_number"], row["attempt"]),
@@ -67,8 +74,13 @@ async def claim_messages(
     return Claim(claimed, max((row["now"] for row in rows), default=None))
 
 
-async def reserve_time(connection: Connection, sender_id: int, segments: int) -> tuple[float, float]:
-    """Reserve the time of so many segments anew, where their moment has passed; when it begins, and the database's clock."""
-    row = await connection.fetchrow(SQL["reserve_time"], sender_id, segments)
+async def reserve_time(
+    connection: Connection, sender_id: int, segments: int, *, head: float
+) -> tuple[float, float]:
+    """Reserve the time of so many segments anew, where their moment has passed; when it begins, and the database's clock.
+
+    It begins `head` seconds from now at the earliest.
+    """
+    row = await connection.fetchrow(SQL["reserve_time"], sender_id, segments, head)
     assert row is not None  # noqa: S101 - a select without a table gives one row
     return row["leaves_at"], row["now"]

@@ -6,14 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from config.logs import describe_exception, get_logger
 from database.connections import Connection
 from database.queries import NamedQueries
+from messages.news import AttemptKey
 from rules.messages import Layout
 from rules.templates import Language
 from sending.claims import ClaimedMessage
 from sending.providers.provider import Outgoing
 
 SQL: Final = NamedQueries("sending", "composing.sql")
+logger = get_logger("sending")
 # Single sends are batches of one, so that most frames are needed once.
 _FRAMES_KEPT: Final = 2000
 _CAMPAIGNS_KEPT: Final = 2000
@@ -33,14 +36,26 @@ class Composer:
         self._frames: OrderedDict[int, _Frame] = OrderedDict()
         self._layouts: OrderedDict[str, dict[str, Layout]] = OrderedDict()
 
-    async def compose(self, connection: Connection, claimed: Iterable[ClaimedMessage]) -> list[Outgoing]:
-        """The messages as they leave, in their order. Raises asyncpg's errors where the database is away."""
+    async def compose(
+        self, connection: Connection, claimed: Iterable[ClaimedMessage]
+    ) -> tuple[list[Outgoing], list[AttemptKey]]:
+        """The messages as they leave, in their order; and those whose text can't be written, which would be a bug of ours.
+
+        Raises asyncpg's errors where the database is away.
+        """
         messages = list(claimed)
         await self._fetch_missing(connection, {message.key.batch_no for message in messages})
-        outgoing = [self._compose_one(message) for message in messages]
+        outgoing: list[Outgoing] = []
+        unwritten: list[AttemptKey] = []
+        for message in messages:
+            try:
+                outgoing.append(self._compose_one(message))
+            except Exception as error:  # noqa: BLE001 - one message's trouble must not keep others from leaving
+                logger.error("text_unwritten", batch_no=message.key.batch_no, **describe_exception(error))  # noqa: TRY400
+                unwritten.append(message.key)
         _shorten(self._frames, _FRAMES_KEPT)
         _shorten(self._layouts, _CAMPAIGNS_KEPT)
-        return outgoing
+        return outgoing, unwritten
 
     def _compose_one(self, message: ClaimedMessage) -> Outgoing:
         frame = self._frames[message.key.batch_no]

@@ -5,11 +5,17 @@ from datetime import timedelta
 from typing import Final
 
 # A block is what is sent in this time; nobody claims while time is reserved for longer than the lead ahead. Together they bound
-# how long after a suspension its messages still leave, and how long an OTP waits behind what is reserved.
+# how long after a suspension its messages still leave, and how long an OTP waits behind what is reserved: a third of a second,
+# where the machine is not so busy that its blocks need a longer head.
 BLOCK_SECONDS: Final = 0.15
 LEAD: Final = timedelta(seconds=0.15)
-# A message that is this late would go beside those whose moment it is: its time is reserved anew.
-LATE_SECONDS: Final = 0.02
+# The pace as a part of the rate, and how much of the rate a calendar second may have (7-sending.md §6); the database's function
+# `reserve_time` says the same.
+PACE: Final = 0.985
+_MOST_OF_A_SECOND: Final = 1.05
+_LATEST: Final = 0.03
+# What an answer of the database is given to arrive before its first message is to leave: the least and the most.
+_LEAST_HEAD, _MOST_HEAD = 0.03, 0.5
 # A node that slept this long doesn't know what happened meanwhile: a suspension, or that its messages were looked up.
 STALE_SECONDS: Final = 1.0
 # How fast two clocks may drift apart.
@@ -19,6 +25,26 @@ _DRIFT: Final = 1e-4
 def block_segments(rate: float) -> int:
     """How many segments a claim takes for a sender of that rate, in segments a second."""
     return max(1, math.ceil(rate * BLOCK_SECONDS))
+
+
+def late_seconds(rate: float) -> float:
+    """How late a message may leave. One that is later would go beside those whose moment it is: its time is reserved anew."""
+    return min(_LATEST, max(math.floor(_MOST_OF_A_SECOND * rate), 1) / (PACE * rate) - 1)
+
+
+class Head:
+    """How long before its first message must leave a block is claimed: as long as answers take, on this machine, just now."""
+
+    def __init__(self) -> None:
+        self.seconds: float = _LEAST_HEAD
+
+    def note_late(self, seconds: float) -> None:
+        """A message would have left so many seconds late."""
+        self.seconds = min(max(self.seconds * 2, self.seconds + seconds), _MOST_HEAD)
+
+    def note_block(self) -> None:
+        """A block went out."""
+        self.seconds = max(self.seconds * 0.95, _LEAST_HEAD)
 
 
 class DatabaseClock:

@@ -16,10 +16,11 @@ from config.errors import ConfigError
 from config.fault_points import reach
 from config.logs import describe_exception, get_logger
 from database.connections import UNREACHABLE, Pool
-from sending.claims import Claim, claim_messages, reserve_time
+from messages.statuses import ErrorCode
+from sending.claims import claim_messages, reserve_time
 from sending.composing import Composer
 from sending.outcomes import Outcomes
-from sending.pacing import LATE_SECONDS, LEAD, STALE_SECONDS, DatabaseClock, block_segments
+from sending.pacing import LEAD, PACE, STALE_SECONDS, DatabaseClock, Head, block_segments, late_seconds
 from sending.providers.provider import HandOver, Outgoing, Provider, PutBack, Refused, Unknown
 from sending.senders import SenderState, fetch_senders, record_pause
 
@@ -71,12 +72,19 @@ class SenderLine:
         self._composer = composer
         self._clock = clock
         self._stale_after = stale_after
+        self._head = Head()
         self._stopping = asyncio.Event()
+        # How often the provider has asked for a pause: what was claimed before it doesn't leave after it.
+        self._pauses = 0
         self._going_out: _Block | None = None
         self._next: _Block | None = None
         self._next_changed = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
         self._slot_free = asyncio.Event()
+
+    @property
+    def _lead(self) -> timedelta:
+        return LEAD + timedelta(seconds=self._head.seconds)
 
     def adopt(self, state: SenderState) -> None:
         """Take note of the sender's rate, and wake where something waits."""
@@ -145,11 +153,13 @@ class SenderLine:
         loop = asyncio.get_running_loop()
         async with self._pool.acquire() as connection:
             asked_at = loop.time()
+            pauses = self._pauses
             claim = await claim_messages(
                 connection,
                 self.sender_id,
                 segments=block_segments(self._rate),
-                lead=LEAD,
+                lead=self._lead,
+                head=self._head.seconds,
                 stale_after=self._stale_after,
             )
             answered_at = loop.time()
@@ -158,15 +168,20 @@ class SenderLine:
             reach("sending.claimed")
             self._clock.note(claim.now, asked_at=asked_at, answered_at=answered_at)
             try:
-                outgoing = await self._composer.compose(connection, claim.messages)
-            except BaseException as error:
-                # Whatever keeps it from being written, it surely was not sent.
-                self._put_back_claim(
-                    claim, counts=not isinstance(error, (*_TROUBLES, asyncio.CancelledError))
-                )
+                outgoing, unwritten = await self._composer.compose(connection, claim.messages)
+            except BaseException:
+                # Whatever keeps them from being written, they surely were not sent.
+                for message in claim.messages:
+                    self._outcomes.add(message.key, PutBack())
                 raise
-        moments = [message.leaves_at for message in claim.messages]
-        self._next = _Block(deque(zip(moments, outgoing, strict=True)), answered_at)
+        for key in unwritten:
+            self._outcomes.add(key, Refused(ErrorCode.SERVER_UNKNOWN_ERROR, "text"))
+        moments = {message.key: message.leaves_at for message in claim.messages}
+        self._next = _Block(
+            deque((moments[message.key], message) for message in outgoing),
+            answered_at,
+            withdrawn=self._pauses != pauses,
+        )
         self._next_changed.set()
         last = claim.messages[-1]
         await self._pause_claims(
@@ -175,10 +190,6 @@ class SenderLine:
             - loop.time()
         )
         return True
-
-    def _put_back_claim(self, claim: Claim, *, counts: bool) -> None:
-        for message in claim.messages:
-            self._outcomes.add(message.key, PutBack(counts=counts))
 
     async def _wait_for_work(self) -> None:
         """After an empty claim: until the sender's time is near, or its pause is over, or something may wait."""
@@ -202,7 +213,9 @@ class SenderLine:
             await self._pause_claims(min(left, _POLL))
         elif state.has_waiting:
             # Others have reserved what is near.
-            await self._pause_claims(min(max(state.next_at - state.now - LEAD.total_seconds(), _TICK), _POLL))
+            await self._pause_claims(
+                min(max(state.next_at - state.now - self._lead.total_seconds(), _TICK), _POLL)
+            )
         else:
             await self.wake.wait()
 
@@ -222,6 +235,7 @@ class SenderLine:
             self._going_out, self._next = self._next, None
             self._slot_free.set()
             await self._send_block(self._going_out)
+            self._head.note_block()
             self._going_out = None
 
     async def _send_block(self, block: _Block) -> None:
@@ -234,7 +248,7 @@ class SenderLine:
             wait = self._clock.local(leaves_at) + block.shift - loop.time()
             if wait > _TICK / 2:
                 await asyncio.sleep(min(wait, _NAP))
-            elif wait < -LATE_SECONDS:
+            elif wait < -late_seconds(self._rate):
                 await self._move_on(block, late=-wait)
             else:
                 block.messages.popleft()
@@ -245,6 +259,7 @@ class SenderLine:
     async def _move_on(self, block: _Block, *, late: float) -> None:
         """Reserve the time of what is left of a late block anew, or put it back where nobody knows what happened meanwhile."""
         loop = asyncio.get_running_loop()
+        self._head.note_late(late)
         if late > STALE_SECONDS:
             block.withdrawn = True
             return
@@ -253,7 +268,9 @@ class SenderLine:
             async with self._pool.acquire() as connection:
                 asked_at = loop.time()
                 segments = sum(message.segments for _, message in block.messages)
-                leaves_at, now = await reserve_time(connection, self.sender_id, segments)
+                leaves_at, now = await reserve_time(
+                    connection, self.sender_id, segments, head=self._head.seconds
+                )
                 self._clock.note(now, asked_at=asked_at, answered_at=loop.time())
         except _TROUBLES:
             block.withdrawn = True
@@ -295,6 +312,7 @@ class SenderLine:
 
     async def _pause_sender(self, cause: str, seconds: float | None, raw_code: str) -> None:
         """Let nothing more leave, here at once and on all nodes as soon as the database knows."""
+        self._pauses += 1
         for block in (self._going_out, self._next):
             if block is not None:
                 block.withdrawn = True

@@ -305,29 +305,34 @@ select (select batch_id || ' ' || row_number from piece order by batch_id desc, 
 drop table messages_before_sending;
 
 -- step: transaction
--- Reserves the time that so many segments take at a sender's rate; returns when it begins, in seconds since 1970.
--- A second at the provider may have 1.05 times the rate (7-sending.md §6). So the pace is 0.985 of it, which leaves room for
--- a network that delivers unevenly, and where the rate is high enough, a moment nobody used may be made up for.
-create function reserve_time(of_sender integer, segments integer) returns double precision language plpgsql as $$
+-- Reserves the time that so many segments take at a sender's rate; returns when it begins, in seconds since 1970. It begins `head`
+-- seconds from now at the earliest, which is what the answer needs to arrive.
+-- A calendar second at the provider may have 1.05 times the rate (7-sending.md §6). The pace is 0.985 of it. What that leaves of
+-- a second is for messages that leave late, up to 0.03 seconds, and beyond that for making up for moments that nobody used.
+create function reserve_time(of_sender integer, segments integer, head double precision) returns double precision
+language plpgsql as $$
 declare
     taking double precision;
-    begin_at timestamptz;
+    end_at timestamptz;
 begin
     update senders
     set next_at = greatest(
         -- More than a few blocks ahead: the database's clock has been set back, or the rate has been raised.
-        case when next_at > clock_timestamp() + make_interval(secs => 1 + 40 / rate) then clock_timestamp() else next_at end,
-        clock_timestamp() - make_interval(secs => greatest(0, 0.04 - 1 / rate))
+        case when next_at > clock_timestamp() + make_interval(secs => 2 + 40 / rate) then clock_timestamp() else next_at end,
+        clock_timestamp() + make_interval(
+            secs => head - least(0.03, greatest(0, greatest(floor(1.05 * rate), 1) / (0.985 * rate) - 1.03))
+        )
     ) + make_interval(secs => segments / (rate * 0.985))
     where id = of_sender
-    returning next_at, segments / (rate * 0.985) into begin_at, taking;
-    return extract(epoch from begin_at) - taking;
+    returning next_at, segments / (rate * 0.985) into end_at, taking;
+    return extract(epoch from end_at) - taking;
 end
 $$;
 
 -- Claims the next messages of a sender, at most `block` segments of them (the last one may go beyond), and commits them as
 -- `sending`. They go out each at its moment `leaves_at`; both times are seconds since 1970 by this server's clock. Nothing is
--- claimed while the sender is paused, has no provider, or has reserved its time for longer than `lead` ahead.
+-- claimed while the sender is paused, has no provider, or has reserved its time for longer than `lead` ahead. The first of them
+-- leaves `head` seconds from now at the earliest.
 --
 -- The best priority goes first; within it the campaigns share the block, those that have had least before the others. Within
 -- a lane, what must go again precedes the batches, and these go oldest first. A batch that could not begin within
@@ -335,7 +340,9 @@ $$;
 --
 -- One claim at a time holds a sender's row. The other locks are taken in the order that everybody keeps who changes attempts:
 -- attempts by key, batches by number, due.
-create function claim_messages(of_sender integer, block integer, lead interval, stale_after interval)
+create function claim_messages(
+    of_sender integer, block integer, lead interval, head double precision, stale_after interval
+)
 returns table (
     now double precision, leaves_at double precision, batch_no integer, row_number integer, attempt smallint,
     priority smallint, segments smallint, recipient text, language text, "values" jsonb, encoding text
@@ -389,7 +396,7 @@ begin
         update senders set paused_since = null, paused_because = null, paused_until = null where id = of_sender;
     end if;
     pace := s.rate * 0.985;
-    if s.next_at > moment + lead and s.next_at <= moment + make_interval(secs => 1 + 40 / s.rate) then
+    if s.next_at > moment + lead and s.next_at <= moment + make_interval(secs => 2 + 40 / s.rate) then
         return;
     end if;
 
@@ -449,7 +456,7 @@ begin
             order by batch_no for no key update skip locked
         );
         if lane_ids = '{}' then
-            return query select * from claim_messages(of_sender, block, lead, stale_after);
+            return query select * from claim_messages(of_sender, block, lead, head, stale_after);
             return;
         end if;
     end if;
@@ -602,7 +609,7 @@ begin
         end if;
     end loop;
     update senders set virtual_times = s.virtual_times, claimed_at = moment where id = of_sender;
-    begin_at := reserve_time(of_sender, (select sum(n) from unnest(sizes) n)::integer);
+    begin_at := reserve_time(of_sender, (select sum(n) from unnest(sizes) n)::integer, head);
 
     return query
     select extract(epoch from clock_timestamp())::double precision, begin_at + k.before / pace, k.batch_no, k.row_number,

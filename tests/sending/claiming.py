@@ -38,7 +38,9 @@ async def claim_whole(
     connection: Connection, sender_id: int, segments: int, *, lead: timedelta = A_DAY
 ) -> Claim:
     """One claim."""
-    return await claim_messages(connection, sender_id, segments=segments, lead=lead, stale_after=A_DAY)
+    return await claim_messages(
+        connection, sender_id, segments=segments, lead=lead, head=0.0, stale_after=A_DAY
+    )
 
 
 async def claim_until_empty(

@@ -1,8 +1,34 @@
 """From an accepted batch to the provider and back, through a running dispatcher."""
 
+import asyncio
+import time
+from collections.abc import Sequence
+
+from campaigns.campaigns import Channel, suspend_campaign
 from config.settings import Settings
 from database.connections import Connection, Pool
-from tests.sending.sending_node import NotingProvider, add_batch, sending_node, until
+from messages.statuses import ErrorCode, MessageStatus
+from sending.pacing import block_segments
+from sending.providers.provider import HandOver, Outgoing, PutBack, Refused, Unknown
+from sending.senders import SenderPlan
+from tests.conftest import ADMIN
+from tests.messages.builders import counted, recount
+from tests.sending.claiming import batch_row
+from tests.sending.sending_node import (
+    NotingProvider,
+    add_batch,
+    add_campaign,
+    sending_node,
+    take_all,
+    until,
+)
+
+
+async def statuses(connection: Connection, batch_no: int) -> dict[str, int]:
+    """How many messages of the batch have each status, by its own counts, which are those of its attempts."""
+    counts, errors = await counted(connection, batch_no)
+    assert (counts, errors) == await recount(connection, batch_no)
+    return {status.word: count for status, count in zip(MessageStatus, counts, strict=True) if count}
 
 
 async def test_each_message_of_a_batch_leaves_once_with_frame_body_and_values(
@@ -11,10 +37,234 @@ async def test_each_message_of_a_batch_leaves_once_with_frame_body_and_values(
     batch_no = await add_batch(connection, campaign_id, 50, value="Tan\r\nMei")
     async with sending_node(settings, pool, NotingProvider()) as node:
         await until(lambda: len(node.provider.handed_over) == 50, "all 50 at the provider")
-        await node.outcomes.flush()
     assert node.provider.rows_of(batch_no) == list(range(2, 52))
     assert {one.message.text for one in node.provider.handed_over} == {"Clinic: Dear Tan\nMei -end"}
-    row = await connection.fetchrow("select * from batches where batch_no = $1", batch_no)
-    assert row is not None
-    assert (row["sent"], row["sending"], row["waiting"], row["cursor_row"]) == (50, 0, False, 51)
+    assert await statuses(connection, batch_no) == {"sent": 50}
+    assert (await batch_row(connection, batch_no))["waiting"] is False
     assert node.provider.closed
+
+
+async def test_a_batch_of_an_old_program_gets_its_frame_and_leaves(
+    settings: Settings, pool: Pool, connection: Connection
+) -> None:
+    campaign_id = await add_campaign(connection, "old-campaign")
+    batch_no = await add_batch(connection, campaign_id, 3, frame=None)
+    async with sending_node(settings, pool, NotingProvider()) as node:
+        await until(lambda: len(node.provider.handed_over) == 3, "all at the provider")
+    (text,) = {one.message.text for one in node.provider.handed_over}
+    assert text == (
+        "This is a test message used for training purposes.\n\nClinic\n\n---\n\nDear Tan\n\n---\n\n"
+        "This is an automated message sent by the Singapore Government."
+    )
+    assert await statuses(connection, batch_no) == {"sent": 3}
+
+
+async def test_batches_from_before_the_upgrade_stay_until_they_are_released(
+    settings: Settings, pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    held = await add_batch(connection, campaign_id, 3, frame=None)
+    await connection.execute("update batches set held_since = now(), held_because = 'upgrade'")
+    fresh = await add_batch(connection, campaign_id, 3)
+    async with sending_node(settings, pool, NotingProvider()) as node:
+        await until(lambda: len(node.provider.rows_of(fresh)) == 3, "the fresh one at the provider")
+        assert node.provider.rows_of(held) == []
+        await connection.execute(
+            "update batches set held_since = null, held_because = null, released_at = now(), waiting = taken_at is not null"
+            " where batch_no = $1",
+            held,
+        )
+        await until(lambda: len(node.provider.rows_of(held)) == 3, "the released one at the provider")
+
+
+async def test_an_internal_campaign_waits_until_it_has_an_account(
+    settings: Settings, pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    await add_campaign(connection, "internal", channel=Channel.INTERNAL)
+    waiting = await add_batch(connection, "internal", 3)
+    public = await add_batch(connection, campaign_id, 3)
+    plans = [SenderPlan("public", "simulator", 1000), SenderPlan("MG1", "twilio", 1000)]
+    async with sending_node(settings, pool, NotingProvider(), plans=plans) as node:
+        await until(lambda: len(node.provider.rows_of(public)) == 3, "the public one at the provider")
+        assert (await batch_row(connection, waiting))["taken_at"] is None
+        await connection.execute(
+            "insert into secret_keys (wrapped, signing) values ('', '')"
+            if await connection.fetchval("select count(*) from pg_attribute where attname = 'signing'")
+            else "insert into secret_keys (wrapped) values ('')"
+        )
+        await connection.execute(
+            "insert into twilio_accounts (campaign_id, account_sid, key_sid, secret, secret_key_id, service_sid, sender_name)"
+            " values ('internal', 'AC1', 'SK1', '', (select max(id) from secret_keys), 'MG1', 'Clinic')"
+        )
+        await until(lambda: len(node.provider.rows_of(waiting)) == 3, "the internal one at the provider")
+    assert (
+        await connection.fetchval(
+            "select s.name from batches b join lanes l on l.id = b.lane_id join senders s on s.id = l.sender_id where batch_no = $1",
+            waiting,
+        )
+        == "MG1"
+    )
+
+
+async def test_a_sender_without_provider_waits_and_its_batches_are_enqueued(
+    settings: Settings, pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    batch_no = await add_batch(connection, campaign_id, 3)
+    plans = [SenderPlan("public", "none", 1000)]
+    async with sending_node(settings, pool, NotingProvider(), plans=plans):
+        while (await batch_row(connection, batch_no))["taken_at"] is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert await connection.fetchval("select count(*) from attempts") == 0
+    assert await connection.fetchval("select min(status) from message_status") == "enqueued"
+
+
+async def test_nothing_leaves_two_seconds_after_a_suspension_in_the_middle_of_a_batch(
+    settings: Settings, pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    batch_no = await add_batch(connection, campaign_id, 10_000)
+    async with sending_node(settings, pool, NotingProvider(), rate=100) as node:
+        await until(lambda: len(node.provider.handed_over) >= 60, "60 at the provider")
+        async with connection.transaction():
+            await suspend_campaign(connection, campaign_id, actor=ADMIN)
+        suspended_at = time.time()
+        other = await add_campaign(connection, "other-campaign")
+        other_batch = await add_batch(connection, other, 150)
+        # The other's 150 take 1.5 s at this rate: whatever of the suspended one was in hand has left long before their end.
+        await until(
+            lambda: len(node.provider.rows_of(other_batch)) == 150, "the other campaign's at the provider"
+        )
+        assert time.time() - suspended_at > 1.4
+    last = max(one.at for one in node.provider.handed_over if one.message.key.batch_no == batch_no)
+    assert last - suspended_at < 1
+    row = await batch_row(connection, batch_no)
+    assert row["sent"] == len(node.provider.rows_of(batch_no)) < 200
+    assert row["waiting"] is True
+
+
+async def test_a_sender_that_is_refused_is_paused_after_one_block_and_burns_nothing(
+    settings: Settings, pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    batch_no = await add_batch(connection, campaign_id, 200)
+    is_refused = True
+
+    async def refuse(message: Outgoing) -> HandOver:
+        if is_refused:
+            return PutBack(delay=0.0, raw_code="20003", pause="credentials refused")
+        return await take_all(message)
+
+    async with sending_node(settings, pool, NotingProvider(refuse), rate=200) as node:
+        while (await connection.fetchval("select paused_because from senders")) is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        while (await batch_row(connection, batch_no))["sending"]:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert len(node.provider.handed_over) <= block_segments(200)
+        assert set(await statuses(connection, batch_no)) == {"enqueued"}
+        is_refused = False
+        await connection.execute("update senders set paused_since = null, paused_because = null")
+        await until(lambda: len(set(node.provider.rows_of(batch_no))) == 200, "all at the provider")
+    assert await statuses(connection, batch_no) == {"sent": 200}
+    assert await connection.fetchval("select count(*) from attempts where attempt > 1") == 0
+
+
+async def test_a_throttled_sender_waits_as_long_as_it_was_told_and_goes_on_by_itself(
+    settings: Settings, pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    batch_no = await add_batch(connection, campaign_id, 30)
+    throttled_at: list[float] = []
+
+    async def throttle_once(message: Outgoing) -> HandOver:
+        if not throttled_at:
+            throttled_at.append(time.time())
+            return PutBack(delay=0.0, raw_code="20429", pause="throttled", pause_seconds=1)
+        return await take_all(message)
+
+    async with sending_node(settings, pool, NotingProvider(throttle_once), rate=10) as node:
+        await until(lambda: len(set(node.provider.rows_of(batch_no))) == 30, "all at the provider")
+    after = [one.at for one in node.provider.handed_over if one.at > throttled_at[0] + 0.2]
+    assert min(after) > throttled_at[0] + 0.95
+    assert await statuses(connection, batch_no) == {"sent": 30}
+
+
+async def test_what_was_refused_or_put_back_or_is_unknown_has_its_status(
+    settings: Settings, pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    batch_no = await add_batch(connection, campaign_id, 4)
+    answers: dict[int, Sequence[HandOver]] = {
+        2: [Refused(ErrorCode.RECIPIENT_INVALID, "21211")],
+        3: [PutBack(delay=0.0, raw_code="429"), PutBack(delay=0.0)],
+        4: [Unknown("time-out")],
+    }
+    asked: dict[int, int] = {}
+
+    async def answer(message: Outgoing) -> HandOver:
+        row = message.key.row_number
+        asked[row] = asked.get(row, 0) + 1
+        planned = answers.get(row, ())
+        return planned[asked[row] - 1] if asked[row] <= len(planned) else await take_all(message)
+
+    async with sending_node(settings, pool, NotingProvider(answer)) as node:
+        await until(
+            lambda: asked.get(3) == 3 and asked.get(5) == 1, "the third time of what was put back twice"
+        )
+        await node.outcomes.flush()
+    assert await statuses(connection, batch_no) == {"sending": 1, "sent": 2, "failure": 1}
+    assert asked == {2: 1, 3: 3, 4: 1, 5: 1}
+
+
+async def test_a_stop_puts_back_what_has_not_left_and_waits_for_what_has(
+    settings: Settings, pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    batch_no = await add_batch(connection, campaign_id, 1000)
+    release = asyncio.Event()
+
+    async def hang(message: Outgoing) -> HandOver:
+        await release.wait()
+        return await take_all(message)
+
+    async with sending_node(settings, pool, NotingProvider(hang), rate=100) as node:
+        await until(lambda: len(node.provider.handed_over) >= 20, "20 at the provider")
+        node.stop.set()
+        await asyncio.sleep(0)
+        release.set()
+        await node.task
+        handed_over = len(node.provider.handed_over)
+    found = await statuses(connection, batch_no)
+    assert found.pop("sent") == handed_over
+    assert set(found) <= {"enqueued"}
+    async with sending_node(settings, pool, NotingProvider()) as next_node:
+        await until(
+            lambda: len(next_node.provider.handed_over) == 1000 - handed_over, "the rest at the provider"
+        )
+    rows = node.provider.rows_of(batch_no) + next_node.provider.rows_of(batch_no)
+    assert sorted(rows) == list(range(2, 1002))
+
+
+async def test_a_provider_that_hangs_gets_no_more_than_may_be_under_way(
+    settings: Settings, pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    await add_batch(connection, campaign_id, 1000)
+    release = asyncio.Event()
+
+    async def hang(message: Outgoing) -> HandOver:
+        await release.wait()
+        return await take_all(message)
+
+    async with sending_node(settings, pool, NotingProvider(hang), rate=500) as node:
+        await until(lambda: len(node.provider.handed_over) >= 900, "900 at the provider")
+        # Ten blocks' time: it would get them all, were it not for the limit.
+        await asyncio.sleep(0.3)
+        assert len(node.provider.handed_over) <= 1000
+        release.set()
+        await until(lambda: len(node.provider.handed_over) == 1000, "all at the provider")
+
+
+async def test_a_text_that_cannot_be_written_is_no_reason_to_stop(
+    settings: Settings, pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    broken = await add_batch(connection, campaign_id, 1)
+    await connection.execute("""update messages set "values" = '{}' where batch_no = $1""", broken)
+    other = await add_batch(connection, campaign_id, 3)
+    async with sending_node(settings, pool, NotingProvider()) as node:
+        await until(lambda: len(node.provider.rows_of(other)) == 3, "the other batch at the provider")
+    assert node.provider.rows_of(broken) == []
+    assert await statuses(connection, broken) == {"failure": 1}
+    assert await statuses(connection, other) == {"sent": 3}
