@@ -20,7 +20,7 @@ from messages.statuses import ErrorCode
 from sending.claims import claim_messages, reserve_time
 from sending.composing import Composer
 from sending.outcomes import Outcomes
-from sending.pacing import LEAD, PACE, STALE_SECONDS, DatabaseClock, Head, block_segments, late_seconds
+from sending.pacing import LEAD, STALE_SECONDS, DatabaseClock, Head, block_segments, late_seconds
 from sending.providers.provider import HandOver, Outgoing, Provider, PutBack, Refused, Unknown
 from sending.senders import SenderState, fetch_senders, record_pause
 

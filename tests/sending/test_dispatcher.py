@@ -86,23 +86,15 @@ async def test_an_internal_campaign_waits_until_it_has_an_account(
     async with sending_node(settings, pool, NotingProvider(), plans=plans) as node:
         await until(lambda: len(node.provider.rows_of(public)) == 3, "the public one at the provider")
         assert (await batch_row(connection, waiting))["taken_at"] is None
-        await connection.execute(
-            "insert into secret_keys (wrapped, signing) values ('', '')"
-            if await connection.fetchval("select count(*) from pg_attribute where attname = 'signing'")
-            else "insert into secret_keys (wrapped) values ('')"
-        )
+        await connection.execute("insert into secret_keys (wrapped) values ('')")
         await connection.execute(
             "insert into twilio_accounts (campaign_id, account_sid, key_sid, secret, secret_key_id, service_sid, sender_name)"
             " values ('internal', 'AC1', 'SK1', '', (select max(id) from secret_keys), 'MG1', 'Clinic')"
         )
         await until(lambda: len(node.provider.rows_of(waiting)) == 3, "the internal one at the provider")
-    assert (
-        await connection.fetchval(
-            "select s.name from batches b join lanes l on l.id = b.lane_id join senders s on s.id = l.sender_id where batch_no = $1",
-            waiting,
-        )
-        == "MG1"
-    )
+    row = await batch_row(connection, waiting)
+    sender = "select s.name from lanes l join senders s on s.id = l.sender_id where l.id = $1"
+    assert await connection.fetchval(sender, row["lane_id"]) == "MG1"
 
 
 async def test_a_sender_without_provider_waits_and_its_batches_are_enqueued(
