@@ -115,9 +115,11 @@ class LookUps:
             )
             for row in rows
         ]
-        outgoing = await self._composer.compose(connection, claimed)
+        outgoing, _unwritten = await self._composer.compose(connection, claimed)
+        row_of = {_key(row): row for row in rows}
         by_sender = defaultdict(list)
-        for row, message in zip(rows, outgoing, strict=True):
+        for message in outgoing:
+            row = row_of[message.key]
             by_sender[row["sender_id"]].append(
                 OpenAttempt(
                     message.key, message.recipient, message.text, row["provider_id"] or "", row["updated_at"]
