@@ -19,16 +19,14 @@ _CALLBACK: Final = re.compile(
     r"/callbacks/twilio/([1-9]\d{0,9})-([1-9]\d{0,9})-([1-9]\d{0,4})/([A-Za-z0-9_-]{22})", re.ASCII
 )
 _TOKEN_BYTES: Final = 16
-# So that a key for secrets never does two jobs, tokens are made with one derived from it.
-_PURPOSE: Final = b"sftp-gateway callback address"
 
 
-def callback_url(base_url: str, key: AttemptKey, data_keys: Sequence[bytes]) -> str:
-    """The address for this attempt, signed with the first of the keys (newest first)."""
-    return f"{base_url.rstrip('/')}{TWILIO_PATH}{_words(key)}/{_token(data_keys[0], key)}"
+def callback_url(base_url: str, key: AttemptKey, callback_keys: Sequence[bytes]) -> str:
+    """The address for this attempt, signed with the first of the keys, which are those of `secret_keys.Keys`, newest first."""
+    return f"{base_url.rstrip('/')}{TWILIO_PATH}{_words(key)}/{_token(callback_keys[0], key)}"
 
 
-def parse_callback_path(path: str, data_keys: Sequence[bytes]) -> AttemptKey | None:
+def parse_callback_path(path: str, callback_keys: Sequence[bytes]) -> AttemptKey | None:
     """The attempt that this path names, or None where it has another form, or a token made with none of these keys."""
     match = _CALLBACK.fullmatch(path)
     if match is None:
@@ -37,7 +35,7 @@ def parse_callback_path(path: str, data_keys: Sequence[bytes]) -> AttemptKey | N
     if max(key.batch_no, key.row_number) >= 2**31 or key.attempt >= 2**15:
         return None
     # Each is compared, whichever fits, so that the time taken tells nothing.
-    fits = [hmac.compare_digest(match[4], _token(data_key, key)) for data_key in data_keys]
+    fits = [hmac.compare_digest(match[4], _token(callback_key, key)) for callback_key in callback_keys]
     return key if any(fits) else None
 
 
@@ -45,12 +43,12 @@ def _words(key: AttemptKey) -> str:
     return f"{key.batch_no}-{key.row_number}-{key.attempt}"
 
 
-def _token(data_key: bytes, key: AttemptKey) -> str:
-    signed = _begun(data_key).copy()
+def _token(callback_key: bytes, key: AttemptKey) -> str:
+    signed = _begun(callback_key).copy()
     signed.update(_words(key).encode())
     return urlsafe_b64encode(signed.digest()[:_TOKEN_BYTES]).rstrip(b"=").decode()
 
 
 @lru_cache(maxsize=16)
-def _begun(data_key: bytes) -> "hmac.HMAC":
-    return hmac.new(hmac.digest(data_key, _PURPOSE, "sha256"), digestmod="sha256")
+def _begun(callback_key: bytes) -> "hmac.HMAC":
+    return hmac.new(callback_key, digestmod="sha256")

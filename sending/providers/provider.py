@@ -99,7 +99,7 @@ KnownIDs: TypeAlias = Callable[[Collection[str], datetime], Awaitable[Collection
 class Surroundings:
     """What the adapters need of the process that opens them.
 
-    `callback_keys`: the data keys of secrets, newest first; without any, no callback is asked for. `known_ids` keeps a
+    `callback_keys`: the keys of callbacks, newest first; without any, no callback is asked for. `known_ids` keeps a
     look-up by recipient from taking another attempt's message.
     """
 
