@@ -172,7 +172,7 @@ async def fetch_batch(connection: Connection, batch_id: str) -> Batch | None:
 
 
 async def _fetch_batch(connection: Connection, number: int | None) -> Batch | None:
-    return None if number is None else (await _fetch_batches(connection, [number]))[number]
+    return None if number is None else (await fetch_batches(connection, [number]))[number]
 
 
 async def list_batches(
@@ -180,7 +180,7 @@ async def list_batches(
 ) -> list[Batch]:
     """Batches, newest first, of one campaign or of all; single sends are not among them."""
     rows = await connection.fetch(SQL["list_batches"], campaign_id, since, limit)
-    found = await _fetch_batches(connection, [row["batch_no"] for row in rows])
+    found = await fetch_batches(connection, [row["batch_no"] for row in rows])
     return [found[row["batch_no"]] for row in rows]
 
 
@@ -256,7 +256,7 @@ async def _fetch_messages(connection: Connection, keys: Sequence[tuple[int, int]
     if not keys:
         return []
     columns = [number for number, _ in keys], [row for _, row in keys]
-    batches = await _fetch_batches(connection, set(columns[0]))
+    batches = await fetch_batches(connection, set(columns[0]))
     attempts: dict[tuple[int, int], list[Attempt]] = {}
     for row in await connection.fetch(SQL["fetch_attempts"], *columns):
         attempts.setdefault((row["batch_no"], row["row_number"]), []).append(_attempt_of(row))
@@ -281,7 +281,8 @@ async def _fetch_messages(connection: Connection, keys: Sequence[tuple[int, int]
     ]
 
 
-async def _fetch_batches(connection: Connection, numbers: Collection[int]) -> dict[int, Batch]:
+async def fetch_batches(connection: Connection, numbers: Collection[int]) -> dict[int, Batch]:
+    """The batches of these numbers, by number."""
     rows = await connection.fetch(SQL["fetch_batches"], list(numbers))
     return {row["batch_no"]: _batch_of(row) for row in rows}
 

@@ -14,6 +14,8 @@ from messages.retrieval import Batch
 SQL: Final = NamedQueries("sending", "queues.sql")
 # A batch whose last message can't leave within so long of its acceptance is told (7-sending.md §5).
 SLOW: Final = timedelta(hours=24)
+# More than any message has: 1,000 characters and the frame.
+_MOST_SEGMENTS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,16 @@ def leaving_time(own: float, same: Collection[float], before: float, *, rate: fl
     another one has had at most as much as this lane once this lane is empty.
     """
     return timedelta(seconds=(before + own + sum(min(other, own) for other in same)) / rate)
+
+
+def is_slow(batch: Batch, outlook: Outlook) -> bool:
+    """Whether its last message can't leave within 24 h of its acceptance."""
+    return outlook.expected_end_at is not None and outlook.expected_end_at > batch.created_at + SLOW
+
+
+def may_be_slow(queue: SenderQueue) -> bool:
+    """Whether so much waits at a sender that a batch of it may be slow: asked before each batch is looked at by itself."""
+    return queue.waiting * _MOST_SEGMENTS > queue.rate * SLOW.total_seconds()
 
 
 def may_still_leave(batch: Batch) -> bool:

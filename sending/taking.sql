@@ -33,3 +33,4 @@ where l.campaign_id = b.campaign_id
             and exists (select from lanes k where k.campaign_id = u.campaign_id)
         order by u.batch_no limit $1 for no key update skip locked
     )
+returning b.batch_no, b.kind

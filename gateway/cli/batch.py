@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Final
 
 import typer
 
@@ -26,6 +26,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+
+_SLOW: Final = "its last message can't leave within 24 h of its acceptance at its sender's rate"
 
 BatchId = Annotated[str, typer.Argument(metavar="ID", help="The batch's id, batch_…", show_default=False)]
 
@@ -139,6 +141,7 @@ def _document(batch: "Batch", outlook: "Outlook") -> dict[str, object]:
 def facts_of(batch: "Batch", outlook: "Outlook", failures: "FailureCounts") -> list[tuple[str, str | None]]:
     """All about a batch, for people."""
     from messages.meanings import ERROR_MEANINGS
+    from sending.queues import is_slow
 
     facts: list[tuple[str, str | None]] = [
         ("id", batch.id),
@@ -158,7 +161,7 @@ def facts_of(batch: "Batch", outlook: "Outlook", failures: "FailureCounts") -> l
         ("sender", outlook.sender and f"{outlook.sender}, by {outlook.provider}"),
         ("rate", None if outlook.rate is None else f"{outlook.rate:g} segments/s"),
         ("expected end", for_people(outlook.expected_end_at) if outlook.expected_end_at else None),
-        ("slow", _describe_slowness(batch, outlook)),
+        ("slow", _SLOW if is_slow(batch, outlook) else None),
         ("waits", outlook.obstacle),
         ("held", for_people(batch.held_since) if batch.is_held else None),
         ("released", for_people(batch.released_at) if batch.released_at else None),
@@ -176,14 +179,6 @@ def describe_failures(failures: "FailureCounts") -> str | None:
         (failures.may_have_arrived, "may have arrived"),
     )
     return ", ".join(f"{count:,} {words}" for count, words in counts if count) or None
-
-
-def _describe_slowness(batch: "Batch", outlook: "Outlook") -> str | None:
-    from sending.queues import SLOW
-
-    if outlook.expected_end_at is None or outlook.expected_end_at <= batch.created_at + SLOW:
-        return None
-    return "its last message can't leave within 24 h of its acceptance at its sender's rate"
 
 
 @app.command(epilog="Example: sftp-gateway batch retry batch_5f0c…")

@@ -71,6 +71,9 @@ def test_the_status_counts_what_waits_and_since_when(
         },
     }  # fmt: skip
     assert "simulator" in admin("sending", "status").out
+    # What a suspended campaign has left does not wait for its sender.
+    admin("campaign", "suspend", campaign_id)
+    assert (status(admin)["public"]["waiting"], status(admin)["public"]["oldestWaitingAt"]) == (0, None)
 
 
 def test_a_sender_is_paused_and_resumed(admin: "Call", database: "Database", senders: None) -> None:
