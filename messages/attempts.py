@@ -9,7 +9,7 @@ import asyncio
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, TypeVar
@@ -233,12 +233,6 @@ async def move_counts(
             *([moved.get(status, 0) for moved in statuses.values()] for status in MessageStatus),
             [json.dumps(errors.get(number, {})) for number in statuses],
         )
-
-
-async def fetch_known_provider_ids(connection: Connection, provider_ids: Collection[str]) -> set[str]:
-    """Those of the ids that an attempt of the last days has: a look-up by recipient must not take another attempt's message."""
-    rows = await connection.fetch(SQL["fetch_known_provider_ids"], list(provider_ids))
-    return {row["provider_id"] for row in rows}
 
 
 def _columns_of(keys: Sequence[AttemptKey]) -> tuple[list[int], list[int], list[int]]:

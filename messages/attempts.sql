@@ -65,7 +65,3 @@ from unnest(
     $9::jsonb[]
 ) as d (batch_no, retrying, enqueued, sending, sent, sent_to_telco, success, failure, errors)
 where b.batch_no = d.batch_no and b.batch_no = any($1)
-
--- name: fetch_known_provider_ids
--- Reads all attempts of these days: an index of the ids would make each recording dearer, and this is asked for a few unknown ones.
-select provider_id from attempts where provider_id = any($1::text[]) and created_at > now() - interval '8 days'
