@@ -21,11 +21,6 @@ OUTCOMES_KEPT = Gauge(
 OUTCOMES_DROPPED = Counter(
     "sftp_gateway_outcomes_dropped", "Outcomes that the database refuses; their messages are looked up."
 )
-THROTTLED = Counter(
-    "sftp_gateway_sending_throttled",
-    "Hand-overs that the provider refused as too many at once.",
-    ["provider"],
-)
 RECEIPTS_UNMATCHED = Counter(
     "sftp_gateway_receipts_unmatched", "Receipts of attempts that nobody handed over."
 )

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from types import MappingProxyType
 from typing import Final
 
@@ -13,7 +14,6 @@ from twilio.rest import Client
 from messages.callback_urls import callback_url
 from messages.news import AttemptKey, Receipt
 from messages.statuses import ErrorCode
-from sending.metrics import THROTTLED
 from sending.providers.concurrency import Concurrency
 from sending.providers.provider import (
     Absent,
@@ -49,6 +49,7 @@ _OTP_FIELDS: Final = MappingProxyType({"ValidityPeriod": "300", "MessageIntent":
 _CALLBACK_RETRIES: Final = "#rc=5&rp=all&ct=5000&rt=15000"
 _QUEUE_FULL_SECONDS: Final = 60.0
 _LONGEST_AWAY_SECONDS: Final = 60.0
+_ALARM_SECONDS: Final = 60.0
 
 
 def open_twilio(account: TwilioAccount, surroundings: Surroundings) -> Provider:
@@ -75,6 +76,7 @@ class Twilio:
         self._has_taken = False
         self._sender_refused: set[AttemptKey] = set()
         self._failed_connections = 0
+        self._alarmed_at: dict[str, float] = {}
 
     async def hand_over(self, message: Outgoing) -> HandOver:
         """Create the message at Twilio, by one request."""
@@ -146,7 +148,6 @@ class Twilio:
         raw_code = str(refusal.code) if refusal.code is not None else f"HTTP {refusal.http_status}"
         match refusal_of(refusal.http_status, refusal.code):
             case Refusal.THROTTLED:
-                THROTTLED.labels("twilio").inc()
                 self._concurrency.throttled(turn)
                 delay = max(refusal.retry_after or 1.0, 1.0)
                 return PutBack(delay, raw_code, pause="throttled", pause_seconds=delay)
@@ -183,6 +184,11 @@ class Twilio:
         return PutBack(2.0, raw_code, pause="" if is_single else "sender refused", counts=True)
 
     def _alarm(self, kind: str, raw_code: str) -> None:
+        """Tell ops of a refusal that is more than one message's; of a code once a minute, as a block has many."""
+        now = monotonic()
+        if now - self._alarmed_at.get(raw_code, -_ALARM_SECONDS) < _ALARM_SECONDS:
+            return
+        self._alarmed_at[raw_code] = now
         log.warning(
             "provider_refused", provider="twilio", service=self._service_sid, kind=kind, code=raw_code
         )

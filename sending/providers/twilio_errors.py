@@ -58,8 +58,8 @@ _FAILED: Final[Mapping[int, ErrorCode]] = MappingProxyType(
         30036: _E.MESSAGE_EXPIRED,
     }
 )
-# After acceptance, these say that the sender itself is in trouble: 30002 pauses it, the others raise an alert.
-PAUSING_CODES: Final = frozenset({"30002"})
+# After acceptance, these say that the sender itself is in trouble, and raise an alert. A suspended account (30002) refuses
+# the next hand-over as well, which pauses the sender.
 ALARMING_CODES: Final = frozenset({"30002", "30024", "30034", "30042"})
 # Among the refusals, these may be a whole country's.
 ROUTING_CODES: Final = frozenset({"21408", "21612"})

@@ -248,6 +248,8 @@ class Twilio:
     def misbehave(self, fault: Fault) -> Answer:
         """The answer of a fault that is an error."""
         headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+        if 300 <= fault.status < 400:
+            headers["Location"] = f"/{VERSION}/Accounts/{self.behaviour.account}/Messages.json"
         if fault.code is None:
             return fault.status, b"<html>Something went wrong</html>", headers
         self.refused[str(fault.code)] += 1

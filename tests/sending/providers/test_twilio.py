@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from config.environment import Environment
 from messages.callback_urls import parse_callback_path
@@ -238,6 +239,17 @@ async def test_a_link_that_comes_back_is_used_at_once(provider: Provider, twilio
     assert [cast(PutBack, answer).delay for answer in away] == [1.0, 2.0]
     assert isinstance(again, PutBack)
     assert again.delay <= 2.0
+
+
+async def test_ops_are_told_of_a_country_without_a_route_once(
+    provider: Provider, twilio: TwilioServer
+) -> None:
+    twilio.fail({"then": "error", "status": 400, "code": 21408})
+    with capture_logs() as logs:
+        for row in range(2, 7):
+            await provider.hand_over(outgoing(row, "447400123456"))
+    told = [line for line in logs if line["event"] == "provider_refused"]
+    assert [(line["kind"], line["code"]) for line in told] == [("routing", "21408")]
 
 
 async def test_connections_are_kept(provider: Provider, twilio: TwilioServer) -> None:
