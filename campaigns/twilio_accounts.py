@@ -131,10 +131,12 @@ async def rotate_secrets(
 ) -> Rotation:
     """Make a new data key, and encrypt all secrets anew with it, in the caller's transaction. The keys of before are retired.
 
-    A secret that can't be read stays as it is, and is named. Where `lost`, that may be all of them. Raises SecretsKeyError:
-    `SECRETS__KEY` isn't set, or (not where `lost`) doesn't unwrap the key in use.
+    A secret that can't be read stays as it is, and is named. Where `lost`, that may be all of them. Accounts of campaigns
+    deleted more than 80 hours ago go, as nothing is sent or looked up with them any more. Raises SecretsKeyError: `SECRETS__KEY`
+    isn't set, or (not where `lost`) doesn't unwrap the key in use.
     """
     before, after = await record_rotation(connection, settings, lost=lost)
+    await connection.execute(SQL["delete_accounts_of_deleted"])
     unreadable: list[TwilioAccount] = []
     accounts = [_account_of(row) for row in await connection.fetch(SQL["lock_accounts"])]
     for account in accounts:

@@ -28,6 +28,11 @@ from twilio_accounts
 order by campaign_id
 for update
 
+-- name: delete_accounts_of_deleted
+-- Until then what had left may be looked up.
+delete from twilio_accounts t using campaigns c
+where c.id = t.campaign_id and c.deleted_at < now() - interval '80 hours'
+
 -- name: set_secret
 update twilio_accounts set secret = $2, secret_key_id = $3 where campaign_id = $1
 

@@ -91,7 +91,7 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
         _API: ("select",),
         _ADMIN: ("select", "insert", "update", "delete"),
     },
-    "twilio_accounts": {_SENDER: ("select",), _ADMIN: ("select", "insert", "update")},
+    "twilio_accounts": {_SENDER: ("select",), _ADMIN: ("select", "insert", "update", "delete")},
     "message_status": {_ADMIN: ("select",)},
     "audit_events": {
         _FRONT: ("insert",),

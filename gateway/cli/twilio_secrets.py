@@ -3,6 +3,7 @@
 A secret comes from a file or from standard input, never as an argument, which every user of the machine could read.
 """
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
@@ -90,7 +91,11 @@ def read_credentials(
     if account is None or key is None or secret_file is None or service is None or sender is None:
         raise CallMisused(f"an account at Twilio has five values: give {', '.join(missing)} too")
     return parse_twilio_credentials(
-        account=account, key=key, secret=_read_secret(secret_file), service=service, sender=sender
+        account=account,
+        key=key,
+        secret=_read_secret(secret_file, "The API key's secret"),
+        service=service,
+        sender=sender,
     )
 
 
@@ -261,12 +266,15 @@ def _read_old_key(name: str) -> "SecretsSettings":
     from config.sending_sections import SecretsSettings
 
     try:
-        return SecretsSettings(key=SecretStr(_read_secret(name).strip()))
+        return SecretsSettings(key=SecretStr(_read_secret(name, "The old key").strip()))
     except ValidationError:
         raise CallMisused("the old key of --old-key-file is not 32 bytes in base64") from None
 
 
-def _read_secret(name: str) -> str:
+def _read_secret(name: str, what: str) -> str:
+    """The text of a file or of standard input. A person who sits before it is asked for it, and doesn't see what is typed."""
+    if name == "-" and sys.stdin.isatty():
+        return str(typer.prompt(what, hide_input=True, err=True))
     content = read_input(name, limit=_LARGEST_SECRET)
     try:
         return content.decode("utf-8-sig")

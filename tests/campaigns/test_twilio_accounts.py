@@ -272,6 +272,17 @@ async def test_a_key_retired_for_80_hours_is_deleted_by_the_next_rotation(
     assert await read(connection, secrets, account.campaign_id) == SECRET
 
 
+async def test_the_account_of_a_campaign_deleted_for_80_hours_goes_with_the_next_rotation(
+    connection: Connection, secrets: SecretsSettings, account: TwilioAccount
+) -> None:
+    await delete_campaign(connection, account.campaign_id, actor=ADMIN)
+    await connection.execute("update campaigns set deleted_at = now() - interval '79 hours 59 min'")
+    assert await rotate(connection, secrets) == (1, [])
+    await connection.execute("update campaigns set deleted_at = now() - interval '80 hours 1 s'")
+    assert await rotate(connection, secrets) == (0, [])
+    assert await fetch_twilio_accounts(connection) == {}
+
+
 async def test_while_the_key_is_changed_nodes_work_with_the_old_and_with_the_new_one(
     connection: Connection, secrets: SecretsSettings, account: TwilioAccount
 ) -> None:

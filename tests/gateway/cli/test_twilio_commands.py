@@ -1,8 +1,11 @@
 """Accounts at Twilio and the keys of their secrets, at the command line."""
 
 import base64
+import contextlib
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -229,6 +232,29 @@ def test_a_lost_key_is_given_up_when_a_person_says_so(
     assert admin("secrets", "rotate", "--json").document == {"encrypted": 0, "unreadable": [internal]}
     assert admin("campaign", "twilio", internal, *FIVE, "--no-try", stdin=SECRET.encode()).status == 0
     assert admin("secrets", "rotate", "--json").document == {"encrypted": 1, "unreadable": []}
+
+
+def test_a_person_is_asked_for_the_secret_which_is_not_shown(
+    admin: "Call", secrets_key: str, gateway_variables: dict[str, str]
+) -> None:
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "gateway", *CREATE, "--channel", "internal", *FIVE, "--no-try"],
+        env={**os.environ, **gateway_variables}, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        shown = b""
+        with os.fdopen(ours, "r+b", buffering=0) as terminal:
+            while b"secret: " not in shown:
+                shown += terminal.read(1000)
+            terminal.write(f"{SECRET}\n".encode())
+            # A terminal that its last process has left can't be read any more.
+            with contextlib.suppress(OSError):
+                while more := terminal.read(1000):
+                    shown += more
+        assert process.wait(timeout=60) == 0
+    assert b"staff-1" in shown
+    assert SECRET.encode() not in shown
 
 
 @pytest.fixture
