@@ -13,8 +13,8 @@ from config.logs import get_logger
 from database.connections import Pool, database_troubles
 from messages.attempts import record_receipts
 from messages.news import Receipt
-from sending.measuring import count_alarm
 from sending.metrics import count_recorded
+from sending.providers.measuring import count_alarm
 
 logger = get_logger("api")
 

@@ -12,8 +12,8 @@ from config.logs import get_logger
 from config.sending_sections import SecretsSettings, SendingSettings
 from database.connections import Connection, Pool
 from database.queries import NamedQueries
-from sending.measuring import MeasuredProvider
 from sending.providers.choice import ProviderName, open_provider, public_account
+from sending.providers.measuring import MeasuredProvider
 from sending.providers.provider import Provider, Surroundings
 from sending.providers.twilio_account import TwilioAccount
 from sending.senders import PUBLIC, SenderState
