@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from prometheus_client import Counter, Gauge, Histogram
 
 from messages.attempts import Move, Recorded
+from messages.statuses import ErrorCode, MessageStatus
 from sending.providers.twilio_errors import ALARMING_CODES
 
 MESSAGE_STATUSES = Counter(
@@ -52,8 +53,14 @@ ALARMS = Counter(
     "Failures whose code says that the sender itself is in trouble: suspended, or not registered.",
     ["code"],
 )
+
+# An alert on an increase sees the first event only where the series was there before it, at 0.
 for _code in sorted(ALARMING_CODES):
     ALARMS.labels(_code)
+for _provider in ("simulator", "twilio", "smpp"):
+    MESSAGE_STATUSES.labels(_provider, MessageStatus.SUCCESS.word, "")
+    for _error in ErrorCode:
+        MESSAGE_STATUSES.labels(_provider, MessageStatus.FAILURE.word, _error)
 
 
 def count_recorded(recorded: Recorded) -> None:
