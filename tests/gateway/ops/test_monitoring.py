@@ -10,15 +10,17 @@ from pathlib import Path
 import prometheus_client
 import pytest
 
+import api.metrics
 import notifications.metrics
 import processing.metrics
+import sending.metrics
 import sftpd.metrics
 from gateway.embedded.mail_server import Mailbox
 from tests.gateway.nodes import ROOT, Node
 
 ALERTS = ROOT / "docs" / "ops" / "alerts.yml"
 DASHBOARD = ROOT / "docs" / "ops" / "dashboard.json"
-ROOMS = (notifications.metrics, processing.metrics, sftpd.metrics)
+ROOMS = (api.metrics, notifications.metrics, processing.metrics, sending.metrics, sftpd.metrics)
 promtool = shutil.which("promtool")
 needs_promtool = pytest.mark.skipif(promtool is None, reason="promtool isn't installed (Debian: prometheus)")
 NAME = re.compile(r"sftp_gateway_[a-z_]+")
