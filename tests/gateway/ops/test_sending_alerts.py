@@ -199,7 +199,9 @@ def test_each_alert_rings_when_its_cause_is_there_and_none_without(watched: Watc
         " select 'batch_0d9c31e2-4b7f-4c58-9a61-7e20c4f1a3b8', id, '', 1, 'single', '{}', now() - interval '2 min' from campaigns"
     )
     wait_until(lambda: watched.ask("select count(*) from due") > 0, "some are put back")
-    watched.ask("update batches set created_at = created_at - interval '1 hour' where waiting and kind = 'batch'")
+    watched.ask(
+        "update batches set created_at = created_at - interval '1 hour' where waiting and kind = 'batch'"
+    )
     watched.ask("update due set at = at - interval '1 hour'")
     watched.seen = watched.node.get("/metrics")[1]
     assert watched.look() >= {"SFTPGatewaySenderPaused", "SFTPGatewaySendingStands", "SFTPGatewayOTPsWait"}
@@ -236,9 +238,12 @@ def test_each_alert_rings_when_its_cause_is_there_and_none_without(watched: Watc
         watched.until_value('sftp_gateway_api_connections_cut_total{cause="total"}', 51)
     assert watched.look() == {"SFTPGatewayConnectionsCut"}
 
+    # A batch that could not begin in time, and so waits to be released.
     watched.ask(
-        "update batches set held_since = now(), held_because = 'stale', finished_at = null where batch_no = 1"
+        "insert into batches (id, campaign_id, original_file_name, total_messages, frame, held_since, held_because)"
+        " select 'batch_1', id, '', 1, '{}', now(), 'stale' from campaigns"
     )
+    watched.until_value('sftp_gateway_batches_held{because="stale"}', 1)
     assert watched.look() == {"SFTPGatewayBatchesHeld"}
     of_sending = names_of_alerts()[names_of_alerts().index("SFTPGatewayOTPsWait") :]
     assert watched.rang >= set(of_sending)
