@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from processing.errors import ObjectMissing, StoreUnavailable
 from processing.object_store import ObjectStore
-from sending.restored import NEWEST_CLAIM_KEY
+from sending.upkeep.restored import NEWEST_CLAIM_KEY
 
 
 class BucketClaimMark:

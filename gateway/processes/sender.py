@@ -18,10 +18,10 @@ from sending.accounts import ProviderAccounts
 from sending.dispatcher import Dispatcher
 from sending.outcomes import open_outcomes
 from sending.providers.choice import ProviderName, provider_of
-from sending.restored import check_before_claims, keeping_mark, pause_if_restored
 from sending.senders import PUBLIC, SenderPlan, fetch_internal_services, record_senders
-from sending.sweeps import open_sweeps
 from sending.taking import INTERNAL, BatchTaking
+from sending.upkeep.restored import check_before_claims, keeping_mark, pause_if_restored
+from sending.upkeep.sweeps import open_sweeps
 
 # Of the time to drain, this much is left for recording what the last hand-overs brought.
 _RECORDING_SECONDS: Final = 5.0

@@ -12,7 +12,7 @@ from database.connections import Connection, Pool
 from messages.attempts import record_answers
 from messages.news import Answer
 from messages.statuses import MessageStatus
-from sending.sweeps import Sweeps, open_sweeps
+from sending.upkeep.sweeps import Sweeps, open_sweeps
 from tests.messages.builders import (
     NOW,
     MadeBatch,
@@ -24,7 +24,7 @@ from tests.messages.builders import (
     make_batch,
     recount,
 )
-from tests.sending.scripted_provider import ScriptedProvider
+from tests.sending.upkeep.scripted_provider import ScriptedProvider
 
 CREATED, ENQUEUED, SENDING, SENT, SENT_TO_TELCO, SUCCESS, FAILURE = MessageStatus
 ACTOR = Actor(name="ops")

@@ -15,7 +15,7 @@ from gateway.embedded.s3 import S3Server
 from gateway.processes.claim_mark import BucketClaimMark
 from processing.object_store import open_store
 from sending.pauses import resume_senders
-from sending.restored import CAUSE, check_before_claims, keep_mark, pause_if_restored, renew_mark
+from sending.upkeep.restored import CAUSE, check_before_claims, keep_mark, pause_if_restored, renew_mark
 from tests.messages.builders import later, make_batch
 
 

@@ -19,7 +19,7 @@ from database.connections import UNREACHABLE, Pool
 from database.queries import NamedQueries
 from sending.metrics import DATABASES_RESTORED, MARKS_UNCHECKED
 
-SQL: Final = NamedQueries("sending", "restored.sql")
+SQL: Final = NamedQueries("sending.upkeep", "restored.sql")
 NEWEST_CLAIM_KEY: Final = "sending/newest-claim"
 CAUSE: Final = "the database is older than the newest claim"
 # Seconds between two questions to a bucket that is away, before the first claim.

@@ -10,8 +10,8 @@ from database.connections import Connection, Pool
 from messages.attempts import record_answers
 from messages.news import Answer, AttemptKey, Receipt
 from messages.statuses import ErrorCode, MessageStatus
-from sending.look_ups import LookUps
 from sending.providers.provider import Absent, Provider
+from sending.upkeep.look_ups import LookUps
 from tests.messages.builders import (
     FOREIGN,
     LOCAL,
@@ -25,7 +25,7 @@ from tests.messages.builders import (
     make_batch,
     recount,
 )
-from tests.sending.scripted_provider import ScriptedProvider
+from tests.sending.upkeep.scripted_provider import ScriptedProvider
 
 CREATED, ENQUEUED, SENDING, SENT, SENT_TO_TELCO, SUCCESS, FAILURE = MessageStatus
 

@@ -26,7 +26,7 @@ from sending.composing import Composer
 from sending.metrics import count_recorded
 from sending.providers.provider import Absent, OpenAttempt, Provider
 
-SQL: Final = NamedQueries("sending", "look_ups.sql")
+SQL: Final = NamedQueries("sending.upkeep", "look_ups.sql")
 # The provider of a sender, by the sender's id; None where there is none, or it can't be opened now.
 ProviderOf: TypeAlias = Callable[[int], Awaitable[Provider | None]]
 

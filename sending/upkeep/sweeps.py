@@ -15,9 +15,9 @@ from database.queries import NamedQueries
 from messages.changes import stop_batch_of_deleted_campaign
 from messages.news import AttemptKey, Ending
 from messages.statuses import ErrorCode, MessageStatus
-from sending.look_ups import LookUps, ProviderOf, record_apart
+from sending.upkeep.look_ups import LookUps, ProviderOf, record_apart
 
-SQL: Final = NamedQueries("sending", "sweeps.sql")
+SQL: Final = NamedQueries("sending.upkeep", "sweeps.sql")
 _AT_ONCE: Final = 2_000
 _BATCHES: Final = 100
 _NEVER_LEFT: Final = frozenset({MessageStatus.CREATED, MessageStatus.ENQUEUED})
