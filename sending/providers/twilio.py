@@ -81,12 +81,13 @@ class Twilio:
     async def hand_over(self, message: Outgoing) -> HandOver:
         """Create the message at Twilio, by one request."""
         turn = await self._concurrency.begin()
+        failed_before = self._failed_connections
         try:
             sid = await self._create(message)
         except RefusedError as error:
             return self._refused(message.key, error.refusal, turn)
         except NotSentError as error:
-            return self._away(error.cause)
+            return self._away(error.cause, failed_before)
         except OutcomeUnknownError as error:
             return Unknown(error.cause)
         finally:
@@ -136,10 +137,14 @@ class Twilio:
             raise OutcomeUnknownError(UNREADABLE)
         return sid
 
-    def _away(self, cause: str) -> PutBack:
-        """Nothing was sent, as there was no connection: the whole sender waits, longer each time."""
-        delay = min(2.0**self._failed_connections, _LONGEST_AWAY_SECONDS)
-        self._failed_connections = min(self._failed_connections + 1, 10)
+    def _away(self, cause: str, failed_before: int) -> PutBack:
+        """Nothing was sent, as there was no connection: the whole sender waits, longer each time.
+
+        Hand-overs that were under way together fail together, and are one time; `failed_before` tells.
+        """
+        if failed_before == self._failed_connections:
+            self._failed_connections += 1
+        delay = min(2.0 ** min(failed_before, 10), _LONGEST_AWAY_SECONDS)
         return PutBack(delay, cause, pause="provider unreachable", pause_seconds=delay)
 
     def _refused(self, key: AttemptKey, refusal: Refusal4xx, turn: int) -> HandOver:

@@ -162,8 +162,12 @@ async def test_a_sender_that_took_messages_is_not_paused_for_a_single_one(
     single = PutBack(2.0, "21606", counts=True)
     assert await provider.hand_over(outgoing(3)) == single
     assert await provider.hand_over(outgoing(3)) == single
+    twilio.fail()
+    await provider.hand_over(outgoing(4))
+    twilio.fail({"then": "error", "status": 400, "code": 21606})
+    assert await provider.hand_over(outgoing(5)) == single
     # A second one in a row says that the sender itself is wrong.
-    assert await provider.hand_over(outgoing(4)) == PutBack(2.0, "21606", pause="sender refused", counts=True)
+    assert await provider.hand_over(outgoing(6)) == PutBack(2.0, "21606", pause="sender refused", counts=True)
 
 
 @pytest.mark.parametrize(
@@ -182,10 +186,12 @@ async def test_a_sender_that_took_messages_is_not_paused_for_a_single_one(
 async def test_what_may_have_been_sent_is_unknown_and_asked_for_once(
     provider: Provider, twilio: TwilioServer, fault: dict[str, Any]
 ) -> None:
+    assert isinstance(await provider.hand_over(outgoing(2)), Taken)
     twilio.fail(fault)
-    assert isinstance(await provider.hand_over(outgoing()), Unknown)
+    # A kept connection makes many clients ask again.
+    assert isinstance(await provider.hand_over(outgoing(3)), Unknown)
     record = twilio.record()
-    assert (record["requests"], record["created"]) == (1, int(bool(fault.get("creates"))))
+    assert (record["requests"], record["created"]) == (2, 1 + int(bool(fault.get("creates"))))
 
 
 @pytest.mark.parametrize("creates", [True, False])
@@ -219,10 +225,14 @@ async def test_without_a_connection_nothing_was_sent_and_the_sender_waits_longer
     base_url: str, cause: str
 ) -> None:
     provider = open_test_provider(base_url)
-    answers = [await provider.hand_over(outgoing()) for _ in range(3)]
+    answers = [await provider.hand_over(outgoing()) for _ in range(2)]
+    # Those that are under way together are one time.
+    answers += await asyncio.gather(*(provider.hand_over(outgoing(row)) for row in range(2, 5)))
+    answers.append(await provider.hand_over(outgoing()))
     await provider.close()
     assert answers == [
-        PutBack(delay, cause, pause="provider unreachable", pause_seconds=delay) for delay in (1.0, 2.0, 4.0)
+        PutBack(delay, cause, pause="provider unreachable", pause_seconds=delay)
+        for delay in (1.0, 2.0, 4.0, 4.0, 4.0, 8.0)
     ]
 
 
