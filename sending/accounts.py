@@ -1,5 +1,6 @@
 """Opens the provider of each sender: by the settings for the public channel, by its account for a messaging service."""
 
+import asyncio
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
@@ -12,7 +13,7 @@ from config.logs import get_logger
 from config.sending_sections import SecretsSettings, SendingSettings
 from database.connections import Connection, Pool
 from database.queries import NamedQueries
-from sending.providers.choice import ProviderName, open_provider, public_account
+from sending.providers.choice import ProviderName, load_twilio, open_provider, public_account
 from sending.providers.measuring import MeasuredProvider
 from sending.providers.provider import Provider, Surroundings
 from sending.providers.twilio_account import TwilioAccount
@@ -55,6 +56,8 @@ class ProviderAccounts:
         callback_keys: tuple[bytes, ...] = ()
         account: TwilioAccount | None = None
         if name is ProviderName.TWILIO:
+            # Meanwhile the other senders' messages must leave at their moments.
+            await asyncio.to_thread(load_twilio)
             async with self._pool.acquire() as connection:
                 callback_keys = await self._load_callback_keys(connection)
                 if sender.name == PUBLIC:

@@ -48,6 +48,13 @@ def public_account(settings: SendingSettings) -> TwilioAccount | None:
     )
 
 
+def load_twilio() -> None:
+    """Load what Twilio's adapter needs, which takes half a second: call it in a thread before the first one is opened."""
+    from sending.providers.twilio import prepare
+
+    prepare()
+
+
 def open_provider(
     name: ProviderName, surroundings: Surroundings, account: TwilioAccount | None = None
 ) -> Provider:

@@ -36,6 +36,7 @@ from sending.providers.twilio_http import (
     Refusal4xx,
     RefusedError,
     TwilioHTTP,
+    trusted_authorities,
 )
 from sending.providers.twilio_look_ups import LookUps
 
@@ -55,6 +56,11 @@ _ALARM_SECONDS: Final = 60.0
 def open_twilio(account: TwilioAccount, surroundings: Surroundings) -> Provider:
     """The provider of one messaging service."""
     return Twilio(account, surroundings)
+
+
+def prepare() -> None:
+    """Read what all accounts of a process share."""
+    trusted_authorities()
 
 
 class Twilio:

@@ -11,7 +11,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
@@ -125,9 +125,7 @@ class TwilioHTTP(AsyncHttpClient):  # type: ignore[misc]
         # Made at the first request, since aiohttp wants the loop that will run it.
         if self._session is None:
             # How many connections there are is for the caller's limit of concurrency to say.
-            connector = _Connector(
-                limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS, ssl=ssl.create_default_context()
-            )
+            connector = _Connector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS, ssl=trusted_authorities())
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 timeout=self._limits,
@@ -139,6 +137,12 @@ class TwilioHTTP(AsyncHttpClient):  # type: ignore[misc]
     def _url(self, uri: str, params: Mapping[str, object] | None) -> URL:
         url = _parsed(uri, self._base_url)
         return URL(f"{url}?{urlencode(params)}", encoded=True) if params else url
+
+
+@cache
+def trusted_authorities() -> ssl.SSLContext:
+    """Those that this machine trusts, read once in a process: each reading takes 30 ms and a megabyte, and accounts are many."""
+    return ssl.create_default_context()
 
 
 @lru_cache(maxsize=64)

@@ -13,6 +13,7 @@ from cryptography.x509.oid import NameOID
 
 from sending.providers.provider import PutBack, Taken
 from sending.providers.twilio import ServiceTrouble, try_service
+from sending.providers.twilio_http import trusted_authorities
 from tests.sending.providers.twilio_adapter import ACCOUNT, open_test_provider, outgoing
 from tests.sending.twilio_control import TwilioServer, twilio_server
 
@@ -53,6 +54,14 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def tls_twilio(certificate: tuple[Path, Path]) -> Iterator[TwilioServer]:
     with twilio_server(certificate=certificate[0], key=certificate[1]) as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def authorities_read_anew() -> Iterator[None]:
+    """A process reads once whom it trusts; this test's process is everybody's."""
+    trusted_authorities.cache_clear()
+    yield
+    trusted_authorities.cache_clear()
 
 
 async def test_a_message_is_taken_where_the_certificate_is_trusted(
