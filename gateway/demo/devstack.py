@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from gateway.embedded.stack import embedded_stack
+from gateway.embedded.stack import embedded_stack, sending_variables
 from gateway.errors import CallMisused
 from gateway.output import note, print_line
 
@@ -40,7 +40,7 @@ def run_devstack(folder: Path | None) -> None:
     try:
         with own_folder(folder, "devstack") as own, embedded_stack(own) as stack:
             _keep_output_private()
-            for name, value in stack.settings().items():
+            for name, value in {**stack.settings(), **sending_variables()}.items():
                 print_line(f"export {name}={shlex.quote(value)}")
             note(
                 f"PostgreSQL, S3 and a mailbox are running; e-mails are kept in {own / 'mail'}. Ctrl-C ends them."

@@ -29,7 +29,7 @@ from gateway.demo.node_process import LOG_NAME, running_node, without_settings, 
 from gateway.demo.provision import find_client, make_agency_key, provision
 from gateway.demo.samples import BAD, BAD_NAME, BODIES, CAMPAIGN_NAME, GOOD, GOOD_NAME, NOTIFY_ADDRESS
 from gateway.embedded.server_process import answers, free_port
-from gateway.embedded.stack import DATABASE, embedded_stack
+from gateway.embedded.stack import DATABASE, embedded_stack, sending_variables
 from gateway.errors import CallMisused, EmbeddedError
 from gateway.output import note
 from gateway.processes.child_handle import python_environment
@@ -102,6 +102,7 @@ class Show:
         ops_port = free_port()
         variables = {
             **services.settings(),
+            **sending_variables(),
             variable_of("sftp.host"): "127.0.0.1",
             variable_of("sftp.port"): str(port),
             variable_of("ops.port"): str(ops_port),

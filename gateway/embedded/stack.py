@@ -28,9 +28,7 @@ class EmbeddedStack:
     def settings(self) -> dict[str, str]:
         """The environment variables that lead a gateway here."""
         return {
-            # In the test environment the simulator takes what the senders hand over, so nothing leaves the machine.
             variable_of("environment"): "test",
-            variable_of("sending.processes"): "1",
             **database_variables(self.postgres.tcp_url(DATABASE)),
             **s3_variables(self.s3.endpoint_url, BUCKET),
             **mailbox_variables(self.mailbox),
@@ -42,6 +40,11 @@ class EmbeddedStack:
 def database_variables(url: str) -> dict[str, str]:
     """The settings that lead to a database."""
     return {variable_of("database.url"): url}
+
+
+def sending_variables() -> dict[str, str]:
+    """The settings by which a node sends too: in the test environment to the simulator, so that nothing leaves the machine."""
+    return {variable_of("sending.processes"): "1"}
 
 
 def s3_variables(endpoint_url: str, bucket: str) -> dict[str, str]:
