@@ -1,6 +1,7 @@
 """What Twilio tells of attempts without an outcome and of messages without news, asked against a local server."""
 
 import asyncio
+import dataclasses
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -118,6 +119,19 @@ async def test_two_attempts_with_the_same_text_get_a_message_each(
     assert sorted(sids(found)) == sorted(message["sid"] for message in twilio.messages())
     # The messages are created at the time of the other two, so the third has none.
     assert [news.key.row_number for news in found if isinstance(news, Absent)] == [4]
+
+
+async def test_of_two_texts_to_one_recipient_each_attempt_gets_its_own(
+    provider: Provider, twilio: TwilioServer
+) -> None:
+    twilio.fail(LOST_ANSWER)
+    await provider.hand_over(dataclasses.replace(outgoing(2), text="First"))
+    await provider.hand_over(dataclasses.replace(outgoing(3), text="Second"))
+    twilio.fail()
+    found = await provider.look_up([open_attempt(3, text="Second"), open_attempt(2, text="First")])
+    texts = {message["sid"]: message["body"] for message in twilio.messages()}
+    told = {news.key.row_number: texts[news.provider_id] for news in found if isinstance(news, Receipt)}
+    assert told == {2: "First", 3: "Second"}
 
 
 async def test_a_recipient_with_several_pages_is_read_to_the_end(
