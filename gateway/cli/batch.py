@@ -59,16 +59,19 @@ def list_all(
     now = datetime.now(UTC)
     begin = None if since is None else parse_since(since, now=now)
 
-    async def fetch() -> "list[tuple[Batch, Outlook]]":
+    async def fetch() -> "tuple[list[Batch], list[dict[str, object]]]":
         async with invocation_of(context).open_database() as connection:
             if campaign is not None:
                 await fetch_known_campaign(connection, campaign)
             batches = await list_batches(connection, campaign_id=campaign, since=begin, limit=limit)
-            return [(batch, await fetch_outlook(connection, batch, now=now)) for batch in batches]
+            shown = batches if as_json else []
+            return batches, [
+                _document(batch, await fetch_outlook(connection, batch, now=now)) for batch in shown
+            ]
 
-    found = run(fetch())
+    batches, documents = run(fetch())
     if as_json:
-        print_json([_document(batch, outlook) for batch, outlook in found])
+        print_json(documents)
         return
     rows = [
         (
@@ -79,7 +82,7 @@ def list_all(
             f"{batch.total_messages:,}",
             describe_progress(batch),
         )
-        for batch, _ in found
+        for batch in batches
     ]
     print_table(
         ("id", "accepted", "campaign", "file", "messages", "progress"),

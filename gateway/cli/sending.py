@@ -53,7 +53,7 @@ def status(context: typer.Context, as_json: JSON = False) -> None:
     print_table(
         ("sender", "provider", "segments", "waiting", "under way", "oldest waiting", "paused", "because"),
         rows,
-        empty="There are no senders yet: each appears with the first batch that it takes up.",
+        empty="There are no senders yet: they are made when the part `sender` starts for the first time.",
     )
 
 

@@ -29,6 +29,16 @@ recipient,language,name,title,due
 6511115555,english,Siti Rahimah,Island Birds,16 Dec
 6511119999,english,Arun Kumar,Old Maps,16 Dec
 6522222222,english,Grace Wong,River Towns,16 Dec
+6599999996,english,Peter Ng,The Long Bridge,17 Dec
+6599999995,chinese,黄文辉,水浒传,12月17日
+6599999994,english,Mei Tan,Tides,17 Dec
+6599999993,english,Farid Rahman,Kites and Winds,17 Dec
+6599999992,english,Anita Rao,Lamps,18 Dec
+6599999991,chinese,吴雅文,三国演义,12月18日
+6599999990,english,Joseph Chua,Hill Stations,18 Dec
+6599999989,english,Lina Goh,Paper Boats,18 Dec
+6599999988,english,Hafiz Salleh,Monsoon,19 Dec
+6599999987,english,Ravi Menon,The Tea Road,19 Dec
 """
 
 BAD_NAME: Final = "reminders-with-faults.csv"

@@ -71,10 +71,10 @@ def test_demo_shows_both_outcomes_then_serves_until_ctrl_c(short_tmp_path: Path)
         r'^\{"isValid":false,"reportURL":"http://.*"numRows":4,"numErrors":6,', text, re.MULTILINE
     )
     assert "remove the +" in text
-    assert re.search(r"upload_[0-9a-f-]+ .*accepted .*10 messages", text)
+    assert re.search(r"upload_[0-9a-f-]+ .*accepted .*20 messages", text)
     assert re.search(r"upload_[0-9a-f-]+ .*rejected .*6 errors in 4 rows", text)
     # Each message's statuses, as far as they were seen, and the errors of the seven numbers.
-    assert len(re.findall(r"^\d+ +65999999\d\d +.*success *$", text, re.MULTILINE)) == 3
+    assert len(re.findall(r"^\d+ +65999999\d\d +.*success *$", text, re.MULTILINE)) == 13
     failed = dict(re.findall(r"^\d+ +(65\d{8}) +.*failure +(\w+) *$", text, re.MULTILINE))
     assert failed == {
         "6511111111": "recipient_invalid",
