@@ -37,6 +37,8 @@ from tests.sending.twilio_control import (
     twilio_server,
 )
 
+# Two processes start, and sweeps run each second: seconds here, minutes on a machine with ten times its work.
+pytestmark = pytest.mark.timeout(300)
 CREDENTIALS = TwilioCredentials(ACCOUNT_SID, KEY_SID, KEY_SECRET, SERVICE_SID, "CLINIC")
 # The code of Twilio's with which a creation is refused for good, and ours.
 REFUSED = [
@@ -150,7 +152,7 @@ async def add_messages(connection: Connection, secrets_key: str, recipients: lis
 
 async def until_ended(connection: Connection, fates: Fates) -> None:
     """Wait until each message has its last status; each must be the one that was meant for it."""
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(200):
         while True:
             rows = await connection.fetch("select recipient, status, error_code from message_status")
             if all(row["status"] in ("success", "failure") for row in rows):
