@@ -8,6 +8,7 @@ import resource
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ from pydantic import SecretStr
 
 from campaigns.secret_keys import load_keys
 from config.sending_sections import SecretsSettings
+from config.settings import load_settings
 from gateway.embedded.server_process import free_port
+from gateway.processes.claim_mark import BucketClaimMark
 from messages.callback_urls import callback_url
 from messages.news import AttemptKey
+from processing.object_store import open_store
 from tests.conftest import run_apart
 from tests.gateway.nodes import Node, call, wait_until
 from tests.gateway.ops.alert_rules import names_of_alerts, ringing
@@ -238,6 +242,12 @@ def test_each_alert_rings_when_its_cause_is_there_and_none_without(watched: Watc
         watched.until_value('sftp_gateway_api_connections_cut_total{cause="total"}', 51)
     assert watched.look() == {"SFTPGatewayConnectionsCut"}
 
+    # The database is older than what the bucket knows; a sender that starts looks.
+    run_apart(put_mark(watched.variables))
+    watched.node.children("sender")[0].kill()
+    watched.until_value("sftp_gateway_databases_restored_total", 1)
+    assert watched.look() >= {"SFTPGatewayDatabaseRestored", "SFTPGatewaySenderPaused"}
+
     # A batch that could not begin in time, and so waits to be released.
     watched.ask(
         "insert into batches (id, campaign_id, original_file_name, total_messages, frame, held_since, held_because)"
@@ -259,3 +269,13 @@ def many_connections(port: int, count: int) -> Iterator[None]:
             stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
         yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def put_mark(variables: dict[str, str]) -> None:
+    """Write into the bucket that a claim was made in an hour from now."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in variables.items():
+            environment.setenv(name, value)
+        s3 = load_settings(None).s3
+    async with open_store(s3) as store:
+        await BucketClaimMark(store).write(datetime.now(UTC) + timedelta(hours=1))
