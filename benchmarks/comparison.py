@@ -80,6 +80,7 @@ async def _measure_all(
     put, verdict = await installation.measure_large_upload(large, small)
     yield Figure("put of 29 MB by sftp", "s"), put
     yield Figure("CLOSE to the stored verdict", "s"), verdict
+    yield Figure("COPY of a batch of 474,611", "s"), await installation.measure_copy(474_611)
     rate = await installation.measure_uploads_per_second(small, _UPLOADS)
     yield Figure("uploads of 10 rows", "1/s", more_is_better=True), rate
 
