@@ -36,8 +36,8 @@ _NONCE_BYTES: Final = 12
 _WRAPPING: Final = b"sftp-gateway: a data key"
 
 _MISSING: Final = (
-    "SFTP_GATEWAY_SECRETS__KEY is not set, and Twilio's API secrets are encrypted with it: give this node the same key as all "
-    "others; if there is none yet, make one with `openssl rand -base64 32`"
+    "SFTP_GATEWAY_SECRETS__KEY is not set, with which Twilio's API secrets are encrypted and its callbacks signed: give this "
+    "node the same key as all others; if there is none yet, make one with `openssl rand -base64 32`"
 )
 _WRONG: Final = (
     "SFTP_GATEWAY_SECRETS__KEY is not the key that the secrets in this database are encrypted with: set that one; if it was "

@@ -12,7 +12,7 @@ import aiohttp
 
 from campaigns.campaigns import CampaignStatus, Channel, list_campaigns
 from campaigns.errors import CampaignsError, SecretUnreadable
-from campaigns.secret_keys import load_keys
+from campaigns.secret_keys import load_keys, master_key
 from campaigns.twilio_accounts import fetch_twilio_accounts
 from config.errors import ConfigError
 from config.settings import Settings, variable_of
@@ -86,8 +86,13 @@ async def _fetch_in_use(settings: Settings) -> _InUse:
             stored = await fetch_twilio_accounts(connection)
             active = [campaign for campaign in campaigns if campaign.status is CampaignStatus.ACTIVE]
             internal = [campaign.id for campaign in active if campaign.channel is Channel.INTERNAL]
-            # SECRETS__KEY is asked for only where a secret is read.
-            keys = await load_keys(connection, settings.secrets) if stored.keys() & set(internal) else None
+            has_public = len(internal) < len(active)
+            signs = has_public and _is_called_back_for_public(settings)
+            # SECRETS__KEY is asked for only where a secret is read or a callback signed.
+            if signs:
+                master_key(settings.secrets)
+            is_needed = signs or bool(stored.keys() & set(internal))
+            keys = await load_keys(connection, settings.secrets) if is_needed else None
     finally:
         connection.terminate()
     accounts: list[tuple[str, TwilioAccount]] = []
@@ -106,11 +111,16 @@ async def _fetch_in_use(settings: Settings) -> _InUse:
         )
         accounts.append((campaign_id, plain))
     return _InUse(
-        len(internal) < len(active),
+        has_public,
         accounts,
         [campaign_id for campaign_id in internal if campaign_id not in stored],
         unreadable,
     )
+
+
+def _is_called_back_for_public(settings: Settings) -> bool:
+    provider = provider_of(settings.sending, settings.environment, Channel.PUBLIC, has_account=False)
+    return provider is ProviderName.TWILIO and settings.sending.twilio.callback_base_url is not None
 
 
 async def _probe_public(settings: Settings) -> Answer:

@@ -172,6 +172,19 @@ def test_a_wrong_key_and_an_unreadable_secret_are_named(
     assert line["detail"].startswith("the Twilio API secret of campaign staff-1 can't be read")
 
 
+def test_a_public_channel_whose_callbacks_must_be_signed_needs_a_key(
+    admin: "Call", campaign_id: str, sending: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable_of("sending.public.provider"), "twilio")
+    assert line_of(admin, "secrets") is None
+    monkeypatch.setenv(CALLBACKS, "http://127.0.0.1:9")
+    line = line_of(admin, "secrets")
+    assert line is not None
+    assert (line["ok"], "SFTP_GATEWAY_SECRETS__KEY is not set" in line["detail"]) == (False, True)
+    monkeypatch.setenv(variable_of("secrets.key"), base64.b64encode(os.urandom(32)).decode())
+    assert line_of(admin, "secrets") is None
+
+
 def test_each_messaging_service_in_use_is_looked_up(
     admin: "Call", campaign_id: str, sending: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
