@@ -36,6 +36,8 @@ _POLLS: Final = 20_000
 _RECORDED: Final = 2_000
 # Seconds between two look-ups of an attempt, however the settings are ordered.
 _SHORTEST_WAIT: Final = 1.0
+# A look-up may come a little before its time, as the clocks of nodes and database differ.
+_EARLY: Final = 0.95
 # Batches are looked through in such numbers, small ones together. The larger one is, the less often.
 _BATCHES: Final = 500
 _SMALL: Final = 100
@@ -216,13 +218,14 @@ class LookUps:
             logger.warning("look_up_failed", sender=sender_id, **describe_exception(error))
             return
         handed_over_at = {attempt.key: attempt.handed_over_at for attempt in attempts}
+        # What isn't there yet may still come, until the last look-up.
+        proved = now - timedelta(seconds=self._patience.look_ups[-1] * _EARLY)
         news: list[News] = []
         for piece in found:
+            since = handed_over_at.get(piece.key, now)
             if not isinstance(piece, Absent):
                 news.append(piece)
-            elif now - handed_over_at[piece.key] >= timedelta(seconds=self._patience.look_ups[-1]):
-                # What isn't there yet may still come, until the last look-up.
-                since = handed_over_at[piece.key]
+            elif since <= proved:
                 news.append(Ending(piece.key, ErrorCode.SERVER_UNKNOWN_ERROR, {MessageStatus.SENDING}, since))
         await self._record(news, now)
 

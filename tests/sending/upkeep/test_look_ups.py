@@ -158,6 +158,14 @@ async def test_what_has_no_news_for_too_long_has_expired_which_is_marked_as_ours
     assert await connection.fetchval("select finished_at is not null from batches") or status is SUCCESS
 
 
+async def test_what_a_foreign_telco_has_never_expires_also_where_its_batch_is_not_finished(
+    pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    batch = await make_batch(connection, campaign_id, [SENT_TO_TELCO, ENQUEUED], recipient=FOREIGN)
+    assert await look_ups_at(pool, None).look_through(later(hours=100)) == 1
+    assert (await fetch_attempt(connection, batch.key()))["status"] is SENT_TO_TELCO
+
+
 async def test_news_sets_the_clock_back(pool: Pool, connection: Connection, campaign_id: str) -> None:
     batch = await make_batch(connection, campaign_id, [SENT])
     await record_answers(connection, [Answer(batch.key(), SENT_TO_TELCO)], now=later(hours=79))
