@@ -160,9 +160,11 @@ class LookUps:
         found: dict[str, MessageInstance] = {}
         try:
             page = await self._messages.page_async(date_sent=day, page_size=_DAY_PAGE)
-            for _ in range(1 + len(wanted) // _REQUESTS_PER_PAGE):
+            for pages_left in range(len(wanted) // _REQUESTS_PER_PAGE, -1, -1):
                 found |= {message.sid: message for message in await _read(page) if message.sid in wanted}
-                page = await page.next_page_async() if len(found) < len(wanted) else None
+                if pages_left == 0 or len(found) == len(wanted):
+                    break
+                page = await page.next_page_async()
                 if page is None:
                     break
         except _FAILURES as error:
