@@ -6,7 +6,7 @@ never ask for the same one. What nobody has told news of is found by looking thr
 
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -23,7 +23,7 @@ from messages.news import Answer, AttemptKey, Ending, News
 from messages.statuses import ErrorCode, MessageStatus
 from sending.claims import ClaimedMessage
 from sending.composing import Composer
-from sending.metrics import count_recorded
+from sending.metrics import OUTCOMES_UNKNOWN, count_recorded
 from sending.providers.provider import Absent, OpenAttempt, Provider
 
 SQL: Final = NamedQueries("sending.upkeep", "look_ups.sql")
@@ -36,6 +36,12 @@ _POLLS: Final = 20_000
 _RECORDED: Final = 2_000
 # Seconds between two look-ups of an attempt, however the settings are ordered.
 _SHORTEST_WAIT: Final = 1.0
+# How often a silent attempt is polled: until it has been silent for so long, in steps of so much.
+_POLL_STEPS: Final = (
+    (timedelta(hours=1), timedelta(microseconds=1)),
+    (timedelta(hours=6), timedelta(minutes=10)),
+)
+_LONGEST_STEP: Final = timedelta(hours=1)
 # A look-up may come a little before its time, as the clocks of nodes and database differ.
 _EARLY: Final = 0.95
 # Batches are looked through in such numbers, small ones together. The larger one is, the less often.
@@ -145,16 +151,19 @@ class LookUps:
                     _ROWS_PER_INTERVAL,
                     _BATCHES,
                 )
+            before = {row["batch_no"]: row["looked_before"] for row in batches}
             small = [row["batch_no"] for row in batches if row["total_messages"] <= _SMALL]
             groups = [small, *([row["batch_no"]] for row in batches if row["total_messages"] > _SMALL)]
             for group in groups:
                 if group:
-                    await self._look_through(group, now)
+                    await self._look_through(group, before, now)
             looked += len(batches)
             if len(batches) < _BATCHES:
                 return looked
 
-    async def _look_through(self, batch_nos: Sequence[int], now: datetime) -> None:
+    async def _look_through(
+        self, batch_nos: Sequence[int], looked_before: Mapping[int, datetime | None], now: datetime
+    ) -> None:
         silent: defaultdict[int, list[OpenAttempt]] = defaultdict(list)
         after_row = 0
         while True:
@@ -167,9 +176,17 @@ class LookUps:
                     now - self._patience.polled,
                     _PAGE,
                 )
-            await self._record([news for row in rows if (news := self._overdue(row, now)) is not None], now)
+            overdue = [news for row in rows if (news := self._overdue(row, now)) is not None]
+            OUTCOMES_UNKNOWN.inc(sum(isinstance(news, Answer) for news in overdue))
+            await self._record(overdue, now)
             for row in rows:
-                if _is_polled(row) and now - row["updated_at"] < self._patience.silent:
+                silence = now - row["updated_at"]
+                last = looked_before[row["batch_no"]]
+                if (
+                    _has_id_to_poll(row)
+                    and silence < self._patience.silent
+                    and is_poll_due(silence, None if last is None else now - last)
+                ):
                     open_attempt = OpenAttempt(
                         _key(row), row["recipient"], "", row["provider_id"], row["handed_over_at"]
                     )
@@ -242,7 +259,20 @@ async def record_apart(pool: Pool, news: Sequence[News], now: datetime) -> Recor
     return recorded
 
 
-def _is_polled(row: asyncpg.Record) -> bool:
+def is_poll_due(silence: timedelta, since_last_look: timedelta | None) -> bool:
+    """Whether what has been silent for so long is polled now: at each look at first, then ever less often.
+
+    Some operators never send receipts: the provider would be asked for their messages ten thousand times in 80 hours.
+    """
+    if since_last_look is None:
+        return True
+    for until, step in _POLL_STEPS:
+        if silence < until:
+            return silence // step > (silence - since_last_look) // step
+    return silence // _LONGEST_STEP > (silence - since_last_look) // _LONGEST_STEP
+
+
+def _has_id_to_poll(row: asyncpg.Record) -> bool:
     status = MessageStatus(row["status"])
     told = status is MessageStatus.SENT_TO_TELCO and row["is_foreign"]
     return status is not MessageStatus.SENDING and not told and bool(row["provider_id"])

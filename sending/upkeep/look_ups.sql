@@ -32,7 +32,7 @@ where d.batch_no = n.batch_no and d.row_number = n.row_number and d.attempt = n.
 -- Those that may have attempts without news and weren't looked through lately, by any node.
 update batches b set looked_at = $1
 from (
-    select b.batch_no
+    select b.batch_no, b.looked_at as looked_before
     from batches b join lanes l on l.id = b.lane_id join senders s on s.id = l.sender_id
     where b.finished_at is null and b.sending + b.sent + b.sent_to_telco > 0
         and s.provider <> 'loadtest'
@@ -46,7 +46,7 @@ from (
     for no key update of b skip locked
 ) t
 where b.batch_no = t.batch_no
-returning b.batch_no, b.total_messages
+returning b.batch_no, b.total_messages, t.looked_before
 
 -- name: fetch_without_news
 -- A batch has one open attempt a row at most. Numbers outside Singapore, whose country code is 65, are foreign.

@@ -77,10 +77,13 @@ class Sweeps:
 
     async def stop_deleted(self) -> None:
         """What has not left of deleted campaigns becomes `stopped`."""
+        last = 0
         async with self._pool.acquire() as connection:
-            for row in await connection.fetch(SQL["fetch_batches_of_deleted"], _BATCHES):
-                stopped = await stop_batch_of_deleted_campaign(connection, row["id"])
-                logger.info("batch_stopped", batch_id=row["id"], messages=stopped)
+            while rows := await connection.fetch(SQL["fetch_batches_of_deleted"], _BATCHES, last):
+                for row in rows:
+                    stopped = await stop_batch_of_deleted_campaign(connection, row["id"])
+                    logger.info("batch_stopped", batch_id=row["id"], messages=stopped)
+                last = rows[-1]["batch_no"]
 
     async def hold_stale(self, now: datetime) -> None:
         """What could not begin in time waits for `batch release`."""

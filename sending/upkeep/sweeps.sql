@@ -40,9 +40,9 @@ order by d.batch_no, d.row_number, d.attempt
 limit $3
 
 -- name: fetch_batches_of_deleted
-select b.id
+select b.id, b.batch_no
 from batches b join campaigns c on c.id = b.campaign_id
-where c.status = 'deleted' and b.finished_at is null and (
+where c.status = 'deleted' and b.finished_at is null and b.batch_no > $2 and (
     b.retrying + b.enqueued > 0
     or (b.ended_at is null
         and b.total_messages > b.sending + b.sent + b.sent_to_telco + b.success + b.failure)

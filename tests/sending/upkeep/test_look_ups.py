@@ -208,6 +208,22 @@ async def test_what_is_silent_for_ten_minutes_is_polled_by_its_id(
     assert (attempt["status"], attempt["raw_code"]) == (FAILURE, "30003")
 
 
+async def test_what_stays_silent_is_polled_ever_less_often(
+    pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    await make_batch(connection, campaign_id, [SENT])
+    provider = ScriptedProvider()
+    look_ups = look_ups_at(pool, provider)
+    polls = []
+    for minute in [*range(0, 60, 2), *range(60, 80 * 60, 5)]:
+        await look_ups.look_through(later(minutes=minute))
+        polls += [minute] * len(provider.asked)
+        provider.asked.clear()
+    assert polls[:25] == list(range(10, 60, 2))
+    assert polls[25:55] == list(range(60, 360, 10))
+    assert polls[55:] == list(range(360, 4800, 60))
+
+
 async def test_large_batches_are_looked_through_in_pages_and_less_often(
     pool: Pool, connection: Connection, campaign_id: str
 ) -> None:
