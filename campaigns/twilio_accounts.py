@@ -121,6 +121,15 @@ async def fetch_twilio_account(connection: Connection, campaign_id: str) -> Twil
     return None if row is None else _account_of(row)
 
 
+async def fetch_account_of_service(connection: Connection, service_sid: str) -> TwilioAccount | None:
+    """The account that a messaging service is used with: where campaigns share it, the one set last.
+
+    That of a deleted campaign, whose agency may have ended its API key, counts only where no other is left.
+    """
+    row = await connection.fetchrow(SQL["fetch_account_of_service"], service_sid)
+    return None if row is None else _account_of(row)
+
+
 async def fetch_twilio_accounts(connection: Connection) -> dict[str, TwilioAccount]:
     """All accounts, deleted campaigns' too, by campaign."""
     return {row["campaign_id"]: _account_of(row) for row in await connection.fetch(SQL["fetch_accounts"])}

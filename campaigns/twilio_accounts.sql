@@ -10,6 +10,12 @@ select campaign_id, account_sid, key_sid, secret, secret_key_id, service_sid, se
 from twilio_accounts
 where campaign_id = $1
 
+-- name: fetch_account_of_service
+select t.campaign_id, t.account_sid, t.key_sid, t.secret, t.secret_key_id, t.service_sid, t.sender_name, t.set_at
+from twilio_accounts t join campaigns c on c.id = t.campaign_id
+where t.service_sid = $1
+order by c.status = 'deleted', t.set_at desc limit 1
+
 -- name: fetch_other_owner
 -- A messaging service belongs to one account: whoever names another one for it has mixed two up.
 select t.campaign_id

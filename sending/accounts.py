@@ -7,7 +7,7 @@ from typing import Final
 
 from campaigns.errors import CampaignsError
 from campaigns.secret_keys import load_keys, make_first_key
-from campaigns.twilio_accounts import fetch_twilio_accounts
+from campaigns.twilio_accounts import fetch_account_of_service
 from config.environment import Environment
 from config.logs import get_logger
 from config.sending_sections import SecretsSettings, SendingSettings
@@ -81,18 +81,15 @@ class ProviderAccounts:
         return (await load_keys(connection, self._secrets)).callback_keys
 
     async def _read_account(self, connection: Connection, service_sid: str) -> TwilioAccount | None:
-        accounts = await fetch_twilio_accounts(connection)
-        sharing = [found for found in accounts.values() if found.service_sid == service_sid]
-        if not sharing:
+        found = await fetch_account_of_service(connection, service_sid)
+        if found is None:
             return None
-        # Campaigns that share a messaging service share the account that was set last.
-        newest = max(sharing, key=lambda found: found.set_at)
         return TwilioAccount(
-            account_sid=newest.account_sid,
-            key_sid=newest.key_sid,
-            key_secret=newest.read_secret(await load_keys(connection, self._secrets)),
-            service_sid=newest.service_sid,
-            sender_name=newest.sender_name,
+            account_sid=found.account_sid,
+            key_sid=found.key_sid,
+            key_secret=found.read_secret(await load_keys(connection, self._secrets)),
+            service_sid=found.service_sid,
+            sender_name=found.sender_name,
         )
 
     async def _fetch_known_ids(self, ids: Collection[str], oldest: datetime) -> set[str]:

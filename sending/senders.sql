@@ -44,7 +44,11 @@ select s.id, s.name, s.provider, s.rate,
                 )
             )
     ) as has_waiting,
-    (select max(t.set_at) from twilio_accounts t where t.service_sid = s.name) as account_set_at,
+    -- Of the account that is in use, as campaigns/twilio_accounts.sql chooses it.
+    (
+        select t.set_at from twilio_accounts t join campaigns c on c.id = t.campaign_id
+        where t.service_sid = s.name order by c.status = 'deleted', t.set_at desc limit 1
+    ) as account_set_at,
     case when s.provider = 'twilio' then (select max(k.id) from secret_keys k) end as secret_key_id
 from senders s
 where $1::integer is null or s.id = $1

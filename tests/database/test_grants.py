@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from audit.events import NOBODY
 from campaigns.secret_keys import load_keys, make_first_key
-from campaigns.twilio_accounts import fetch_twilio_accounts
+from campaigns.twilio_accounts import fetch_account_of_service, fetch_twilio_accounts
 from config.sending_sections import SecretsSettings
 from database.connections import Connection
 from database.grants import RIGHTS, DatabaseRole, grant_statements
@@ -126,6 +126,7 @@ async def test_each_part_may_do_with_messages_what_it_does(granted: Connection, 
     steps: list[tuple[DatabaseRole, Callable[[], Awaitable[object]]]] = [
         (DatabaseRole.SENDER, lambda: make_first_key(granted, secrets)),
         (DatabaseRole.SENDER, lambda: fetch_twilio_accounts(granted)),
+        (DatabaseRole.SENDER, lambda: fetch_account_of_service(granted, "MG" + "0" * 32)),
         (DatabaseRole.API, lambda: load_keys(granted, secrets)),
         (DatabaseRole.SENDER, lambda: record_answers(granted, [put_back], now=NOW)),
         (DatabaseRole.API, lambda: record_receipts(granted, [failed], now=NOW)),

@@ -2,15 +2,16 @@
 
 import base64
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
 
-from campaigns.campaigns import Channel
+from campaigns.campaigns import Channel, delete_campaign
 from campaigns.creation import NewTwilioAccount, create_campaign
 from campaigns.fields import TwilioCredentials
-from campaigns.twilio_accounts import rotate_secrets, set_twilio_account
+from campaigns.twilio_accounts import fetch_account_of_service, rotate_secrets, set_twilio_account
 from config.environment import Environment
 from config.sending_sections import SecretsSettings, SendingSettings, TwilioSettings
 from database.connections import Connection, Pool
@@ -97,3 +98,28 @@ async def test_a_look_up_by_recipient_takes_no_message_of_another_attempt(
     # While nobody knows that the message is the first one's, it may be this one's.
     assert [type(news) for news in unheard_of] == [Receipt]
     assert found == [Absent(batch.key(3))]
+
+
+async def test_of_campaigns_that_share_a_service_the_account_set_last_counts_unless_deleted(
+    connection: Connection, secrets: SecretsSettings, internal_id: str
+) -> None:
+    first = await fetch_account_of_service(connection, SERVICE)
+    async with connection.transaction():
+        created = await create_campaign(
+            connection, name="Nurses", template=CAMPAIGN_TEMPLATE, notify_email="ops@clinic.gov.sg",
+            channel=Channel.INTERNAL, unsupported=UnsupportedRule(), actor=ADMIN,
+            twilio=NewTwilioAccount(replace(CREDENTIALS, key_sid="SK" + "9" * 32), secrets),
+        )  # fmt: skip
+    second = await fetch_account_of_service(connection, SERVICE)
+    assert first is not None
+    assert second is not None
+    assert (first.campaign_id, second.campaign_id) == (internal_id, created.id)
+    assert (await states(connection))[SERVICE].account_set_at == second.set_at
+
+    await delete_campaign(connection, created.id, actor=ADMIN)
+    assert await fetch_account_of_service(connection, SERVICE) == first
+    assert (await states(connection))[SERVICE].account_set_at == first.set_at
+
+    await delete_campaign(connection, internal_id, actor=ADMIN)
+    assert await fetch_account_of_service(connection, SERVICE) == second
+    assert await fetch_account_of_service(connection, "MG" + "0" * 32) is None
