@@ -38,7 +38,9 @@ async def sender(
         pool = await stack.enter_async_context(
             open_pool(settings.database, name="sender", command_timeout=60)
         )
-        outcomes = await stack.enter_async_context(open_outcomes(pool, settings.sending))
+        outcomes = await stack.enter_async_context(
+            open_outcomes(pool, settings.sending, drain=_RECORDING_SECONDS)
+        )
         accounts = ProviderAccounts(pool, settings.sending, settings.secrets, settings.environment)
         dispatcher = Dispatcher(
             pool,

@@ -1,12 +1,18 @@
 """A sender process as a node starts it: what it sends, what a kill leaves behind, and what a stop puts back."""
 
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
+from audit.events import Actor
+from config.settings import Settings
+from gateway.processes.claim_mark import BucketClaimMark
+from processing.object_store import open_store
+from sending.pauses import resume_senders
 from tests.conftest import run_apart
 from tests.gateway.nodes import Node, wait_until
 from tests.sending.sending_node import add_batch
@@ -94,3 +100,33 @@ def test_a_stop_puts_back_what_has_not_left(
     begun = ask("select count(*) from attempts")
     assert ask("select count(*) from attempts where status = 1") == ask("select count(*) from due")
     assert begun < 300
+
+
+def test_a_restored_database_sends_nothing_until_all_is_resumed(
+    start_node: Callable[..., Node],
+    send: Callable[[int], int],
+    ask: Ask,
+    settings: Settings,
+    database_url: str,
+) -> None:
+    async def claim_elsewhere() -> None:
+        """Leave in the bucket what a sender wrote whose claims this database knows nothing of."""
+        async with open_store(settings.s3) as store:
+            await BucketClaimMark(store).write(datetime.now(UTC) - timedelta(minutes=1))
+
+    async def resume() -> list[str]:
+        connection = await asyncpg.connect(database_url)
+        try:
+            return await resume_senders(connection, None, actor=Actor(name="ops"))
+        finally:
+            await connection.close()
+
+    run_apart(claim_elsewhere())
+    send(20)
+    node = start_node("sender", **SENDING)
+    assert len(node.events("database_restored")) == 1
+    wait_until(lambda: count(ask, "enqueued") == 20, "the batch taken up")
+    assert ask("select count(*) from senders where paused_because like '%older%'") == 1
+    assert ask("select count(*) from attempts") == 0
+    assert run_apart(resume()) == ["public"]
+    wait_until(lambda: count(ask, "success") == 20, "20 messages with their last status")
