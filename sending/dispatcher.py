@@ -37,6 +37,8 @@ logger = get_logger("sending")
 _CHANNELS: Final = ("sftp_gateway_batches", "sftp_gateway_access")
 # All are in seconds. A server may vanish without closing the connection, which a question now and then finds out.
 _POLL_INTERVAL: Final = 1.0
+# Where batches are announced all the time, as single sends are, they are taken up together.
+_LEAST_INTERVAL: Final = 0.05
 _PROBE_INTERVAL: Final = 5.0
 _PROBE_TIMEOUT: Final = 3.0
 _RECONNECT: Final = 1.0
@@ -102,6 +104,7 @@ class Dispatcher:
                         was_ready = True
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_POLL_INTERVAL):
+                        await asyncio.sleep(_LEAST_INTERVAL)
                         await self._wake.wait()
             listening.cancel()
             for line in self._lines.values():

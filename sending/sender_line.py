@@ -116,8 +116,13 @@ class SenderLine:
             await self.provider.close()
 
     async def _listen_for_receipts(self) -> None:
-        async for receipt in self.provider.receipts():
-            self._outcomes.add_receipt(receipt)
+        while True:
+            try:
+                async for receipt in self.provider.receipts():
+                    self._outcomes.add_receipt(receipt)
+            except Exception as error:  # noqa: BLE001 - a bug of the provider must not end its news for good
+                logger.error("receipts_crashed", sender=self._name, **describe_exception(error))  # noqa: TRY400
+            await asyncio.sleep(_RETRY)
 
     # Claims.
 
@@ -142,11 +147,17 @@ class SenderLine:
         most = min(max(_LEAST_UNDER_WAY, self._rate * _SECONDS_UNDER_WAY), _MOST_UNDER_WAY)
         while not self._stopping.is_set() and (
             self._next is not None
-            or (len(self._under_way) + block > most and self._under_way)
+            or self._in_hand + block > max(most, block)
             or self._outcomes.kept > _MOST_KEPT
         ):
             self._slot_free.clear()
             await _wait(self._slot_free, _POLL)
+
+    @property
+    def _in_hand(self) -> int:
+        """How many messages have no answer yet, or have still to leave."""
+        going_out = self._going_out
+        return len(self._under_way) + (0 if going_out is None else len(going_out.messages))
 
     async def _claim_block(self) -> bool:
         """Claim a block and let it go out; False where there was none."""

@@ -50,7 +50,8 @@ class SenderState:
 async def record_senders(connection: Connection, plans: Sequence[SenderPlan]) -> None:
     """Make the senders as the settings want them. Those that no setting names any more stay."""
     for plan in plans:
-        await connection.execute(SQL["upsert_sender"], plan.name, plan.provider, plan.rate)
+        for statement in ("update_sender", "insert_sender"):
+            await connection.execute(SQL[statement], plan.name, plan.provider, plan.rate)
 
 
 async def fetch_internal_services(connection: Connection) -> list[str]:

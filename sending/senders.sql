@@ -1,7 +1,11 @@
--- name: upsert_sender
-insert into senders (name, provider, rate) values ($1, $2, $3)
-on conflict (name) do update set provider = excluded.provider, rate = excluded.rate
-where senders.provider <> excluded.provider or senders.rate <> excluded.rate
+-- name: update_sender
+update senders set provider = $2, rate = $3 where name = $1 and (provider <> $2 or rate <> $3)
+
+-- name: insert_sender
+-- It is asked for each second: an insert that is refused only by the conflict would use an id up each time.
+insert into senders (name, provider, rate)
+select $1, $2, $3 where not exists (select from senders where name = $1)
+on conflict do nothing
 
 -- name: list_internal_services
 select distinct service_sid from twilio_accounts

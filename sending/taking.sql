@@ -6,6 +6,10 @@ from (select campaign_id, kind from batches where taken_at is null order by batc
 join campaigns c on c.id = b.campaign_id
 left join twilio_accounts t on t.campaign_id = c.id
 join senders s on s.name = case when c.channel = 'public' then 'public' else coalesce(t.service_sid, $1) end
+where not exists (
+    select from lanes l
+    where l.campaign_id = b.campaign_id and l.priority = case when b.kind = 'batch' then 2 when c.otp then 0 else 1 end
+)
 on conflict do nothing
 
 -- name: fetch_unframed

@@ -10,10 +10,10 @@ from database.connections import Connection, Pool
 from messages.statuses import ErrorCode, MessageStatus
 from sending.pacing import block_segments
 from sending.providers.provider import HandOver, Outgoing, PutBack, Refused, Unknown
-from sending.senders import SenderPlan
+from sending.senders import SenderPlan, record_moved_lanes, record_senders
 from tests.conftest import ADMIN
-from tests.messages.builders import counted, recount
-from tests.sending.claiming import batch_row
+from tests.messages.builders import counted, make_batch, recount
+from tests.sending.claiming import batch_row, claim, days_ago, take_batches
 from tests.sending.sending_node import (
     NotingProvider,
     add_batch,
@@ -240,11 +240,11 @@ async def test_a_provider_that_hangs_gets_no_more_than_may_be_under_way(
         await release.wait()
         return await take_all(message)
 
-    async with sending_node(settings, pool, NotingProvider(hang), rate=500) as node:
-        await until(lambda: len(node.provider.handed_over) >= 900, "900 at the provider")
-        # Ten blocks' time: it would get them all, were it not for the limit.
-        await asyncio.sleep(0.3)
-        assert len(node.provider.handed_over) <= 1000
+    async with sending_node(settings, pool, NotingProvider(hang), rate=200) as node:
+        await until(lambda: len(node.provider.handed_over) > 350, "nearly all that may be under way")
+        # It would get 100 more meanwhile, were it not for the limit.
+        await asyncio.sleep(0.5)
+        assert len(node.provider.handed_over) <= 400
         release.set()
         await until(lambda: len(node.provider.handed_over) == 1000, "all at the provider")
 
@@ -260,3 +260,39 @@ async def test_a_text_that_cannot_be_written_is_no_reason_to_stop(
     assert node.provider.rows_of(broken) == []
     assert await statuses(connection, broken) == {"failure": 1}
     assert await statuses(connection, other) == {"sent": 3}
+
+
+async def test_a_campaign_whose_messaging_service_changes_leaves_by_the_new_one_with_its_put_backs(
+    pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    await add_campaign(connection, "internal", channel=Channel.INTERNAL)
+    await connection.execute("insert into secret_keys (wrapped) values ('')")
+    await connection.execute(
+        "insert into twilio_accounts (campaign_id, account_sid, key_sid, secret, secret_key_id, service_sid, sender_name)"
+        " values ('internal', 'AC1', 'SK1', '', 1, 'MG1', 'Clinic')"
+    )
+    made = await make_batch(
+        connection, "internal", [MessageStatus.ENQUEUED], unclaimed=2, sender="MG1", at=days_ago(0.5)
+    )
+    await record_senders(connection, [SenderPlan("MG2", "twilio", 10)])
+    assert await record_moved_lanes(connection) == 0
+    await connection.execute("update twilio_accounts set service_sid = 'MG2'")
+    assert await record_moved_lanes(connection) == 1
+    new_sender = await connection.fetchval("select id from senders where name = 'MG2'")
+    assert await claim(connection, made.sender_id, 10) == []
+    assert [message.key.row_number for message in await claim(connection, new_sender, 10)] == [2, 3, 4]
+
+
+async def test_looking_again_and_again_uses_no_ids_up(
+    pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    for rate in (10, 10, 20, 20):
+        await record_senders(connection, [SenderPlan("public", "simulator", rate)])
+        await add_batch(connection, campaign_id, 1)
+        await take_batches(pool)
+    await record_senders(connection, [SenderPlan("MG1", "twilio", 10)])
+    assert await connection.fetchval("select array_agg(id || ' ' || rate order by id) from senders") == [
+        "1 20",
+        "2 10",
+    ]
+    assert await connection.fetchval("select last_value from lanes_id_seq") == 1
