@@ -156,6 +156,21 @@ async def add_batch(
     return batch_no
 
 
+async def add_singles(connection: Connection, campaign_id: str, count: int) -> None:
+    """So many single sends in one statement."""
+    await connection.execute(
+        "with made as ("
+        " insert into batches (id, campaign_id, original_file_name, total_messages, kind, frame)"
+        " select 'batch_' || gen_random_uuid(), $1, 'a.csv', 1, 'single', $3 from generate_series(1, $2::integer)"
+        " returning batch_no)"
+        ' insert into messages (batch_no, row_number, recipient, language, "values", segments, encoding)'
+        " select batch_no, 1, '6591234567', 'english', '{\"name\": \"Tan\"}', 1, 'GSM-7' from made",
+        campaign_id,
+        count,
+        json.dumps(FRAME),
+    )
+
+
 async def add_campaign(
     connection: Connection, campaign_id: str, *, channel: Channel = Channel.PUBLIC, otp: bool = False
 ) -> str:

@@ -157,6 +157,37 @@ async def test_a_sender_that_is_refused_is_paused_after_one_block_and_burns_noth
     assert await connection.fetchval("select count(*) from attempts where attempt > 1") == 0
 
 
+async def test_what_was_being_claimed_when_a_pause_came_does_not_leave(
+    settings: Settings, pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    batch_no = await add_batch(connection, campaign_id, 50)
+    may_answer = asyncio.Event()
+
+    async def refuse_in_the_end(message: Outgoing) -> HandOver:
+        await may_answer.wait()
+        return PutBack(delay=0.0, raw_code="20003", pause="credentials refused")
+
+    async def waiting_for(locks: int) -> None:
+        async with pool.acquire() as watching:
+            while await watching.fetchval("select count(*) from pg_locks where not granted") < locks:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    async with sending_node(settings, pool, NotingProvider(refuse_in_the_end), rate=10) as node:
+        await until(lambda: len(node.provider.handed_over) == 1, "one at the provider")
+        async with connection.transaction():
+            await connection.execute("select from senders for update")
+            # The next claim waits for the sender's row, and behind it the pause.
+            await waiting_for(1)
+            left = len(node.provider.handed_over)
+            may_answer.set()
+            await waiting_for(2)
+        await until(lambda: node.outcomes.kept == 0, "all put back")
+        while (await batch_row(connection, batch_no))["sending"]:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert len(node.provider.handed_over) <= max(left, block_segments(10))
+        assert await connection.fetchval("select count(*) from attempts") > left
+
+
 async def test_a_throttled_sender_waits_as_long_as_it_was_told_and_goes_on_by_itself(
     settings: Settings, pool: Pool, connection: Connection, campaign_id: str
 ) -> None:

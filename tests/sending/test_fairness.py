@@ -7,7 +7,7 @@ from database.connections import Connection, Pool
 from sending.claims import ClaimedMessage
 from sending.pacing import block_segments
 from tests.sending.claiming import claim, claim_until_empty, make_sender, rows_of, take_batches
-from tests.sending.sending_node import add_batch, add_campaign
+from tests.sending.sending_node import add_batch, add_campaign, add_singles
 
 RATE = 200
 
@@ -84,10 +84,9 @@ async def test_a_flood_of_singles_leaves_the_turns_of_batches_unchanged_among_th
     await take_batches(pool)
     for _ in range(3):
         await claim(connection, sender_id, 40)
-    for _ in range(200):
-        await add_batch(connection, other_campaign_id, 1, kind="single")
+    await add_singles(connection, other_campaign_id, 800)
     await take_batches(pool)
-    for _ in range(5):
+    for _ in range(20):
         assert rows_of(await claim(connection, sender_id, 40), first) == []
     second = await add_batch(connection, other_campaign_id, 5000)
     await take_batches(pool)
@@ -103,8 +102,7 @@ async def test_an_otp_waits_for_what_is_reserved_and_for_no_more(
     sender_id = await make_sender(connection, rate=RATE)
     await add_campaign(connection, "otp-campaign", otp=True)
     await add_batch(connection, campaign_id, 5000)
-    for _ in range(300):
-        await add_batch(connection, campaign_id, 1, kind="single")
+    await add_singles(connection, campaign_id, 300)
     await take_batches(pool)
     await claim(connection, sender_id, block_segments(RATE))
     otp = await add_batch(connection, "otp-campaign", 1, kind="single")
