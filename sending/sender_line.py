@@ -74,8 +74,9 @@ class SenderLine:
         self._stale_after = stale_after
         self._head = Head()
         self._stopping = asyncio.Event()
-        # How often the provider has asked for a pause: what was claimed before it doesn't leave after it.
-        self._pauses = 0
+        # How often the provider has asked for a pause, and how many of them the database doesn't know yet: what was claimed
+        # before it knew doesn't leave.
+        self._pauses = self._unrecorded_pauses = 0
         self._going_out: _Block | None = None
         self._next: _Block | None = None
         self._next_changed = asyncio.Event()
@@ -164,7 +165,7 @@ class SenderLine:
         loop = asyncio.get_running_loop()
         async with self._pool.acquire() as connection:
             asked_at = loop.time()
-            pauses = self._pauses
+            pauses, unrecorded = self._pauses, self._unrecorded_pauses
             claim = await claim_messages(
                 connection,
                 self.sender_id,
@@ -191,7 +192,7 @@ class SenderLine:
         self._next = _Block(
             deque((moments[message.key], message) for message in outgoing),
             answered_at,
-            withdrawn=self._pauses != pauses,
+            withdrawn=self._pauses != pauses or unrecorded > 0,
         )
         self._next_changed.set()
         last = claim.messages[-1]
@@ -324,6 +325,7 @@ class SenderLine:
     async def _pause_sender(self, cause: str, seconds: float | None, raw_code: str) -> None:
         """Let nothing more leave, here at once and on all nodes as soon as the database knows."""
         self._pauses += 1
+        self._unrecorded_pauses += 1
         for block in (self._going_out, self._next):
             if block is not None:
                 block.withdrawn = True
@@ -333,6 +335,8 @@ class SenderLine:
         except _TROUBLES as error:
             logger.warning("pause_failed", sender=self._name, **describe_exception(error))
             return
+        finally:
+            self._unrecorded_pauses -= 1
         if changed:
             logger.warning(
                 "sender_paused",
