@@ -80,6 +80,7 @@ async def test_a_request_id_is_the_callers_own_where_it_is_fit(api: ServedAPI) -
         pytest.param(b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400, id="a wrong length"),
         pytest.param(b"GET / HTTP/1.0\r\nHost: x\r\nX: " + b"a" * 31_000 + b"\r\n\r\n", 404, id="32 KiB of headers"),
         pytest.param(b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 33_000 + b"\r\n\r\n", 431, id="more headers"),
+        pytest.param(b"GET /" + b"a" * 40_000, 414, id="a path without an end"),
         pytest.param(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: a\r\n" * 7_000, 431, id="headers without an end"),
     ],
 )  # fmt: skip
