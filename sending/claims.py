@@ -75,12 +75,13 @@ async def claim_messages(
 
 
 async def reserve_time(
-    connection: Connection, sender_id: int, segments: int, *, head: float
+    connection: Connection, sender_id: int, segments: int, *, head: float, own_end: float
 ) -> tuple[float, float]:
     """Reserve the time of so many segments anew, where their moment has passed; when it begins, and the database's clock.
 
-    It begins `head` seconds from now at the earliest.
+    It begins `head` seconds from now at the earliest. The time that they had, which ends at `own_end`, is given back where nobody
+    has reserved time after it.
     """
-    row = await connection.fetchrow(SQL["reserve_time"], sender_id, segments, head)
+    row = await connection.fetchrow(SQL["reserve_time"], sender_id, segments, head, own_end)
     assert row is not None  # noqa: S101 - a select without a table gives one row
     return row["leaves_at"], row["now"]

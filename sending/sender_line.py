@@ -6,7 +6,6 @@ process stops or the sender is paused, surely was not sent: it is put back.
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
@@ -20,7 +19,17 @@ from messages.statuses import ErrorCode
 from sending.claims import claim_messages, reserve_time
 from sending.composing import Composer
 from sending.outcomes import Outcomes
-from sending.pacing import LEAD, STALE_SECONDS, DatabaseClock, Head, block_segments, late_seconds
+from sending.pacing import (
+    LEAD,
+    PACE,
+    STALE_SECONDS,
+    Block,
+    BlockSize,
+    DatabaseClock,
+    Head,
+    head_again,
+    late_seconds,
+)
 from sending.providers.provider import HandOver, Outgoing, Provider, PutBack, Refused, Unknown
 from sending.senders import SenderState, fetch_senders, record_pause
 
@@ -36,16 +45,6 @@ _TROUBLES: Final[tuple[type[BaseException], ...]] = (ConfigError, asyncpg.Postgr
 _POLL, _RETRY, _NAP = 1.0, 0.5, 0.25
 # Sooner than this no timer wakes.
 _TICK: Final = 0.001
-
-
-@dataclass(slots=True)
-class _Block:
-    """Messages on their way out. `shift` is how much later than claimed they leave; `withdrawn`: none leaves any more."""
-
-    messages: deque[tuple[float, Outgoing]]
-    claimed_at: float
-    shift: float = 0.0
-    withdrawn: bool = field(default=False)
 
 
 class SenderLine:
@@ -73,12 +72,15 @@ class SenderLine:
         self._clock = clock
         self._stale_after = stale_after
         self._head = Head()
+        self._block_size = BlockSize()
+        # Held by who reserves time: so it is known what this line has reserved.
+        self._reserving = asyncio.Lock()
         self._stopping = asyncio.Event()
         # How often the provider has asked for a pause, and how many of them the database doesn't know yet: what was claimed
         # before it knew doesn't leave.
         self._pauses = self._unrecorded_pauses = 0
-        self._going_out: _Block | None = None
-        self._next: _Block | None = None
+        self._going_out: Block | None = None
+        self._next: Block | None = None
         self._next_changed = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
         self._slot_free = asyncio.Event()
@@ -144,7 +146,7 @@ class SenderLine:
 
     async def _wait_for_room(self) -> None:
         """Until the block claimed last goes out, and hand-overs are few enough for one more block."""
-        block = block_segments(self._rate)
+        block = self._block_size.segments(self._rate)
         most = min(max(_LEAST_UNDER_WAY, self._rate * _SECONDS_UNDER_WAY), _MOST_UNDER_WAY)
         while not self._stopping.is_set() and (
             self._next is not None
@@ -163,13 +165,13 @@ class SenderLine:
     async def _claim_block(self) -> bool:
         """Claim a block and let it go out; False where there was none."""
         loop = asyncio.get_running_loop()
-        async with self._pool.acquire() as connection:
+        async with self._reserving, self._pool.acquire() as connection:
             asked_at = loop.time()
             pauses, unrecorded = self._pauses, self._unrecorded_pauses
             claim = await claim_messages(
                 connection,
                 self.sender_id,
-                segments=block_segments(self._rate),
+                segments=self._block_size.segments(self._rate),
                 lead=self._lead,
                 head=self._head.seconds,
                 stale_after=self._stale_after,
@@ -186,16 +188,18 @@ class SenderLine:
                 for message in claim.messages:
                     self._outcomes.add(message.key, PutBack())
                 raise
-        for key in unwritten:
-            self._outcomes.add(key, Refused(ErrorCode.SERVER_UNKNOWN_ERROR, "text"))
-        moments = {message.key: message.leaves_at for message in claim.messages}
-        self._next = _Block(
-            deque((moments[message.key], message) for message in outgoing),
-            answered_at,
-            withdrawn=self._pauses != pauses or unrecorded > 0,
-        )
-        self._next_changed.set()
-        last = claim.messages[-1]
+            for key in unwritten:
+                self._outcomes.add(key, Refused(ErrorCode.SERVER_UNKNOWN_ERROR, "text"))
+            moments = {message.key: message.leaves_at for message in claim.messages}
+            last = claim.messages[-1]
+            self._next = Block(
+                deque((moments[message.key], message) for message in outgoing),
+                answered_at,
+                last.leaves_at + last.segments / (self._rate * PACE),
+                withdrawn=self._pauses != pauses or unrecorded > 0,
+                awaited=self._going_out is None,
+            )
+            self._next_changed.set()
         await self._pause_claims(
             self._clock.local(last.leaves_at + last.segments / self._rate)
             - LEAD.total_seconds()
@@ -246,52 +250,71 @@ class SenderLine:
                 await _wait(self._next_changed, _POLL)
             self._going_out, self._next = self._next, None
             self._slot_free.set()
+            began, size = asyncio.get_running_loop().time(), self._going_out.segments
             await self._send_block(self._going_out)
+            self._block_size.note(size, asyncio.get_running_loop().time() - began)
             self._head.note_block()
             self._going_out = None
 
-    async def _send_block(self, block: _Block) -> None:
+    async def _send_block(self, block: Block) -> None:
         loop = asyncio.get_running_loop()
         while block.messages:
             if block.withdrawn or self._stopping.is_set():
                 self._put_back(block)
                 return
-            leaves_at, message = block.messages[0]
-            wait = self._clock.local(leaves_at) + block.shift - loop.time()
+            wait = self._clock.local(block.begins_at) - loop.time()
             if wait > _TICK / 2:
                 await asyncio.sleep(min(wait, _NAP))
             elif wait < -late_seconds(self._rate):
                 await self._move_on(block, late=-wait)
             else:
-                block.messages.popleft()
+                _, message = block.messages.popleft()
+                block.moves, block.awaited = 0, False
                 self._begin_hand_over(message)
                 # Where many leave at once, those already under way get their turn.
                 await asyncio.sleep(0)
 
-    async def _move_on(self, block: _Block, *, late: float) -> None:
-        """Reserve the time of what is left of a late block anew, or put it back where nobody knows what happened meanwhile."""
+    async def _move_on(self, block: Block, *, late: float) -> None:
+        """Reserve the time of what is left of a late block anew, or put it back where nobody knows what happened meanwhile.
+
+        The block after it moves with it where its time follows at once. So a process that can't keep up with the rate goes on
+        at once, and doesn't wait for the end of what it had reserved.
+        """
         loop = asyncio.get_running_loop()
-        self._head.note_late(late)
         if late > STALE_SECONDS:
             block.withdrawn = True
             return
-        first, _ = block.messages[0]
+        if block.awaited:
+            self._head.note_late(late)
         try:
-            async with self._pool.acquire() as connection:
+            async with self._reserving, self._pool.acquire() as connection:
+                moved = [block]
+                following = self._next
+                if (
+                    following is not None
+                    and following.messages
+                    and following.begins_at < block.ends_at + _TICK
+                ):
+                    moved.append(following)
                 asked_at = loop.time()
-                segments = sum(message.segments for _, message in block.messages)
-                leaves_at, now = await reserve_time(
-                    connection, self.sender_id, segments, head=self._head.seconds
+                begin_at, now = await reserve_time(
+                    connection,
+                    self.sender_id,
+                    sum(each.segments for each in moved),
+                    head=head_again(block.moves),
+                    own_end=moved[-1].ends_at,
                 )
                 self._clock.note(now, asked_at=asked_at, answered_at=loop.time())
+                block.moves += 1
+                for each in moved:
+                    begin_at = each.begin_at(begin_at, self._rate * PACE)
         except _TROUBLES:
             block.withdrawn = True
         else:
-            block.shift = leaves_at - first
             if loop.time() - block.claimed_at > STALE_SECONDS:
                 block.withdrawn = True
 
-    def _put_back(self, block: _Block) -> None:
+    def _put_back(self, block: Block) -> None:
         while block.messages:
             _, message = block.messages.popleft()
             self._outcomes.add(message.key, PutBack(delay=0.0))

@@ -306,11 +306,12 @@ drop table messages_before_sending;
 
 -- step: transaction
 -- Reserves the time that so many segments take at a sender's rate; returns when it begins, in seconds since 1970. It begins `head`
--- seconds from now at the earliest, which is what the answer needs to arrive.
+-- seconds from now at the earliest, which is what the answer needs to arrive. Whoever reserves time anew gives back what it had, up to
+-- `own_end`: it counts as free where nobody has reserved time after it.
 -- A calendar second at the provider may have 1.05 times the rate (7-sending.md §6). The pace is 0.985 of it. What that leaves of
 -- a second is for messages that leave late, up to 0.03 seconds, and beyond that for making up for moments that nobody used.
-create function reserve_time(of_sender integer, segments integer, head double precision) returns double precision
-language plpgsql as $$
+create function reserve_time(of_sender integer, segments integer, head double precision, own_end double precision default null)
+returns double precision language plpgsql as $$
 declare
     taking double precision;
     end_at timestamptz;
@@ -318,7 +319,11 @@ begin
     update senders
     set next_at = greatest(
         -- More than a few blocks ahead: the database's clock has been set back, or the rate has been raised.
-        case when next_at > clock_timestamp() + make_interval(secs => 2 + 40 / rate) then clock_timestamp() else next_at end,
+        case
+            when next_at > clock_timestamp() + make_interval(secs => 2 + 40 / rate) or next_at <= to_timestamp(own_end + 0.001)
+                then '-infinity'
+            else next_at
+        end,
         clock_timestamp() + make_interval(
             secs => head - least(0.03, greatest(0, greatest(floor(1.05 * rate), 1) / (0.985 * rate) - 1.03))
         )

@@ -1,5 +1,6 @@
 """How fast messages leave: the moments that claims reserve, and what reaches a provider from three nodes at once."""
 
+import time
 from collections import Counter
 from contextlib import AsyncExitStack
 from typing import Final
@@ -8,8 +9,9 @@ import pytest
 
 from config.settings import Settings
 from database.connections import Connection, Pool, open_pool
-from sending.pacing import PACE, DatabaseClock, Head, block_segments, late_seconds
-from tests.sending.sending_node import NotingProvider, add_batch, sending_node, until
+from sending.pacing import PACE, BlockSize, DatabaseClock, Head, block_segments, late_seconds
+from sending.providers.provider import HandOver, Outgoing
+from tests.sending.sending_node import NotingProvider, add_batch, sending_node, take_all, until
 
 RATE: Final = 200
 
@@ -91,3 +93,33 @@ async def test_three_nodes_together_keep_the_rate_in_each_second(
     keys = {one.message.key for provider in providers for one in provider.handed_over}
     assert len(keys) == RATE * 7
     assert all(len(provider.handed_over) > RATE for provider in providers)
+
+
+async def test_a_process_that_cannot_keep_up_with_the_rate_loses_no_time(
+    settings: Settings, pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    """Each hand-over takes the process 5 ms of its time, at a rate of 2,000 a second: nothing is put back, nobody waits."""
+
+    async def work(message: Outgoing) -> HandOver:
+        time.sleep(0.005)  # noqa: ASYNC251 - it stands for work that the loop has to do
+        return await take_all(message)
+
+    batch = await add_batch(connection, campaign_id, 600)
+    provider = NotingProvider(work)
+    async with sending_node(settings, pool, provider, rate=2000):
+        await until(lambda: len(provider.handed_over) == 600, "all", seconds=60)
+    moments = [one.at for one in provider.handed_over]
+    # Half of its time is left for all the rest; where it waited for its reserved time, it would have a quarter.
+    assert (moments[-1] - moments[0]) / (600 * 0.005) < 2
+    assert provider.rows_of(batch) == list(range(2, 602))
+
+
+def test_a_block_is_no_larger_than_what_goes_out_in_its_time() -> None:
+    size = BlockSize()
+    first = size.segments(1000)
+    assert size.segments(10) == block_segments(10) < first < block_segments(1000) == 150
+    for _ in range(3):
+        size.note(first, 0.1)
+    assert size.segments(1000) == 150
+    size.note(150, 1.5)
+    assert size.segments(1000) == 15
