@@ -44,28 +44,34 @@ _TEXT: Final = (
 # Twilio's call.
 
 
-async def twilio(*, rounds: int = 3, messages: int = 20_000) -> None:
-    """One sender process through Twilio's call, beside the same call by the same adapter without a database."""
-    bare, whole = [], []
+async def twilio(*, rounds: int = 3, messages: int = 15_000) -> None:
+    """One sender process through Twilio's call, beside the same call by the same adapter without a database.
+
+    Once with a server that answers at once, which shows what both can do, and once with one that takes 50 ms, as if far away.
+    """
     with twilio_server() as server:
-        server.behave(callbacks=False, keep=False)
         settings = twilio_settings(server.base_url) | {"sending__public__rate": _UNBOUNDED}
         async with open_rig(1, 1, **settings) as rig:
+            server.behave(callbacks=False, keep=False)
             await rig.until_sent([await rig.add_batch(rig.campaigns[0], 1000)], terminal=False, timeout=60)
-            for _ in range(rounds):
-                bare.append(await _bare_call(server, messages))
-                batch = await rig.add_batch(rig.campaigns[0], messages)
-                whole.append((await rig.until_sent([batch], terminal=False, timeout=300)).rate())
-            memory = rig.peak_memory
-    ratio = statistics.median(whole) / statistics.median(bare)
-    print(
-        f"Twilio's call, {messages:,} messages, median of {rounds} rounds; server, sender, PostgreSQL on one machine"
-    )
-    _say("the bare call", statistics.median(bare), "messages/s")
-    _say(
-        "commit of the batch to `sent`", statistics.median(whole), f"messages/s = {ratio:.2f} x the bare call"
-    )
-    _say("the sender's memory", memory, "MB at most")
+            print(
+                f"Twilio's call, {messages:,} messages, median of {rounds} rounds; server, sender, PostgreSQL on one machine"
+            )
+            for name, answer_after in (("answers at once", 0.0), ("answers after 50 ms", 0.05)):
+                server.behave(answer_after=answer_after)
+                bare, whole = [], []
+                for _ in range(rounds):
+                    bare.append(await _bare_call(server, messages))
+                    batch = await rig.add_batch(rig.campaigns[0], messages)
+                    whole.append((await rig.until_sent([batch], terminal=False, timeout=600)).rate())
+                ratio = statistics.median(whole) / statistics.median(bare)
+                _say(f"{name}, bare call", statistics.median(bare), "messages/s")
+                _say(
+                    "  batch's commit to `sent`",
+                    statistics.median(whole),
+                    f"messages/s = {ratio:.2f} x the bare call",
+                )
+            _say("the sender's memory", rig.peak_memory, "MB at most")
 
 
 async def _bare_call(server: TwilioServer, messages: int) -> float:
@@ -207,6 +213,7 @@ async def pace(*, rate: int = 200, seconds: int = 60, large: int = 1_000_000, sm
                 row["batch_no"]
                 for row in await rig.connection.fetch("select batch_no from batches where kind = 'single'")
             }
+            await rig.until_sent([*singles, *small_batches], terminal=False, timeout=60)
             messages = await asyncio.to_thread(server.messages)
     _print_pace(messages, rate)
     _print_waits(messages, given, set(small_batches), singles)

@@ -92,8 +92,10 @@ async def sending_kills(run: Run) -> None:
     for whole_nodes, count in ((False, run.kills - on_whole_nodes), (True, on_whole_nodes)):
         async with open_outgoing(whole_nodes=whole_nodes, keep_logs=run.logs) as outgoing:
 
-            async def work(outgoing: Outgoing = outgoing, count: int = count) -> str:
-                report = await run_sending_kills(outgoing, count, seed=run.seed)
+            async def work(
+                outgoing: Outgoing = outgoing, count: int = count, more: int = int(whole_nodes)
+            ) -> str:
+                report = await run_sending_kills(outgoing, count, seed=run.seed + more)
                 report.inspection.check()
                 return "; ".join(report.lines())
 
