@@ -9,7 +9,7 @@ import asyncio
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, TypeVar
@@ -96,7 +96,7 @@ async def record_news(connection: Connection, news: Sequence[News], *, now: date
         return Recorded()
     before = {
         AttemptKey(row["batch_no"], row["row_number"], row["attempt"]): _state_of(row)
-        for row in await connection.fetch(SQL["lock_attempts"], *_columns_of(keys))
+        for row in await connection.fetch(SQL["lock_attempts"], *_columns_of(keys), *_once(keys))
     }
     after = dict(before)
     due: dict[AttemptKey, datetime] = {}
@@ -163,6 +163,7 @@ async def _update_attempts(connection: Connection, states: Mapping[AttemptKey, A
         [state.put_backs for state in states.values()],
         [state.may_have_arrived for state in states.values()],
         [state.expired for state in states.values()],
+        *_once(states),
     )
 
 
@@ -195,7 +196,7 @@ async def _record_due(
     waited = (MessageStatus.CREATED, MessageStatus.ENQUEUED)
     gone = [key for key in after if before[key].status in waited and after[key].status not in waited]
     if gone:
-        await connection.execute(SQL["delete_due"], *_columns_of(gone))
+        await connection.execute(SQL["delete_due"], *_columns_of(gone), *_once(gone))
 
 
 async def _move_counts(
@@ -241,6 +242,11 @@ def _columns_of(keys: Sequence[AttemptKey]) -> tuple[list[int], list[int], list[
         [key.row_number for key in keys],
         [key.attempt for key in keys],
     )
+
+
+def _once(keys: Collection[AttemptKey]) -> tuple[list[int], list[int]]:
+    """Each batch and each row among the keys once."""
+    return list({key.batch_no for key in keys}), list({key.row_number for key in keys})
 
 
 def _text(given: str) -> str:

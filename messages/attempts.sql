@@ -1,5 +1,5 @@
 -- Each statement names the rows twice: with `= any(…)` beside the join, PostgreSQL finds them by the key also in tables that
--- were never analysed.
+-- were never analysed. These arrays hold each batch and each row once, or it would expect too many and read the table whole.
 
 -- name: lock_attempts
 select a.batch_no, a.row_number, a.attempt, a.status, a.created_at, a.updated_at, a.sent_at, a.delivered_at, a.error, a.raw_code,
@@ -7,7 +7,7 @@ select a.batch_no, a.row_number, a.attempt, a.status, a.created_at, a.updated_at
 from attempts a
 join unnest($1::integer[], $2::integer[], $3::smallint[]) as n (batch_no, row_number, attempt)
     using (batch_no, row_number, attempt)
-where a.batch_no = any($1) and a.row_number = any($2)
+where a.batch_no = any($4::integer[]) and a.row_number = any($5::integer[])
 order by a.batch_no, a.row_number, a.attempt
 for no key update of a
 
@@ -31,7 +31,7 @@ from unnest(
     may_have_arrived, expired
 )
 where a.batch_no = n.batch_no and a.row_number = n.row_number and a.attempt = n.attempt
-    and a.batch_no = any($1) and a.row_number = any($2)
+    and a.batch_no = any($14::integer[]) and a.row_number = any($15::integer[])
 
 -- name: insert_due
 -- A put-back takes the place of a look-up, never the other way round.
@@ -46,7 +46,7 @@ where excluded.class < due.class
 delete from due d
 using unnest($1::integer[], $2::integer[], $3::smallint[]) as n (batch_no, row_number, attempt)
 where d.batch_no = n.batch_no and d.row_number = n.row_number and d.attempt = n.attempt
-    and d.batch_no = any($1) and d.row_number = any($2)
+    and d.batch_no = any($4::integer[]) and d.row_number = any($5::integer[])
 
 -- name: move_counts
 update batches b

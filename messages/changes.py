@@ -190,7 +190,9 @@ async def _end_batch(connection: Connection, batch: asyncpg.Record, actor: Actor
     number: int = batch["batch_no"]
     now = datetime.now(UTC)
     await connection.execute(SQL["end_rows"], number, now, STOPPED)
-    rows = await connection.fetch(SQL["end_waiting_attempts"], number, now, ErrorCode.STOPPED.value)
+    rows = await connection.fetch(
+        SQL["end_waiting_attempts"], number, now, ErrorCode.STOPPED.value, timeout=_BULK_SECONDS
+    )
     ended = sum(row["messages"] for row in rows)
     if ended:
         statuses = {MessageStatus(row["status"]): -row["messages"] for row in rows}
@@ -224,7 +226,7 @@ async def release_batch(
 
 async def _lock_waiting_attempts(connection: Connection, batch_id: str) -> None:
     """Attempts are locked before batches by all who change both. Those that are put back until the batch is locked come after."""
-    await connection.execute(SQL["lock_waiting_attempts"], batch_id)
+    await connection.execute(SQL["lock_waiting_attempts"], batch_id, timeout=_BULK_SECONDS)
 
 
 async def _lock_batch(

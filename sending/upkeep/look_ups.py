@@ -96,8 +96,10 @@ class LookUps:
         while True:
             async with self._by_keys() as connection:
                 rows = await connection.fetch(SQL["take_look_ups"], now, self._patience.waits, _LOOK_UPS)
+                over = [_key(row) for row in rows if row["is_over"]]
+                batch_nos, row_numbers = {key.batch_no for key in over}, {key.row_number for key in over}
                 await connection.execute(
-                    SQL["drop_look_ups"], *_columns_of([_key(row) for row in rows if row["is_over"]])
+                    SQL["drop_look_ups"], *_columns_of(over), list(batch_nos), list(row_numbers)
                 )
                 waiting = [row for row in rows if not row["is_over"]]
                 by_sender = await self._open_attempts(connection, waiting)

@@ -26,7 +26,7 @@ cross join lateral (select * from messages where batch_no = d.batch_no and row_n
 delete from due d
 using unnest($1::integer[], $2::integer[], $3::smallint[]) as n (batch_no, row_number, attempt)
 where d.batch_no = n.batch_no and d.row_number = n.row_number and d.attempt = n.attempt and d.class = 3
-    and d.batch_no = any($1) and d.row_number = any($2)
+    and d.batch_no = any($4::integer[]) and d.row_number = any($5::integer[])
 
 -- name: take_batches
 -- Those that may have attempts without news and weren't looked through lately, by any node.

@@ -18,6 +18,8 @@ from messages.statuses import ErrorCode, MessageStatus
 from sending.upkeep.look_ups import LookUps, ProviderOf, record_apart
 
 SQL: Final = NamedQueries("sending.upkeep", "sweeps.sql")
+# How many attempts a sweep gives up on at most, and in one transaction. The next sweep goes on.
+_IN_A_SWEEP: Final = 100_000
 _AT_ONCE: Final = 2_000
 _BATCHES: Final = 100
 _NEVER_LEFT: Final = frozenset({MessageStatus.CREATED, MessageStatus.ENQUEUED})
@@ -96,21 +98,13 @@ class Sweeps:
         async with self._pool.acquire() as connection:
             for row in await connection.fetch(SQL["end_never_left"], now, self._expire_after):
                 logger.warning("batch_expired", batch_id=row["id"])
-        while True:
-            async with self._pool.acquire() as connection:
-                rows = await connection.fetch(SQL["fetch_never_left"], now, self._expire_after, _AT_ONCE)
-            endings = [
-                Ending(
-                    AttemptKey(row["batch_no"], row["row_number"], row["attempt"]),
-                    ErrorCode.SERVER_UNKNOWN_ERROR,
-                    _NEVER_LEFT,
-                    now,
-                )
-                for row in rows
-            ]
-            recorded = await record_apart(self._pool, endings, now)
-            if len(rows) < _AT_ONCE or not recorded.moves:
-                return
+        async with self._pool.acquire() as connection:
+            rows = await connection.fetch(SQL["fetch_never_left"], now, self._expire_after, _IN_A_SWEEP)
+        keys = [AttemptKey(row["batch_no"], row["row_number"], row["attempt"]) for row in rows]
+        for begin in range(0, len(keys), _AT_ONCE):
+            some = keys[begin : begin + _AT_ONCE]
+            endings = [Ending(key, ErrorCode.SERVER_UNKNOWN_ERROR, _NEVER_LEFT, now) for key in some]
+            await record_apart(self._pool, endings, now)
 
     async def add_message_ranges(self) -> None:
         """Attach the ranges that new batches will need."""

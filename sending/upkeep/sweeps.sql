@@ -28,14 +28,16 @@ returning b.id
 
 -- name: fetch_never_left
 select d.batch_no, d.row_number, d.attempt
-from due d join batches b using (batch_no) join senders s on s.id = d.sender_id join campaigns c on c.id = b.campaign_id
+from batches b join campaigns c on c.id = b.campaign_id join lanes l on l.id = b.lane_id join senders s on s.id = l.sender_id
+join due d on d.batch_no = b.batch_no
 cross join lateral (
     select status, created_at from attempts
     where batch_no = d.batch_no and row_number = d.row_number and attempt = d.attempt offset 0
 ) a
-where d.class < 3 and a.status in (0, 1) and c.status = 'active' and s.provider <> 'loadtest'
+where b.finished_at is null and b.retrying + b.enqueued > 0 and c.status = 'active' and s.provider <> 'loadtest'
     and (b.held_since is null or b.released_at is not null)
-    and greatest(a.created_at, b.released_at) <= $1::timestamptz - make_interval(secs => $2::double precision)
+    and greatest(b.created_at, b.released_at) <= $1::timestamptz - make_interval(secs => $2::double precision)
+    and d.class < 3 and a.status in (0, 1) and a.created_at <= $1 - make_interval(secs => $2)
 order by d.batch_no, d.row_number, d.attempt
 limit $3
 
