@@ -109,17 +109,18 @@ class Outcomes:
         """Record what is added, in its order, until cancelled. `open_outcomes` runs it."""
         while True:
             await self._wake.wait()
-            if not self._flushed:
+            # What comes while a group is recorded is gathered again, but where it fills a group, or somebody waits for it.
+            if len(self._news) < MOST_AT_ONCE and not self._flushed:
                 await asyncio.sleep(GATHER_SECONDS)
-            self._wake.clear()
-            while self._news:
-                group = list(islice(self._news, MOST_AT_ONCE))
-                await self._record(group)
-                for _ in group:
-                    self._news.popleft()
-                self._recorded += len(group)
-                OUTCOMES_KEPT.set(len(self._news))
-                self._tell_flushed()
+            group = list(islice(self._news, MOST_AT_ONCE))
+            await self._record(group)
+            for _ in group:
+                self._news.popleft()
+            self._recorded += len(group)
+            OUTCOMES_KEPT.set(len(self._news))
+            self._tell_flushed()
+            if not self._news:
+                self._wake.clear()
 
     def _tell_flushed(self) -> None:
         waiting = []

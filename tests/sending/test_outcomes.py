@@ -48,6 +48,20 @@ async def test_what_is_added_is_recorded_in_a_tenth_of_a_second_and_flushed_at_o
     assert await counted(connection, batch.batch_no) == await recount(connection, batch.batch_no)
 
 
+async def test_outcomes_that_come_all_the_time_are_recorded_in_bulk(
+    pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    batch = await make_batch(connection, campaign_id, [SENDING] * 150)
+    async with open_outcomes(pool, SETTINGS) as outcomes:
+        for row in range(2, 152):
+            outcomes.add(batch.key(row), Taken(f"SM{row}"))
+            await asyncio.sleep(0.002)
+        # Each transaction gives the attempts that it changes the same time.
+        times = await connection.fetchval("select count(distinct updated_at) from attempts where status = 3")
+    assert times <= 10
+    assert (await counted(connection, batch.batch_no))[0][SENT] == 150
+
+
 async def test_the_end_of_a_process_waits_for_what_is_kept(
     pool: Pool, connection: Connection, campaign_id: str
 ) -> None:
