@@ -98,7 +98,7 @@ async def test_three_nodes_together_keep_the_rate_in_each_second(
 async def test_a_process_that_cannot_keep_up_with_the_rate_loses_no_time(
     settings: Settings, pool: Pool, connection: Connection, campaign_id: str
 ) -> None:
-    """Each hand-over takes the process 5 ms of its time, at a rate of 2,000 a second: nothing is put back, nobody waits."""
+    """Each hand-over takes the process 5 ms of its time, at a rate of 2,000 a second: nobody waits."""
 
     async def work(message: Outgoing) -> HandOver:
         time.sleep(0.005)  # noqa: ASYNC251 - it stands for work that the loop has to do
@@ -111,7 +111,8 @@ async def test_a_process_that_cannot_keep_up_with_the_rate_loses_no_time(
     moments = [one.at for one in provider.handed_over]
     # Half of its time is left for all the rest; where it waited for its reserved time, it would have a quarter.
     assert (moments[-1] - moments[0]) / (600 * 0.005) < 2
-    assert provider.rows_of(batch) == list(range(2, 602))
+    # Where others make the machine slow, what is too late is put back, and goes later.
+    assert sorted(provider.rows_of(batch)) == list(range(2, 602))
 
 
 def test_a_block_is_no_larger_than_what_goes_out_in_its_time() -> None:
