@@ -100,8 +100,12 @@ async def test_a_process_that_cannot_keep_up_with_the_rate_loses_no_time(
 ) -> None:
     """Each hand-over takes the process 5 ms of its time, at a rate of 2,000 a second: nobody waits."""
 
+    worked: list[float] = []
+
     async def work(message: Outgoing) -> HandOver:
+        began = time.perf_counter()
         time.sleep(0.005)  # noqa: ASYNC251 - it stands for work that the loop has to do
+        worked.append(time.perf_counter() - began)
         return await take_all(message)
 
     batch = await add_batch(connection, campaign_id, 600)
@@ -109,8 +113,8 @@ async def test_a_process_that_cannot_keep_up_with_the_rate_loses_no_time(
     async with sending_node(settings, pool, provider, rate=2000):
         await until(lambda: len(provider.handed_over) == 600, "all", seconds=60)
     moments = [one.at for one in provider.handed_over]
-    # Half of its time is left for all the rest; where it waited for its reserved time, it would have a quarter.
-    assert (moments[-1] - moments[0]) / (600 * 0.005) < 2
+    # It has a third of the time at least, on a busy machine too; where it waited for its reserved time, it would have a quarter.
+    assert (moments[-1] - moments[0]) / sum(worked) < 3
     # Where others make the machine slow, what is too late is put back, and goes later.
     assert sorted(provider.rows_of(batch)) == list(range(2, 602))
 
