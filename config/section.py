@@ -1,7 +1,9 @@
 """What all sections of the settings are made of: the types of their fields, and the model itself."""
 
 import base64
+import json
 import os
+from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
@@ -14,8 +16,14 @@ from config.network import check_database_url, check_http_url, check_mail_addres
 
 
 def _words(value: object) -> object:
-    """A list given as text, as in an environment variable: words separated by commas or blanks."""
-    return value.replace(",", " ").split() if isinstance(value, str) else value
+    """A list given as text, as in an environment variable: words separated by commas or blanks, or a JSON array."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        # What isn't JSON may be words all the same, and each of them is judged by itself.
+        with suppress(ValueError):
+            return json.loads(value)
+    return value.replace(",", " ").split()
 
 
 def _check_networks(values: list[str]) -> list[str]:

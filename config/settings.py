@@ -166,7 +166,8 @@ def _nearest(name: str, known: set[str]) -> str:
 
 def _explain(detail: ErrorDetails, path: Path | None) -> str:
     """One wrong setting as a person would want it told, without the value, which may be a secret."""
-    name = ".".join(str(part) for part in detail["loc"])
+    # A place in a list has no variable of its own.
+    name = ".".join(part for part in detail["loc"] if isinstance(part, str))
     known = set(setting_names())
     where = f" (or in {path})" if path else ""
     match detail["type"]:

@@ -72,7 +72,7 @@ def pause(
     context: typer.Context,
     sender: Sender = None,
     campaign: Campaign = None,
-    everything: Annotated[bool, typer.Option("--all", help="All senders.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All senders, as without an option.")] = False,
 ) -> None:
     """Let nothing more leave, within a second or two; files are taken all the same."""
     from sending.pauses import pause_campaign, pause_senders
@@ -98,7 +98,9 @@ def resume(
     context: typer.Context,
     sender: Sender = None,
     campaign: Campaign = None,
-    everything: Annotated[bool, typer.Option("--all", help="All senders; campaigns stay paused.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All senders, as without an option; campaigns stay paused.")
+    ] = False,
 ) -> None:
     """Lift a pause, whatever its cause: mend that first, where it is not your own."""
     from sending.pauses import resume_campaign, resume_senders
@@ -121,8 +123,8 @@ def resume(
 
 
 def _check_choice(sender: str | None, campaign: str | None, everything: bool) -> None:
-    """Raises CallMisused unless exactly one of them is given."""
-    if (sender is not None) + (campaign is not None) + everything != 1:
+    """Raises CallMisused where more than one of them is given. None means all senders, as `--all` does."""
+    if (sender is not None) + (campaign is not None) + everything > 1:
         raise CallMisused("say which: one of --sender S, --campaign C and --all")
 
 

@@ -128,6 +128,12 @@ def test_the_example_starts_a_node_that_has_its_secrets(
         ),
         pytest.param("SFTP_GATEWAY_SMTP__MESSAGE_ID_DOMAIN", "a b", "smtp.message_id_domain", id="domain"),
         pytest.param("SFTP_GATEWAY_SMTP__GIVE_UP_HOURS", "inf", "finite number", id="infinite"),
+        pytest.param(
+            "SFTP_GATEWAY_SENDING__LOOK_UP_AFTER",
+            "60, soon",
+            "the setting sending.look_up_after (SFTP_GATEWAY_SENDING__LOOK_UP_AFTER) is wrong: input should be a valid number",
+            id="in-a-list",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named(variables: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
@@ -149,6 +155,19 @@ def test_a_wrong_setting_is_named(variables: pytest.MonkeyPatch, name: str, valu
 def test_an_unusual_setting_that_works_is_taken(variables: pytest.MonkeyPatch, name: str, value: str) -> None:
     variables.setenv(f"SFTP_GATEWAY_{name}", value)
     load_settings(None)
+
+
+@pytest.mark.parametrize(
+    "text", ["60,600,3600", "60 600 3600", "60, 600, 3600", "[60, 600, 3600]", " [60,600,3600.0] "]
+)
+def test_a_list_in_a_variable_is_words_or_a_json_array(variables: pytest.MonkeyPatch, text: str) -> None:
+    variables.setenv("SFTP_GATEWAY_SENDING__LOOK_UP_AFTER", text)
+    assert load_settings(None).sending.look_up_after == [60, 600, 3600]
+
+
+def test_a_list_of_texts_in_a_variable_may_be_a_json_array(variables: pytest.MonkeyPatch) -> None:
+    variables.setenv("SFTP_GATEWAY_API__TRUSTED_PROXIES", '["192.0.2.7", "2001:db8::/32"]')
+    assert load_settings(None).api.trusted_proxies == ["192.0.2.7", "2001:db8::/32"]
 
 
 def test_an_empty_text_in_the_file_counts_as_not_set(variables: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -92,13 +92,16 @@ def test_a_sender_is_paused_and_resumed(admin: "Call", database: "Database", sen
     assert all(event["actor"] and "public" in event["details"] for event in events)
 
 
-def test_all_senders_are_paused_and_resumed(admin: "Call", database: "Database", senders: None) -> None:
+@pytest.mark.parametrize("words", [[], ["--all"]], ids=["without an option", "all"])
+def test_all_senders_are_paused_and_resumed(
+    admin: "Call", database: "Database", senders: None, words: list[str]
+) -> None:
     database.run("update senders set paused_since = now(), paused_because = '20003' where name = 'MG1'")
-    assert admin("sending", "pause", "--all").status == 0
+    assert admin("sending", "pause", *words).status == 0
     assert [sender["pausedBecause"] for sender in status(admin).values()] == ["20003", "asked for"]
-    assert admin("sending", "resume", "--all").status == 0
+    assert admin("sending", "resume", *words).status == 0
     assert [sender["pausedSince"] for sender in status(admin).values()] == [None, None]
-    assert "nothing of that was paused" in admin("sending", "resume", "--all").err
+    assert "nothing of that was paused" in admin("sending", "resume", *words).err
 
 
 def test_a_pause_for_throttling_is_gone_once_its_time_has_come(
@@ -144,7 +147,7 @@ def test_a_pause_of_what_is_not_there_is_refused(
 ) -> None:
     assert admin("sending", verb, "--sender", "MG9").status == 1
     assert admin("sending", verb, "--campaign", "nobody").status == 1
-    for words in ([], ["--all", "--sender", "public"], ["--campaign", campaign_id, "--sender", "public"]):
+    for words in (["--all", "--sender", "public"], ["--campaign", campaign_id, "--sender", "public"]):
         answer = admin("sending", verb, *words)
         assert (answer.status, "one of --sender" in answer.err) == (2, True)
 
