@@ -146,15 +146,25 @@ class SenderLine:
 
     async def _wait_for_room(self) -> None:
         """Until the block claimed last goes out, and hand-overs are few enough for one more block."""
-        block = self._block_size.segments(self._rate)
         most = min(max(_LEAST_UNDER_WAY, self._rate * _SECONDS_UNDER_WAY), _MOST_UNDER_WAY)
         while not self._stopping.is_set() and (
             self._next is not None
-            or self._in_hand + block > max(most, block)
+            or self._is_full
+            or self._in_hand + self._block > max(most, self._block)
             or self._outcomes.kept > _MOST_KEPT
         ):
             self._slot_free.clear()
             await _wait(self._slot_free, _POLL)
+
+    @property
+    def _block(self) -> int:
+        """How many segments are claimed at once: no more than the provider takes at once, so that they leave in time."""
+        return min(self._block_size.segments(self._rate), self.provider.most_at_once)
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether the provider takes no message more before it has answered one."""
+        return len(self._under_way) >= self.provider.most_at_once
 
     @property
     def _in_hand(self) -> int:
@@ -171,7 +181,7 @@ class SenderLine:
             claim = await claim_messages(
                 connection,
                 self.sender_id,
-                segments=self._block_size.segments(self._rate),
+                segments=self._block,
                 lead=self._lead,
                 head=self._head.seconds,
                 stale_after=self._stale_after,
@@ -265,6 +275,11 @@ class SenderLine:
             wait = self._clock.local(block.begins_at) - loop.time()
             if wait > _TICK / 2:
                 await asyncio.sleep(min(wait, _NAP))
+            elif self._is_full:
+                # It waits here, where it can be put back, and then leaves at a moment of its own.
+                block.withdrawn, block.awaited = -wait > STALE_SECONDS, False
+                self._slot_free.clear()
+                await _wait(self._slot_free, _NAP)
             elif wait < -late_seconds(self._rate):
                 await self._move_on(block, late=-wait)
             else:

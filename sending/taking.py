@@ -37,9 +37,10 @@ class BatchTaking:
     async def take(self) -> int:
         """Take up all that wait and have a sender; returns how many batches that were."""
         total = 0
+        async with self._pool.acquire() as connection:
+            await connection.execute(SQL["insert_lanes"], INTERNAL)
         while True:
             async with self._pool.acquire() as connection, connection.transaction():
-                await connection.execute(SQL["insert_lanes"], INTERNAL, _AT_ONCE)
                 unframed = await connection.fetch(SQL["fetch_unframed"], _AT_ONCE)
                 if unframed:
                     frames = [self._frame(row["header"]) for row in unframed]

@@ -2,11 +2,12 @@
 -- The campaigns of internal channels have a sender once they have an account; `$1` names the one for those that need none.
 insert into lanes (sender_id, campaign_id, priority)
 select distinct s.id, b.campaign_id, case when b.kind = 'batch' then 2 when c.otp then 0 else 1 end
-from (select campaign_id, kind from batches where taken_at is null order by batch_no limit $2) b
+from batches b
 join campaigns c on c.id = b.campaign_id
 left join twilio_accounts t on t.campaign_id = c.id
 join senders s on s.name = case when c.channel = 'public' then 'public' else coalesce(t.service_sid, $1) end
-where not exists (
+-- All that wait are looked at, as those that wait for an account, however many, must not hide what comes after them.
+where b.taken_at is null and not exists (
     select from lanes l
     where l.campaign_id = b.campaign_id and l.priority = case when b.kind = 'batch' then 2 when c.otp then 0 else 1 end
 )

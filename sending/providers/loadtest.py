@@ -5,11 +5,16 @@ from collections.abc import AsyncIterator, Sequence
 
 from messages.news import Receipt
 from messages.statuses import MessageStatus
-from sending.providers.provider import Absent, HandOver, OpenAttempt, Outgoing, Taken
+from sending.providers.provider import NO_LIMIT, Absent, HandOver, OpenAttempt, Outgoing, Taken
 
 
 class LoadTest:
     """The `Provider` under which each message stays `sending`, which agencies see as pending."""
+
+    @property
+    def most_at_once(self) -> int:
+        """As many as come."""
+        return NO_LIMIT
 
     async def hand_over(self, message: Outgoing) -> HandOver:  # noqa: ARG002
         """Take it, and leave its status as it is."""

@@ -19,6 +19,11 @@ class MeasuredProvider:
         metrics.THROTTLED.labels(name)
         metrics.SEGMENTS.labels(name)
 
+    @property
+    def most_at_once(self) -> int:
+        """See Provider."""
+        return self._provider.most_at_once
+
     async def hand_over(self, message: Outgoing) -> HandOver:
         """See Provider."""
         began = perf_counter()

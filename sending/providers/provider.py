@@ -7,7 +7,7 @@ known. Only the last is dangerous: it stays `sending`, and nothing sends it agai
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from config.environment import Environment
 from config.sending_sections import SendingSettings
@@ -91,6 +91,9 @@ class Absent:
     key: AttemptKey
 
 
+# For a provider that sets no limit of its own.
+NO_LIMIT: Final = 1_000_000
+
 # Those of a provider's ids that belong to attempts already; the second argument is when the oldest of their messages was created.
 KnownIDs: TypeAlias = Callable[[Collection[str], datetime], Awaitable[Collection[str]]]
 
@@ -111,6 +114,15 @@ class Surroundings:
 
 class Provider(Protocol):
     """One sender at one provider. Its calls raise nothing but cancellation: whatever goes wrong is one of the answers."""
+
+    @property
+    def most_at_once(self) -> int:
+        """How many hand-overs it may have under way now, at least one.
+
+        Messages that would wait inside for their turn are not handed over: they would leave after a pause or a suspension, and
+        all at once when the provider answers again.
+        """
+        ...
 
     async def hand_over(self, message: Outgoing) -> HandOver:
         """Give it to the provider, once: no retries inside, whatever happens."""

@@ -16,6 +16,11 @@ class SimulatedNumbers:
         self._provider = provider
         self._simulator = simulator
 
+    @property
+    def most_at_once(self) -> int:
+        """What the real one takes."""
+        return self._provider.most_at_once
+
     async def hand_over(self, message: Outgoing) -> HandOver:
         """Give it to whom its number belongs."""
         provider = self._simulator if message.recipient in SIMULATED_ERRORS else self._provider

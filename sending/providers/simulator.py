@@ -10,7 +10,7 @@ from typing import Final
 
 from messages.news import AttemptKey, Receipt
 from messages.statuses import ErrorCode, MessageStatus
-from sending.providers.provider import Absent, HandOver, OpenAttempt, Outgoing, Taken
+from sending.providers.provider import NO_LIMIT, Absent, HandOver, OpenAttempt, Outgoing, Taken
 
 # 1-postman.md §5: in the test environment these numbers fail with these errors, and never reach a real provider.
 SIMULATED_ERRORS: Final[Mapping[str, ErrorCode]] = MappingProxyType(
@@ -40,6 +40,11 @@ class Simulator:
         self._for_telco: deque[tuple[float, AttemptKey]] = deque()
         self._for_last: deque[tuple[float, AttemptKey, str]] = deque()
         self._has_waiting = asyncio.Event()
+
+    @property
+    def most_at_once(self) -> int:
+        """As many as come."""
+        return NO_LIMIT
 
     async def hand_over(self, message: Outgoing) -> HandOver:
         """Take it, always."""

@@ -84,6 +84,11 @@ class Twilio:
         self._failed_connections = 0
         self._alarmed_at: dict[str, float] = {}
 
+    @property
+    def most_at_once(self) -> int:
+        """A hundred requests, fewer after throttling."""
+        return self._concurrency.limit
+
     async def hand_over(self, message: Outgoing) -> HandOver:
         """Create the message at Twilio, by one request."""
         turn = await self._concurrency.begin()

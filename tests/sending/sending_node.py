@@ -16,7 +16,7 @@ from messages.news import Receipt
 from rules.messages import DEFAULT_FOOTERS
 from sending.dispatcher import Dispatcher
 from sending.outcomes import Outcomes, open_outcomes
-from sending.providers.provider import Absent, HandOver, OpenAttempt, Outgoing, Taken
+from sending.providers.provider import NO_LIMIT, Absent, HandOver, OpenAttempt, Outgoing, Taken
 from sending.senders import SenderPlan, SenderState
 from sending.taking import BatchTaking
 
@@ -43,6 +43,7 @@ class NotingProvider:
     answer: Callable[[Outgoing], Awaitable[HandOver]] = take_all
     handed_over: list[HandedOver] = field(default_factory=list)
     closed: bool = False
+    most_at_once: int = NO_LIMIT
 
     async def hand_over(self, message: Outgoing) -> HandOver:
         self.handed_over.append(HandedOver(datetime.now(UTC).timestamp(), message))

@@ -13,11 +13,12 @@ from sending.providers.provider import HandOver, Outgoing, PutBack, Refused, Unk
 from sending.senders import SenderPlan, record_moved_lanes, record_senders
 from tests.conftest import ADMIN
 from tests.messages.builders import counted, make_batch, recount
-from tests.sending.claiming import batch_row, claim, days_ago, take_batches
+from tests.sending.claiming import batch_row, claim, days_ago, make_sender, take_batches
 from tests.sending.sending_node import (
     NotingProvider,
     add_batch,
     add_campaign,
+    add_singles,
     sending_node,
     take_all,
     until,
@@ -95,6 +96,17 @@ async def test_an_internal_campaign_waits_until_it_has_an_account(
     row = await batch_row(connection, waiting)
     sender = "select s.name from lanes l join senders s on s.id = l.sender_id where l.id = $1"
     assert await connection.fetchval(sender, row["lane_id"]) == "MG1"
+
+
+async def test_batches_that_wait_for_an_account_hide_none_that_come_after_them(
+    pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    await make_sender(connection)
+    await add_campaign(connection, "internal", channel=Channel.INTERNAL)
+    await add_singles(connection, "internal", 1001)
+    later = await add_batch(connection, campaign_id, 3)
+    assert await take_batches(pool) == 1
+    assert (await batch_row(connection, later))["waiting"] is True
 
 
 async def test_a_sender_without_provider_waits_and_its_batches_are_enqueued(
@@ -278,6 +290,31 @@ async def test_a_provider_that_hangs_gets_no_more_than_may_be_under_way(
         assert len(node.provider.handed_over) <= 400
         release.set()
         await until(lambda: len(node.provider.handed_over) == 1000, "all at the provider")
+
+
+async def test_what_the_provider_has_no_room_for_waits_where_a_suspension_reaches_it(
+    settings: Settings, pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    batch_no = await add_batch(connection, campaign_id, 300)
+    release = asyncio.Event()
+
+    async def hang(message: Outgoing) -> HandOver:
+        await release.wait()
+        return await take_all(message)
+
+    provider = NotingProvider(hang, most_at_once=10)
+    async with sending_node(settings, pool, provider, rate=200) as node:
+        await until(lambda: len(provider.handed_over) == 10, "as many at the provider as it takes")
+        await connection.execute("update campaigns set status = 'suspended' where id = $1", campaign_id)
+        await asyncio.sleep(1.8)
+        release.set()
+        await asyncio.sleep(0.3)
+        assert len(provider.handed_over) == 10
+        await node.outcomes.flush()
+        assert set(await statuses(connection, batch_no)) == {"sent", "enqueued"}
+        await connection.execute("update campaigns set status = 'active' where id = $1", campaign_id)
+        await until(lambda: len(provider.handed_over) == 300, "all at the provider")
+    assert sorted(provider.rows_of(batch_no)) == list(range(2, 302))
 
 
 async def test_a_text_that_cannot_be_written_is_no_reason_to_stop(

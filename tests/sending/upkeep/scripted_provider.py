@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator, Sequence
 
 from messages.news import AttemptKey, Receipt
-from sending.providers.provider import Absent, HandOver, OpenAttempt, Outgoing, Taken
+from sending.providers.provider import NO_LIMIT, Absent, HandOver, OpenAttempt, Outgoing, Taken
 
 
 class ScriptedProvider:
     """Knows of attempts what `knows` says, by their keys; `asked` has all that it was asked for."""
+
+    most_at_once = NO_LIMIT
 
     def __init__(self, knows: dict[AttemptKey, Receipt | Absent] | None = None) -> None:
         self.knows = knows or {}
