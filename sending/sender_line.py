@@ -109,6 +109,9 @@ class SenderLine:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._claim_blocks(), name=f"claims of {self._name}")
                 tasks.create_task(self._send_blocks(), name=f"blocks of {self._name}")
+            if self._next is not None:
+                # Its claim was still under way at the stop.
+                self._put_back(self._next)
             if self._under_way:
                 await asyncio.wait(self._under_way, timeout=drain_seconds)
         finally:

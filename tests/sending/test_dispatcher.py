@@ -187,7 +187,7 @@ async def test_what_was_being_claimed_when_a_pause_came_does_not_leave(
     async with sending_node(settings, pool, NotingProvider(refuse_in_the_end), rate=10) as node:
         await until(lambda: len(node.provider.handed_over) == 1, "one at the provider")
         async with connection.transaction():
-            await connection.execute("select from senders for update")
+            await connection.execute("select from senders for no key update")
             # The next claim waits for the sender's row, and behind it the pause.
             await waiting_for(1)
             left = len(node.provider.handed_over)
@@ -271,6 +271,25 @@ async def test_a_stop_puts_back_what_has_not_left_and_waits_for_what_has(
         )
     rows = node.provider.rows_of(batch_no) + next_node.provider.rows_of(batch_no)
     assert sorted(rows) == list(range(2, 1002))
+
+
+async def test_what_was_being_claimed_at_a_stop_is_put_back(
+    settings: Settings, pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    await make_sender(connection, rate=10_000)
+    batch_no = await add_batch(connection, campaign_id, 3)
+    async with pool.acquire() as other:
+        holding = other.transaction()
+        await holding.start()
+        await other.execute("select from senders for no key update")
+        async with sending_node(settings, pool, NotingProvider()) as node:
+            waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%claim_messages%'"
+            while not await connection.fetchval(waiting):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            node.stop.set()
+            await asyncio.sleep(0.1)
+            await holding.rollback()
+    assert await statuses(connection, batch_no) == {"enqueued": 3}
 
 
 async def test_a_provider_that_hangs_gets_no_more_than_may_be_under_way(
