@@ -90,4 +90,9 @@ async def _fetch_messages(connection: Connection) -> list[GaugeMetricFamily]:
     holds = {row["held_because"]: row["batches"] for row in await connection.fetch(SQL["fetch_held"])}
     for because in _HOLDS:
         held.add_metric([because], holds.get(because, 0))
-    return [oldest, paused, held]
+    unprovided = GaugeMetricFamily(
+        "sftp_gateway_batches_without_provider",
+        "Batches and single sends of active campaigns that wait, as their channel has no provider or their campaign no account.",
+        value=await connection.fetchval(SQL["fetch_unprovided"]),
+    )
+    return [oldest, paused, held, unprovided]

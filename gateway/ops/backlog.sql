@@ -40,3 +40,14 @@ from senders where paused_since is not null;
 -- name: fetch_held
 select held_because, count(*) as batches from batches
 where held_since is not null and finished_at is null and ended_at is null group by held_because;
+
+-- name: fetch_unprovided
+-- One that was taken up has its sender; an internal campaign's has none before the campaign has its account.
+select count(*) as batches
+from batches b join campaigns c on c.id = b.campaign_id
+left join lanes l on l.id = b.lane_id left join senders s on s.id = l.sender_id
+where c.status = 'active' and (b.waiting or (b.taken_at is null and b.held_since is null and b.ended_at is null))
+    and coalesce(
+        s.provider = 'none',
+        c.channel = 'internal' and not exists (select from twilio_accounts t where t.campaign_id = c.id)
+    );

@@ -16,6 +16,7 @@ from rules.codes import FindingCode
 from tests.messages.builders import make_batch
 
 CAMPAIGN = "campaign_backlog"
+UNPROVIDED = "sftp_gateway_batches_without_provider"
 
 
 async def count_untold(pool: Pool) -> float:
@@ -26,10 +27,12 @@ async def count_untold(pool: Pool) -> float:
 
 
 async def gauges_of_messages(pool: Pool) -> dict[str, float]:
-    """Each gauge's value by the value of its label."""
+    """Each gauge's value by the value of its label, or by its name where it has none."""
     families = await fetch_backlogs(pool, [Backlog.MESSAGES])
     return {
-        next(iter(sample.labels.values())): sample.value for family in families for sample in family.samples
+        next(iter(sample.labels.values()), sample.name): sample.value
+        for family in families
+        for sample in family.samples
     }
 
 
@@ -54,7 +57,16 @@ async def test_refusals_told_by_one_summary_do_not_wait_for_ever(pool: Pool, set
 async def test_messages_that_wait_are_told_by_class_with_what_keeps_them(
     pool: Pool, connection: Connection, campaign_id: str
 ) -> None:
-    quiet = {"otp": 0, "single": 0, "batch": 0, "later": 0, "resumed": 0, "upgrade": 0, "stale": 0}
+    quiet = {
+        "otp": 0,
+        "single": 0,
+        "batch": 0,
+        "later": 0,
+        "resumed": 0,
+        "upgrade": 0,
+        "stale": 0,
+        UNPROVIDED: 0,
+    }
     assert await gauges_of_messages(pool) == quiet
     now = datetime.now(UTC)
     waiting = await make_batch(connection, campaign_id, [], unclaimed=2, at=now - timedelta(seconds=100))
@@ -73,7 +85,7 @@ async def test_messages_that_wait_are_told_by_class_with_what_keeps_them(
     told = await gauges_of_messages(pool)
     assert 100 <= told.pop("batch") < 140
     assert 50 <= told.pop("otp") < 90
-    assert told == {"single": 0, "later": 1, "resumed": 1, "upgrade": 0, "stale": 1}
+    assert told == {"single": 0, "later": 1, "resumed": 1, "upgrade": 0, "stale": 1, UNPROVIDED: 0}
     # Of a suspended campaign, messages wait because somebody wants them to.
     await connection.execute("update campaigns set status = 'suspended'")
     assert (await gauges_of_messages(pool))["batch"] == 0
@@ -81,3 +93,17 @@ async def test_messages_that_wait_are_told_by_class_with_what_keeps_them(
     await connection.execute("update batches set waiting = false where batch_no = $1", waiting.batch_no)
     await connection.execute("delete from due")
     assert (await gauges_of_messages(pool))["batch"] == 0
+
+
+async def test_batches_wait_for_a_provider_that_their_channel_or_campaign_lacks(
+    pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    await make_batch(connection, campaign_id, [], unclaimed=1)
+    await make_batch(connection, campaign_id, [], unclaimed=1, taken=False)
+    assert (await gauges_of_messages(pool))[UNPROVIDED] == 0
+    await connection.execute("update senders set provider = 'none'")
+    assert (await gauges_of_messages(pool))[UNPROVIDED] == 1
+    await connection.execute("update campaigns set channel = 'internal'")
+    assert (await gauges_of_messages(pool))[UNPROVIDED] == 2
+    await connection.execute("update campaigns set status = 'suspended'")
+    assert (await gauges_of_messages(pool))[UNPROVIDED] == 0

@@ -255,6 +255,15 @@ def test_each_alert_rings_when_its_cause_is_there_and_none_without(watched: Watc
     )
     watched.until_value('sftp_gateway_batches_held{because="stale"}', 1)
     assert "SFTPGatewayBatchesHeld" in watched.look()
+
+    # An internal campaign without an account.
+    watched.ask("update campaigns set channel = 'internal'")
+    watched.ask(
+        "insert into batches (id, campaign_id, original_file_name, total_messages, frame)"
+        " select 'batch_2', id, '', 1, '{}' from campaigns"
+    )
+    watched.until_value("sftp_gateway_batches_without_provider", 1)
+    assert "SFTPGatewayNoProvider" in watched.look()
     of_sending = names_of_alerts()[names_of_alerts().index("SFTPGatewayOTPsWait") :]
     assert watched.rang >= set(of_sending)
 
