@@ -343,8 +343,8 @@ $$;
 -- a lane, what must go again precedes the batches, and these go oldest first. A batch that could not begin within
 -- `stale_after` is held instead.
 --
--- One claim at a time holds a sender's row. The other locks are taken in the order that everybody keeps who changes attempts:
--- attempts by key, batches by number, due.
+-- One claim at a time holds a sender's row, so it waits for no other lock for long: what somebody else holds is claimed another
+-- time. Locks are taken in the order that everybody keeps who changes attempts: attempts by key, batches by number, due.
 create function claim_messages(
     of_sender integer, block integer, lead interval, head double precision, stale_after interval
 )
@@ -386,6 +386,7 @@ declare
     new_rows integer[];
     new_sizes smallint[];
     to_lock integer[];
+    free_batches integer[];
     begin_at double precision;
     pace double precision;
 begin
@@ -457,10 +458,12 @@ begin
         update batches set waiting = false, held_since = moment, held_because = 'stale'
         where batch_no in (
             select batch_no from batches
-            where batch_no = any(all_stale) and waiting and cursor_row = 0
+            where batch_no = any(all_stale) and waiting and cursor_row = 0 and released_at is null
             order by batch_no for no key update skip locked
         );
-        if lane_ids = '{}' then
+        get diagnostics found = row_count;
+        -- Where somebody else holds them all, they are left for later.
+        if lane_ids = '{}' and found > 0 then
             return query select * from claim_messages(of_sender, block, lead, head, stale_after);
             return;
         end if;
@@ -506,19 +509,8 @@ begin
                 d (at, sender_id, class, campaign_id, batch_no, row_number, attempt, tries, place)
             join attempts a using (batch_no, row_number, attempt)
             where a.status in (0, 1)
-            order by a.batch_no, a.row_number, a.attempt for no key update of a
-        ) locked;
-        update attempts a set status = 2, updated_at = moment
-        from unnest(batch_nos, row_numbers, attempt_numbers) k (batch_no, row_number, attempt)
-        where a.batch_no = k.batch_no and a.row_number = k.row_number and a.attempt = k.attempt;
-        of_lane := coalesce(of_lane, '{}');
-        batch_nos := coalesce(batch_nos, '{}');
-        row_numbers := coalesce(row_numbers, '{}');
-        attempt_numbers := coalesce(attempt_numbers, '{}');
-        statuses := coalesce(statuses, '{}');
-        select coalesce(array_agg(m.segments order by k.place), '{}'), coalesce(sum(m.segments), 0) into sizes, used
-        from unnest(batch_nos, row_numbers) with ordinality k (batch_no, row_number, place)
-        join messages m using (batch_no, row_number);
+            order by a.batch_no, a.row_number, a.attempt for no key update of a skip locked
+        ) free;
     end if;
 
     select array_agg(batch_no order by batch_no) into to_lock from (
@@ -538,10 +530,41 @@ begin
             ) summed where before < g.share
         ) b
     ) of_both;
-    perform from batches where batch_no = any(to_lock) order by batch_no for no key update;
-    if cardinality(chosen_due) > 0 then
+    -- Whoever records outcomes has a batch for milliseconds, whoever retries or stops half a million messages for seconds. Those
+    -- are not waited for, as everything else of this sender would wait behind them, one-time passwords too.
+    for tried in 1..20 loop
+        select array_agg(batch_no) into free_batches from (
+            select batch_no from batches where batch_no = any(to_lock) order by batch_no for no key update skip locked
+        ) free;
+        exit when free_batches is not distinct from to_lock;
+        perform pg_sleep(0.005);
+    end loop;
+    to_lock := free_batches;
+    if chosen_due is not null then
+        select coalesce(array_agg(lane_place order by place), '{}'), coalesce(array_agg(batch_no order by place), '{}'),
+            coalesce(array_agg(row_number order by place), '{}'), coalesce(array_agg(attempt order by place), '{}'),
+            coalesce(array_agg(status order by place), '{}'), coalesce(array_agg(segments order by place), '{}'),
+            coalesce(sum(segments), 0)
+        into of_lane, batch_nos, row_numbers, attempt_numbers, statuses, sizes, used
+        from (
+            select k.*, m.segments
+            from unnest(of_lane, batch_nos, row_numbers, attempt_numbers, statuses) with ordinality
+                k (lane_place, batch_no, row_number, attempt, status, place)
+            join messages m using (batch_no, row_number)
+            where batch_no = any(to_lock)
+        ) again;
+        update attempts a set status = 2, updated_at = moment
+        from unnest(batch_nos, row_numbers, attempt_numbers) k (batch_no, row_number, attempt)
+        where a.batch_no = k.batch_no and a.row_number = k.row_number and a.attempt = k.attempt;
+        -- Those claimed now, and those that needn't go any more; not those that somebody else holds.
         delete from due d using unnest(chosen_due) k
-        where d.batch_no = k.batch_no and d.row_number = k.row_number and d.attempt = k.attempt and d.class < 3;
+        where d.batch_no = k.batch_no and d.row_number = k.row_number and d.attempt = k.attempt and d.class < 3
+            and exists (
+                select from attempts a
+                where a.batch_no = k.batch_no and a.row_number = k.row_number and a.attempt = k.attempt
+                    and a.status not in (0, 1)
+                offset 0
+            );
     end if;
     if to_lock is null then
         return;

@@ -297,25 +297,6 @@ async def test_a_batch_that_was_released_or_had_begun_is_not_held_for_its_age(
     assert rows_of(await claim(connection, sender_id, 7), begun) == [4, 5, 6]
 
 
-async def test_a_claim_sees_what_a_stop_ended_while_it_waited(
-    pool: Pool, connection: Connection, campaign_id: str
-) -> None:
-    sender_id = await make_sender(connection)
-    batch_no = await add_batch(connection, campaign_id, 5)
-    await take_batches(pool)
-    async with pool.acquire() as other:
-        async with other.transaction():
-            await other.execute(
-                "update batches set ended_at = now(), ended_because = 'stopped', waiting = false"
-            )
-            claiming = asyncio.create_task(claim(connection, sender_id, 5))
-            async with pool.acquire() as watching:
-                while not await watching.fetchval("select count(*) from pg_locks where not granted"):  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
-        assert await claiming == []
-    assert (await batch_row(connection, batch_no))["sending"] == 0
-
-
 async def test_nothing_is_claimed_while_time_is_reserved_for_longer_than_the_lead(
     pool: Pool, connection: Connection, campaign_id: str
 ) -> None:
