@@ -3,7 +3,8 @@ insert into twilio_accounts (campaign_id, account_sid, key_sid, secret, secret_k
 values ($1, $2, $3, $4, $5, $6, $7)
 on conflict (campaign_id) do update set account_sid = excluded.account_sid, key_sid = excluded.key_sid,
     secret = excluded.secret, secret_key_id = excluded.secret_key_id, service_sid = excluded.service_sid,
-    sender_name = excluded.sender_name, set_at = now()
+    sender_name = excluded.sender_name, set_at = now(),
+    account_since = case when twilio_accounts.account_sid = excluded.account_sid then twilio_accounts.account_since else now() end
 
 -- name: fetch_account
 select campaign_id, account_sid, key_sid, secret, secret_key_id, service_sid, sender_name, set_at

@@ -143,7 +143,7 @@ async def _lock_batches(connection: Connection, keys: Sequence[AttemptKey]) -> d
             row["sender_id"],
             row["priority"],
             row["provider"],
-            row["ended_at"] if row["ended_because"] == "stopped" else None,
+            row["stopped_at"],
         )
         for row in await connection.fetch(SQL["lock_batches"], numbers)
     }

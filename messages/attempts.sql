@@ -12,7 +12,7 @@ order by a.batch_no, a.row_number, a.attempt
 for no key update of a
 
 -- name: lock_batches
-select b.batch_no, b.campaign_id, b.ended_at, b.ended_because, l.sender_id, l.priority, coalesce(s.provider, '') as provider
+select b.batch_no, b.campaign_id, b.stopped_at, l.sender_id, l.priority, coalesce(s.provider, '') as provider
 from batches b left join lanes l on l.id = b.lane_id left join senders s on s.id = l.sender_id
 where b.batch_no = any($1)
 order by b.batch_no

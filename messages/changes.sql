@@ -53,7 +53,7 @@ select error, count(*) as messages from retried group by error
 update batches set status = 'messages_enqueuing_failed' where batch_no = $1
 
 -- name: end_rows
-update batches set ended_at = $2, ended_because = coalesce(ended_because, $3), waiting = false where batch_no = $1
+update batches set ended_at = $2, ended_because = coalesce(ended_because, $3), stopped_at = $2, waiting = false where batch_no = $1
 
 -- name: lock_waiting_attempts
 -- Of a message only the last attempt may wait.

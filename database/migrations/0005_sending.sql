@@ -25,6 +25,8 @@ alter table batches
     -- Rows beyond cursor_row won't leave any more: they have failed.
     add column ended_at timestamptz,
     add column ended_because text check (ended_because in ('stopped', 'expired')),
+    -- When it was last stopped, which may be after it had expired: what is put back of attempts from before it doesn't go again.
+    add column stopped_at timestamptz,
     -- Messages whose last attempt has this status: each moves in the transaction that changes the attempt.
     add column retrying integer not null default 0,
     add column enqueued integer not null default 0,
@@ -241,7 +243,9 @@ create table twilio_accounts (
     secret_key_id integer not null references secret_keys,
     service_sid text not null,
     sender_name text not null,
-    set_at timestamptz not null default now()
+    set_at timestamptz not null default now(),
+    -- Since when it is this account: another one knows nothing of what was handed over before.
+    account_since timestamptz not null default now()
 );
 
 -- What ops see of a message.

@@ -6,7 +6,7 @@ never ask for the same one. What nobody has told news of is found by looking thr
 
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -103,8 +103,9 @@ class LookUps:
                 )
                 waiting = [row for row in rows if not row["is_over"]]
                 by_sender = await self._open_attempts(connection, waiting)
+            unprovable = {_key(row) for row in waiting if row["is_foreign_account"]}
             for sender_id, attempts in by_sender.items():
-                await self._ask(sender_id, attempts, now)
+                await self._ask(sender_id, attempts, now, unprovable)
             asked += len(waiting)
             if len(rows) < _LOOK_UPS:
                 return asked
@@ -226,8 +227,14 @@ class LookUps:
             return Answer(key, status, raw_code="no answer", due_at=now)
         return None
 
-    async def _ask(self, sender_id: int, attempts: Sequence[OpenAttempt], now: datetime) -> None:
-        """Ask the sender's provider, and record what it tells."""
+    async def _ask(
+        self,
+        sender_id: int,
+        attempts: Sequence[OpenAttempt],
+        now: datetime,
+        unprovable: Set[AttemptKey] = frozenset(),
+    ) -> None:
+        """Ask the sender's provider, and record what it tells. That it has none of `unprovable` proves nothing."""
         if not attempts:
             return
         try:
@@ -244,7 +251,7 @@ class LookUps:
             since = handed_over_at.get(piece.key, now)
             if not isinstance(piece, Absent):
                 news.append(piece)
-            elif since <= proved:
+            elif since <= proved and piece.key not in unprovable:
                 news.append(Ending(piece.key, ErrorCode.SERVER_UNKNOWN_ERROR, {MessageStatus.SENDING}, since))
         await self._record(news, now)
 

@@ -12,10 +12,15 @@ with moved as (
     where d.ctid = any(array(
         select ctid from due where class = 3 and at <= $1::timestamptz order by at limit $3 for update skip locked
     ))
-    returning d.batch_no, d.row_number, d.attempt, d.sender_id
+    returning d.batch_no, d.row_number, d.attempt, d.sender_id, d.campaign_id
 )
 select d.batch_no, d.row_number, d.attempt, d.sender_id, a.status <> 2 as is_over, a.provider_id, a.updated_at,
-    m.recipient, m.language, m."values", m.segments, m.encoding
+    m.recipient, m.language, m."values", m.segments, m.encoding,
+    -- Handed over under another account than is asked now.
+    exists (
+        select from twilio_accounts t
+        where t.campaign_id = d.campaign_id and t.account_since > a.updated_at offset 0
+    ) as is_foreign_account
 from moved d
 cross join lateral (
     select * from attempts where batch_no = d.batch_no and row_number = d.row_number and attempt = d.attempt offset 0

@@ -111,7 +111,10 @@ async def test_what_is_put_back_of_a_stopped_batch_has_ended_but_a_retry_asked_f
     connection: Connection, campaign_id: str
 ) -> None:
     batch = await make_batch(connection, campaign_id, [SENDING, FAILURE])
-    await connection.execute("update batches set ended_at = $1, ended_because = 'stopped'", later(seconds=1))
+    # One that had expired is no different.
+    await connection.execute(
+        "update batches set ended_at = $1, stopped_at = $1, ended_because = 'expired'", later(seconds=1)
+    )
     await add_attempt(connection, batch, batch.key(3, 2), SENDING, at=later(seconds=2))
     put_backs = [Answer(key, ENQUEUED, due_at=LATER) for key in (batch.key(2), batch.key(3, 2))]
     await record_answers(connection, put_backs, now=later(seconds=3))

@@ -1,7 +1,7 @@
 """Unknown outcomes and silence, with time moved on by hand: look-ups, polls, and what is given up on (7-sending.md §2)."""
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -90,6 +90,24 @@ async def test_absence_proves_something_only_at_the_last_look_up(
     assert (attempt["status"], attempt["error"]) == (FAILURE, "server_unknown_error")
     assert (attempt["expired"], attempt["may_have_arrived"]) == (False, False)
     assert await counted(connection, batch.batch_no) == await recount(connection, batch.batch_no)
+
+
+@pytest.mark.parametrize(("changed_at", "status"), [(1, "sending"), (-1, "failure")])
+async def test_another_account_that_never_had_it_proves_nothing(
+    changed_at: int, status: str, pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    batch = await make_unknown(connection, campaign_id)
+    await connection.execute("insert into secret_keys (wrapped) values ('')")
+    await connection.execute(
+        "insert into twilio_accounts (campaign_id, account_sid, key_sid, secret, secret_key_id, service_sid, sender_name,"
+        " account_since) values ($1, 'AC2', 'SK', '', (select max(id) from secret_keys), 'MG', 'Clinic', $2)",
+        campaign_id,
+        NOW + timedelta(seconds=changed_at),
+    )
+    await look_ups_at(pool, ScriptedProvider({batch.key(): Absent(batch.key())})).look_up_due(
+        later(minutes=60)
+    )
+    assert (await fetch_attempt(connection, batch.key()))["status"].word == status
 
 
 async def test_news_that_came_meanwhile_stands_against_proof_of_absence(
