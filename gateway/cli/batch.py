@@ -261,7 +261,11 @@ def report(
     ],
     status: Annotated[
         list[str] | None,
-        typer.Option("--status", metavar="STATUS", help="Only messages of this status; repeatable."),
+        typer.Option(
+            "--status",
+            metavar="STATUS",
+            help="Only messages of this status; repeatable, or several with commas.",
+        ),
     ] = None,
     form: Annotated[
         str | None,
@@ -312,10 +316,11 @@ def _parse_format(form: str | None, out: Path) -> str:
     return chosen
 
 
-def _parse_statuses(words: "Sequence[str]") -> "set[MessageStatus]":
-    """The statuses of these names; all seven without a name. Raises CallMisused."""
+def _parse_statuses(given: "Sequence[str]") -> "set[MessageStatus]":
+    """The statuses of these names, several of which may stand in one text; all seven without a name. Raises CallMisused."""
     from messages.statuses import MessageStatus
 
+    words = [word.strip() for text in given for word in text.split(",")]
     known = {status.word: status for status in MessageStatus}
     for word in words:
         if word not in known:
