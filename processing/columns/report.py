@@ -194,24 +194,25 @@ def _write_each(chunk: Chunk, form: ReportForm, places: npt.NDArray[np.int64], t
         taken = np.zeros(len(rows), np.int64)
         taken[places] = np.arange(1, len(told) + 1)
         cells = pl.concat([pl.Series([""]), told]).gather(taken)
-    column = [_tails(widths, form.width), cells, pl.lit('"' + form.line_end.decode())]
-    # Every other part is a row, and the one after it the row's end.
-    parts = [b""] * (2 * len(rows))
-    parts[0::2] = rows
-    parts[1::2] = pl.select(pl.concat_str(column)).to_series().cast(pl.Binary).to_list()
+    after = pl.lit('"' + form.line_end.decode())
+    # Of three parts the first is a row, the next what stands between it and its reason, and the last is the reason.
+    parts = [b""] * (3 * len(rows))
+    parts[0::3] = rows
+    parts[1::3] = _tails(widths, len(rows), form.width)
+    parts[2::3] = pl.select(pl.concat_str([cells, after])).to_series().cast(pl.Binary).to_list()
     return b"".join(parts)
 
 
-def _tails(widths: Widths, width: int) -> pl.Expr:
-    """For each row, what stands between its text and its reason."""
+def _tails(widths: Widths, count: int, width: int) -> list[bytes]:
+    """For each of so many rows, what stands between its text and its reason; equal ones are the same in memory."""
     if isinstance(widths, int):
-        return pl.lit(_tail(widths, width))
-    distinct, places = np.unique(widths, return_inverse=True)
-    return pl.lit(pl.Series([_tail(fields, width) for fields in distinct.tolist()]).gather(places))
+        return [_tail(widths, width)] * count
+    tails = {fields: _tail(fields, width) for fields in np.unique(widths).tolist()}
+    return [tails[fields] for fields in widths.tolist()]
 
 
-def _tail(fields: int, width: int) -> str:
-    return "," * max(1, width - fields + 1) + '"'
+def _tail(fields: int, width: int) -> bytes:
+    return b"," * max(1, width - fields + 1) + b'"'
 
 
 def _as_utf8(text: bytes) -> bytes:
