@@ -1,7 +1,7 @@
 """The keys that callbacks are checked with, kept at hand: so a forged one costs no look into the database.
 
-They are loaded anew every few seconds, as another node may have rotated them. Whether that succeeded is also what the health page
-tells.
+They are loaded anew every few seconds, as another node may have rotated them, and sooner when a callback fits none of them: the
+first key of all, or the newest, may be a moment old. Whether that succeeded is also what the health page tells.
 """
 
 import asyncio
@@ -19,6 +19,8 @@ from database.errors import ServiceUnreachable
 logger = get_logger("api")
 
 _INTERVAL: Final = 2.0
+# However many forged callbacks come, they have the keys loaded no more often than this.
+_SOONEST: Final = 0.25
 _PATIENCE: Final = 4.0
 
 
@@ -30,9 +32,12 @@ class CallbackKeys:
         self._settings: Final = settings
         self.keys: Sequence[bytes] | None = None
         self.is_up = False
+        self._loading = asyncio.Lock()
+        self._loaded_at = 0.0
 
     async def load(self) -> None:
         """Load them now. A database that is away leaves what was there. Raises ConfigurationError: SECRETS__KEY is wrong."""
+        self._loaded_at = asyncio.get_running_loop().time()
         try:
             with database_troubles():
                 async with asyncio.timeout(_PATIENCE), self._pool.acquire() as connection:
@@ -49,10 +54,23 @@ class CallbackKeys:
         """Load them again and again, until cancelled."""
         while True:
             await asyncio.sleep(_INTERVAL)
-            try:
-                await self.load()
-            except ConfigError as error:
-                logger.error("callback_keys_not_loaded", reason=str(error))  # noqa: TRY400 - the reason says it all
-            except Exception:
-                # The next one may succeed, and the keys of before are still good.
-                logger.exception("callback_keys_not_loaded")
+            await self._reload()
+
+    async def renew(self) -> bool:
+        """Load them for a callback that fits none. False where that was done a moment ago, so that nothing has changed."""
+        asked_at = asyncio.get_running_loop().time()
+        async with self._loading:
+            if self._loaded_at < asked_at:
+                if asked_at - self._loaded_at < _SOONEST:
+                    return False
+                await self._reload()
+        return True
+
+    async def _reload(self) -> None:
+        try:
+            await self.load()
+        except ConfigError as error:
+            logger.error("callback_keys_not_loaded", reason=str(error))  # noqa: TRY400 - the reason says it all
+        except Exception:
+            # The next one may succeed, and the keys of before are still good.
+            logger.exception("callback_keys_not_loaded")

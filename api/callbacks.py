@@ -16,6 +16,7 @@ from api.answers import error_answer
 from api.callback_keys import CallbackKeys
 from api.receipt_groups import Commitment, ReceiptGroups
 from messages.callback_urls import parse_callback_path
+from messages.news import AttemptKey
 from sending.providers.twilio_errors import parse_callback
 
 # Twilio's have less than 1 KiB.
@@ -51,7 +52,7 @@ class Callbacks:
     async def _take(self, request: Request) -> tuple[str, Response]:
         if self._keys.keys is None:
             return "unavailable", error_answer(503)
-        key = parse_callback_path(request.scope["raw_path"].decode("ascii"), self._keys.keys)
+        key = await self._attempt_of(request.scope["raw_path"].decode("ascii"))
         if key is None:
             return "forged", error_answer(404)
         try:
@@ -78,6 +79,13 @@ class Callbacks:
                 return "busy", error_answer(503)
             case Commitment.FAILED:
                 return "failed", error_answer(500)
+
+    async def _attempt_of(self, path: str) -> AttemptKey | None:
+        """The attempt that a path names with a token of ours, if by a key that was made a moment ago; None: forged."""
+        key = parse_callback_path(path, self._keys.keys or ())
+        if key is None and await self._keys.renew():
+            key = parse_callback_path(path, self._keys.keys or ())
+        return key
 
 
 async def _read_form(request: Request) -> dict[str, str]:

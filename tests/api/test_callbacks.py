@@ -9,10 +9,11 @@ import pytest
 from pydantic import SecretStr
 
 from api import metrics
+from api.callback_keys import CallbackKeys
 from api.receipt_groups import MOST_WAITING
-from campaigns.secret_keys import load_keys, record_rotation
+from campaigns.secret_keys import load_keys, make_first_key, record_rotation
 from config.settings import Settings
-from database.connections import Connection
+from database.connections import Connection, Pool
 from gateway.embedded.postgres import PostgreSQLServer
 from messages.news import AttemptKey
 from messages.statuses import MessageStatus
@@ -193,6 +194,20 @@ async def test_keys_that_were_rotated_elsewhere_are_known_and_old_ones_go_on_che
         "update secret_keys set retired_at = now() - interval '81 hours' where retired_at is not null"
     )
     await until_awaited(lambda: status_by(old, 4), 404)
+
+
+async def test_a_callback_that_fits_no_key_has_a_key_of_this_moment_loaded_but_a_flood_does_not(
+    pool: Pool, connection: Connection
+) -> None:
+    keys = CallbackKeys(pool, SECRETS)
+    await keys.load()
+    assert keys.keys == ()
+    assert not await keys.renew()
+    async with connection.transaction():
+        await make_first_key(connection, SECRETS)
+    await until_awaited(keys.renew, True)
+    assert keys.keys == (await load_keys(connection, SECRETS)).callback_keys
+    assert not await keys.renew()
 
 
 async def test_a_database_that_is_away_is_told_until_it_is_back(
