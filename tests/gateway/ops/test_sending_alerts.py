@@ -160,6 +160,7 @@ def locked(database_url: str) -> Iterator[None]:
 @pytest.mark.timeout(400)
 def test_each_alert_rings_when_its_cause_is_there_and_none_without(watched: Watched) -> None:
     twilio = watched.twilio
+    wait_until(lambda: watched.node.get("/readyz")[0] == 200, "each dependency was seen")
     twilio.behave(endings={"6591000000": ["undelivered", 30003]})
     watched.upload()
     watched.until_ended()
@@ -218,9 +219,8 @@ def test_each_alert_rings_when_its_cause_is_there_and_none_without(watched: Watc
     watched.look()
     twilio.behave(answer_after=6.0)
     watched.upload()
-    wait_until(
-        lambda: watched.ask("select count(*) from attempts where status = 2") == ROWS, "all are claimed"
-    )
+    # After the throttling there is room for few at once.
+    wait_until(lambda: watched.ask("select count(*) from attempts where status = 2") > 0, "some are claimed")
     with locked(watched.database_url):
         watched.until_value("sftp_gateway_outcomes_kept", 1)
         path = watched.path_of(AttemptKey(1, 2, 1))
