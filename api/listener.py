@@ -1,7 +1,4 @@
-"""The listening sockets: connections are counted from their first packet, TLS handshakes too, and the oldest idle one makes room.
-
-The processes of a node share these sockets, so each accepts only a few connections at a time.
-"""
+"""The connections of one process: counted from their first packet, TLS handshakes too; the oldest idle one makes room."""
 
 import asyncio
 import contextlib
@@ -13,7 +10,8 @@ from typing import Final
 
 from api import metrics
 from api.protocol import GuardedHTTP
-from config.addresses import Address, Block, Network, block_of, is_listed, parse_address
+from config.accepting import Acceptor
+from config.addresses import Address, Block, Network, block_of, is_listed
 from config.logs import get_logger
 
 logger = get_logger("api")
@@ -24,10 +22,6 @@ MOST_OF_ADDRESS: Final = 64
 # Seconds for a TLS handshake, and for the farewell at its end.
 _HANDSHAKE_SECONDS: Final = 5.0
 _FAREWELL_SECONDS: Final = 2.0
-# How many connections are accepted before other events get their turn.
-_BURST: Final = 16
-# For how many seconds accepting rests when the process has no file descriptors left.
-_REST: Final = 0.1
 
 # Makes the protocol of a connection, which calls the four: on_busy, on_idle, on_end, on_slow.
 MakeProtocol = Callable[
@@ -66,7 +60,7 @@ class Listener:
         self._tls: Final = tls
         self._proxies: Final = proxies
         self._tasks: Final = tasks
-        self._sockets: list[socket.socket] = []
+        self._acceptor = Acceptor(self._admit, lambda number: logger.warning("accept_failed", errno=number))
         self._open: set[_Open] = set()
         # Those that wait for a request, the one that has waited longest first.
         self._idle: dict[_Open, None] = {}
@@ -74,44 +68,14 @@ class Listener:
 
     def open(self, sockets: Sequence[socket.socket]) -> None:
         """Accept from these sockets, which listen already. Closing them is left to the caller."""
-        loop = asyncio.get_running_loop()
-        for listening in sockets:
-            listening.setblocking(False)
-            self._sockets.append(listening)
-            loop.add_reader(listening, self._accept, listening)
+        self._acceptor.open(sockets)
 
     def close(self) -> None:
         """Accept no more, and cut TLS handshakes. Connections that the kernel has queued are left to the other processes."""
-        loop = asyncio.get_running_loop()
-        for listening in self._sockets:
-            loop.remove_reader(listening)
-        self._sockets.clear()
+        self._acceptor.close()
         for opened in self._open:
             if opened.protocol is None:
                 opened.cut()
-
-    def _accept(self, listening: socket.socket) -> None:
-        for _ in range(_BURST):
-            try:
-                accepted, peer = listening.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                logger.warning("accept_failed", errno=error.errno)
-                self._rest(listening)
-                return
-            accepted.setblocking(False)
-            self._admit(accepted, parse_address(peer[0]))
-
-    def _rest(self, listening: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(listening)
-
-        def resume() -> None:
-            if listening in self._sockets:
-                loop.add_reader(listening, self._accept, listening)
-
-        loop.call_later(_REST, resume)
 
     def _admit(self, accepted: socket.socket, address: Address) -> None:
         is_near = address.is_loopback or is_listed(address, self._proxies)

@@ -1,8 +1,4 @@
-"""The listening sockets: each connection is counted, and then refused or begun, before the first byte of a key exchange.
-
-The node's processes may share these sockets. So each accepts only when the kernel says that somebody waits, and only a few
-connections at a time, which leaves others to the other processes.
-"""
+"""The listening sockets: each connection is counted, and then refused or begun, before the first byte of a key exchange."""
 
 import asyncio
 import socket
@@ -12,7 +8,8 @@ from typing import Final
 
 import asyncssh
 
-from config.addresses import Address, is_listed, parse_address
+from config.accepting import Acceptor
+from config.addresses import Address, is_listed
 from config.logs import get_logger
 from config.section import networks
 from sftpd import metrics
@@ -26,10 +23,6 @@ from sftpd.connections.ssh_server import FrontSSHServer
 
 logger = get_logger("sftpd")
 
-# How many connections are accepted before other events get their turn.
-_BURST: Final = 16
-# For how many seconds accepting rests when the process has no file descriptors left.
-_REST: Final = 0.1
 _HEADER_TIMEOUT: Final = 5.0
 # Refused sockets are kept open for a moment, so that the client can read why: closing one that has unread bytes would reset
 # the connection. At most so many are kept, for so many seconds.
@@ -70,23 +63,16 @@ class Listener:
         self._refusals: Final = {
             cause: refusal_bytes(front.settings.version_name, text) for cause, text in _TEXTS.items()
         }
-        self._sockets: list[socket.socket] = []
+        self._acceptor = Acceptor(self._receive, self._tell_failure)
         self._lingering: dict[socket.socket, asyncio.TimerHandle] = {}
 
     def open(self, sockets: Sequence[socket.socket]) -> None:
         """Accept from these sockets, which listen already. Closing them is left to the caller."""
-        loop = asyncio.get_running_loop()
-        for listening in sockets:
-            listening.setblocking(False)
-            self._sockets.append(listening)
-            loop.add_reader(listening, self._accept, listening)
+        self._acceptor.open(sockets)
 
     def close(self) -> None:
         """Accept no more. Connections that the kernel has queued are left to the other processes, or to the next one."""
-        loop = asyncio.get_running_loop()
-        for listening in self._sockets:
-            loop.remove_reader(listening)
-        self._sockets.clear()
+        self._acceptor.close()
         for task in self._reading_headers:
             task.cancel()
         for refused, timer in self._lingering.items():
@@ -94,28 +80,8 @@ class Listener:
             refused.close()
         self._lingering.clear()
 
-    def _accept(self, listening: socket.socket) -> None:
-        for _ in range(_BURST):
-            try:
-                accepted, peer = listening.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                self._front.sampled_log.log("accept_failed", self._front.now(), errno=error.errno)
-                self._rest(listening)
-                return
-            accepted.setblocking(False)
-            self._receive(accepted, parse_address(peer[0]))
-
-    def _rest(self, listening: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(listening)
-
-        def resume() -> None:
-            if listening in self._sockets:
-                loop.add_reader(listening, self._accept, listening)
-
-        loop.call_later(_REST, resume)
+    def _tell_failure(self, number: int | None) -> None:
+        self._front.sampled_log.log("accept_failed", self._front.now(), errno=number)
 
     def _receive(self, accepted: socket.socket, peer: Address) -> None:
         if not (self._proxies and is_listed(peer, self._proxies)):
