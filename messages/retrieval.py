@@ -48,7 +48,6 @@ class Batch:
     frame: Mapping[str, object] | None
     taken_at: datetime | None
     lane_id: int | None
-    cursor_row: int
     waiting: bool
     held_since: datetime | None
     held_because: str | None

@@ -66,7 +66,7 @@ class BlockSize:
 
     def segments(self, rate: float) -> int:
         """For a sender of that rate, in segments a second."""
-        return max(1, math.ceil(min(rate * BLOCK_SECONDS, self._most)))
+        return min(block_segments(rate), max(1, math.ceil(self._most)))
 
     def note(self, segments: int, seconds: float) -> None:
         """So many segments have gone out within so many seconds."""
