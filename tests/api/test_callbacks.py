@@ -166,7 +166,13 @@ async def test_a_flood_beyond_what_can_wait_is_told_to_come_again(
     async with connection.transaction():
         await connection.execute("select from attempts for update")
         first = asyncio.create_task(api.call(batch.key(), "sent"))
-        await asyncio.sleep(0.3)
+        # Until it is being committed, and so no longer among those that wait.
+        locked = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+
+        async def is_being_committed() -> bool:
+            return bool(await connection.fetchval(locked))
+
+        await until_awaited(is_being_committed, True)
         others = [asyncio.create_task(api.call(batch.key(row), "sent")) for row in (2, 3, 4)]
         done, _ = await asyncio.wait(others, timeout=10, return_when=asyncio.FIRST_COMPLETED)
         refused = done.pop().result()

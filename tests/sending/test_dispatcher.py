@@ -325,9 +325,17 @@ async def test_what_the_provider_has_no_room_for_waits_where_a_suspension_reache
     async with sending_node(settings, pool, provider, rate=200) as node:
         await until(lambda: len(provider.handed_over) == 10, "as many at the provider as it takes")
         await connection.execute("update campaigns set status = 'suspended' where id = $1", campaign_id)
-        await asyncio.sleep(1.8)
-        release.set()
-        await asyncio.sleep(0.3)
+
+        async def count_sending() -> int:
+            return (await statuses(connection, batch_no)).get("sending", 0)
+
+        async with asyncio.timeout(30):
+            # What was claimed beyond these is put back.
+            while await count_sending() != 10:  # noqa: ASYNC110 - PostgreSQL tells nobody
+                await asyncio.sleep(0.01)
+            release.set()
+            while await count_sending():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
         assert len(provider.handed_over) == 10
         await node.outcomes.flush()
         assert set(await statuses(connection, batch_no)) == {"sent", "enqueued"}

@@ -197,9 +197,14 @@ async def test_no_outcome_is_lost_when_postgresql_restarts(end: str, own_postgre
             batch = await make_batch(connection, "campaign_test", [SENDING] * 2000)
         async with open_outcomes(pool, SETTINGS) as outcomes:
             adding = asyncio.create_task(_add_slowly(outcomes.add, batch))
-            await asyncio.sleep(0.3)
-            (own_postgres.stop if end == "stop" else own_postgres.kill)()
-            await asyncio.sleep(0.5)
+            async with asyncio.timeout(30):
+                async with pool.acquire() as connection:
+                    while not (await counted(connection, batch.batch_no))[0][SENT]:  # noqa: ASYNC110
+                        await asyncio.sleep(0.01)
+                (own_postgres.stop if end == "stop" else own_postgres.kill)()
+                # More comes while it is away.
+                while outcomes.kept < 200:  # noqa: ASYNC110 - it is the other task that adds them
+                    await asyncio.sleep(0.01)
             own_postgres.start()
             await adding
             await asyncio.wait_for(outcomes.flush(), 60)

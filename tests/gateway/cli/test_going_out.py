@@ -7,20 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from messages.statuses import MessageStatus
 from tests.gateway.nodes import Node, wait_until
+from tests.messages.seven_numbers import SEVEN_NUMBERS
 
 if TYPE_CHECKING:
     from tests.gateway.cli.conftest import Call
 
-# 1-postman.md §5.
-ERRORS = {
-    "6511111111": "recipient_invalid",
-    "6511112222": "recipient_unavailable",
-    "6511113333": "content_invalid",
-    "6511114444": "routing_error",
-    "6511115555": "message_expired",
-    "6511119999": "delivery_unknown_error",
-    "6522222222": "server_unknown_error",
-}
 RANKS = {status.word: status for status in MessageStatus}
 
 
@@ -28,7 +19,7 @@ def test_twenty_rows_end_in_the_documented_statuses_and_only_move_up(
     start_node: Callable[..., Node], admin: "Call", tmp_path: Path
 ) -> None:
     node = start_node(SFTP_GATEWAY_SENDING__PROCESSES="1", SFTP_GATEWAY_SENDING__SIMULATOR__SECONDS="2")
-    recipients = [*ERRORS, *(f"65999999{number}" for number in range(10, 23))]
+    recipients = [*SEVEN_NUMBERS, *(f"65999999{number}" for number in range(10, 23))]
     path = tmp_path / "twenty.csv"
     path.write_text(
         "\n".join(["recipient,language,name", *(f"{each},english,Tan" for each in recipients), ""])
@@ -41,7 +32,7 @@ def test_twenty_rows_end_in_the_documented_statuses_and_only_move_up(
     seen = {message["id"]: [message["latestStatus"]] for message in messages}
     last = follow(admin, seen)
     for message in last.values():
-        error = ERRORS.get(message["recipient"])
+        error = SEVEN_NUMBERS.get(message["recipient"])
         assert message["latestStatus"] == ("failure" if error else "success")
         [attempt] = message["attempts"]
         assert attempt.get("error", {}).get("code") == error
@@ -55,7 +46,7 @@ def test_twenty_rows_end_in_the_documented_statuses_and_only_move_up(
     )
     shown = admin("batch", "show", batch["id"], "--json").document
     assert shown["counts"]["failure"] == 7
-    assert shown["errors"] == dict.fromkeys(ERRORS.values(), 1)
+    assert shown["errors"] == dict.fromkeys(SEVEN_NUMBERS.values(), 1)
     [unavailable] = [one["id"] for one in last.values() if one["recipient"] == "6511112222"]
     assert admin("message", "retry", unavailable).status == 0
     [again] = follow(admin, {unavailable: []}).values()

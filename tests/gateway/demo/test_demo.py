@@ -14,6 +14,7 @@ import pytest
 
 from gateway.demo.devstack import own_folder
 from tests.gateway.nodes import ROOT, call, wait_until
+from tests.messages.seven_numbers import SEVEN_NUMBERS
 
 _EXPORTED = re.compile(r"^export SFTP_GATEWAY_(\w+)=(\S+)$", re.MULTILINE)
 _BY_CTYPES = re.compile("tmp[a-z0-9_]{8}")
@@ -76,15 +77,7 @@ def test_demo_shows_both_outcomes_then_serves_until_ctrl_c(short_tmp_path: Path)
     # Each message's statuses, as far as they were seen, and the errors of the seven numbers.
     assert len(re.findall(r"^\d+ +65999999\d\d +.*success *$", text, re.MULTILINE)) == 13
     failed = dict(re.findall(r"^\d+ +(65\d{8}) +.*failure +(\w+) *$", text, re.MULTILINE))
-    assert failed == {
-        "6511111111": "recipient_invalid",
-        "6511112222": "recipient_unavailable",
-        "6511113333": "content_invalid",
-        "6511114444": "routing_error",
-        "6511115555": "message_expired",
-        "6511119999": "delivery_unknown_error",
-        "6522222222": "server_unknown_error",
-    }
+    assert failed == SEVEN_NUMBERS
     assert re.search(r"^\$ .*sftp-gateway batch show batch_", text, re.MULTILINE)
     assert re.search(r"^failures +7 were not delivered", text, re.MULTILINE)
     assert re.search(r"^\$ .*sftp-gateway message show message_", text, re.MULTILINE)

@@ -13,16 +13,10 @@ from sending.providers.loadtest import LoadTest
 from sending.providers.provider import HandOver, OpenAttempt, Outgoing, Taken
 from sending.providers.simulated_numbers import SimulatedNumbers
 from sending.providers.simulator import Simulator
+from tests.messages.seven_numbers import SEVEN_NUMBERS
 
-# 1-postman.md §5
-GUIDE = {
-    "6511111111": "recipient_invalid",
-    "6511112222": "recipient_unavailable",
-    "6511113333": "content_invalid",
-    "6511114444": "routing_error",
-    "6511115555": "message_expired",
-    "6511119999": "delivery_unknown_error",
-    "6522222222": "server_unknown_error",
+GUIDE: dict[str, str | None] = {
+    **SEVEN_NUMBERS,
     "6591234567": None,
     "447400123456": None,
 }
