@@ -1,5 +1,8 @@
 """The pages of this room as an ASGI application. Whatever isn't one of them is 404, also with a slash at its end."""
 
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -7,17 +10,37 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from api.answers import error_answer
+from api.admission import Admission
 from api.callback_keys import CallbackKeys
 from api.callbacks import Callbacks
-from api.gate import Gate
+from api.calls import Endpoint, Work
 from api.receipt_groups import ReceiptGroups
 from config.section import networks
 from config.sending_sections import APISettings
+from web.answers import error_answer
+from web.gate import Gate
+
+# An endpoint's name in metrics and logs, its method, and its path below /api/v2/campaigns/{campaign_id} (8-api.md §2).
+ENDPOINTS: Final = (
+    ("send_message", "POST", "/messages"),
+    ("retrieve_message", "GET", "/messages/{message_id}"),
+    ("retry_message", "POST", "/messages/{message_id}/retry"),
+    ("send_batch", "POST", "/batch/messages"),
+    ("retry_batch", "POST", "/batch/{batch_id}/retry"),
+    ("list_batch_messages", "GET", "/batch/{batch_id}/messages"),
+    ("list_messages", "GET", "/messages"),
+)
+_CAMPAIGN: Final = "/api/v2/campaigns/{campaign_id}"
 
 
-def make_app(settings: APISettings, keys: CallbackKeys, groups: ReceiptGroups) -> ASGIApp:
-    """All pages, behind the gate."""
+def make_app(
+    settings: APISettings,
+    keys: CallbackKeys,
+    groups: ReceiptGroups,
+    admission: Admission,
+    works: Mapping[str, Work],
+) -> ASGIApp:
+    """All pages, behind the gate. `works` has the work of each endpoint by its name."""
 
     async def show_health(_request: Request) -> Response:
         """200 while a callback could be recorded."""
@@ -25,6 +48,7 @@ def make_app(settings: APISettings, keys: CallbackKeys, groups: ReceiptGroups) -
 
     pages = Starlette(
         routes=[
+            *_endpoint_routes(admission, works),
             Route("/api/v2/health", show_health, methods=["GET"]),
             Route("/callbacks/{rest:path}", Callbacks(keys, groups).take, methods=["POST"]),
         ],
@@ -32,6 +56,26 @@ def make_app(settings: APISettings, keys: CallbackKeys, groups: ReceiptGroups) -
     )
     pages.router.redirect_slashes = False
     return Gate(pages, networks(settings.trusted_proxies))
+
+
+def _endpoint_routes(admission: Admission, works: Mapping[str, Work]) -> list[Route]:
+    """A route for each path, so that a wrong method's answer allows all that the path has."""
+    by_path: dict[str, dict[str, Endpoint]] = {}
+    for name, method, path in ENDPOINTS:
+        by_path.setdefault(path, {})[method] = Endpoint(name, admission, works[name])
+    return [
+        Route(_CAMPAIGN + path, _by_method(endpoints), methods=list(endpoints))
+        for path, endpoints in by_path.items()
+    ]
+
+
+def _by_method(endpoints: Mapping[str, Endpoint]) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        # A HEAD is a GET without its body, which the server leaves out.
+        method = "GET" if request.method == "HEAD" else request.method
+        return await endpoints[method].answer(request)
+
+    return answer
 
 
 def _answer_error(_request: Request, error: Exception) -> Response:

@@ -12,12 +12,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from api import metrics
-from api.answers import error_answer
 from api.callback_keys import CallbackKeys
 from api.receipt_groups import Commitment, ReceiptGroups
 from messages.callback_urls import parse_callback_path
 from messages.news import AttemptKey
 from sending.providers.twilio_errors import parse_callback
+from web.answers import error_answer
 
 # Twilio's have less than 1 KiB.
 MOST_BODY_BYTES: Final = 16 * 1024

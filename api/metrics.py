@@ -2,10 +2,16 @@
 
 from typing import Final
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 
-REQUESTS: Final = Counter(
-    "sftp_gateway_api_requests", "HTTP requests by the status of their answer.", ["status"]
+CALL_SECONDS: Final = Histogram(
+    "sftp_gateway_api_call_seconds",
+    "From a call's whole head to its answer, by endpoint.",
+    ["endpoint"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.3, 0.5, 1, 3, 5, 15, 30),
+)
+REFUSALS: Final = Counter(
+    "sftp_gateway_api_refusals", "Calls refused for what they ask, by the code of the answer.", ["code"]
 )
 CALLBACKS: Final = Counter(
     "sftp_gateway_callbacks",
@@ -18,18 +24,6 @@ CALLBACK_SECONDS: Final = Histogram(
     "From a callback's arrival to its commit.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
-CONNECTIONS_OPEN: Final = Gauge(
-    "sftp_gateway_api_connections_open", "HTTP connections now.", multiprocess_mode="livesum"
-)
-CONNECTIONS_CUT: Final = Counter(
-    "sftp_gateway_api_connections_cut",
-    "HTTP connections cut: total (too many open), address (too many of one address), slow (no whole request in time), tls "
-    "(no TLS session came about).",
-    ["cause"],
-)
-
 # An alert on an increase sees the first event only where the series was there before it, at 0.
 for _result in ("recorded", "unmatched", "ignored", "forged", "malformed", "unavailable", "busy"):
     CALLBACKS.labels(_result)
-for _cause in ("total", "address", "slow", "tls"):
-    CONNECTIONS_CUT.labels(_cause)

@@ -4,23 +4,23 @@ import asyncio
 import contextlib
 import logging
 import socket
-import ssl
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import uvicorn
 
+from api.admission import Admission
 from api.app import make_app
 from api.callback_keys import CallbackKeys
-from api.listener import Listener
-from api.protocol import MOST_HEAD_BYTES, GuardedHTTP
 from api.receipt_groups import ReceiptGroups
-from config.errors import ConfigurationError
+from api.works import make_works
 from config.logs import get_logger
 from config.section import networks
-from config.sending_sections import APISettings
 from config.settings import Settings
 from database.connections import Pool
+from web.listener import Listener
+from web.protocol import MOST_HEAD_BYTES, GuardedHTTP
+from web.tls import load_tls
 
 logger = get_logger("api")
 
@@ -49,12 +49,12 @@ async def serve_api(
     """
     # What a stranger sends that is no HTTP is counted, and not worth a line each time.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    tls = load_tls(settings.api)
+    tls = load_tls(settings.api.tls_certificate, settings.api.tls_key, section="API")
     keys = CallbackKeys(pool, settings.secrets)
     await keys.load()
     groups = ReceiptGroups(pool)
     config = uvicorn.Config(
-        make_app(settings.api, keys, groups),
+        make_app(settings.api, keys, groups, Admission(pool, settings.api), make_works()),
         log_config=None, access_log=False, lifespan="off", server_header=False, proxy_headers=False, ws="none",
         h11_max_incomplete_event_size=MOST_HEAD_BYTES, timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(settings.api.drain_timeout),
@@ -83,21 +83,3 @@ async def serve_api(
         for task in reversed(background):
             task.cancel()
     logger.info("api_stopped")
-
-
-def load_tls(settings: APISettings) -> ssl.SSLContext | None:
-    """What TLS is spoken with, or None where a front speaks it. Raises ConfigurationError."""
-    if settings.tls_certificate is None or settings.tls_key is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        # Without a password here, OpenSSL would ask for one on the terminal.
-        context.load_cert_chain(settings.tls_certificate, settings.tls_key, password="")
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(
-            f"the certificate {settings.tls_certificate} and its key {settings.tls_key} can't be used "
-            f"({error.strerror or type(error).__name__}): both must be PEM, belong together, and the key have no password; see "
-            "SFTP_GATEWAY_API__TLS_CERTIFICATE and SFTP_GATEWAY_API__TLS_KEY"
-        ) from None
-    return context

@@ -108,7 +108,7 @@ class SecretsSettings(Section):
 
 
 class APISettings(Section):
-    """The HTTP server for callbacks of providers."""
+    """The HTTP API, and the server for callbacks of providers."""
 
     processes: Annotated[int, Field(ge=0)] = Field(
         default=0, description="API processes started by `run` on this node; 0 switches the part off."
@@ -126,6 +126,18 @@ class APISettings(Section):
     trusted_proxies: Networks = Field(
         default_factory=list,
         description="TLS fronts and load balancers: plain HTTP is taken from them, and their X-Forwarded-For is believed.",
+    )
+    rate: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=10,
+        description="Calls a second of each campaign, over all its keys and all nodes; `campaign rate` sets another one.",
+    )
+    decide_within: Annotated[float, Field(gt=0, le=120, allow_inf_nan=False)] = Field(
+        default=25,
+        description="Seconds within which a batch send has its verdict; later it is withdrawn, and answered 503.",
+    )
+    guide_url: HTTPURL = Field(
+        default="https://postman-v2.guides.gov.sg",
+        description="Where the guide is that refusals of unsupported characters name.",
     )
 
     @model_validator(mode="after")

@@ -32,18 +32,30 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
         _FRONT: ("select (id, name, status, allowed_sources)",),
         _WORKER: ("select",),
         _SENDER: ("select (id, name, channel, header, status, otp)",),
+        # Not the agency's address.
+        _API: ("select (id, channel, header, status, otp, created_at, api_addresses, api_rate, nric)",),
         _ADMIN: ("select", "insert", "update"),
     },
-    "template_bodies": {_WORKER: ("select",), _SENDER: ("select",), _ADMIN: ("select", "insert")},
+    "template_bodies": {
+        _WORKER: ("select",),
+        _SENDER: ("select",),
+        _API: ("select",),
+        _ADMIN: ("select", "insert"),
+    },
     "ssh_keys": {
         _FRONT: ("select (campaign_id, fingerprint, revoked_at)",),
         _ADMIN: ("select", "insert", "update (revoked_at)"),
     },
     # A change of host keys locks the table, for which PostgreSQL demands the right to update all of it.
+    "api_keys": {_API: ("select",), _ADMIN: ("select", "insert", "update (deleted_at)")},
+    "api_calls": {_API: ("select", "insert", "update"), _ADMIN: ("select",)},
+    "idempotency_keys": {_WORKER: ("delete", "select"), _API: ("select", "insert", "update", "delete")},
+    "nric_test_identifiers": {_API: ("select",), _ADMIN: ("select", "insert", "update", "delete")},
     "host_key_fingerprints": {_FRONT: ("select",), _ADMIN: ("select", "insert", "update")},
     "uploads": {
         _FRONT: ("select", "insert", "update (listed, modified_at, untold)", _SHOWS_END),
         _WORKER: ("select", "insert", "update"),
+        _API: ("select", "insert", "update"),
         _ADMIN: ("select", "update"),
     },
     # What is only counted, the front counts, and the worker takes out again to tell it.
@@ -60,13 +72,13 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
     "batches": {
         _WORKER: ("insert",),
         _SENDER: ("select", "update"),
-        _API: ("select", "update"),
+        _API: ("select", "insert", "update"),
         _ADMIN: ("select", "update"),
     },
-    "messages": {_WORKER: ("insert",), _SENDER: ("select",), _ADMIN: ("select",)},
+    "messages": {_WORKER: ("insert",), _SENDER: ("select",), _API: ("select", "insert"), _ADMIN: ("select",)},
     "attempts": {
         _SENDER: ("select", "insert", "update"),
-        _API: ("select", "update"),
+        _API: ("select", "insert", "update"),
         _ADMIN: ("select", "insert", "update"),
     },
     "senders": {
@@ -82,7 +94,7 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
     # What a receipt shows to have left doesn't go again.
     "due": {
         _SENDER: ("select", "insert", "update", "delete"),
-        _API: ("select (batch_no, row_number, attempt)", "delete"),
+        _API: ("select", "insert", "delete"),
         _ADMIN: ("select", "insert", "delete"),
     },
     # A sender that is about to sign its first callback makes the first key.
@@ -97,16 +109,19 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
         _FRONT: ("insert",),
         _WORKER: ("insert",),
         _SENDER: ("insert",),
+        _API: ("insert",),
         _ADMIN: ("select", "insert"),
     },
     # PgQueuer's own. A job holds an id and nothing else.
     "pgqueuer": {
         _FRONT: ("select", "insert"),
+        _API: ("select", "insert"),
         _WORKER: ("select", "insert", "update", "delete"),
         _ADMIN: ("select", "insert"),
     },
     "pgqueuer_log": {
         _FRONT: ("insert",),
+        _API: ("insert",),
         _WORKER: ("select", "insert", "update", "delete"),
         _ADMIN: ("insert",),
     },

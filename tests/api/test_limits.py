@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from api import metrics
-from api.listener import MOST_OF_ADDRESS
-from api.server import load_tls
 from config.errors import ConfigurationError
 from config.settings import Settings
 from tests.api.served import ServedAPI, parse_answer, serving, until
 from tests.messages.builders import MadeBatch
+from web import metrics
+from web.listener import MOST_OF_ADDRESS
+from web.tls import load_tls
 
 
 def own_address() -> str | None:
@@ -46,7 +46,7 @@ def cut(cause: str) -> float:
         pytest.param("/callbacks/twilio/1-2-1/AAAAAAAAAAAAAAAAAAAAAA", "GET", 405, id="a callback by GET"),
         pytest.param("/", "GET", 404, id="root"),
         pytest.param("/metrics", "GET", 404, id="not the ops endpoint"),
-        pytest.param("/api/v2/campaigns/campaign_1/messages", "POST", 404, id="what comes later"),
+        pytest.param("/api/v2/campaigns/campaign_1/messages", "POST", 401, id="a call without a key"),
         pytest.param("/" + "a" * 2047, "GET", 404, id="a path of 2 KiB"),
         pytest.param("/" + "a" * 2048, "GET", 414, id="a longer path"),
         pytest.param("/?" + "a" * 2048, "GET", 414, id="a longer query"),
@@ -114,7 +114,7 @@ async def test_a_body_that_is_too_long_or_of_another_kind_is_refused_unread(
 async def test_half_requests_are_cut_and_hold_nobody_up(
     api: ServedAPI, batch: MadeBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.protocol._REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr("web.protocol._REQUEST_SECONDS", 0.5)
     before = cut("slow")
     path = api.path_of(batch.key())
     halves = [
@@ -139,7 +139,7 @@ async def test_half_requests_are_cut_and_hold_nobody_up(
 async def test_a_connection_serves_one_request_after_another_and_a_second_half_is_cut_too(
     api: ServedAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.protocol._REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr("web.protocol._REQUEST_SECONDS", 0.5)
     reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
     request = b"GET /api/v2/health HTTP/1.1\r\nHost: x\r\n\r\n"
     for _ in range(3):
@@ -159,7 +159,7 @@ async def test_a_connection_serves_one_request_after_another_and_a_second_half_i
 async def test_the_oldest_idle_connection_makes_room_for_a_new_one(
     api: ServedAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.listener.MOST_OPEN", 20)
+    monkeypatch.setattr("web.listener.MOST_OPEN", 20)
     before = cut("total")
     idle = [await asyncio.open_connection("127.0.0.1", api.port) for _ in range(25)]
     assert (await api.get("/api/v2/health")).status == 200
@@ -229,7 +229,7 @@ async def test_tls_is_spoken_by_the_part_itself(tls_api: ServedAPI, batch: MadeB
 async def test_a_handshake_that_never_ends_is_cut(
     tls_api: ServedAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.listener._HANDSHAKE_SECONDS", 0.5)
+    monkeypatch.setattr("web.listener._HANDSHAKE_SECONDS", 0.5)
     before = cut("tls")
     reader, writer = await asyncio.open_connection("127.0.0.1", tls_api.port)
     async with asyncio.timeout(10):
@@ -245,9 +245,7 @@ async def test_a_handshake_that_never_ends_is_cut(
     assert (await ServedAPI(tls_api.port, tls=old).get("/api/v2/health")).status == 200
 
 
-def test_a_certificate_that_cannot_be_used_is_told(
-    api_settings: Settings, certificate: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_a_certificate_that_cannot_be_used_is_told(certificate: tuple[Path, Path], tmp_path: Path) -> None:
     chain, _ = certificate
     locked = tmp_path / "locked.key"
     subprocess.run(
@@ -256,4 +254,4 @@ def test_a_certificate_that_cannot_be_used_is_told(
     )  # fmt: skip
     for key in (locked, tmp_path / "absent.key"):
         with pytest.raises(ConfigurationError, match="SFTP_GATEWAY_API__TLS_KEY"):
-            load_tls(api_settings.api.model_copy(update={"tls_certificate": chain, "tls_key": key}))
+            load_tls(chain, key, section="API")

@@ -7,11 +7,11 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import metrics
-from api.answers import error_answer
-from api.protocol import MOST_HEAD_BYTES, MOST_PATH_BYTES
 from config.addresses import Network, is_listed, parse_address
 from config.logs import get_logger
+from web import metrics
+from web.answers import error_answer
+from web.protocol import MOST_HEAD_BYTES, MOST_PATH_BYTES
 
 logger = get_logger("api")
 
@@ -32,7 +32,7 @@ class Gate:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                metrics.REQUESTS.labels(str(message["status"])).inc()
+                metrics.REQUESTS.labels(scope["state"].get("endpoint", "none"), str(message["status"])).inc()
                 message["headers"] = [
                     *message["headers"],
                     (b"x-request-id", request_id.encode()),

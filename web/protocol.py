@@ -9,7 +9,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from api.answers import error_body
+from web.answers import error_body
 
 # Bytes of a request's head (8-api.md §1), and of its path with the query.
 MOST_HEAD_BYTES: Final = 32 * 1024

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from api import metrics
-from api.protocol import GuardedHTTP
 from config.accepting import Acceptor
 from config.addresses import Address, Block, Network, block_of, is_listed
 from config.logs import get_logger
+from web import metrics
+from web.protocol import GuardedHTTP
 
 logger = get_logger("api")
 

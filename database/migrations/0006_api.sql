@@ -1,0 +1,90 @@
+-- The HTTP API: its keys and addresses, the calls that were admitted, what was answered under an Idempotency-Key; and uploads that
+-- come by HTTP. Programs that know step 5 only go on as before: they judge no upload of the API (its `sha256` is null), and take
+-- none for a twin of another.
+-- oldest program: 1
+
+-- step: transaction
+create table api_keys (
+    -- The 8 public characters of the key.
+    prefix text primary key check (prefix ~ '^[A-Za-z0-9]{8}$'),
+    campaign_id text not null references campaigns,
+    -- SHA-256 of the whole key.
+    digest bytea not null check (length(digest) = 32),
+    name text not null default '',
+    -- Who made it: an operating-system user at the command line.
+    made_by text,
+    made_at timestamptz not null default now(),
+    deleted_at timestamptz
+);
+create index api_keys_in_force on api_keys (campaign_id) where deleted_at is null;
+
+alter table campaigns
+    -- The API's own, apart from those of SFTP: at most 20, without one there is no key.
+    add column api_addresses inet[] not null default '{}',
+    -- Calls a second, where ops have set it.
+    add column api_rate integer check (api_rate > 0),
+    -- Whether single sends may name a recipient by NRIC.
+    add column nric boolean not null default false;
+
+-- The times of a campaign's newest admitted calls, as many as its rate. After a crash it is empty, which costs nothing.
+create unlogged table api_calls (
+    campaign_id text primary key,
+    recent timestamptz[] not null
+) with (fillfactor = 50);
+
+-- What was answered under an Idempotency-Key: kept for 24 hours.
+create table idempotency_keys (
+    campaign_id text not null,
+    key text not null,
+    made_at timestamptz not null default now(),
+    -- What says that a later request is the same one.
+    fingerprint bytea not null,
+    -- Of a batch send: its upload, whose outcome is the answer where none is kept yet.
+    upload_id text,
+    -- The answer. Null while the first request is under way.
+    status smallint,
+    answer bytea,
+    primary key (campaign_id, key)
+);
+create index idempotency_keys_by_time on idempotency_keys (made_at);
+
+-- What the test environment takes for NRICs, and the numbers that they stand for. No real NRIC is ever stored.
+create table nric_test_identifiers (
+    identifier text primary key,
+    number text not null,
+    added_at timestamptz not null default now()
+);
+
+alter table uploads
+    add column source text not null default 'sftp' check (source in ('sftp', 'api', 'console')),
+    -- Hex; of an upload that did not come by SFTP, whose `sha256` is null: so no program takes it for a twin.
+    add column content_sha256 text,
+    -- The key of the advisory lock that the process holds which waits for the outcome. Once nobody holds it, nobody can be told of an
+    -- acceptance any more, and nothing is accepted.
+    add column waiter bigint,
+    -- Nobody waited for the outcome any more: its status is `failed`, and it can't be judged anew.
+    add column withdrawn_at timestamptz,
+    -- The first findings, as the answer shows them.
+    add column findings jsonb;
+
+-- Cursors carry times in milliseconds, so that is what batches are ordered by. Programs that know step 5 don't give the time.
+alter table batches alter column created_at set default date_trunc('milliseconds', now());
+alter table messages alter column created_at set default date_trunc('milliseconds', now());
+
+-- step: pieces
+with piece as (
+    select id, created_at from batches where id > $1 order by id limit $2
+), cut as (
+    update batches b set created_at = date_trunc('milliseconds', p.created_at)
+    from piece p
+    where b.id > $1 and b.id <= (select max(id) from piece)
+        and b.id = p.id and p.created_at <> date_trunc('milliseconds', p.created_at)
+)
+select max(id) as position, count(*) as rows from piece
+
+-- step: alone
+-- The order of a campaign's messages is that of its batches, single sends among them.
+create index concurrently batches_in_order on batches (campaign_id, created_at desc, id desc)
+
+-- step: alone
+drop index concurrently if exists batches_of_campaign
