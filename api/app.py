@@ -11,10 +11,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from api.admission import Admission
-from api.callback_keys import CallbackKeys
-from api.callbacks import Callbacks
 from api.calls import Endpoint, Work
-from api.receipt_groups import ReceiptGroups
+from api.provider_callbacks.callback_keys import CallbackKeys
+from api.provider_callbacks.callbacks import Callbacks
+from api.provider_callbacks.receipt_groups import ReceiptGroups
 from config.section import networks
 from config.sending_sections import APISettings
 from web.answers import error_answer

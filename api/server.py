@@ -11,8 +11,8 @@ import uvicorn
 
 from api.admission import Admission
 from api.app import make_app
-from api.callback_keys import CallbackKeys
-from api.receipt_groups import ReceiptGroups
+from api.provider_callbacks.callback_keys import CallbackKeys
+from api.provider_callbacks.receipt_groups import ReceiptGroups
 from api.works import make_works
 from config.logs import get_logger
 from config.section import networks

@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr
 
 from api import metrics
-from api.callback_keys import CallbackKeys
-from api.receipt_groups import MOST_WAITING
+from api.provider_callbacks.callback_keys import CallbackKeys
+from api.provider_callbacks.receipt_groups import MOST_WAITING
 from campaigns.secret_keys import load_keys, make_first_key, record_rotation
 from config.settings import Settings
 from database.connections import Connection, Pool
@@ -162,7 +162,7 @@ async def test_callbacks_are_committed_in_groups(
 async def test_a_flood_beyond_what_can_wait_is_told_to_come_again(
     api: ServedAPI, batch: MadeBatch, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.receipt_groups.MOST_WAITING", 2)
+    monkeypatch.setattr("api.provider_callbacks.receipt_groups.MOST_WAITING", 2)
     async with connection.transaction():
         await connection.execute("select from attempts for update")
         first = asyncio.create_task(api.call(batch.key(), "sent"))

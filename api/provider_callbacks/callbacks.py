@@ -12,8 +12,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from api import metrics
-from api.callback_keys import CallbackKeys
-from api.receipt_groups import Commitment, ReceiptGroups
+from api.provider_callbacks.callback_keys import CallbackKeys
+from api.provider_callbacks.receipt_groups import Commitment, ReceiptGroups
 from messages.callback_urls import parse_callback_path
 from messages.news import AttemptKey
 from sending.providers.twilio_errors import parse_callback
