@@ -7,9 +7,10 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from config.addresses import Network, is_listed, parse_address
+from config.addresses import Address, Network, is_listed, parse_address
 from config.logs import get_logger
 from web import metrics
+from web.addresses import caller_address
 from web.answers import error_answer
 from web.protocol import MOST_HEAD_BYTES, MOST_PATH_BYTES
 
@@ -26,9 +27,15 @@ class Gate:
         self._proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See ASGI. Only HTTP comes here: there are no WebSockets and no lifespan."""
+        """See ASGI. Only HTTP comes here: there are no WebSockets and no lifespan.
+
+        `scope["state"]` gets `request_id`, and `address`: the caller's real Address, or None where nobody knows it; who needs one
+        refuses None.
+        """
         request_id = _request_id(scope)
+        peer = parse_address(scope["client"][0]) if scope["client"] else None
         scope["state"]["request_id"] = request_id
+        scope["state"]["address"] = self._caller_of(scope, peer)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -41,7 +48,7 @@ class Gate:
                 ]
             await send(message)
 
-        refused = self._check(scope)
+        refused = self._check(scope, peer)
         if refused is not None:
             await error_answer(refused)(scope, receive, send_with_headers)
             return
@@ -51,9 +58,9 @@ class Gate:
             # The application has answered 500 already; a callback's path and body must not get into the log.
             logger.exception("request_crashed", request_id=request_id)
 
-    def _check(self, scope: Scope) -> int | None:
+    def _check(self, scope: Scope, peer: Address | None) -> int | None:
         """The status with which a request is refused, whatever it asks for."""
-        if scope["scheme"] != "https" and not self._is_near(scope):
+        if scope["scheme"] != "https" and not self._is_near(peer):
             return 403
         if len(scope["raw_path"]) + len(scope["query_string"]) > MOST_PATH_BYTES:
             return 414
@@ -62,11 +69,14 @@ class Gate:
             return 431
         return None
 
-    def _is_near(self, scope: Scope) -> bool:
-        if scope["client"] is None:
-            return False
-        address = parse_address(scope["client"][0])
-        return address.is_loopback or is_listed(address, self._proxies)
+    def _is_near(self, peer: Address | None) -> bool:
+        return peer is not None and (peer.is_loopback or is_listed(peer, self._proxies))
+
+    def _caller_of(self, scope: Scope, peer: Address | None) -> Address | None:
+        if peer is None or not self._proxies:
+            return peer
+        forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        return caller_address(peer, forwarded, self._proxies)
 
 
 def _request_id(scope: Scope) -> str:

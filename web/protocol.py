@@ -10,12 +10,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from web.answers import error_body
+from web.deadlines import LONG_BODY_SECONDS, REQUEST_SECONDS
 
 # Bytes of a request's head (8-api.md §1), and of its path with the query.
 MOST_HEAD_BYTES: Final = 32 * 1024
 MOST_PATH_BYTES: Final = 2 * 1024
-# Seconds for a whole request, from its first byte or from the connection's beginning.
-_REQUEST_SECONDS: Final = 10.0
 
 
 class GuardedHTTP(H11Protocol):
@@ -31,7 +30,7 @@ class GuardedHTTP(H11Protocol):
         on_end: Callable[[], None],
         on_slow: Callable[[], None],
     ) -> None:
-        super().__init__(config, server_state, {})
+        super().__init__(config, server_state, {"allow_long_body": self._allow_long_body})
         self._on_busy, self._on_idle, self._on_end, self._on_slow = on_busy, on_idle, on_end, on_slow
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -93,7 +92,12 @@ class GuardedHTTP(H11Protocol):
         return cycle is not None and not cycle.more_body and not cycle.response_complete
 
     def _start_deadline(self) -> None:
-        self._deadline = self.loop.call_later(_REQUEST_SECONDS, self._cut)
+        self._deadline = self.loop.call_later(REQUEST_SECONDS, self._cut)
+
+    def _allow_long_body(self) -> None:
+        if self._deadline is not None:
+            self._stop_deadline()
+            self._deadline = self.loop.call_later(LONG_BODY_SECONDS, self._cut)
 
     def _stop_deadline(self) -> None:
         if self._deadline is not None:

@@ -114,7 +114,7 @@ async def test_a_body_that_is_too_long_or_of_another_kind_is_refused_unread(
 async def test_half_requests_are_cut_and_hold_nobody_up(
     api: ServedAPI, batch: MadeBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.protocol._REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr("web.protocol.REQUEST_SECONDS", 0.5)
     before = cut("slow")
     path = api.path_of(batch.key())
     halves = [
@@ -139,7 +139,7 @@ async def test_half_requests_are_cut_and_hold_nobody_up(
 async def test_a_connection_serves_one_request_after_another_and_a_second_half_is_cut_too(
     api: ServedAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.protocol._REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr("web.protocol.REQUEST_SECONDS", 0.5)
     reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
     request = b"GET /api/v2/health HTTP/1.1\r\nHost: x\r\n\r\n"
     for _ in range(3):
