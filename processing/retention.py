@@ -1,4 +1,7 @@
-"""Deletes what has had its time: originals, reports, the queue's own log. Messages and the audit trail are kept."""
+"""Deletes what has had its time: originals, reports, the queue's own log, answers kept for repeated calls.
+
+Messages and the audit trail are kept.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -7,6 +10,7 @@ from config.logs import get_logger
 from config.sections import RetentionSettings
 from database.connections import Pool
 from database.job_queue import remove_old_log
+from messages.idempotency_keys import forget_old
 from processing.object_store import ORIGINALS, PROBES, REPORTS, ObjectStore, original_key
 from processing.uploads import forget_originals, forget_superseded, list_kept_originals
 
@@ -26,6 +30,7 @@ async def remove_expired(pool: Pool, store: ObjectStore, settings: RetentionSett
     kept_for = timedelta(days=settings.originals_days)
     async with pool.acquire() as connection:
         await remove_old_log(connection, kept_for)
+        await forget_old(connection)
         await forget_originals(connection, kept_for)
         # Asked after it: what an upload still names stays, though the bucket's clock, or ours, finds it old enough.
         kept = await list_kept_originals(connection, kept_for)

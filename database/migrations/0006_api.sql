@@ -47,6 +47,7 @@ create table idempotency_keys (
     primary key (campaign_id, key)
 );
 create index idempotency_keys_by_time on idempotency_keys (made_at);
+create index idempotency_keys_of_uploads on idempotency_keys (upload_id) where upload_id is not null;
 
 -- What the test environment takes for NRICs, and the numbers that they stand for. No real NRIC is ever stored.
 create table nric_test_identifiers (

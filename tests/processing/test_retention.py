@@ -121,3 +121,12 @@ async def test_what_check_left_in_the_bucket_goes_after_a_day(
     assert await read_object(store, "probes/new") == b"probe"
     with pytest.raises(ObjectMissing):
         await read_object(store, "probes/old")
+
+
+async def test_answers_for_repeated_calls_go_after_a_day(pool: Pool, store: S3ObjectStore) -> None:
+    await pool.execute(
+        "insert into idempotency_keys (campaign_id, key, made_at, fingerprint, status, answer)"
+        " select 'campaign_1', 'hours ' || h, now() - make_interval(hours => h), '', 201, '' from unnest(array[23, 25]) h"
+    )
+    await remove_expired(pool, store, RetentionSettings())
+    assert await pool.fetchval("select string_agg(key, ',') from idempotency_keys") == "hours 23"
