@@ -12,6 +12,8 @@ from starlette.types import ASGIApp
 
 from api.admission import Admission
 from api.calls import Endpoint, Work
+from api.health import Health
+from api.openapi.document import openapi_json
 from api.provider_callbacks.callback_keys import CallbackKeys
 from api.provider_callbacks.callbacks import Callbacks
 from api.provider_callbacks.receipt_groups import ReceiptGroups
@@ -35,6 +37,7 @@ _CAMPAIGN: Final = "/api/v2/campaigns/{campaign_id}"
 
 def make_app(
     settings: APISettings,
+    health: Health,
     keys: CallbackKeys,
     groups: ReceiptGroups,
     admission: Admission,
@@ -43,13 +46,17 @@ def make_app(
     """All pages, behind the gate. `works` has the work of each endpoint by its name."""
 
     async def show_health(_request: Request) -> Response:
-        """200 while a callback could be recorded."""
-        return JSONResponse({"status": "ok"}) if keys.is_up else error_answer(503)
+        """200 while a call could be accepted."""
+        return JSONResponse({"status": "ok"}) if health.is_well else error_answer(503)
+
+    async def show_openapi(_request: Request) -> Response:
+        return Response(openapi_json(), media_type="application/json")
 
     pages = Starlette(
         routes=[
             *_endpoint_routes(admission, works),
             Route("/api/v2/health", show_health, methods=["GET"]),
+            Route("/api/v2/openapi.json", show_openapi, methods=["GET"]),
             Route("/callbacks/{rest:path}", Callbacks(keys, groups).take, methods=["POST"]),
         ],
         exception_handlers={HTTPException: _answer_error, Exception: _answer_crash},

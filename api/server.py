@@ -11,6 +11,7 @@ import uvicorn
 
 from api.admission import Admission
 from api.app import make_app
+from api.health import Health
 from api.provider_callbacks.callback_keys import CallbackKeys
 from api.provider_callbacks.receipt_groups import ReceiptGroups
 from api.works import make_works
@@ -52,9 +53,11 @@ async def serve_api(
     tls = load_tls(settings.api.tls_certificate, settings.api.tls_key, section="API")
     keys = CallbackKeys(pool, settings.secrets)
     await keys.load()
+    health = Health(pool)
+    await health.look()
     groups = ReceiptGroups(pool)
     config = uvicorn.Config(
-        make_app(settings.api, keys, groups, Admission(pool, settings.api), make_works()),
+        make_app(settings.api, health, keys, groups, Admission(pool, settings.api), make_works()),
         log_config=None, access_log=False, lifespan="off", server_header=False, proxy_headers=False, ws="none",
         h11_max_incomplete_event_size=MOST_HEAD_BYTES, timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(settings.api.drain_timeout),
@@ -69,7 +72,9 @@ async def serve_api(
         )
 
     async with asyncio.TaskGroup() as tasks:
-        background = [tasks.create_task(keys.keep_fresh()), tasks.create_task(groups.run())]
+        background = [
+            tasks.create_task(work) for work in (health.keep_looking(), keys.keep_fresh(), groups.run())
+        ]
         # It keeps time and lets requests finish at the end; connections come to it from the listener.
         serving = tasks.create_task(server.serve(sockets=[]))
         listener = Listener(make_protocol, tls, networks(settings.api.trusted_proxies), tasks)

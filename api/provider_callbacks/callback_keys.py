@@ -1,7 +1,7 @@
 """The keys that callbacks are checked with, kept at hand: so a forged one costs no look into the database.
 
 They are loaded anew every few seconds, as another node may have rotated them, and sooner when a callback fits none of them: the
-first key of all, or the newest, may be a moment old. Whether that succeeded is also what the health page tells.
+first key of all, or the newest, may be a moment old.
 """
 
 import asyncio
@@ -25,13 +25,12 @@ _PATIENCE: Final = 4.0
 
 
 class CallbackKeys:
-    """`keys` are the newest first, None before the database has answered once. `is_up`: it answered the last time."""
+    """`keys` are the newest first, None before the database has answered once."""
 
     def __init__(self, pool: Pool, settings: SecretsSettings) -> None:
         self._pool: Final = pool
         self._settings: Final = settings
         self.keys: Sequence[bytes] | None = None
-        self.is_up = False
         self._loading = asyncio.Lock()
         self._loaded_at = 0.0
 
@@ -43,12 +42,10 @@ class CallbackKeys:
                 async with asyncio.timeout(_PATIENCE), self._pool.acquire() as connection:
                     self.keys = (await load_keys(connection, self._settings)).callback_keys
         except ServiceUnreachable:
-            self.is_up = False
+            # The ones of before are still good.
+            return
         except CampaignsError as error:
-            self.is_up = False
             raise ConfigurationError(str(error)) from None
-        else:
-            self.is_up = True
 
     async def keep_fresh(self) -> None:
         """Load them again and again, until cancelled."""

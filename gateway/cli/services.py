@@ -1,4 +1,4 @@
-"""`run` and a command for each part: a node and its parts. `demo`, `devstack`: a first look. `migrate`: the schema."""
+"""`run` and a command for each part: a node and its parts. `demo`, `devstack`: a first look. `migrate`: the schema. `openapi`."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +29,7 @@ def register(parent: typer.Typer) -> None:
     for part in PARTS:
         parent.command(name=part.command, help=part.help, epilog=part.example)(_command_of(part))
     parent.command(name="migrate", epilog="Example: sftp-gateway migrate")(migrate_schema)
+    parent.command(epilog="Example: sftp-gateway openapi > openapi.json")(openapi)
     parent.command(epilog="Example: sftp-gateway demo --exit")(demo)
     parent.command(epilog="Example: sftp-gateway devstack > settings.sh & . ./settings.sh")(devstack)
 
@@ -84,6 +85,13 @@ def migrate_schema(
         print_line(f"applied {step}")
     if not applied:
         note("the schema is up to date")
+
+
+def openapi() -> None:
+    """Print the OpenAPI 3.1 document of the HTTP API, as `/api/v2/openapi.json` has it."""
+    from api.openapi.document import openapi_document
+
+    print_json(openapi_document())
 
 
 def demo(

@@ -234,6 +234,9 @@ async def test_a_database_that_is_away_is_told_until_it_is_back(
         async def health_body() -> bytes:
             return (await api.get("/api/v2/health")).body
 
+        async def callback_status() -> int:
+            return (await api.call(AttemptKey(1, 2, 1), "delivered")).status
+
         await until_awaited(health_body, b'{"status":"ok"}')
         # No key was ever made in this database.
-        assert (await api.call(AttemptKey(1, 2, 1), "delivered")).status == 404
+        await until_awaited(callback_status, 404)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import typer.main
 
+from api.openapi.document import openapi_document
 from gateway.cli.main import build_app
 from gateway.errors import exit_status_of
 
@@ -30,7 +31,7 @@ def start(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
 
 CALLS = [
     ("run",), ("sftpd",), ("worker",), ("sender",), ("api",),
-    ("demo",), ("devstack",), ("migrate",), ("check",), ("validate",), ("segments",),
+    ("demo",), ("devstack",), ("migrate",), ("check",), ("validate",), ("segments",), ("openapi",),
     *[("campaign", verb) for verb in ("create", "list", "show", "suspend", "resume", "notify", "allow", "delete", "twilio")],
     *[("key", verb) for verb in ("check", "add", "list", "revoke")],
     *[("hostkey", verb) for verb in ("generate", "show", "rotate", "retire")],
@@ -219,3 +220,9 @@ def test_the_version_is_told(call: "Call") -> None:
     answer = call("--version")
     assert (answer.status, answer.err) == (0, "")
     assert answer.out.startswith("sftp-gateway ")
+
+
+def test_the_api_s_document_is_printed_for_people(call: "Call") -> None:
+    answer = call("openapi")
+    assert (answer.status, answer.document) == (0, openapi_document())
+    assert len(answer.out.splitlines()) > 500
