@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from api import metrics
 from api.admission import Admission
 from api.calls import Endpoint, Work
 from api.health import Health
@@ -19,6 +20,7 @@ from api.provider_callbacks.callbacks import Callbacks
 from api.provider_callbacks.receipt_groups import ReceiptGroups
 from config.section import networks
 from config.sending_sections import APISettings
+from web import metrics as web_metrics
 from web.answers import error_answer
 from web.gate import Gate
 
@@ -32,6 +34,11 @@ ENDPOINTS: Final = (
     ("list_batch_messages", "GET", "/batch/{batch_id}/messages"),
     ("list_messages", "GET", "/messages"),
 )
+# An alert on an increase sees the first event only where the series was there before it, at 0.
+for _name, _, _ in ENDPOINTS:
+    metrics.CALL_SECONDS.labels(_name)
+    for _status in ("500", "503"):
+        web_metrics.REQUESTS.labels(_name, _status)
 _CAMPAIGN: Final = "/api/v2/campaigns/{campaign_id}"
 
 

@@ -32,9 +32,9 @@ class Part:
 
     `name` stands in logs, metrics and `/readyz`, and in the name of the socket unit. `module` is run with `python -m`.
     `drain_seconds` is how long a process may finish what it has begun. `dependencies` are what `/readyz` and `check`
-    look at for it. `command`, `help` and `example` make the command that runs this part alone. `puts_only` says that it
-    does nothing with the bucket but put objects, so that its key need have no other right. `uploads_need_it` says that without a
-    process of it `/readyz` is 503, as uploads aren't taken or get no outcome; what becomes of accepted batches isn't its concern.
+    look at for it. `command`, `help` and `example` make the command that runs this part alone. `puts_only` says that all it
+    does with the bucket is to put objects, so that its key need have no other right there. `uploads_need_it` says that without a
+    process of it `/readyz` is 503, as uploads by SFTP aren't taken or get no outcome; what becomes of batches isn't its concern.
     `backlogs` are what its metrics tell of what waits.
     """
 
@@ -87,10 +87,11 @@ API: Final = Part(
     module="gateway.processes.api",
     processes=lambda settings: settings.api.processes,
     drain_seconds=lambda settings: settings.api.drain_timeout,
-    dependencies=frozenset({Dependency.DATABASE}),
+    # Batch sends are put into the bucket, as uploads by SFTP are.
+    dependencies=frozenset({Dependency.DATABASE, Dependency.S3}),
     listening=Listening("api", lambda settings: (settings.api.host, settings.api.port)),
     command="api",
-    help="Only the HTTP server for providers' callbacks (and an ops endpoint), for several nodes.",
+    help="Only the HTTP API, with providers' callbacks (and an ops endpoint), for several nodes.",
     example="Example: SFTP_GATEWAY_OPS__PORT=9474 sftp-gateway api",
     puts_only=True,
     uploads_need_it=False,

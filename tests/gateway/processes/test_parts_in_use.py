@@ -44,9 +44,7 @@ def test_a_reload_that_would_switch_a_part_on_is_refused(
 
 
 def test_the_api_alone_has_a_process_and_is_ready_without_one(start_node: Callable[..., Node]) -> None:
-    # It does nothing with the bucket, and so has no key of it.
-    keys = dict.fromkeys(("SFTP_GATEWAY_S3__ACCESS_KEY_ID", "SFTP_GATEWAY_S3__SECRET_ACCESS_KEY"), "")
-    node = start_node("api", SFTP_GATEWAY_API__PORT="0", **keys)
+    node = start_node("api", SFTP_GATEWAY_API__PORT="0")
     assert node.events("node_ready")[0]["parts"] == ["api"]
     assert len(node.children("api")) == 1
     assert node.away() == (200, [])
