@@ -1,26 +1,32 @@
 """Who may call: key, campaign, address, status and rate, in one statement of the database before any work (8-api.md §1, §7)."""
 
+import math
+import re
+import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from starlette.requests import Request
 
+from api import metrics
+from api.admission_groups import AdmissionGroups, CallingCampaign, Question, Verdict
 from api.errors import RequestRefused
-from config.sending_sections import APISettings
+from config.addresses import Address
+from config.errors import ConfigError
+from config.identifiers import is_campaign_id
+from config.logs import get_logger
+from config.settings import Settings
 from database.connections import Pool
-from rules.templates import Template
+from keys.api_key_form import parse_key
 
+logger = get_logger("api")
 
-@dataclass(frozen=True, slots=True)
-class CallingCampaign:
-    """What the API needs to know of a campaign. All but `nric` never changes. `made_at` is aware UTC."""
-
-    id: str
-    template: Template
-    is_otp: bool
-    nric: bool
-    made_at: datetime
+_BEARER: Final = re.compile(r"bearer (\S+)", re.ASCII | re.IGNORECASE)
+# Seconds for which the same reason to refuse the same key is not written into the log again.
+_TELL_AGAIN: Final = 60.0
+# So many reasons and refusals are remembered. Only whoever has a key makes any.
+_MOST_REMEMBERED: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +40,97 @@ class Admitted:
 
 
 class Admission:
-    """Admits calls. A process has one; calls that come together are asked for together."""
+    """Admits calls. A process has one, and runs `groups` in tasks; calls that come together are asked for together."""
 
-    def __init__(self, pool: Pool, settings: APISettings) -> None:
-        self._pool: Final = pool
-        self._settings: Final = settings
+    def __init__(self, pool: Pool, settings: Settings) -> None:
+        self._environment: Final = settings.environment
+        self.groups: Final = AdmissionGroups(pool, settings.api)
+        # Until when, by this process's clock, the campaign's rate admits no call that is made just so.
+        self._full_until: Final[dict[Question, float]] = {}
+        self._told: Final[dict[tuple[Verdict, str, str], float]] = {}
 
     async def admit(self, request: Request) -> Admitted:
         """Admit the call. Raises RequestRefused (401, 403, 429), ConfigError where the database is away."""
-        del request
-        raise RequestRefused(401)
+        question = self._question_of(request)
+        if question is None:
+            metrics.ADMISSIONS.labels("key_malformed").inc()
+            raise _unauthorized()
+        until = self._full_until.get(question)
+        if until is not None:
+            if time.monotonic() < until:
+                metrics.ADMISSIONS.labels("rate_remembered").inc()
+                raise _too_many(until)
+            del self._full_until[question]
+        try:
+            decision = await self.groups.decide(question)
+        except ConfigError:
+            metrics.ADMISSIONS.labels("unavailable").inc()
+            raise
+        metrics.ADMISSIONS.labels(decision.verdict).inc()
+        match decision.verdict:
+            case Verdict.ADMITTED:
+                assert decision.campaign is not None  # noqa: S101 - whose key was found
+                at = datetime.fromtimestamp(decision.at, UTC)
+                return Admitted(decision.campaign, question.prefix, question.address, at)
+            case Verdict.KEY:
+                raise _unauthorized()
+            case Verdict.RATE:
+                self._remember(question, decision.until)
+                raise _too_many(decision.until)
+            case Verdict.CAMPAIGN | Verdict.ADDRESS | Verdict.SUSPENDED:
+                self._tell(decision.verdict, question, request)
+                raise RequestRefused(403)
+
+    def now(self) -> datetime:
+        """The database's time, by the answers of admissions: after the first one, and never ahead of it."""
+        return datetime.fromtimestamp(self.groups.clock.at(time.monotonic()), UTC)
+
+    def _question_of(self, request: Request) -> Question | None:
+        """What the database must be asked, or None where the call has no key that could be one."""
+        given = request.headers.getlist("authorization")
+        match = _BEARER.fullmatch(given[0]) if len(given) == 1 else None
+        key = parse_key(match[1], self._environment) if match else None
+        if key is None:
+            return None
+        # An id that can't be one is nobody's: it is asked for like any other that is unknown.
+        campaign_id: str = request.path_params["campaign_id"]
+        path = campaign_id if is_campaign_id(campaign_id) else ""
+        return Question(key.prefix, key.digest, path, _address_of(request))
+
+    def _remember(self, question: Question, until: float) -> None:
+        if len(self._full_until) >= _MOST_REMEMBERED:
+            self._full_until.clear()
+        self._full_until[question] = until
+
+    def _tell(self, verdict: Verdict, question: Question, request: Request) -> None:
+        """Write down why a key that is right was refused, which its caller isn't told: once a minute is enough."""
+        told = (verdict, question.prefix, question.address)
+        now = time.monotonic()
+        if self._told.get(told, -math.inf) > now - _TELL_AGAIN:
+            return
+        if len(self._told) >= _MOST_REMEMBERED:
+            self._told.clear()
+        self._told[told] = now
+        logger.warning(
+            "call_forbidden",
+            reason=verdict.value,
+            key_prefix=question.prefix,
+            source_address=question.address,
+            request_id=request.scope["state"]["request_id"],
+        )
+
+
+def _unauthorized() -> RequestRefused:
+    return RequestRefused(401, headers={"WWW-Authenticate": "Bearer"})
+
+
+def _too_many(until: float) -> RequestRefused:
+    """429, and after how many whole seconds there is room again."""
+    seconds = max(1, math.ceil(until - time.monotonic()))
+    return RequestRefused(429, headers={"Retry-After": str(seconds)})
+
+
+def _address_of(request: Request) -> str:
+    """The caller's real address. One that nobody knows is told as an address that can't be allowed."""
+    address: Address | None = request.scope["state"]["address"]
+    return "::" if address is None else str(address)

@@ -27,3 +27,18 @@ CALLBACK_SECONDS: Final = Histogram(
 # An alert on an increase sees the first event only where the series was there before it, at 0.
 for _result in ("recorded", "unmatched", "ignored", "forged", "malformed", "unavailable", "busy"):
     CALLBACKS.labels(_result)
+ADMISSIONS: Final = Counter(
+    "sftp_gateway_api_admissions",
+    "Calls by what became of them before any work: admitted; key_malformed, key (not in force): 401; campaign (not the path's), "
+    "address (not allowed), suspended: 403; rate, rate_remembered (without asking the database): 429; unavailable: 503.",
+    ["result"],
+)
+ADMISSION_GROUPS: Final = Histogram(
+    "sftp_gateway_api_admission_groups",
+    "How many calls one statement decided about.",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
+)
+for _result in (
+    "admitted", "key_malformed", "key", "campaign", "address", "suspended", "rate", "rate_remembered", "unavailable",
+):  # fmt: skip
+    ADMISSIONS.labels(_result)

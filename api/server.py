@@ -10,6 +10,7 @@ from typing import Final
 import uvicorn
 
 from api.admission import Admission
+from api.admission_groups import WRITERS
 from api.app import make_app
 from api.health import Health
 from api.provider_callbacks.callback_keys import CallbackKeys
@@ -56,8 +57,9 @@ async def serve_api(
     health = Health(pool)
     await health.look()
     groups = ReceiptGroups(pool)
+    admission = Admission(pool, settings)
     config = uvicorn.Config(
-        make_app(settings.api, health, keys, groups, Admission(pool, settings.api), make_works()),
+        make_app(settings.api, health, keys, groups, admission, make_works()),
         log_config=None, access_log=False, lifespan="off", server_header=False, proxy_headers=False, ws="none",
         h11_max_incomplete_event_size=MOST_HEAD_BYTES, timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(settings.api.drain_timeout),
@@ -72,9 +74,13 @@ async def serve_api(
         )
 
     async with asyncio.TaskGroup() as tasks:
-        background = [
-            tasks.create_task(work) for work in (health.keep_looking(), keys.keep_fresh(), groups.run())
+        works = [
+            health.keep_looking(),
+            keys.keep_fresh(),
+            groups.run(),
+            *(admission.groups.run() for _ in range(WRITERS)),
         ]
+        background = [tasks.create_task(work) for work in works]
         # It keeps time and lets requests finish at the end; connections come to it from the listener.
         serving = tasks.create_task(server.serve(sockets=[]))
         listener = Listener(make_protocol, tls, networks(settings.api.trusted_proxies), tasks)

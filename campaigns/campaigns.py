@@ -17,8 +17,10 @@ import asyncpg
 from audit.events import Actor, AuditEvent, record_event
 from campaigns.errors import CampaignNotFound, CampaignRefused
 from campaigns.fields import Network, parse_notify_address
+from config.addresses import Address
 from database.connections import Connection
 from database.queries import NamedQueries
+from keys.api_keys import record_all_api_keys_deleted
 from keys.public_keys import PublicKey
 from keys.ssh_keys import AddedKeys, record_all_keys_revoked, record_key_revoked, record_keys
 from rules.templates import Language, Template
@@ -62,7 +64,8 @@ _EVENTS: Final[Mapping[CampaignStatus, AuditEvent]] = MappingProxyType(
 class Campaign:
     """A campaign as stored. Without `allowed_sources` it may come from anywhere. Times are aware UTC.
 
-    `is_otp`: its single sends are one-time passwords, and leave before all others.
+    `is_otp`: its single sends are one-time passwords, and leave before all others. `api_addresses`: from where it may call
+    the HTTP API; `api_rate`: how often a second, None as the settings say; `nric`: whether its calls may name recipients by NRIC.
     """
 
     id: str
@@ -73,6 +76,9 @@ class Campaign:
     status: CampaignStatus
     allowed_sources: tuple[Network, ...]
     is_otp: bool
+    api_addresses: tuple[Address, ...]
+    api_rate: int | None
+    nric: bool
     created_at: datetime
     suspended_at: datetime | None
     deleted_at: datetime | None
@@ -151,6 +157,9 @@ def _campaign_of(row: asyncpg.Record) -> Campaign:
         status=CampaignStatus(row["status"]),
         allowed_sources=tuple(row["allowed_sources"]),
         is_otp=row["otp"],
+        api_addresses=tuple(row["api_addresses"]),
+        api_rate=row["api_rate"],
+        nric=row["nric"],
         created_at=row["created_at"],
         suspended_at=row["suspended_at"],
         deleted_at=row["deleted_at"],
@@ -168,15 +177,17 @@ async def resume_campaign(connection: Connection, campaign_id: str, *, actor: Ac
 
 
 async def delete_campaign(connection: Connection, campaign_id: str, *, actor: Actor) -> bool:
-    """Delete it for good and revoke its keys. Its uploads, messages and audit events stay. False when it already was deleted."""
+    """Delete it for good, and all its keys. Its uploads, messages and audit events stay. False when it already was deleted."""
     if not await _move(connection, campaign_id, CampaignStatus.DELETED, actor):
         return False
-    await record_all_keys_revoked(connection, campaign_id, cause="campaign deleted", actor=actor)
+    cause = "campaign deleted"
+    await record_all_keys_revoked(connection, campaign_id, cause=cause, actor=actor)
+    await record_all_api_keys_deleted(connection, campaign_id, cause=cause, actor=actor)
     return True
 
 
 async def _move(connection: Connection, campaign_id: str, target: CampaignStatus, actor: Actor) -> bool:
-    status = await _lock_campaign(connection, campaign_id)
+    status = await lock_campaign(connection, campaign_id)
     if status is target:
         return False
     if target not in _MOVES[status]:
@@ -232,11 +243,11 @@ async def add_keys(
 
 async def revoke_key(connection: Connection, campaign_id: str, fingerprint: str, *, actor: Actor) -> None:
     """Take one key out of force; its sessions end at once. Raises CampaignNotFound, KeyNotFound."""
-    await _lock_campaign(connection, campaign_id)
+    await lock_campaign(connection, campaign_id)
     await record_key_revoked(connection, campaign_id, fingerprint, actor=actor)
 
 
-async def _lock_campaign(connection: Connection, campaign_id: str) -> CampaignStatus:
+async def lock_campaign(connection: Connection, campaign_id: str) -> CampaignStatus:
     """Hold the campaign's row until the transaction ends; its status. Raises CampaignNotFound."""
     status = await connection.fetchval(SQL["lock_campaign"], campaign_id)
     if status is None:
@@ -245,8 +256,8 @@ async def _lock_campaign(connection: Connection, campaign_id: str) -> CampaignSt
 
 
 async def lock_live_campaign(connection: Connection, campaign_id: str) -> None:
-    """Like `_lock_campaign`, for changes that a deleted campaign takes no more. Raises CampaignNotFound, CampaignRefused."""
-    if await _lock_campaign(connection, campaign_id) is CampaignStatus.DELETED:
+    """Like `lock_campaign`, for changes that a deleted campaign takes no more. Raises CampaignNotFound, CampaignRefused."""
+    if await lock_campaign(connection, campaign_id) is CampaignStatus.DELETED:
         raise CampaignRefused(
             f"campaign {campaign_id} is deleted, and that can't be undone: create a new campaign"
         )

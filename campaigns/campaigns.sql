@@ -6,14 +6,14 @@ values ($1, $2, $3, $4, $5, $6, $7)
 insert into template_bodies (campaign_id, language, body, position) values ($1, $2, $3, $4)
 
 -- name: fetch_campaign
-select id, name, channel, header, notify_email, status, allowed_sources, otp, created_at, suspended_at, deleted_at,
+select id, name, channel, header, notify_email, status, allowed_sources, otp, api_addresses, api_rate, nric, created_at, suspended_at, deleted_at,
     array(select language from template_bodies where campaign_id = campaigns.id order by position) as languages,
     array(select body from template_bodies where campaign_id = campaigns.id order by position) as bodies
 from campaigns
 where id = $1
 
 -- name: list_campaigns
-select id, name, channel, header, notify_email, status, allowed_sources, otp, created_at, suspended_at, deleted_at,
+select id, name, channel, header, notify_email, status, allowed_sources, otp, api_addresses, api_rate, nric, created_at, suspended_at, deleted_at,
     array(select language from template_bodies where campaign_id = campaigns.id order by position) as languages,
     array(select body from template_bodies where campaign_id = campaigns.id order by position) as bodies
 from campaigns

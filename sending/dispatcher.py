@@ -16,10 +16,10 @@ from config.fault_points import reach
 from config.logs import describe_exception, get_logger
 from config.sections import DatabaseSettings
 from config.sending_sections import SendingSettings
+from database.clock import DatabaseClock
 from database.connections import UNREACHABLE, Connection, Pool, connect
 from sending.composing import Composer
 from sending.outcomes import Outcomes
-from sending.pacing import DatabaseClock
 from sending.providers.provider import Provider
 from sending.sender_line import SenderLine
 from sending.senders import (

@@ -1,4 +1,4 @@
-"""How fast messages leave: blocks and their size, and the database's clock, by which all nodes keep their moments."""
+"""How fast messages leave: blocks and their size."""
 
 import math
 from collections import deque
@@ -24,8 +24,6 @@ _LEAST_HEAD, _MOST_HEAD = 0.03, 0.5
 _FIRST_BLOCK: Final = 40.0
 # A node that slept this long doesn't know what happened meanwhile: a suspension, or that its messages were looked up.
 STALE_SECONDS: Final = 1.0
-# How fast two clocks may drift apart.
-_DRIFT: Final = 1e-4
 
 
 def block_segments(rate: float) -> int:
@@ -107,30 +105,3 @@ class Block:
         self.shift = moment - self.messages[0][0]
         self.ends_at = moment + self.segments / pace
         return self.ends_at
-
-
-class DatabaseClock:
-    """The database's clock, told by a local one, from what answers said it was.
-
-    An answer's time was true at some moment between question and answer, so each narrows how far the clocks are apart, and
-    the quickest answers narrow it most. So a slow answer moves no message's moment.
-    """
-
-    def __init__(self) -> None:
-        self._offset: float | None = None
-        self._measured_at = 0.0
-
-    def note(self, database_now: float, *, asked_at: float, answered_at: float) -> None:
-        """Learn from an answer. `database_now` is in seconds since 1970, the others are the local clock's."""
-        least, most = database_now - answered_at, database_now - asked_at
-        if self._offset is not None:
-            drifted = self._offset - _DRIFT * (answered_at - self._measured_at)
-            if least <= drifted <= most:
-                return
-        self._offset = least
-        self._measured_at = answered_at
-
-    def local(self, at: float) -> float:
-        """The local time of a moment of the database's clock. Something must have been noted before."""
-        assert self._offset is not None  # noqa: S101 - whoever has a moment has had an answer
-        return at - self._offset

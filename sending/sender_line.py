@@ -14,6 +14,7 @@ import asyncpg
 from config.errors import ConfigError
 from config.fault_points import reach
 from config.logs import describe_exception, get_logger
+from database.clock import DatabaseClock
 from database.connections import UNREACHABLE, Pool
 from messages.statuses import ErrorCode
 from sending.claims import claim_messages, reserve_time
@@ -25,7 +26,6 @@ from sending.pacing import (
     STALE_SECONDS,
     Block,
     BlockSize,
-    DatabaseClock,
     Head,
     head_again,
     late_seconds,

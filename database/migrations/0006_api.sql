@@ -26,11 +26,79 @@ alter table campaigns
     -- Whether single sends may name a recipient by NRIC.
     add column nric boolean not null default false;
 
--- The times of a campaign's newest admitted calls, as many as its rate. After a crash it is empty, which costs nothing.
+-- The times of a campaign's newest admitted calls, oldest first, as many as its rate. After a crash it is empty, which costs nothing.
 create unlogged table api_calls (
     campaign_id text primary key,
     recent timestamptz[] not null
 ) with (fillfactor = 50);
+
+-- Decides calls that came together. `verdict`: `admitted`, `key` (no such key is in force), `campaign` (another one's path), `address`
+-- (not an allowed one), `suspended` or `rate`. Of a campaign's calls the first ones are admitted, so many that no second holds more than
+-- its rate: `at` is when; of one over the rate `until` is when the next may be. Who has room in `recent` is decided by whoever holds the
+-- row's lock, by this database's clock, for all nodes alike; locks are taken in the order of the campaigns. Nothing else is written, so
+-- that no commit waits for a disk. A digest is compared under a salt that is new each time: so the time which that takes tells nothing
+-- about the digest that is kept.
+create function admit_calls(
+    prefixes text[], digests bytea[], paths text[], addresses text[], usual_rate integer, salt bytea
+)
+returns table (place integer, verdict text, campaign_id text, nric boolean, at timestamptz, until timestamptz)
+language plpgsql as $$
+#variable_conflict use_column
+declare
+    calling record;
+    times timestamptz[];
+    admitted integer;
+    moment timestamptz;
+begin
+    for calling in
+        select c.id, c.nric, coalesce(c.api_rate, usual_rate) as rate, judged.verdict,
+            array_agg(a.place::integer order by a.place) as places
+        from unnest(prefixes, digests, paths, addresses) with ordinality as a (prefix, digest, path, address, place)
+        left join api_keys k on k.prefix = a.prefix and k.deleted_at is null
+        left join campaigns c on c.id = k.campaign_id,
+        lateral (
+            select case
+                when c.id is null or c.status = 'deleted' or sha256(salt || a.digest) <> sha256(salt || k.digest) then 'key'
+                when c.id <> a.path then 'campaign'
+                when a.address::inet <> all (c.api_addresses) then 'address'
+                when c.status <> 'active' then 'suspended'
+                else 'admitted'
+            end as verdict
+        ) as judged
+        group by 1, 2, 3, 4
+        order by 1
+    loop
+        if calling.verdict <> 'admitted' then
+            return query select p, calling.verdict, calling.id, calling.nric, clock_timestamp(), null::timestamptz
+                from unnest(calling.places) as p;
+            continue;
+        end if;
+        select recent into times from api_calls where campaign_id = calling.id for update;
+        if not found then
+            insert into api_calls values (calling.id, '{}') on conflict do nothing;
+            select recent into times from api_calls where campaign_id = calling.id for update;
+        end if;
+        moment := clock_timestamp();
+        if times[cardinality(times)] > moment then
+            -- The clock was set back. The calls before that count as of now, so that nobody waits for the time which it skipped.
+            times := array(select least(t, moment) from unnest(times) as t);
+        end if;
+        admitted := least(
+            cardinality(calling.places),
+            calling.rate - (select count(*) from unnest(times) as t where t >= moment - interval '1 second')::integer
+        );
+        if admitted > 0 then
+            times := times || array_fill(moment, array[admitted]);
+            times := times[greatest(1, cardinality(times) - calling.rate + 1):];
+            update api_calls set recent = times where campaign_id = calling.id;
+        end if;
+        return query
+            select p, case when n <= admitted then 'admitted' else 'rate' end, calling.id, calling.nric, moment,
+                case when n > admitted then times[greatest(1, cardinality(times) - calling.rate + 1)] + interval '1 second' end
+            from unnest(calling.places) with ordinality as p (p, n);
+    end loop;
+end
+$$;
 
 -- What was answered under an Idempotency-Key: kept for 24 hours.
 create table idempotency_keys (

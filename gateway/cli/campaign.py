@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.cli.api import access
 from gateway.cli.arguments import JSON, CampaignId, Yes, confirm, parse_bodies
-from gateway.cli.invocation import current_actor, invocation_of, run
-from gateway.cli.twilio_secrets import (
+from gateway.cli.campaign_document import ShownCampaign, campaign_document, print_campaign
+from gateway.cli.credentials.twilio_secrets import (
     TWILIO_EXAMPLE,
     AccountSID,
     KeySID,
@@ -14,22 +15,19 @@ from gateway.cli.twilio_secrets import (
     SecretFile,
     SenderName,
     ServiceSID,
-    account_document,
-    account_facts,
     read_credentials,
     set_account,
     try_account,
 )
+from gateway.cli.invocation import current_actor, invocation_of, run
 from gateway.errors import CallMisused
 from gateway.output import (
     for_people,
     note,
-    print_facts,
     print_json,
     print_line,
     print_table,
     printable,
-    utc,
     warn,
 )
 
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
 
     from campaigns.campaigns import Campaign
     from campaigns.creation import CreatedCampaign
-    from campaigns.twilio_accounts import TwilioAccount
 
 app = typer.Typer(
     help="Campaigns: create, look at, suspend, resume, delete.",
@@ -50,6 +47,7 @@ app = typer.Typer(
 def register(parent: typer.Typer) -> None:
     """Add these commands to `parent`."""
     app.command("twilio", epilog=TWILIO_EXAMPLE)(set_account)
+    access.register(app)
     parent.add_typer(app, name="campaign")
 
 
@@ -167,26 +165,28 @@ def list_all(context: typer.Context, as_json: JSON = False) -> None:
     """List all campaigns, newest first, deleted ones too."""
     from campaigns.campaigns import list_campaigns
     from campaigns.twilio_accounts import fetch_twilio_accounts
+    from keys.api_keys import count_api_keys
     from keys.ssh_keys import count_keys
 
     invocation = invocation_of(context)
 
-    async def fetch() -> "tuple[list[Campaign], dict[str, int], dict[str, TwilioAccount]]":
+    async def fetch() -> list[ShownCampaign]:
         async with invocation.open_database() as connection:
-            return (
-                await list_campaigns(connection),
-                await count_keys(connection),
-                await fetch_twilio_accounts(connection),
-            )
-
-    campaigns, counts, accounts = run(fetch())
-    if as_json:
-        print_json(
-            [
-                _document(campaign, counts.get(campaign.id, 0), accounts.get(campaign.id))
-                for campaign in campaigns
+            ssh_keys, api_keys = await count_keys(connection), await count_api_keys(connection)
+            accounts = await fetch_twilio_accounts(connection)
+            return [
+                ShownCampaign(
+                    campaign,
+                    ssh_keys.get(campaign.id, 0),
+                    api_keys.get(campaign.id, 0),
+                    accounts.get(campaign.id),
+                )
+                for campaign in await list_campaigns(connection)
             ]
-        )
+
+    shown = run(fetch())
+    if as_json:
+        print_json([campaign_document(one) for one in shown])
         return
     rows = [
         (
@@ -195,10 +195,11 @@ def list_all(context: typer.Context, as_json: JSON = False) -> None:
             campaign.status.value,
             campaign.channel.value,
             ", ".join(campaign.template.bodies),
-            str(counts.get(campaign.id, 0)),
+            str(one.ssh_keys),
             for_people(campaign.created_at),
         )
-        for campaign in campaigns
+        for one in shown
+        for campaign in [one.campaign]
     ]
     print_table(
         ("campaignId", "name", "status", "channel", "languages", "keys", "created"),
@@ -209,24 +210,28 @@ def list_all(context: typer.Context, as_json: JSON = False) -> None:
 
 @app.command(epilog="Example: sftp-gateway campaign show CAMPAIGN --json")
 def show(context: typer.Context, campaign: CampaignId, as_json: JSON = False) -> None:
-    """Show one campaign: its template, address, allowed sources, keys, and account at Twilio but for the secret."""
+    """Show one campaign: its template, address, allowed sources, keys, and account at Twilio; no secret."""
     from campaigns.campaigns import fetch_known_campaign
     from campaigns.twilio_accounts import fetch_twilio_account
+    from keys.api_keys import count_in_force
     from keys.ssh_keys import list_keys
 
     invocation = invocation_of(context)
 
-    async def fetch() -> "tuple[Campaign, int, TwilioAccount | None]":
+    async def fetch() -> ShownCampaign:
         async with invocation.open_database() as connection:
-            found = await fetch_known_campaign(connection, campaign)
-            keys = sum(key.revoked_at is None for key in await list_keys(connection, campaign))
-            return found, keys, await fetch_twilio_account(connection, campaign)
+            return ShownCampaign(
+                await fetch_known_campaign(connection, campaign),
+                sum(key.revoked_at is None for key in await list_keys(connection, campaign)),
+                await count_in_force(connection, campaign),
+                await fetch_twilio_account(connection, campaign),
+            )
 
-    found, keys, account = run(fetch())
+    shown = run(fetch())
     if as_json:
-        print_json(_document(found, keys, account))
+        print_json(campaign_document(shown))
     else:
-        _show(found, keys, account)
+        print_campaign(shown)
 
 
 @app.command(epilog="Example: sftp-gateway campaign suspend CAMPAIGN")
@@ -313,7 +318,7 @@ def allow(
 
 @app.command(epilog="Example: sftp-gateway campaign delete CAMPAIGN --yes")
 def delete(context: typer.Context, campaign: CampaignId, yes: Yes = False) -> None:
-    """Delete a campaign for good: its keys are revoked. Uploads, messages and the audit trail are kept."""
+    """Delete a campaign for good, and all its keys. Uploads, messages and the audit trail are kept."""
     from campaigns.campaigns import delete_campaign, fetch_known_campaign
 
     invocation = invocation_of(context)
@@ -329,54 +334,9 @@ def delete(context: typer.Context, campaign: CampaignId, yes: Yes = False) -> No
     found = run(look())
     if found.deleted_at is None and not yes:
         confirm(
-            f"This deletes {campaign} ({printable(found.name)}) and revokes its keys. It can't be undone.",
+            f"This deletes {campaign} ({printable(found.name)}) and ends its keys. It can't be undone.",
             "Delete it?",
             refusal="deleting a campaign",
         )
     changed = run(change())
     note(f"{campaign} is deleted" if changed else f"{campaign} was deleted already")
-
-
-def _document(campaign: "Campaign", keys: int, account: "TwilioAccount | None") -> dict[str, object]:
-    """The JSON of a campaign; `keys` is how many are in force."""
-    return {
-        "campaignId": campaign.id,
-        "name": campaign.name,
-        "channel": campaign.channel.value,
-        "status": campaign.status.value,
-        "header": campaign.template.header,
-        "template": {language.value: body for language, body in campaign.template.bodies.items()},
-        "parameters": list(campaign.template.parameters),
-        "notifyEmail": campaign.notify_email,
-        "allowedSources": [str(network) for network in campaign.allowed_sources],
-        "keys": keys,
-        "otp": campaign.is_otp,
-        "twilio": account and account_document(account),
-        "createdAt": utc(campaign.created_at),
-        "suspendedAt": utc(campaign.suspended_at),
-        "deletedAt": utc(campaign.deleted_at),
-    }
-
-
-def _show(campaign: "Campaign", keys: int, account: "TwilioAccount | None") -> None:
-    """The same for people."""
-    facts: list[tuple[str, str | None]] = [
-        ("campaignId", campaign.id),
-        ("name", campaign.name),
-        ("status", campaign.status.value),
-        ("channel", campaign.channel.value),
-        ("header", campaign.template.header),
-    ]
-    facts += [(f"body, {language}", body) for language, body in campaign.template.bodies.items()]
-    facts += [
-        ("CSV columns", ",".join(("recipient", "language", *campaign.template.parameters))),
-        ("notified", campaign.notify_email),
-        ("allowed from", ", ".join(map(str, campaign.allowed_sources)) or "anywhere"),
-        ("keys in force", str(keys)),
-        ("one-time passwords", "yes: its single sends go first" if campaign.is_otp else None),
-        *account_facts(account, awaited=campaign.channel == "internal"),
-        ("created", for_people(campaign.created_at)),
-        ("suspended", for_people(campaign.suspended_at) if campaign.suspended_at else None),
-        ("deleted", for_people(campaign.deleted_at) if campaign.deleted_at else None),
-    ]
-    print_facts(facts)

@@ -15,16 +15,15 @@ from gateway.cli import (
     batch,
     campaign,
     check,
-    hostkey,
-    key,
     message,
     segments,
     sending,
     services,
-    twilio_secrets,
     upload,
     validate,
 )
+from gateway.cli.api import apikey
+from gateway.cli.credentials import hostkey, key, twilio_secrets
 from gateway.cli.invocation import Invocation, invocation_of
 from gateway.errors import CallMisused, ExitStatus, exit_status_of
 from gateway.output import fail, print_line
@@ -32,9 +31,12 @@ from gateway.output import fail, print_line
 PROGRAM: Final = "sftp-gateway"
 # What shells expect after Ctrl-C.
 _INTERRUPTED: Final = 130
+_ADDRESS: Final = re.compile(r"[0-9A-Fa-f]*[.:][0-9A-Fa-f.:]*(/\d+)?$")
 # Options that may stand once for several values, each with the look of a further value. No other word looks like that.
 _REPEATABLE: Final = {
-    "--from": re.compile(r"[0-9A-Fa-f]*[.:][0-9A-Fa-f.:]*(/\d+)?$"),
+    "--add": _ADDRESS,
+    "--remove": _ADDRESS,
+    "--from": _ADDRESS,
     "--status": re.compile(r"(created|enqueued|sending|sent|sent_to_telco|success|failure)$"),
     "--template": re.compile(r"(english|chinese|malay|tamil)=", re.IGNORECASE),
 }
@@ -70,6 +72,7 @@ def build_app() -> typer.Typer:
         services,
         campaign,
         key,
+        apikey,
         hostkey,
         twilio_secrets,
         upload,

@@ -9,7 +9,7 @@ import pytest
 
 from config.settings import Settings
 from database.connections import Connection, Pool, open_pool
-from sending.pacing import PACE, BlockSize, DatabaseClock, Head, block_segments, late_seconds
+from sending.pacing import PACE, BlockSize, Head, block_segments, late_seconds
 from sending.providers.provider import HandOver, Outgoing
 from tests.sending.sending_node import NotingProvider, add_batch, sending_node, take_all, until
 
@@ -29,30 +29,6 @@ def test_what_leaves_late_brings_no_second_above_the_limit(rate: float) -> None:
     late = late_seconds(rate)
     assert 0 < late <= 0.03
     assert int((1 + late - 1e-9) * PACE * rate) + 1 <= max(int(1.05 * rate), 1)
-
-
-def test_a_slow_answer_moves_no_moment() -> None:
-    clock = DatabaseClock()
-    clock.note(1000.0, asked_at=4.999, answered_at=5.001)
-    moment = clock.local(1000.5)
-    clock.note(1001.0, asked_at=5.9, answered_at=6.4)
-    assert clock.local(1000.5) == moment == pytest.approx(5.5, abs=0.002)
-
-
-def test_a_quicker_answer_makes_the_clock_truer() -> None:
-    clock = DatabaseClock()
-    clock.note(1000.0, asked_at=4.5, answered_at=5.4)
-    assert clock.local(1000.0) == pytest.approx(5.4)
-    clock.note(1001.0, asked_at=5.999, answered_at=6.001)
-    assert clock.local(1000.0) == pytest.approx(5.0, abs=0.002)
-
-
-@pytest.mark.parametrize("step", [-3600.0, 3600.0])
-def test_a_clock_that_was_set_is_followed(step: float) -> None:
-    clock = DatabaseClock()
-    clock.note(1000.0, asked_at=5.0, answered_at=5.01)
-    clock.note(1001.0 + step, asked_at=6.0, answered_at=6.01)
-    assert clock.local(1001.0 + step) == pytest.approx(6.0, abs=0.02)
 
 
 def test_answers_that_come_late_are_given_longer_and_no_longer_than_needed() -> None:

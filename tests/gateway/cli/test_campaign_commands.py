@@ -50,6 +50,10 @@ def test_a_campaign_is_shown_as_it_was_created(admin: "Call", tmp_path: Path) ->
         "twilio": None,
         "suspendedAt": None,
         "deletedAt": None,
+        "apiAddresses": [],
+        "apiKeys": 0,
+        "apiRate": None,
+        "nric": False,
     }
     assert "recipient,language,name,place" in admin("campaign", "show", "c-1").out
 

@@ -33,6 +33,8 @@ CALLS = [
     ("run",), ("sftpd",), ("worker",), ("sender",), ("api",),
     ("demo",), ("devstack",), ("migrate",), ("check",), ("validate",), ("segments",), ("openapi",),
     *[("campaign", verb) for verb in ("create", "list", "show", "suspend", "resume", "notify", "allow", "delete", "twilio")],
+    *[("campaign", verb) for verb in ("addresses", "rate", "nric")],
+    *[("apikey", verb) for verb in ("add", "list", "delete")],
     *[("key", verb) for verb in ("check", "add", "list", "revoke")],
     *[("hostkey", verb) for verb in ("generate", "show", "rotate", "retire")],
     *[("upload", verb) for verb in ("list", "show", "retry", "release", "report")],
@@ -70,7 +72,7 @@ def test_without_a_word_the_help_is_shown(call: "Call") -> None:
     ("words", "says"),
     [
         (["campain", "list"], "Did you mean 'campaign'"),
-        (["campaign", "creat"], "Did you mean 'create'?"),
+        (["campaign", "creat"], "Did you mean 'create'"),
         (["upload", "list", "--campain", "x"], "--campaign"),
         (["campaign"], "Missing command (see `sftp-gateway campaign --help`)"),
         (["campaign", "show"], "CAMPAIGN"),

@@ -1,0 +1,10 @@
+-- name: admit_calls
+select place, verdict, campaign_id, nric, extract(epoch from at)::double precision as at, extract(epoch from until)::double precision as until
+from admit_calls($1, $2, $3, $4, $5, $6)
+
+-- name: fetch_campaigns
+select id, header, otp, created_at,
+    array(select language from template_bodies where campaign_id = campaigns.id order by position) as languages,
+    array(select body from template_bodies where campaign_id = campaigns.id order by position) as bodies
+from campaigns
+where id = any($1::text[])

@@ -1,0 +1,169 @@
+"""Asks the database which calls it admits: one statement for all that gathered while the one before was under way.
+
+So a busy process asks seldom, and a quiet one at once. Nothing of the answers is kept but what never changes, a campaign's
+template: a key that is deleted, or a campaign that is suspended, is known in the next statement everywhere.
+"""
+
+import asyncio
+import secrets
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+import asyncpg
+
+from api import metrics
+from config.errors import ConfigError
+from config.logs import get_logger
+from config.sending_sections import APISettings
+from database.clock import DatabaseClock
+from database.connections import Connection, Pool, database_troubles
+from database.errors import ServiceUnreachable
+from database.queries import NamedQueries
+from rules.templates import Language, Template
+
+SQL: Final = NamedQueries("api", "admission.sql")
+
+logger = get_logger("api")
+
+# Statements under way at once. A second one lets calls go on while the first waits for another node's.
+WRITERS: Final = 2
+_MOST_IN_GROUP: Final = 500
+# So many may wait: whoever comes later is told to come again.
+MOST_WAITING: Final = 4000
+# Seconds for a group's answer, after which its callers are told to come again.
+_PATIENCE: Final = 4.0
+
+
+class Verdict(StrEnum):
+    """What the database says of a call. Its caller learns less: CAMPAIGN, ADDRESS and SUSPENDED are 403 alike."""
+
+    ADMITTED = "admitted"
+    KEY = "key"
+    CAMPAIGN = "campaign"
+    ADDRESS = "address"
+    SUSPENDED = "suspended"
+    RATE = "rate"
+
+
+@dataclass(frozen=True, slots=True)
+class CallingCampaign:
+    """What the API needs to know of a campaign. All but `nric` never changes. `made_at` is aware UTC."""
+
+    id: str
+    template: Template
+    is_otp: bool
+    nric: bool
+    made_at: datetime
+
+
+class Question(NamedTuple):
+    """What is asked of a call: its key's public prefix and SHA-256, the campaign of its path, and the address it comes from."""
+
+    prefix: str
+    digest: bytes
+    path: str
+    address: str
+
+
+class Decision(NamedTuple):
+    """The answer. `at` is the database's time, in seconds since 1970; `until`, by this process's clock, when there is room."""
+
+    verdict: Verdict
+    campaign: CallingCampaign | None
+    at: float
+    until: float
+
+
+class AdmissionGroups:
+    """What waits to be asked, and the tasks that ask: run `WRITERS` times `run`."""
+
+    def __init__(self, pool: Pool, settings: APISettings) -> None:
+        self._pool: Final = pool
+        self._rate: Final = settings.rate
+        self._waiting: Final[deque[tuple[Question, asyncio.Future[Decision | ConfigError]]]] = deque()
+        self._arrived: Final = asyncio.Event()
+        self._campaigns: Final[dict[tuple[str, bool], CallingCampaign]] = {}
+        self.clock: Final = DatabaseClock()
+
+    async def decide(self, question: Question) -> Decision:
+        """Wait for the answer. Raises ConfigError where the database is away, or more wait than it can serve."""
+        if len(self._waiting) >= MOST_WAITING:
+            raise ServiceUnreachable("too many calls wait for their admission")
+        answer: asyncio.Future[Decision | ConfigError] = asyncio.get_running_loop().create_future()
+        self._waiting.append((question, answer))
+        self._arrived.set()
+        decision = await answer
+        if isinstance(decision, ConfigError):
+            raise decision
+        return decision
+
+    async def run(self) -> None:
+        """Ask for group after group, until cancelled."""
+        while True:
+            await self._arrived.wait()
+            group = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_IN_GROUP))]
+            if not self._waiting:
+                self._arrived.clear()
+            if not group:
+                continue
+            decisions = await self._ask([question for question, _ in group])
+            for (_, answer), decision in zip(group, decisions, strict=True):
+                if not answer.done():
+                    answer.set_result(decision)
+
+    async def _ask(self, questions: Sequence[Question]) -> Sequence[Decision | ConfigError]:
+        metrics.ADMISSION_GROUPS.observe(len(questions))
+        try:
+            with database_troubles():
+                async with asyncio.timeout(_PATIENCE), self._pool.acquire() as connection:
+                    return await self._decide(connection, questions)
+        except ConfigError as error:
+            return [error] * len(questions)
+        except Exception:
+            logger.exception("admission_failed", count=len(questions))
+            return [ServiceUnreachable("the database doesn't decide who may call")] * len(questions)
+
+    async def _decide(self, connection: Connection, questions: Sequence[Question]) -> list[Decision]:
+        prefixes, digests, paths, addresses = (list(column) for column in zip(*questions, strict=True))
+        asked_at = time.monotonic()
+        rows = await connection.fetch(
+            SQL["admit_calls"], prefixes, digests, paths, addresses, self._rate, secrets.token_bytes(16)
+        )
+        self.clock.note(rows[-1]["at"], asked_at=asked_at, answered_at=time.monotonic())
+        await self._learn_campaigns(connection, rows)
+        decisions = {row["place"]: self._decision_of(row) for row in rows}
+        return [decisions[place] for place in range(1, len(questions) + 1)]
+
+    def _decision_of(self, row: asyncpg.Record) -> Decision:
+        until = row["until"]
+        return Decision(
+            verdict=Verdict(row["verdict"]),
+            campaign=self._campaigns.get((row["campaign_id"], row["nric"])),
+            at=row["at"],
+            until=0.0 if until is None else self.clock.local(until),
+        )
+
+    async def _learn_campaigns(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> None:
+        """Fetch what isn't known yet of those that were let in."""
+        unknown = {
+            row["campaign_id"]
+            for row in rows
+            if row["verdict"] == Verdict.ADMITTED and (row["campaign_id"], row["nric"]) not in self._campaigns
+        }
+        if not unknown:
+            return
+        for row in await connection.fetch(SQL["fetch_campaigns"], list(unknown)):
+            bodies = dict(zip(map(Language, row["languages"]), row["bodies"], strict=True))
+            for nric in (False, True):
+                self._campaigns[row["id"], nric] = CallingCampaign(
+                    id=row["id"],
+                    template=Template(row["header"], bodies),
+                    is_otp=row["otp"],
+                    nric=nric,
+                    made_at=row["created_at"],
+                )

@@ -1,0 +1,1 @@
+"""The commands about the HTTP API: keys, and what lets a campaign call."""
