@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from database.connections import Connection, json_object
+import asyncpg
+
+from database.connections import Connection
 from database.queries import NamedQueries
 from messages.news import AttemptKey
+from sending.composing import TextParts
+from sending.providers.provider import Outgoing
 
 SQL: Final = NamedQueries("sending", "claims.sql")
 # The priority of OTP single sends.
@@ -29,9 +33,33 @@ class ClaimedMessage:
     is_otp: bool
     segments: int
     recipient: str
-    language: str
-    values: dict[str, str]
+    parts: TextParts
     encoding: str
+
+    @classmethod
+    def of_row(cls, row: asyncpg.Record) -> "ClaimedMessage":
+        """A row of a claim."""
+        key = AttemptKey(row["batch_no"], row["row_number"], row["attempt"])
+        return cls(
+            key=key,
+            leaves_at=row["leaves_at"],
+            is_otp=row["priority"] == _OTP,
+            segments=row["segments"],
+            recipient=row["recipient"],
+            parts=TextParts(key, row["language"], row["values"]),
+            encoding=row["encoding"],
+        )
+
+    def outgoing(self, text: str) -> Outgoing:
+        """It as it leaves."""
+        return Outgoing(
+            key=self.key,
+            recipient=self.recipient,
+            text=text,
+            segments=self.segments,
+            encoding=self.encoding,
+            is_otp=self.is_otp,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +86,7 @@ async def claim_messages(
     Where the connection is lost meanwhile, it may have been committed: its attempts stay `sending`, and are looked up.
     """
     rows = await connection.fetch(SQL["claim_messages"], sender_id, segments, lead, head, stale_after)
-    claimed = tuple(
-        ClaimedMessage(
-            key=AttemptKey(row["batch_no"], row["row_number"], row["attempt"]),
-            leaves_at=row["leaves_at"],
-            is_otp=row["priority"] == _OTP,
-            segments=row["segments"],
-            recipient=row["recipient"],
-            language=row["language"],
-            values=json_object(row["values"]),
-            encoding=row["encoding"],
-        )
-        for row in rows
-    )
+    claimed = tuple(ClaimedMessage.of_row(row) for row in rows)
     return Claim(claimed, max((row["now"] for row in rows), default=None))
 
 

@@ -7,3 +7,7 @@ class SendingError(Exception):
 
 class SenderNotFound(SendingError):  # noqa: N818 - a fact, read as one
     """No sender has this name, or the campaign's channel has none yet."""
+
+
+class RestoreNotConfirmed(SendingError):  # noqa: N818 - a fact, read as one
+    """The senders of a restored database are resumed only by somebody who says so in so many words."""

@@ -10,10 +10,12 @@ from audit.events import Actor, AuditEvent, record_event
 from campaigns.campaigns import fetch_known_campaign
 from database.connections import Connection
 from database.queries import NamedQueries
-from sending.errors import SenderNotFound
+from sending.errors import RestoreNotConfirmed, SenderNotFound
 
 SQL: Final = NamedQueries("sending", "pauses.sql")
 ASKED_FOR: Final = "asked for"
+# Why all senders of a restored database are paused (sending/upkeep/restored.py).
+RESTORED: Final = "the database is older than the newest claim"
 
 
 async def pause_senders(connection: Connection, name: str | None, *, actor: Actor) -> list[str]:
@@ -23,9 +25,20 @@ async def pause_senders(connection: Connection, name: str | None, *, actor: Acto
     return await _record(connection, AuditEvent.SENDING_PAUSED, [row["name"] for row in rows], actor)
 
 
-async def resume_senders(connection: Connection, name: str | None, *, actor: Actor) -> list[str]:
-    """Lift the pause of this sender, or of all, whatever its cause; the names of those that were. Raises SenderNotFound."""
+async def resume_senders(
+    connection: Connection, name: str | None, *, actor: Actor, everything: bool = False
+) -> list[str]:
+    """Lift the pause of this sender, or of all; the names of those that were. Raises SenderNotFound.
+
+    A restored database would send again what has left already, so that whoever lifts its pause must have said `everything`.
+    Raises RestoreNotConfirmed otherwise.
+    """
     await _check_name(connection, name)
+    if not everything and await connection.fetchval(SQL["any_paused_because"], name, RESTORED):
+        raise RestoreNotConfirmed(
+            f"{RESTORED}: what has left since would be sent a second time. Do first what section 8 of the runbook says, and"
+            " then say `sftp-gateway sending resume --all`"
+        )
     rows = await connection.fetch(SQL["resume_senders"], name)
     return await _record(connection, AuditEvent.SENDING_RESUMED, [row["name"] for row in rows], actor)
 

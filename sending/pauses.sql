@@ -7,9 +7,13 @@ set paused_since = coalesce(paused_since, now()),
 where $1::text is null or name = $1
 returning name
 
+-- name: any_paused_because
+select exists (select from senders where ($1::text is null or name = $1) and paused_because = $2)
+
 -- name: resume_senders
+-- News of what was handed over before it says nothing about the sender any more.
 update senders
-set paused_since = null, paused_because = null, paused_until = null
+set paused_since = null, paused_because = null, paused_until = null, resumed_at = now()
 where ($1::text is null or name = $1) and paused_since is not null
 returning name
 

@@ -10,6 +10,8 @@ import asyncpg
 from database.connections import Connection
 from database.queries import NamedQueries
 from messages.retrieval import Batch
+from sending.pacing import PACE
+from sending.pauses import ASKED_FOR, RESTORED
 
 SQL: Final = NamedQueries("sending", "queues.sql")
 # A batch whose last message can't leave within so long of its acceptance is told (7-sending.md §5).
@@ -94,9 +96,9 @@ def leaving_time(own: float, same: Collection[float], before: float, *, rate: fl
     """How long it takes until a lane's own segments have left, where lanes of the same priority share one sender's rate.
 
     `own` and each of `same` are segments that wait in a lane, `before` those of higher priority: lanes get equal shares, so
-    another one has had at most as much as this lane once this lane is empty.
+    another one has had at most as much as this lane once this lane is empty. Claims keep to the pace, a little below the rate.
     """
-    return timedelta(seconds=(before + own + sum(min(other, own) for other in same)) / rate)
+    return timedelta(seconds=(before + own + sum(min(other, own) for other in same)) / (rate * PACE))
 
 
 def is_slow(batch: Batch, outlook: Outlook) -> bool:
@@ -106,7 +108,7 @@ def is_slow(batch: Batch, outlook: Outlook) -> bool:
 
 def may_be_slow(queue: SenderQueue) -> bool:
     """Whether so much waits at a sender that a batch of it may be slow: asked before each batch is looked at by itself."""
-    return queue.waiting * _MOST_SEGMENTS > queue.rate * SLOW.total_seconds()
+    return queue.waiting * _MOST_SEGMENTS > queue.rate * PACE * SLOW.total_seconds()
 
 
 def may_still_leave(batch: Batch) -> bool:
@@ -131,13 +133,18 @@ def _first_obstacle(batch: Batch, row: asyncpg.Record) -> str | None:
     if row["campaign_status"] == "suspended":
         return f"its campaign is suspended: messages wait until `sftp-gateway campaign resume {batch.campaign_id}`"
     if row["lane_paused_since"] is not None:
-        because = row["lane_paused_because"] or "asked for"
+        because = row["lane_paused_because"] or ASKED_FOR
         return f"its campaign is paused ({because}) until `sftp-gateway sending resume --campaign {batch.campaign_id}`"
     if row["lacks_account"] and row["provider"] in (None, "none"):
         return f"its campaign has no account: give it one with `sftp-gateway campaign twilio {batch.campaign_id}`"
     if row["provider"] == "none":
         return "its channel has no provider, so its messages wait: see the setting sending.public.provider"
     if row["paused_since"] is not None and row["paused_until"] is None:
-        because = row["paused_because"] or "asked for"
-        return f"its sender is paused ({because}) until `sftp-gateway sending resume --sender {row['name']}`"
+        because = row["paused_because"] or ASKED_FOR
+        words = (
+            "--all` (first see section 8 of the runbook)"
+            if because == RESTORED
+            else f"--sender {row['name']}`"
+        )
+        return f"its sender is paused ({because}) until `sftp-gateway sending resume {words}"
     return None

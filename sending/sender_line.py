@@ -195,18 +195,21 @@ class SenderLine:
             reach("sending.claimed")
             self._clock.note(claim.now, asked_at=asked_at, answered_at=answered_at)
             try:
-                outgoing, unwritten = await self._composer.compose(connection, claim.messages)
+                texts = await self._composer.compose(connection, [each.parts for each in claim.messages])
             except BaseException:
                 # Whatever keeps them from being written, they surely were not sent.
                 for message in claim.messages:
                     self._outcomes.add(message.key, PutBack())
                 raise
-            for key in unwritten:
-                self._outcomes.add(key, Refused(ErrorCode.SERVER_UNKNOWN_ERROR, "text"))
-            moments = {message.key: message.leaves_at for message in claim.messages}
+            leaving: deque[tuple[float, Outgoing]] = deque()
+            for message in claim.messages:
+                if (text := texts.get(message.key)) is None:
+                    self._outcomes.add(message.key, Refused(ErrorCode.SERVER_UNKNOWN_ERROR, "text"))
+                else:
+                    leaving.append((message.leaves_at, message.outgoing(text)))
             last = claim.messages[-1]
             self._next = Block(
-                deque((moments[message.key], message) for message in outgoing),
+                leaving,
                 answered_at,
                 last.leaves_at + last.segments / (self._rate * PACE),
                 withdrawn=self._pauses != pauses or unrecorded > 0,

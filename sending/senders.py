@@ -3,16 +3,22 @@
 The public channel is one sender; an internal campaign's messaging service is one for all campaigns that share it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from config.logs import get_logger
 from database.connections import Connection, affected
 from database.queries import NamedQueries
+from messages.news import News, Receipt
+from sending.providers.twilio_errors import SUSPENDED_CODES
 
 SQL: Final = NamedQueries("sending", "senders.sql")
 PUBLIC: Final = "public"
+SUSPENDED: Final = "account suspended"
+
+logger = get_logger("sending")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +103,22 @@ async def fetch_senders(connection: Connection, sender_id: int | None = None) ->
 async def record_pause(connection: Connection, sender_id: int, because: str, seconds: float | None) -> bool:
     """Pause a sender: for so many seconds, or until people resume it. False where it is paused for longer already."""
     return affected(await connection.execute(SQL["pause_sender"], sender_id, because, seconds)) > 0
+
+
+async def pause_suspended(connection: Connection, news: Iterable[News]) -> None:
+    """Pause the senders whose account the provider says is suspended, by news that is recorded already, until people resume them.
+
+    News of what was handed over before the last resumption says nothing any more. In a transaction of its own: claims take
+    a sender's lock before those of attempts.
+    """
+    keys = [one.key for one in news if isinstance(one, Receipt) and one.raw_code in SUSPENDED_CODES]
+    if not keys:
+        return
+    columns = (
+        [key.batch_no for key in keys],
+        [key.row_number for key in keys],
+        [key.attempt for key in keys],
+    )
+    codes = sorted(SUSPENDED_CODES)
+    for row in await connection.fetch(SQL["pause_suspended_senders"], *columns, codes, SUSPENDED):
+        logger.warning("sender_paused", sender=row["name"], reason=SUSPENDED, seconds=None)

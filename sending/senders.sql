@@ -66,3 +66,6 @@ where id = $1 and (
     paused_since is null
     or (paused_until is not null and ($3::double precision is null or paused_until < now() + make_interval(secs => $3)))
 )
+
+-- name: pause_suspended_senders
+select pause_suspended_senders($1, $2, $3, $4, $5) as name

@@ -15,6 +15,7 @@ from messages.attempts import record_receipts
 from messages.news import Receipt
 from sending.metrics import count_recorded
 from sending.providers.measuring import count_alarm
+from sending.senders import pause_suspended
 
 logger = get_logger("api")
 
@@ -78,6 +79,8 @@ class ReceiptGroups:
             with database_troubles():
                 async with asyncio.timeout(_COMMIT_SECONDS), self._pool.acquire() as connection:
                     recorded = await record_receipts(connection, receipts, now=datetime.now(UTC))
+                    # Where this fails, the receipts are told as not recorded, so that they come again.
+                    await pause_suspended(connection, receipts)
         except ConfigError as error:
             logger.warning("receipts_not_recorded", count=len(receipts), reason=str(error))
             return dict.fromkeys(receipts, Commitment.UNAVAILABLE)

@@ -184,6 +184,8 @@ create table senders (
     paused_because text,
     -- A pause with an end lifts itself; one without is lifted by `sending resume`.
     paused_until timestamptz,
+    -- When people last lifted a pause: news of what had left before says nothing about the sender since.
+    resumed_at timestamptz,
     -- When its newest claim was made, and the newest claim of all that was written to the bucket: a restored database is older.
     claimed_at timestamptz,
     marked_at timestamptz
@@ -248,6 +250,34 @@ create table twilio_accounts (
     account_since timestamptz not null default now()
 );
 
+-- Pauses the senders of those of these attempts that failed with one of the `codes`, by which the provider says that its account is
+-- suspended; returns their names. What was handed over before people last resumed the sender, or under another account, says nothing of now.
+-- A pause that people must lift already keeps its cause. It runs with its owner's rights: whoever takes callbacks may change
+-- nothing of a sender but this.
+create function pause_suspended_senders(
+    batch_nos integer[], row_numbers integer[], attempt_numbers smallint[], codes text[], because text
+)
+returns setof text language sql security definer set search_path = public, pg_temp as $$
+update senders s set paused_since = coalesce(s.paused_since, now()), paused_because = because, paused_until = null
+from (
+    select l.sender_id, max(a.sent_at) as handed_over_at
+    from unnest(batch_nos, row_numbers, attempt_numbers) k (batch_no, row_number, attempt)
+    cross join lateral (
+        select status, raw_code, sent_at from attempts
+        where batch_no = k.batch_no and row_number = k.row_number and attempt = k.attempt offset 0
+    ) a
+    join batches b on b.batch_no = k.batch_no
+    join lanes l on l.id = b.lane_id
+    where a.status = 6 and a.raw_code = any(codes) and not exists (
+        select from twilio_accounts t where t.campaign_id = b.campaign_id and t.account_since > a.sent_at
+    )
+    group by l.sender_id
+) f
+where s.id = f.sender_id and (s.resumed_at is null or s.resumed_at < f.handed_over_at)
+    and (s.paused_since is null or s.paused_until is not null)
+returning s.name
+$$;
+
 -- What ops see of a message.
 create view message_status as
 select b.campaign_id, b.id as batch_id, m.row_number, message_id(b.id, m.row_number) as message_id, m.recipient,
@@ -309,6 +339,12 @@ select (select batch_id || ' ' || row_number from piece order by batch_id desc, 
 drop table messages_before_sending;
 
 -- step: transaction
+-- How far ahead a sender's time may be reserved. What lies further was reserved by a clock that has been set back since, or at a rate
+-- that has been raised, and counts as free. Claims reserve a fraction of a second, or one message of at most some thirty segments;
+-- but each process that couldn't keep up reserves two blocks anew after what all the others have, however many they are.
+create function furthest_reserved(rate double precision) returns interval language sql immutable strict parallel safe
+return make_interval(secs => 10 + 100 / rate);
+
 -- Reserves the time that so many segments take at a sender's rate; returns when it begins, in seconds since 1970. It begins `head`
 -- seconds from now at the earliest, which is what the answer needs to arrive. Whoever reserves time anew gives back what it had, up to
 -- `own_end`: it counts as free where nobody has reserved time after it.
@@ -322,9 +358,8 @@ declare
 begin
     update senders
     set next_at = greatest(
-        -- More than a few blocks ahead: the database's clock has been set back, or the rate has been raised.
         case
-            when next_at > clock_timestamp() + make_interval(secs => 2 + 40 / rate) or next_at <= to_timestamp(own_end + 0.001)
+            when next_at > clock_timestamp() + furthest_reserved(rate) or next_at <= to_timestamp(own_end + 0.001)
                 then '-infinity'
             else next_at
         end,
@@ -406,7 +441,7 @@ begin
         update senders set paused_since = null, paused_because = null, paused_until = null where id = of_sender;
     end if;
     pace := s.rate * 0.985;
-    if s.next_at > moment + lead and s.next_at <= moment + make_interval(secs => 2 + 40 / s.rate) then
+    if s.next_at > moment + lead and s.next_at <= moment + furthest_reserved(s.rate) then
         return;
     end if;
 

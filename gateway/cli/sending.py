@@ -99,10 +99,17 @@ def resume(
     sender: Sender = None,
     campaign: Campaign = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="All senders, as without an option; campaigns stay paused.")
+        bool,
+        typer.Option(
+            "--all",
+            help="All senders, as without an option, and those of a restored database too; campaigns stay paused.",
+        ),
     ] = False,
 ) -> None:
-    """Lift a pause, whatever its cause: mend that first, where it is not your own."""
+    """Lift a pause, whatever its cause: mend that first, where it is not your own.
+
+    That of a restored database is lifted by --all alone: read first what the runbook says of it.
+    """
     from sending.pauses import resume_campaign, resume_senders
 
     _check_choice(sender, campaign, everything)
@@ -113,7 +120,7 @@ def resume(
             if campaign is not None:
                 was_paused = await resume_campaign(connection, campaign, actor=current_actor())
                 return [campaign] if was_paused else []
-            return await resume_senders(connection, sender, actor=current_actor())
+            return await resume_senders(connection, sender, actor=current_actor(), everything=everything)
 
     resumed = run(change())
     for name in resumed:

@@ -58,9 +58,10 @@ _FAILED: Final[Mapping[int, ErrorCode]] = MappingProxyType(
         30036: _E.MESSAGE_EXPIRED,
     }
 )
-# After acceptance, these say that the sender itself is in trouble, and raise an alert. A suspended account (30002) refuses
-# the next hand-over as well, which pauses the sender.
-ALARMING_CODES: Final = frozenset({"30002", "30024", "30034", "30042"})
+# After acceptance, these say that the sender itself is in trouble, and raise an alert; the first ones that the whole account is,
+# which pauses the sender.
+SUSPENDED_CODES: Final = frozenset({"30002"})
+ALARMING_CODES: Final = SUSPENDED_CODES | {"30024", "30034", "30042"}
 # Among the refusals, these may be a whole country's.
 ROUTING_CODES: Final = frozenset({"21408", "21612"})
 

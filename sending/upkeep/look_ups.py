@@ -16,15 +16,15 @@ import asyncpg
 
 from config.logs import describe_exception, get_logger
 from config.sending_sections import SendingSettings
-from database.connections import Connection, Pool, json_object
+from database.connections import Connection, Pool
 from database.queries import NamedQueries
 from messages.attempts import Recorded, in_transaction, record_news
 from messages.news import Answer, AttemptKey, Ending, News
 from messages.statuses import ErrorCode, MessageStatus
-from sending.claims import ClaimedMessage
-from sending.composing import Composer
+from sending.composing import Composer, TextParts
 from sending.metrics import OUTCOMES_UNKNOWN, count_recorded
 from sending.providers.provider import Absent, OpenAttempt, Provider
+from sending.senders import pause_suspended
 
 SQL: Final = NamedQueries("sending.upkeep", "look_ups.sql")
 # The provider of a sender, by the sender's id; None where there is none, or it can't be opened now.
@@ -113,29 +113,16 @@ class LookUps:
     async def _open_attempts(
         self, connection: Connection, rows: Sequence[asyncpg.Record]
     ) -> dict[int, list[OpenAttempt]]:
-        claimed = [
-            ClaimedMessage(
-                key=_key(row),
-                leaves_at=0,
-                is_otp=False,
-                segments=row["segments"],
-                recipient=row["recipient"],
-                language=row["language"],
-                values=json_object(row["values"]),
-                encoding=row["encoding"],
-            )
-            for row in rows
-        ]
-        outgoing, _unwritten = await self._composer.compose(connection, claimed)
-        row_of = {_key(row): row for row in rows}
+        parts = [TextParts(_key(row), row["language"], row["values"]) for row in rows]
+        texts = await self._composer.compose(connection, parts)
         by_sender = defaultdict(list)
-        for message in outgoing:
-            row = row_of[message.key]
-            by_sender[row["sender_id"]].append(
-                OpenAttempt(
-                    message.key, message.recipient, message.text, row["provider_id"] or "", row["updated_at"]
+        for row in rows:
+            key = _key(row)
+            # A text that can't be written keeps none of the others from being looked up.
+            if (text := texts.get(key)) is not None:
+                by_sender[row["sender_id"]].append(
+                    OpenAttempt(key, row["recipient"], text, row["provider_id"] or "", row["updated_at"])
                 )
-            )
         return by_sender
 
     async def look_through(self, now: datetime) -> int:
@@ -258,6 +245,8 @@ class LookUps:
     async def _record(self, news: Sequence[News], now: datetime) -> None:
         for begin in range(0, len(news), _RECORDED):
             await record_apart(self._pool, news[begin : begin + _RECORDED], now)
+        async with self._pool.acquire() as connection:
+            await pause_suspended(connection, news)
 
 
 async def record_apart(pool: Pool, news: Sequence[News], now: datetime) -> Recorded:

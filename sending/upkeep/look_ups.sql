@@ -15,7 +15,7 @@ with moved as (
     returning d.batch_no, d.row_number, d.attempt, d.sender_id, d.campaign_id
 )
 select d.batch_no, d.row_number, d.attempt, d.sender_id, a.status <> 2 as is_over, a.provider_id, a.updated_at,
-    m.recipient, m.language, m."values", m.segments, m.encoding,
+    m.recipient, m.language, m."values",
     -- Handed over under another account than is asked now.
     exists (
         select from twilio_accounts t

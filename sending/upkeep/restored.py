@@ -18,10 +18,10 @@ from config.logs import describe_exception, get_logger
 from database.connections import UNREACHABLE, Pool
 from database.queries import NamedQueries
 from sending.metrics import DATABASES_RESTORED, MARKS_UNCHECKED
+from sending.pauses import RESTORED
 
 SQL: Final = NamedQueries("sending.upkeep", "restored.sql")
 NEWEST_CLAIM_KEY: Final = "sending/newest-claim"
-CAUSE: Final = "the database is older than the newest claim"
 # Seconds between two questions to a bucket that is away, before the first claim.
 _ASK_AGAIN: Final = 2.0
 _TROUBLES: Final[tuple[type[BaseException], ...]] = (asyncpg.PostgresError, *UNREACHABLE)
@@ -78,8 +78,8 @@ async def _check(pool: Pool, marked: datetime | None) -> bool:
         known = row["marked"] or row["newest"]
         if not row["has_batches"] or (known is not None and known >= marked):
             return False
-        names = [sender["name"] for sender in await connection.fetch(SQL["pause_all"], marked, CAUSE)]
-        details = {"senders": names, "cause": CAUSE}
+        names = [sender["name"] for sender in await connection.fetch(SQL["pause_all"], marked, RESTORED)]
+        details = {"senders": names, "cause": RESTORED}
         await record_event(connection, AuditEvent.SENDING_PAUSED, details=details)
     DATABASES_RESTORED.inc()
     newest_here = known and known.isoformat()

@@ -10,7 +10,7 @@ import asyncpg
 
 from config.logs import describe_exception, get_logger
 from config.sending_sections import SendingSettings
-from database.connections import UNREACHABLE, Pool
+from database.connections import UNREACHABLE, Pool, affected
 from database.queries import NamedQueries
 from messages.changes import stop_batch_of_deleted_campaign
 from messages.news import AttemptKey, Ending
@@ -73,6 +73,7 @@ class Sweeps:
     async def sweep(self, now: datetime) -> None:
         """Do all of it once."""
         await self.stop_deleted()
+        await self.follow_lanes()
         await self.hold_stale(now)
         await self.expire_never_left(now)
         await self.add_message_ranges()
@@ -86,6 +87,13 @@ class Sweeps:
                     stopped = await stop_batch_of_deleted_campaign(connection, row["id"])
                     logger.info("batch_stopped", batch_id=row["id"], messages=stopped)
                 last = rows[-1]["batch_no"]
+
+    async def follow_lanes(self) -> None:
+        """What must go again, or be looked up, is its lane's sender's."""
+        async with self._pool.acquire() as connection:
+            moved = affected(await connection.execute(SQL["follow_lanes"]))
+        if moved:
+            logger.info("due_moved", messages=moved)
 
     async def hold_stale(self, now: datetime) -> None:
         """What could not begin in time waits for `batch release`."""

@@ -54,3 +54,15 @@ limit $1
 
 -- name: add_message_ranges
 select add_message_ranges()
+
+-- name: follow_lanes
+-- A put-back that was being recorded while its campaign's messaging service changed still has the sender of before, which has no lane
+-- for it any more. What a claim holds just now is left for the next sweep.
+update due d set sender_id = e.sender_id
+from (
+    select d.batch_no, d.row_number, d.attempt, l.sender_id
+    from due d join batches b on b.batch_no = d.batch_no join lanes l on l.id = b.lane_id
+    where d.sender_id <> l.sender_id
+    for update of d skip locked
+) e
+where d.batch_no = e.batch_no and d.row_number = e.row_number and d.attempt = e.attempt

@@ -11,12 +11,14 @@ from pydantic import SecretStr
 from api import metrics
 from api.provider_callbacks.callback_keys import CallbackKeys
 from api.provider_callbacks.receipt_groups import MOST_WAITING
+from audit.events import Actor
 from campaigns.secret_keys import load_keys, make_first_key, record_rotation
 from config.settings import Settings
 from database.connections import Connection, Pool
 from gateway.embedded.postgres import PostgreSQLServer
 from messages.news import AttemptKey
 from messages.statuses import MessageStatus
+from sending.pauses import resume_senders
 from tests.api.conftest import SECRETS
 from tests.api.served import ServedAPI, serving, until_awaited
 from tests.messages.builders import MadeBatch, counted, make_batch, recount
@@ -58,6 +60,32 @@ async def test_statuses_only_move_up(
         assert (answer.status, answer.body) == (204, b"")
     assert await status_of(connection, batch.key()) is expected
     assert await counted(connection, batch.batch_no) == await recount(connection, batch.batch_no)
+
+
+async def test_an_account_suspended_after_queueing_pauses_its_sender_until_people_resume_it(
+    api: ServedAPI, batch: MadeBatch, connection: Connection, other_campaign_id: str
+) -> None:
+    await make_batch(connection, other_campaign_id, sender="MG1")
+    paused = "select array_agg(name || ': ' || paused_because) from senders where paused_since is not null"
+    assert (await api.call(batch.key(2), "undelivered", ErrorCode="30003")).status == 204
+    assert await connection.fetchval(paused) is None
+    assert (await api.call(batch.key(3), "failed", ErrorCode="30002")).status == 204
+    assert await connection.fetchval(paused) == ["public: account suspended"]
+    assert await connection.fetchval(
+        "select error from attempts where row_number = 3 and error is not null"
+    ) == ("server_unknown_error")
+    # Repeated or late, it tells of the time before the repair; what was handed over since tells of now.
+    await connection.execute("update attempts set sent_at = now() where row_number = 4")
+    await resume_senders(connection, None, actor=Actor(name="ops"))
+    for row in (3, 4):
+        assert (await api.call(batch.key(row), "failed", ErrorCode="30002")).status == 204
+        assert await connection.fetchval(paused) is None
+    late = await make_batch(connection, batch.campaign_id)
+    await connection.execute(
+        "update attempts set sent_at = now() + interval '1 s' where batch_no = $1", late.batch_no
+    )
+    assert (await api.call(late.key(), "failed", ErrorCode="30002")).status == 204
+    assert await connection.fetchval(paused) == ["public: account suspended"]
 
 
 async def test_a_callback_is_answered_after_its_commit(

@@ -19,6 +19,7 @@ from messages.attempts import record_answers, record_receipts
 from messages.changes import release_batch, retry_batch, stop_batch
 from messages.news import Answer, Receipt
 from messages.statuses import MessageStatus
+from sending.senders import pause_suspended
 from tests.messages.builders import NOW, make_batch
 
 PRIVILEGES = ("select", "insert", "update", "delete", "truncate", "references", "trigger")
@@ -102,6 +103,7 @@ async def test_a_role_has_exactly_its_rights(granted: Connection, role: Database
         pytest.param(DatabaseRole.API, "insert into secret_keys (wrapped) values ('')", id="api makes a key of secrets"),
         pytest.param(DatabaseRole.API, "update messages set recipient = ''", id="api changes a recipient"),
         pytest.param(DatabaseRole.API, "select notify_email from campaigns", id="api reads an address"),
+        pytest.param(DatabaseRole.API, "update senders set paused_since = null", id="api resumes a sender"),
         pytest.param(DatabaseRole.API, "update campaigns set api_rate = 1000", id="api raises its rate"),
         pytest.param(DatabaseRole.API, "update api_keys set deleted_at = null", id="api revives a key"),
         pytest.param(DatabaseRole.ADMIN, "delete from audit_events", id="admin forges the audit trail"),
@@ -124,7 +126,7 @@ async def test_each_part_may_do_with_messages_what_it_does(granted: Connection, 
     held = await make_batch(granted, campaign_id, [], unclaimed=1)
     await granted.execute("update batches set held_since = now() where batch_no = $1", held.batch_no)
     put_back = Answer(batch.key(2), MessageStatus.ENQUEUED, due_at=NOW)
-    failed = Receipt(batch.key(3), MessageStatus.FAILURE)
+    failed = Receipt(batch.key(3), MessageStatus.FAILURE, raw_code="30002")
     secrets = SecretsSettings(key=SecretStr(base64.b64encode(bytes(32)).decode()))
     steps: list[tuple[DatabaseRole, Callable[[], Awaitable[object]]]] = [
         (DatabaseRole.SENDER, lambda: make_first_key(granted, secrets)),
@@ -133,6 +135,8 @@ async def test_each_part_may_do_with_messages_what_it_does(granted: Connection, 
         (DatabaseRole.API, lambda: load_keys(granted, secrets)),
         (DatabaseRole.SENDER, lambda: record_answers(granted, [put_back], now=NOW)),
         (DatabaseRole.API, lambda: record_receipts(granted, [failed], now=NOW)),
+        (DatabaseRole.API, lambda: pause_suspended(granted, [failed])),
+        (DatabaseRole.SENDER, lambda: pause_suspended(granted, [failed])),
         (
             DatabaseRole.API,
             lambda: record_receipts(granted, [Receipt(batch.key(2), MessageStatus.SENT)], now=NOW),
@@ -147,3 +151,4 @@ async def test_each_part_may_do_with_messages_what_it_does(granted: Connection, 
             await step()
         finally:
             await granted.execute("reset role")
+    assert await granted.fetchval("select paused_because from senders") == "account suspended"

@@ -344,19 +344,6 @@ async def test_what_the_provider_has_no_room_for_waits_where_a_suspension_reache
     assert sorted(provider.rows_of(batch_no)) == list(range(2, 302))
 
 
-async def test_a_text_that_cannot_be_written_is_no_reason_to_stop(
-    settings: Settings, pool: Pool, connection: Connection, campaign_id: str
-) -> None:
-    broken = await add_batch(connection, campaign_id, 1)
-    await connection.execute("""update messages set "values" = '{}' where batch_no = $1""", broken)
-    other = await add_batch(connection, campaign_id, 3)
-    async with sending_node(settings, pool, NotingProvider()) as node:
-        await until(lambda: len(node.provider.rows_of(other)) == 3, "the other batch at the provider")
-    assert node.provider.rows_of(broken) == []
-    assert await statuses(connection, broken) == {"failure": 1}
-    assert await statuses(connection, other) == {"sent": 3}
-
-
 async def test_a_campaign_whose_messaging_service_changes_leaves_by_the_new_one_with_its_put_backs(
     pool: Pool, connection: Connection, campaign_id: str
 ) -> None:

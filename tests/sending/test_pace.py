@@ -3,14 +3,17 @@
 import time
 from collections import Counter
 from contextlib import AsyncExitStack
+from itertools import pairwise
 from typing import Final
 
 import pytest
 
 from config.settings import Settings
 from database.connections import Connection, Pool, open_pool
+from sending.claims import reserve_time
 from sending.pacing import PACE, BlockSize, Head, block_segments, late_seconds
 from sending.providers.provider import HandOver, Outgoing
+from tests.sending.claiming import make_sender
 from tests.sending.sending_node import NotingProvider, add_batch, sending_node, take_all, until
 
 RATE: Final = 200
@@ -29,6 +32,25 @@ def test_what_leaves_late_brings_no_second_above_the_limit(rate: float) -> None:
     late = late_seconds(rate)
     assert 0 < late <= 0.03
     assert int((1 + late - 1e-9) * PACE * rate) + 1 <= max(int(1.05 * rate), 1)
+
+
+@pytest.mark.parametrize(("rate", "segments"), [(1000, 300), (0.5, 20)], ids=["many nodes", "long messages"])
+async def test_what_many_processes_reserve_anew_is_never_taken_for_a_clock_set_back(
+    connection: Connection, rate: float, segments: int
+) -> None:
+    sender_id = await make_sender(connection, rate=rate)
+    seconds = segments / (rate * PACE)
+    # As each of several processes does that couldn't keep up: none gives back what it had.
+    moments = [
+        (await reserve_time(connection, sender_id, segments, head=0.03, own_end=0.0))[0]
+        for _ in range(2 if rate < 1 else 24)
+    ]
+    for earlier, at in pairwise(moments):
+        assert at - earlier >= seconds - 0.001
+    # A clock set back, or a rate raised, leaves time that lies much further ahead, which counts as free.
+    await connection.execute("update senders set next_at = now() + interval '1 h'")
+    begin_at, now = await reserve_time(connection, sender_id, segments, head=0.03, own_end=0.0)
+    assert begin_at < now + 1
 
 
 def test_answers_that_come_late_are_given_longer_and_no_longer_than_needed() -> None:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sending.pauses import RESTORED
+
 if TYPE_CHECKING:
     from tests.gateway.cli.conftest import Call, Database
 
@@ -102,6 +104,21 @@ def test_all_senders_are_paused_and_resumed(
     assert admin("sending", "resume", *words).status == 0
     assert [sender["pausedSince"] for sender in status(admin).values()] == [None, None]
     assert "nothing of that was paused" in admin("sending", "resume", *words).err
+
+
+def test_the_pause_of_a_restored_database_is_lifted_by_all_alone(
+    admin: "Call", campaign_id: str, database: "Database", senders: None
+) -> None:
+    database.run("update senders set paused_since = now(), paused_because = $1", RESTORED)
+    [lane] = database.run("select id from lanes")
+    database.insert_batch(campaign_id, BATCH.format(0), [{}], lane_id=lane["id"], taken_at=AT, waiting=True)
+    assert "sending resume --all" in admin("batch", "show", BATCH.format(0)).out
+    for words in ([], ["--sender", "public"]):
+        answer = admin("sending", "resume", *words)
+        assert (answer.status, "sending resume --all" in answer.err) == (1, True)
+        assert {sender["pausedBecause"] for sender in status(admin).values()} == {RESTORED}
+    assert admin("sending", "resume", "--all").status == 0
+    assert {sender["pausedSince"] for sender in status(admin).values()} == {None}
 
 
 def test_a_pause_for_throttling_is_gone_once_its_time_has_come(

@@ -117,7 +117,7 @@ def test_a_restored_database_sends_nothing_until_all_is_resumed(
     async def resume() -> list[str]:
         connection = await asyncpg.connect(database_url)
         try:
-            return await resume_senders(connection, None, actor=Actor(name="ops"))
+            return await resume_senders(connection, None, actor=Actor(name="ops"), everything=True)
         finally:
             await connection.close()
 

@@ -11,6 +11,7 @@ from messages.attempts import record_answers
 from messages.news import Answer, AttemptKey, Receipt
 from messages.statuses import ErrorCode, MessageStatus
 from sending.providers.provider import Absent, Provider
+from sending.senders import SUSPENDED
 from sending.upkeep.look_ups import LookUps
 from tests.messages.builders import (
     FOREIGN,
@@ -75,6 +76,30 @@ async def test_what_a_look_up_finds_is_recorded_and_looked_up_no_more(
     assert (attempt["status"], attempt["provider_id"]) == (SUCCESS, "SM1")
     assert await look_ups.look_up_due(later(hours=1)) == 0
     assert await fetch_due(connection, batch) == {}
+
+
+async def test_a_suspended_account_that_a_look_up_tells_of_pauses_its_sender(
+    pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    batch = await make_unknown(connection, campaign_id)
+    told = Receipt(batch.key(), FAILURE, ErrorCode.SERVER_UNKNOWN_ERROR, raw_code="30002", at=NOW)
+    # Under another account it would say nothing of this one.
+    await connection.execute("insert into secret_keys (wrapped) values ('')")
+    await connection.execute(
+        "insert into twilio_accounts"
+        " (campaign_id, account_sid, key_sid, secret, secret_key_id, service_sid, sender_name, account_since)"
+        " values ($1, 'AC1', 'SK1', '', (select max(id) from secret_keys), 'MG1', 'Clinic', $2)",
+        campaign_id, later(seconds=1),
+    )  # fmt: skip
+    look_ups = look_ups_at(pool, ScriptedProvider({batch.key(): told}))
+    await look_ups.look_up_due(later(seconds=60))
+    assert (await fetch_attempt(connection, batch.key()))["raw_code"] == "30002"
+    assert await connection.fetchval("select paused_because from senders") is None
+    await connection.execute("delete from twilio_accounts")
+    other = await make_unknown(connection, campaign_id)
+    told = Receipt(other.key(), FAILURE, ErrorCode.SERVER_UNKNOWN_ERROR, raw_code="30002", at=NOW)
+    await look_ups_at(pool, ScriptedProvider({other.key(): told})).look_up_due(later(seconds=60))
+    assert await connection.fetchval("select paused_because from senders") == SUSPENDED
 
 
 async def test_absence_proves_something_only_at_the_last_look_up(

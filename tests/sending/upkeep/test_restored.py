@@ -14,8 +14,9 @@ from database.connections import Connection, Pool
 from gateway.embedded.s3 import S3Server
 from gateway.processes.claim_mark import BucketClaimMark
 from processing.object_store import open_store
-from sending.pauses import resume_senders
-from sending.upkeep.restored import CAUSE, check_before_claims, keep_mark, pause_if_restored, renew_mark
+from sending.errors import RestoreNotConfirmed
+from sending.pauses import RESTORED, resume_senders
+from sending.upkeep.restored import check_before_claims, keep_mark, pause_if_restored, renew_mark
 from tests.messages.builders import later, make_batch
 
 
@@ -38,7 +39,7 @@ async def paused(connection: Connection) -> list[str]:
     rows = await connection.fetch(
         "select name, paused_because, paused_until from senders where paused_since is not null order by name"
     )
-    assert {(row["paused_because"], row["paused_until"]) for row in rows} <= {(CAUSE, None)}
+    assert {(row["paused_because"], row["paused_until"]) for row in rows} <= {(RESTORED, None)}
     return [row["name"] for row in rows]
 
 
@@ -76,8 +77,12 @@ async def test_a_database_restored_to_yesterday_has_all_senders_paused_until_the
     assert await mark.read() == later(hours=24)
     events = await connection.fetch("select event, details from audit_events where event = 'sending_paused'")
     assert len(events) == 1
-    assert CAUSE in events[0]["details"]
-    await resume_senders(connection, None, actor=Actor(name="ops"))
+    assert RESTORED in events[0]["details"]
+    for name in (None, "MG1"):
+        with pytest.raises(RestoreNotConfirmed):
+            await resume_senders(connection, name, actor=Actor(name="ops"))
+    assert await paused(connection) == ["MG1", "public"]
+    await resume_senders(connection, None, actor=Actor(name="ops"), everything=True)
     assert not await pause_if_restored(pool, mark)
     await claim(connection, later(hours=25))
     await renew_mark(pool, mark)

@@ -24,6 +24,7 @@ from tests.messages.builders import (
     make_batch,
     recount,
 )
+from tests.sending.claiming import claim, days_ago, make_sender
 from tests.sending.upkeep.scripted_provider import ScriptedProvider
 
 CREATED, ENQUEUED, SENDING, SENT, SENT_TO_TELCO, SUCCESS, FAILURE = MessageStatus
@@ -186,3 +187,23 @@ async def test_the_sweeps_run_by_themselves_and_outlive_a_broken_provider(
     async with open_sweeps(pool, settings, provider_of):
         await asyncio.wait_for(again.wait(), 20)
     assert list(await fetch_due(connection, batch)) == [batch.key()]
+
+
+async def test_a_put_back_recorded_while_the_messaging_service_changed_goes_by_the_new_one(
+    sweeps: Sweeps, connection: Connection, campaign_id: str, other_campaign_id: str
+) -> None:
+    batch = await make_batch(connection, campaign_id, [ENQUEUED, SENDING], sender="MG1", at=days_ago(0.1))
+    unknown = Answer(batch.key(3), SENDING, raw_code="timeout", due_at=days_ago(0))
+    await record_answers(connection, [unknown], now=days_ago(0))
+    other = await make_batch(connection, other_campaign_id, [ENQUEUED], sender="MG3", at=days_ago(0.1))
+    new_sender = await make_sender(connection, name="MG2")
+    # The lane has moved; what was being recorded meanwhile got the sender of before.
+    await connection.execute(
+        "update lanes set sender_id = $1 where campaign_id = $2", new_sender, campaign_id
+    )
+    await sweeps.sweep(datetime.now(UTC))
+    senders = "select array_agg(distinct sender_id) from due where campaign_id = $1"
+    assert await connection.fetchval(senders, campaign_id) == [new_sender]
+    assert await connection.fetchval(senders, other_campaign_id) == [other.sender_id]
+    assert await claim(connection, batch.sender_id, 10) == []
+    assert [message.key for message in await claim(connection, new_sender, 10)] == [batch.key(2)]
