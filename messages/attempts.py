@@ -89,11 +89,13 @@ async def in_transaction(connection: Connection, work: Callable[[], Awaitable[_T
 async def record_news(connection: Connection, news: Sequence[News], *, now: datetime) -> Recorded:
     """Record news of any kind in the caller's transaction, in their order where several are of one attempt.
 
-    Writes the attempts, what is due of them, and the counts of their batches.
+    Writes the attempts, what is due of them, and the counts of their batches. It is to be the transaction's last work, since the
+    planner is told to find rows by their keys until its end.
     """
     keys = sorted({piece.key for piece in news})
     if not keys:
         return Recorded()
+    await connection.execute(SQL["find_by_key"])
     before = {
         AttemptKey(row["batch_no"], row["row_number"], row["attempt"]): _state_of(row)
         for row in await connection.fetch(SQL["lock_attempts"], *_columns_of(keys), *_once(keys))

@@ -1,6 +1,11 @@
 -- Each statement names the rows twice: with `= any(…)` beside the join, PostgreSQL finds them by the key also in tables that
 -- were never analysed. These arrays hold each batch and each row once, or it would expect too many and read the table whole.
 
+-- name: find_by_key
+-- For the rest of the transaction. A plan that is made once for arrays of any length expects ten keys: it may compare each row with
+-- each key, which is 4,000,000 times for 2,000 of them, or read a table whole that was small when the plan was made.
+select set_config('enable_nestloop', 'off', true), set_config('enable_seqscan', 'off', true)
+
 -- name: lock_attempts
 select a.batch_no, a.row_number, a.attempt, a.status, a.created_at, a.updated_at, a.sent_at, a.delivered_at, a.error, a.raw_code,
     a.provider_id, a.put_backs, a.may_have_arrived, a.expired
