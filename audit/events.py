@@ -46,6 +46,7 @@ class AuditEvent(StrEnum):
     UPLOAD_REFUSED = "upload_refused"
     UPLOAD_DECIDED = "upload_decided"
     UPLOAD_FAILED = "upload_failed"
+    UPLOAD_WITHDRAWN = "upload_withdrawn"
     UPLOAD_RETRIED = "upload_retried"
     UPLOAD_RELEASED = "upload_released"
     BATCH_RETRIED = "batch_retried"

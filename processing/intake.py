@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import BinaryIO, Final, TypeVar
 
 import asyncpg
 
@@ -20,11 +20,12 @@ from config.logs import get_logger
 from database.connections import Connection, Pool, database_troubles
 from database.errors import ServiceUnreachable
 from processing import metrics, uploads
+from processing.awaited.uploads import NewAwaited, record_awaited
 from processing.errors import ProcessingError, StoreUnavailable
 from processing.object_store import ObjectStore, original_key
 from processing.refusals import RefusalBudgets, has_budget, record_refusal
-from processing.uploads import NewUpload
-from processing.verdict_queue import HourlyBudget, enqueue_verdict
+from processing.uploads import NewUpload, Source
+from processing.verdict_queue import AWAITED_ENTRYPOINT, HourlyBudget, enqueue_verdict
 from rules.codes import FindingCode
 
 logger = get_logger("processing")
@@ -81,6 +82,26 @@ class FinishedSpool:
     find_unauthorized: Authority
 
 
+@dataclass(frozen=True, slots=True)
+class AwaitedSpool:
+    """An upload that has come in whole by another way than SFTP, and whose sender waits for the outcome.
+
+    `file` is open, holds the upload from its beginning and isn't changed any more; the caller closes it. `sha256` (hex) is its
+    content's. `waiter`: the lock that the caller holds, see `processing.awaited`. `find_unauthorized`: as of a FinishedSpool;
+    it may write what belongs to the taking of the upload.
+    """
+
+    upload_id: str
+    sender: Sender
+    source: Source
+    file_name: str
+    file: BinaryIO
+    byte_count: int
+    sha256: str
+    waiter: int
+    find_unauthorized: Authority
+
+
 class IntakeError(ProcessingError):
     """The upload was not taken; the text is one line for the client, without secrets or personal data."""
 
@@ -103,6 +124,13 @@ class Intake:
         Returns only when all three are there to stay: then the sender may be told so. Raises IntakeUnavailable otherwise,
         IntakeError where the campaign has lost its access, or what `find_unauthorized` returned.
         """
+        await self._store_all(spool)
+
+    async def store_awaited(self, spool: AwaitedSpool) -> None:
+        """Do the same for an upload whose sender goes on to wait for the outcome."""
+        await self._store_all(spool)
+
+    async def _store_all(self, spool: FinishedSpool | AwaitedSpool) -> None:
         log = logger.bind(
             upload_id=spool.upload_id,
             campaign_id=spool.sender.campaign_id,
@@ -115,7 +143,7 @@ class Intake:
                 async with asyncio.timeout(timeout * (1 - _LAST_QUESTION)):
                     reach("spool.closed")
                     key = original_key(spool.sender.campaign_id, spool.upload_id)
-                    digest = await _until_done(lambda: self._put(key, spool.path))
+                    digest = await _until_done(lambda: self._put_spool(key, spool))
                     reach("intake.object_stored")
                     sha256 = digest
                     await _until_done(lambda: self._record(spool, key, digest))
@@ -192,11 +220,18 @@ class Intake:
         except ServiceUnreachable:
             return False
 
+    async def _put_spool(self, key: str, spool: FinishedSpool | AwaitedSpool) -> str:
+        match spool:
+            case FinishedSpool():
+                return await self._put(key, spool.path)
+            case AwaitedSpool():
+                return await self._store.put(key, spool.file, download_name="upload.csv", sha256=spool.sha256)
+
     async def _put(self, key: str, path: Path) -> str:
         with path.open("rb") as source:
             return await self._store.put(key, source, download_name="upload.csv")
 
-    async def _record(self, spool: FinishedSpool, key: str, sha256: str) -> None:
+    async def _record(self, spool: FinishedSpool | AwaitedSpool, key: str, sha256: str) -> None:
         """Write upload and job in one transaction. A second call, after an unclear COMMIT, finds the upload by its id."""
         with database_troubles():
             async with self._pool.acquire() as connection:
@@ -232,7 +267,11 @@ class Intake:
 
 
 async def _record_upload(
-    connection: Connection, spool: FinishedSpool, key: str, sha256: str, budget: HourlyBudget | None
+    connection: Connection,
+    spool: FinishedSpool | AwaitedSpool,
+    key: str,
+    sha256: str,
+    budget: HourlyBudget | None,
 ) -> None:
     campaign_id, actor = spool.sender.campaign_id, spool.sender.actor
     unauthorized = await spool.find_unauthorized(connection)
@@ -241,23 +280,16 @@ async def _record_upload(
             # An earlier COMMIT, whose answer never came, was carried out before the authority was taken away.
             return
         raise unauthorized
-    upload = NewUpload(
-        id=spool.upload_id,
-        campaign_id=campaign_id,
-        actor=actor,
-        file_name=spool.file_name,
-        byte_count=spool.byte_count,
-        sha256=sha256,
-        object_key=key,
-        received_at=datetime.now(UTC),
-        modified_at=spool.modified_at,
-    )
-    if not await uploads.record_received(connection, upload):
+    if not await _insert(connection, spool, key, sha256):
         if await uploads.has_upload(connection, spool.upload_id):
             # An earlier COMMIT, whose answer never came, was carried out before the access was taken away.
             return
         raise IntakeError(_UNWELCOME)
-    await enqueue_verdict(connection, spool.upload_id, campaign_id, budget)
+    match spool:
+        case FinishedSpool():
+            await enqueue_verdict(connection, spool.upload_id, campaign_id, budget)
+        case AwaitedSpool():
+            await enqueue_verdict(connection, spool.upload_id, campaign_id, entrypoint=AWAITED_ENTRYPOINT)
     await record_event(
         connection,
         AuditEvent.UPLOAD_RECEIVED,
@@ -267,6 +299,38 @@ async def _record_upload(
         details={"bytes": spool.byte_count, "sha256": sha256},
     )
     reach("intake.before_commit")
+
+
+async def _insert(connection: Connection, spool: FinishedSpool | AwaitedSpool, key: str, sha256: str) -> bool:
+    """Write the upload's row. False, and no row, where its campaign has lost its access."""
+    match spool:
+        case FinishedSpool():
+            upload = NewUpload(
+                id=spool.upload_id,
+                campaign_id=spool.sender.campaign_id,
+                actor=spool.sender.actor,
+                file_name=spool.file_name,
+                byte_count=spool.byte_count,
+                sha256=sha256,
+                object_key=key,
+                received_at=datetime.now(UTC),
+                modified_at=spool.modified_at,
+            )
+            return await uploads.record_received(connection, upload)
+        case AwaitedSpool():
+            awaited = NewAwaited(
+                id=spool.upload_id,
+                campaign_id=spool.sender.campaign_id,
+                actor=spool.sender.actor,
+                source=spool.source,
+                file_name=spool.file_name,
+                byte_count=spool.byte_count,
+                sha256=sha256,
+                object_key=key,
+                received_at=datetime.now(UTC),
+                waiter=spool.waiter,
+            )
+            return await record_awaited(connection, awaited)
 
 
 async def _until_done(step: Callable[[], Awaitable[_T]]) -> _T:

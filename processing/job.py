@@ -5,7 +5,9 @@ under its own name) may be repeated without a trace.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO, Final
 
@@ -24,7 +26,7 @@ from processing import metrics, uploads
 from processing.errors import StoreUnavailable, TemporaryTrouble, VerdictExceeded
 from processing.object_store import ObjectStore, report_key, sha256_of
 from processing.outcomes import NewBatch, Outcomes
-from processing.uploads import Upload
+from processing.uploads import Source, Upload
 from processing.verdict import Rules, Verdict
 from processing.verdict_process import VerdictLimits, VerdictProcesses
 from processing.verdict_queue import ENTRYPOINT
@@ -35,8 +37,84 @@ logger = get_logger("processing")
 _LONGEST_DELAY: Final = timedelta(minutes=30)
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A verdict, the rules that it was reached by, and its child's turn: `messages` and `report` are read there."""
+
+    verdict: Verdict
+    rules: Rules
+    messages: BinaryIO
+    report: BinaryIO
+
+
+class Judge:
+    """Fetches uploads from the bucket and has them judged. What becomes of the verdict is each job's own."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        store: ObjectStore,
+        rules_of: Callable[[Template], Rules],
+        verdicts: VerdictProcesses,
+    ) -> None:
+        self._pool = pool
+        self._store = store
+        self._rules_of = rules_of
+        self._verdicts = verdicts
+
+    @asynccontextmanager
+    async def judged(
+        self, upload: Upload, sha256: str | None, *, most_findings: int = 0
+    ) -> AsyncIterator[Judged]:
+        """The verdict on the upload, whose original has this SHA-256, with its files until the end of the block."""
+        async with self._verdicts.turn() as judging:
+            await self._store.fetch(upload.object_key or "", judging.source)
+            if (await asyncio.to_thread(sha256_of, judging.source)).hex() != sha256:
+                raise StoreUnavailable("the object store gives back other bytes than were stored")
+            reach("verdict.fetched")
+            with database_troubles():
+                async with self._pool.acquire() as connection:
+                    campaign = await fetch_known_campaign(connection, upload.campaign_id)
+            rules = self._rules_of(campaign.template)
+            with metrics.VALIDATION_SECONDS.time():
+                verdict = await judging.judge(rules, most_findings=most_findings)
+            reach("verdict.judged")
+            for file in (judging.messages, judging.report):
+                file.seek(0)
+            with metrics.STORING_SECONDS.time():
+                yield Judged(verdict, rules, judging.messages, judging.report)
+
+    async def put_report(self, upload: Upload, judged: Judged) -> Rejected:
+        """Put the report, if there is one, under the name drawn at receipt. Returns what the sender is told."""
+        key, verdict = None, judged.verdict
+        if verdict.report_written:
+            key = report_key(upload.campaign_id, upload.report_name)
+            await self._store.put(key, judged.report, download_name="validation-report.csv")
+            reach("verdict.report_stored")
+        return Rejected(
+            report_key=key,
+            num_rows=verdict.num_rows,
+            num_errors=verdict.num_errors,
+            has_avoidable=verdict.has_avoidable,
+            has_unicode=verdict.has_unicode,
+            error_reason=verdict.error_reason,
+        )
+
+
+def new_batch(judged: Judged) -> NewBatch:
+    """What the upload becomes, where its verdict is that it is valid."""
+    verdict = judged.verdict
+    return NewBatch(
+        new_identifier("batch"),
+        judged.rules.frame(),
+        judged.messages,
+        verdict.total_messages,
+        verdict.has_unicode,
+    )
+
+
 class VerdictJob:
-    """Judges uploads and stores their outcomes."""
+    """Judges uploads of SFTP and stores their outcomes."""
 
     def __init__(
         self,
@@ -47,10 +125,8 @@ class VerdictJob:
         verdicts: VerdictProcesses,
     ) -> None:
         self._pool = pool
-        self._store = store
         self._settings = settings
-        self._rules_of = rules_of
-        self._verdicts = verdicts
+        self._judge = Judge(pool, store, rules_of, verdicts)
         self._twins_within = timedelta(hours=settings.duplicate_hours)
         self._outcomes = Outcomes(pool, self._twins_within)
 
@@ -94,7 +170,8 @@ class VerdictJob:
         with database_troubles():
             async with self._pool.acquire() as connection:
                 upload = await uploads.fetch_upload(connection, upload_id)
-                if upload is None or upload.finished_at is not None:
+                if upload is None or upload.finished_at is not None or upload.source is not Source.SFTP:
+                    # A worker of the release before may enqueue those of another source, which have a job of their own.
                     return None
                 if await self._waits_for_twin(connection, upload_id):
                     log.info("verdict_waits_for_twin", campaign_id=upload.campaign_id)
@@ -120,49 +197,11 @@ class VerdictJob:
         reach("verdict.begun")
         if await self._outcomes.repeat_twin(upload, log):
             return
-        async with self._verdicts.turn() as judging:
-            await self._store.fetch(upload.object_key or "", judging.source)
-            if (await asyncio.to_thread(sha256_of, judging.source)).hex() != upload.sha256:
-                raise StoreUnavailable("the object store gives back other bytes than were stored")
-            reach("verdict.fetched")
-            with database_troubles():
-                async with self._pool.acquire() as connection:
-                    campaign = await fetch_known_campaign(connection, upload.campaign_id)
-            rules = self._rules_of(campaign.template)
-            with metrics.VALIDATION_SECONDS.time():
-                verdict = await judging.judge(rules)
-            reach("verdict.judged")
-            for file in (judging.messages, judging.report):
-                file.seek(0)
-            with metrics.STORING_SECONDS.time():
-                if verdict.valid:
-                    batch = NewBatch(
-                        new_identifier("batch"),
-                        rules.frame(),
-                        judging.messages,
-                        verdict.total_messages,
-                        verdict.has_unicode,
-                    )
-                    await self._outcomes.accept(upload, batch, log)
-                else:
-                    rejected = await self._put_report(upload, verdict, judging.report)
-                    await self._outcomes.reject(upload, rejected, log)
-
-    async def _put_report(self, upload: Upload, verdict: Verdict, report: BinaryIO) -> Rejected:
-        """Put the report, if there is one, under the name drawn at receipt. Returns what the sender is told."""
-        key = None
-        if verdict.report_written:
-            key = report_key(upload.campaign_id, upload.report_name)
-            await self._store.put(key, report, download_name="validation-report.csv")
-            reach("verdict.report_stored")
-        return Rejected(
-            report_key=key,
-            num_rows=verdict.num_rows,
-            num_errors=verdict.num_errors,
-            has_avoidable=verdict.has_avoidable,
-            has_unicode=verdict.has_unicode,
-            error_reason=verdict.error_reason,
-        )
+        async with self._judge.judged(upload, upload.sha256) as judged:
+            if judged.verdict.valid:
+                await self._outcomes.accept(upload, new_batch(judged), log)
+            else:
+                await self._outcomes.reject(upload, await self._judge.put_report(upload, judged), log)
 
     async def _retry_or_fail(self, upload: Upload, cause: str, log: structlog.stdlib.BoundLogger) -> None:
         """Put the job back with a doubling delay, or give the upload the outcome `failed` when its time is over."""

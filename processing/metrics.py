@@ -17,6 +17,12 @@ UPLOADS_NOT_STORED = Counter(
 UPLOADS_DECIDED = Counter(
     "sftp_gateway_uploads_decided", "Outcomes: accepted, duplicate, rejected, failed.", ["outcome"]
 )
+UPLOADS_WITHDRAWN = Counter(
+    "sftp_gateway_uploads_withdrawn",
+    "Uploads by HTTP that nobody waited for any more, so that nothing of them was accepted: late (no verdict in time), hung_up "
+    "(the sender was gone), stopping (the process was told to stop), forsaken (the process that waited was gone).",
+    ["cause"],
+)
 VERDICTS_EXCEEDED = Counter(
     "sftp_gateway_verdicts_exceeded",
     "Uploads failed because their verdict took too much: memory, output, processor, time, died.",
@@ -45,6 +51,8 @@ for _service in ("s3", "database"):
     UPLOADS_NOT_STORED.labels(_service)
 for _outcome in ("accepted", "duplicate", "rejected", "failed"):
     UPLOADS_DECIDED.labels(_outcome)
+for _cause in ("late", "hung_up", "stopping", "forsaken"):
+    UPLOADS_WITHDRAWN.labels(_cause)
 for _limit in ("memory", "output", "processor", "time", "died"):
     VERDICTS_EXCEEDED.labels(_limit)
 for _kind in ("upload", "notice"):

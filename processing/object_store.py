@@ -45,8 +45,11 @@ def report_key(campaign_id: str, report_name: str) -> str:
 class ObjectStore(Protocol):
     """Where files live. Every call raises StoreUnavailable when the store is away, slow or refusing."""
 
-    async def put(self, key: str, source: BinaryIO, *, download_name: str) -> str:
-        """Store what `source` holds from its beginning. Whole or not at all. Returns its SHA-256, in hexadecimal."""
+    async def put(self, key: str, source: BinaryIO, *, download_name: str, sha256: str | None = None) -> str:
+        """Store what `source` holds from its beginning. Whole or not at all. Returns its SHA-256, in hexadecimal.
+
+        With `sha256` given, its content isn't read for that once more; the store refuses content that has another.
+        """
 
     async def fetch(self, key: str, target: BinaryIO) -> None:
         """Write the object into `target`. Raises ObjectMissing."""
@@ -75,7 +78,7 @@ class S3ObjectStore:
         self._signer = signer
         self._threads = threads
 
-    async def put(self, key: str, source: BinaryIO, *, download_name: str) -> str:
+    async def put(self, key: str, source: BinaryIO, *, download_name: str, sha256: str | None = None) -> str:
         """See ObjectStore."""
         safe_name = re.sub(r"[^A-Za-z0-9._-]", "_", download_name)
         request: PutObjectRequestTypeDef = {
@@ -88,7 +91,7 @@ class S3ObjectStore:
         }
 
         def put() -> str:
-            digest = sha256_of(source)
+            digest = bytes.fromhex(sha256) if sha256 else sha256_of(source)
             source.seek(0)
             request["ChecksumSHA256"] = base64.b64encode(digest).decode()
             put_object(self._client, self._settings, request)

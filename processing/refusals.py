@@ -17,7 +17,15 @@ from database.connections import Connection, Pool, database_troubles
 from database.job_queue import JobKind, RunningJob, enqueue, subjects_without_job
 from notifications.notifications import Rejected, record_notification
 from processing import uploads
-from processing.refusal_counts import count_refusal, list_counted_campaigns, take_counts
+from processing.refusal_counts import (
+    count_recent_refusals,
+    count_refusal,
+    fetch_upload_to_sum_up_on,
+    list_campaigns_with_untold,
+    list_counted_campaigns,
+    lock_refusals,
+    take_counts,
+)
 from processing.uploads import NewUpload
 from rules.codes import FindingCode
 from rules.texts import file_reason
@@ -57,7 +65,7 @@ async def has_budget(
 ) -> bool:
     """Whether the hour still has room for one more refusal that is told singly."""
     shared = [shared.value for shared in _SHARED_BUDGET[code]]
-    return await uploads.count_recent_refusals(connection, campaign_id, shared) < budgets.of(code)
+    return await count_recent_refusals(connection, campaign_id, shared) < budgets.of(code)
 
 
 async def record_refusal(
@@ -75,7 +83,7 @@ async def record_refusal(
     """
     if await uploads.has_upload(connection, upload.id):
         return True
-    await uploads.lock_refusals(connection, upload.campaign_id)
+    await lock_refusals(connection, upload.campaign_id)
     if not await has_budget(connection, upload.campaign_id, code, budgets):
         if await count_refusal(connection, upload.campaign_id, code) == 1:
             await enqueue_summary(connection, upload.campaign_id)
@@ -106,7 +114,7 @@ async def record_summary(connection: Connection, campaign_id: str) -> None:
     counts.update(Counter(map(FindingCode, await uploads.take_untold(connection, campaign_id))))
     if not counts:
         return
-    upload_id = await uploads.fetch_upload_to_sum_up_on(connection, campaign_id)
+    upload_id = await fetch_upload_to_sum_up_on(connection, campaign_id)
     if upload_id is None:
         # Nothing is counted before others were told singly, so this takes a database that was restored in part.
         return
@@ -129,7 +137,7 @@ async def sweep_summaries(connection: Connection) -> int:
     campaigns = sorted(
         {
             *await list_counted_campaigns(connection),
-            *await uploads.list_campaigns_with_untold(connection),
+            *await list_campaigns_with_untold(connection),
         }
     )
     unsummed = await subjects_without_job(connection, SUMMARY_ENTRYPOINT, campaigns)

@@ -19,14 +19,26 @@ from database.queries import NamedQueries
 SQL: Final = NamedQueries("processing", "uploads.sql")
 
 
+class Source(StrEnum):
+    """The ways in. Who sends by another than SFTP waits for the outcome, and is told it there."""
+
+    SFTP = "sftp"
+    API = "api"
+    CONSOLE = "console"
+
+
 class UploadStatus(StrEnum):
-    """received → validating → accepted, rejected or failed. Failed and interrupted ones may be reopened by ops."""
+    """received → validating → accepted, rejected or failed. Failed and interrupted ones may be reopened by ops.
+
+    One that nobody waits for any more is withdrawn instead, where its sender waits for the outcome.
+    """
 
     RECEIVED = "received"
     VALIDATING = "validating"
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     FAILED = "failed"
+    WITHDRAWN = "withdrawn"
 
 
 class Reopening(StrEnum):
@@ -66,7 +78,10 @@ class UndecidedUpload:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A row. Times are aware UTC; `byte_count` is the file's size; `sha256` is hex; `outcome` counts from 1."""
+    """A row. Times are aware UTC; `byte_count` is the file's size; `outcome` counts from 1.
+
+    `sha256` is hex, and None where the source isn't SFTP: then it is `content_sha256`. `waiter`: see `processing.awaited`.
+    """
 
     id: str
     campaign_id: str
@@ -96,6 +111,10 @@ class Upload:
     notified_at: datetime | None
     notification_refused_at: datetime | None
     notification_error: str | None
+    source: Source
+    content_sha256: str | None
+    waiter: int | None
+    withdrawn_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +138,9 @@ class ListedUpload:
 
 def _upload(row: asyncpg.Record) -> Upload:
     values = dict(row)
-    return Upload(status=UploadStatus(values.pop("status")), byte_count=values.pop("bytes"), **values)
+    status = UploadStatus.WITHDRAWN if values["withdrawn_at"] else UploadStatus(values["status"])
+    values.update(status=status, source=Source(values["source"]), byte_count=values.pop("bytes"))
+    return Upload(**values)
 
 
 async def record_received(connection: Connection, upload: NewUpload) -> bool:
@@ -133,7 +154,7 @@ async def record_received(connection: Connection, upload: NewUpload) -> bool:
         upload.sha256,
         upload.modified_at,
         upload.object_key,
-        _draw_report_name(),
+        draw_report_name(),
         upload.actor.source_address,
         upload.actor.connection_id,
         upload.received_at,
@@ -153,7 +174,7 @@ async def record_refused(
         upload.byte_count,
         upload.sha256,
         upload.object_key,
-        _draw_report_name(),
+        draw_report_name(),
         upload.actor.source_address,
         upload.actor.connection_id,
         upload.received_at,
@@ -162,7 +183,7 @@ async def record_refused(
     )
 
 
-def _draw_report_name() -> str:
+def draw_report_name() -> str:
     """128 random bits: nobody can guess the name of another campaign's report."""
     return secrets.token_hex(16)
 
@@ -172,27 +193,9 @@ async def has_upload(connection: Connection, upload_id: str) -> bool:
     return bool(await connection.fetchval(SQL["upload_exists"], upload_id))
 
 
-async def lock_refusals(connection: Connection, campaign_id: str) -> None:
-    """Let refusals of this campaign wait for each other until the transaction ends: no two count the same earlier ones."""
-    await connection.execute(SQL["lock_refusals"], campaign_id)
-
-
-async def count_recent_refusals(
-    connection: Connection, campaign_id: str, refusal_codes: Sequence[str]
-) -> int:
-    """How many rows tell that an upload of the campaign was refused with one of these codes within the last hour."""
-    return int(await connection.fetchval(SQL["count_recent_refusals"], campaign_id, list(refusal_codes)))
-
-
 async def take_untold(connection: Connection, campaign_id: str) -> list[str]:
     """The codes of the campaign's refusals with a row that no e-mail has told of. They count as told from here on."""
     return [row["refusal_code"] for row in await connection.fetch(SQL["take_untold"], campaign_id)]
-
-
-async def fetch_upload_to_sum_up_on(connection: Connection, campaign_id: str) -> str | None:
-    """The latest refused upload on which no e-mail has summed up others yet, else the latest of any kind, if there is one."""
-    upload_id: str | None = await connection.fetchval(SQL["fetch_upload_to_sum_up_on"], campaign_id)
-    return upload_id
 
 
 async def fetch_upload(connection: Connection, upload_id: str) -> Upload | None:
@@ -373,11 +376,6 @@ async def list_undecided(
     seen = (after.received_at, after.id) if after else (None, None)
     rows = await connection.fetch(SQL["list_undecided"], older_than, *seen, limit, twins_within)
     return [UndecidedUpload(**row) for row in rows]
-
-
-async def list_campaigns_with_untold(connection: Connection) -> list[str]:
-    """Ids of the campaigns that have refusals of which no e-mail has told."""
-    return [row["campaign_id"] for row in await connection.fetch(SQL["list_campaigns_with_untold"])]
 
 
 async def forget_originals(connection: Connection, older_than: timedelta) -> None:

@@ -25,24 +25,25 @@ select exists (select from uploads where id = $1)
 select id, campaign_id, file_name, status, bytes, sha256, object_key, report_name, report_key, connection_id, received_at,
        deciding_since, attempts, finished_at, outcome, refusal_code, error_reason, batch_id, total_messages,
        duplicate_of, num_rows, num_errors, has_avoidable_character, has_unicode, support_id, notified_at,
-       notification_refused_at, notification_error
+       notification_refused_at, notification_error, source, content_sha256, waiter, withdrawn_at
 from uploads where id = $1
 
 -- name: fetch_upload_by_support_id
 select id, campaign_id, file_name, status, bytes, sha256, object_key, report_name, report_key, connection_id, received_at,
        deciding_since, attempts, finished_at, outcome, refusal_code, error_reason, batch_id, total_messages,
        duplicate_of, num_rows, num_errors, has_avoidable_character, has_unicode, support_id, notified_at,
-       notification_refused_at, notification_error
+       notification_refused_at, notification_error, source, content_sha256, waiter, withdrawn_at
 from uploads where support_id = $1
 
 -- name: list_uploads
 select id, campaign_id, file_name, status, bytes, sha256, object_key, report_name, report_key, connection_id, received_at,
        deciding_since, attempts, finished_at, outcome, refusal_code, error_reason, batch_id, total_messages,
        duplicate_of, num_rows, num_errors, has_avoidable_character, has_unicode, support_id, notified_at,
-       notification_refused_at, notification_error
+       notification_refused_at, notification_error, source, content_sha256, waiter, withdrawn_at
 from uploads
 where ($1::text is null or campaign_id = $1)
-  and ($2::text is null or status = $2)
+  -- To the database one that was withdrawn has failed: so programs of the release before can read it.
+  and ($2::text is null or case when withdrawn_at is null then status else 'withdrawn' end = $2)
   and ($3::timestamptz is null or received_at >= $3)
 order by received_at desc, id desc
 limit $4
@@ -67,7 +68,8 @@ order by received_at desc
 limit 1
 
 -- name: has_upload_since
-select exists (select from uploads where campaign_id = $1 and file_name = any ($2) and received_at >= $3)
+select exists (
+    select from uploads where campaign_id = $1 and file_name = any ($2) and received_at >= $3 and source = 'sftp')
 
 -- name: unlist_upload
 update uploads set listed = false where campaign_id = $1 and file_name = $2 and listed
@@ -85,22 +87,6 @@ select coalesce(sum(bytes), 0)::float8 as bytes, coalesce(sum(coalesce(total_mes
 from uploads
 where campaign_id = $1 and object_key is not null and duplicate_of is null
   and (finished_at is null or received_at > now() - interval '1 hour')
-
--- name: lock_refusals
--- One at a time for each campaign, so that no two of them count the same earlier ones.
-select pg_advisory_xact_lock(hashtextextended($1, 7367470003))
-
--- name: count_recent_refusals
-select count(*) from uploads
-where campaign_id = $1 and refusal_code = any($2::text[]) and received_at > now() - interval '1 hour'
-
--- name: fetch_upload_to_sum_up_on
--- The e-mail that sums up hangs on a refusal that was told singly, as the outcome 0: an upload's own outcomes count from 1.
-select id from uploads u
-where campaign_id = $1 and received_at > now() - interval '7 days'
-  and not exists (select from notifications n where n.upload_id = u.id and n.outcome = 0)
-order by refusal_code is null, received_at desc
-limit 1
 
 -- name: begin_attempt
 -- The attempt is counted before anything is judged, so that an upload that kills its worker is counted too.
@@ -137,7 +123,7 @@ select o.id, o.campaign_id, o.file_name, o.status, o.bytes, o.sha256, o.object_k
        o.connection_id, o.received_at, o.deciding_since, o.attempts, o.finished_at, o.outcome, o.refusal_code,
        o.error_reason, o.batch_id, o.total_messages, o.duplicate_of, o.num_rows, o.num_errors,
        o.has_avoidable_character, o.has_unicode, o.support_id, o.notified_at, o.notification_refused_at,
-       o.notification_error
+       o.notification_error, o.source, o.content_sha256, o.waiter, o.withdrawn_at
 from uploads o join uploads u on u.id = $1
 where o.campaign_id = u.campaign_id and o.sha256 = u.sha256 and o.file_name = u.file_name
   and o.finished_at is null and (o.received_at, o.id) > (u.received_at, u.id)
@@ -174,13 +160,14 @@ update uploads
 set status = 'received', finished_at = null, deciding_since = null, attempts = 0, refusal_code = null,
     error_reason = null, num_rows = null, num_errors = null, has_avoidable_character = null, has_unicode = null
 where id = $1 and object_key is not null
+  and source = 'sftp'
   and (($2 = 'retry' and status = 'failed') or ($2 = 'release' and status = 'rejected' and refusal_code = 'upload_interrupted'))
 returning campaign_id
 
 -- name: list_undecided
 -- One that waits for a twin needs no job: the twin's outcome is its outcome, or gives it one.
 select u.id, u.campaign_id, u.received_at from uploads u
-where u.finished_at is null and u.received_at < now() - $1::interval
+where u.finished_at is null and u.source = 'sftp' and u.received_at < now() - $1::interval
   and ($2::timestamptz is null or (u.received_at, u.id) > ($2, $3))
   and not exists (
       select from uploads o
@@ -189,9 +176,6 @@ where u.finished_at is null and u.received_at < now() - $1::interval
         and u.received_at - o.received_at <= $5)
 order by u.received_at, u.id
 limit $4
-
--- name: list_campaigns_with_untold
-select distinct campaign_id from uploads where untold
 
 -- name: forget_originals
 -- Gone from the bucket, an upload can't be judged anew: `upload retry` and `release` then say so.

@@ -6,10 +6,11 @@ a finding, the report from the first one on as soon as there is any: the last ch
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from typing import BinaryIO, Final
 
 import numpy as np
@@ -64,7 +65,8 @@ class Verdict:
     """The judgement over an upload: valid, or with how many findings.
 
     `num_rows` are the rows with findings, `num_errors` all findings. `error_reason` is there where the file as a whole
-    is at fault: then no row was checked, and `num_rows` is 0. `report_written`: the report has its bytes.
+    is at fault: then no row was checked, and `num_rows` is 0. `report_written`: the report has its bytes. `findings` are the
+    first ones, as many as the caller keeps.
     """
 
     valid: bool
@@ -75,6 +77,7 @@ class Verdict:
     has_unicode: bool = False
     error_reason: str | None = None
     report_written: bool = False
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,28 @@ class _ChunkWork:
 
 
 @dataclass(slots=True)
+class _Telling:
+    """Tells the caller of findings, in the order of rows, as long as more are wanted: texts cost most of time and memory."""
+
+    tell: Callable[[Finding], None] | None
+    most: int | None
+    _told: int = 0
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether the next finding is told."""
+        return self.tell is not None and (self.most is None or self._told < self.most)
+
+    def pass_findings(self, findings: Iterable[Finding]) -> None:
+        """Tell of these, up to the last that is wanted."""
+        if self.tell is None or not self.wants_more:
+            return
+        for finding in islice(findings, None if self.most is None else self.most - self._told):
+            self.tell(finding)
+            self._told += 1
+
+
+@dataclass(slots=True)
 class _Report:
     """Writes the report chunk by chunk, from the first chunk on as soon as one has a finding."""
 
@@ -189,29 +214,30 @@ def judge(
     messages: BinaryIO | None,
     report: BinaryIO | None,
     findings: Callable[[Finding], None] | None = None,
+    most_findings: int | None = None,
     chunk_bytes: int = CHUNK_BYTES,
 ) -> Verdict:
     """Checks an upload, all of it. `source` is seekable and read from its start.
 
     `messages` receives PostgreSQL COPY text lines of the columns in `copytext.MESSAGE_COLUMNS`, with meaning only if the
     upload is valid. `report` receives the report's bytes if it isn't, unless no rows could be read. `findings` is called with
-    each finding in the order of rows. The verdict doesn't depend on `chunk_bytes`, what is checked at a time; memory does.
+    each finding in the order of rows, or with the first `most_findings`. The verdict doesn't depend on `chunk_bytes`, what is
+    checked at a time; memory does.
     """
     expected = (RECIPIENT, LANGUAGE, *rules.template.parameters)
     max_filled_rows = rules.max_rows_test if rules.environment is Environment.TEST else None
     scan = scan_upload(
         source, expected, Limits(rules.max_bytes, rules.max_rows, max_filled_rows), chunk_bytes
     )
+    telling = _Telling(findings, most_findings)
     if scan.findings or scan.header is None:
-        return _refuse_file(scan, report, findings)
-    return _judge_rows(scan, scan.header, rules, messages, report, findings)
+        return _refuse_file(scan, report, telling)
+    return _judge_rows(scan, scan.header, rules, messages, report, telling)
 
 
-def _refuse_file(scan: Scan, report: BinaryIO | None, findings: Callable[[Finding], None] | None) -> Verdict:
+def _refuse_file(scan: Scan, report: BinaryIO | None, telling: _Telling) -> Verdict:
     reason = join_reasons([finding.text for finding in scan.findings])
-    if findings:
-        for finding in scan.findings:
-            findings(finding)
+    telling.pass_findings(scan.findings)
     is_written = False
     if report and scan.header and scan.has_rows:
         form = report_form(scan.chunks, scan.header, scan.header_number, scan.line_end)
@@ -228,7 +254,7 @@ def _judge_rows(
     rules: Rules,
     messages: BinaryIO | None,
     report: BinaryIO | None,
-    findings: Callable[[Finding], None] | None,
+    telling: _Telling,
 ) -> Verdict:
     template = rules.template
     checks = Checks.of_template(template, rules.environment, rules.values, len(header.kept))
@@ -242,7 +268,7 @@ def _judge_rows(
         checks,
         message_form if messages else None,
         form if report else None,
-        needs_texts=findings is not None,
+        needs_texts=telling.wants_more,
     )
     writer = None
     total = rows = errors = 0
@@ -254,9 +280,9 @@ def _judge_rows(
         if checked.findings:
             rows += len(checked.bad_rows)
             errors += len(checked.findings.rows)
-            if findings:
-                for finding in checked.findings.each():
-                    findings(finding)
+            if telling.wants_more:
+                telling.pass_findings(checked.findings.each())
+                work.needs_texts = telling.wants_more
         if errors and report:
             writer = writer or _Report.of_form(report, form(), scan.chunks)
             writer.write(place, checked)

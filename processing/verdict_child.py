@@ -21,6 +21,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from config.environment import Environment
+from processing.columns.findings import Finding
 from processing.verdict import Rules, Verdict, judge
 from rules.templates import Language, Template
 
@@ -31,9 +32,13 @@ _OPEN_FILES: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An upload to judge; its bytes stand in the file of originals, from its beginning."""
+    """An upload to judge; its bytes stand in the file of originals, from its beginning.
+
+    `most_findings`: how many findings, of the first ones, the verdict is to name.
+    """
 
     rules: Rules
+    most_findings: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +67,12 @@ class Files:
     report: int
 
 
-def request_line(rules: Rules) -> bytes:
+def request_line(rules: Rules, most_findings: int = 0) -> bytes:
     """A request as the child reads it: a line of JSON."""
     # A view of a dictionary can't be written down.
     template = replace(rules.template, bodies=dict(rules.template.bodies))
     plain = replace(rules, footers=dict(rules.footers), template=template)
-    return _REQUEST.dump_json(Request(plain)) + b"\n"
+    return _REQUEST.dump_json(Request(plain, most_findings)) + b"\n"
 
 
 def child_main(arguments: Sequence[str] | None = None) -> None:
@@ -160,7 +165,16 @@ def _judge_files(request: Request, files: Files) -> Verdict:
         os.fdopen(files.messages, "wb", closefd=False) as messages,
         os.fdopen(files.report, "wb", closefd=False) as report,
     ):
-        return judge(source, request.rules, messages=messages, report=report)
+        findings: list[Finding] = []
+        verdict = judge(
+            source,
+            request.rules,
+            messages=messages,
+            report=report,
+            findings=findings.append if request.most_findings else None,
+            most_findings=request.most_findings,
+        )
+        return replace(verdict, findings=tuple(findings))
 
 
 def _describe(error: BaseException) -> str:

@@ -90,7 +90,7 @@ class _Child:
             env=_bare_environment(),
         )  # fmt: skip
 
-    async def judge(self, rules: Rules) -> Verdict:
+    async def judge(self, rules: Rules, most_findings: int) -> Verdict:
         """The verdict on what stands in `source`.
 
         Raises VerdictExceeded, ChildUnavailable where it didn't get warm, or ProcessingError for a bug of ours.
@@ -100,7 +100,7 @@ class _Child:
         if process.stdin is None:
             raise RuntimeError("the child has no input")
         with contextlib.suppress(ConnectionError):
-            process.stdin.write(request_line(rules))
+            process.stdin.write(request_line(rules, most_findings))
             await process.stdin.drain()
         line = await self._answer(process)
         answer = ANSWER.validate_json(line)
@@ -225,19 +225,21 @@ class Judging:
     def child(self) -> _Child:
         return self._child
 
-    async def judge(self, rules: Rules) -> Verdict:
-        """The verdict. Raises VerdictExceeded where the upload takes more than a verdict may.
+    async def judge(self, rules: Rules, *, most_findings: int = 0) -> Verdict:
+        """The verdict, which names the first `most_findings`.
+
+        Raises VerdictExceeded where the upload takes more than a verdict may.
 
         A child that dies of something else is replaced once, since somebody may have killed it; a second death is the
         upload's doing.
         """
         try:
-            return await self._child.judge(rules)
+            return await self._child.judge(rules, most_findings)
         except VerdictDied:
             logger.warning("verdict_process_died")
         await self._replace()
         try:
-            return await self._child.judge(rules)
+            return await self._child.judge(rules, most_findings)
         except VerdictDied:
             raise VerdictExceeded("died") from None
 

@@ -15,6 +15,7 @@ from database.job_queue import enqueue, subjects_without_job
 from processing.errors import ReopeningRefused
 from processing.uploads import (
     Reopening,
+    Source,
     UndecidedUpload,
     Upload,
     UploadStatus,
@@ -26,10 +27,15 @@ from processing.uploads import (
 from rules.codes import FindingCode
 
 ENTRYPOINT: Final = "verdict"
+# Of uploads whose senders wait: workers of the release before know no such job.
+AWAITED_ENTRYPOINT: Final = "verdict_api"
 logger = get_logger("processing")
 # How many waiting uploads a sweep looks at in one statement.
 _SWEPT_AT_A_TIME: Final = 1000
 _TWINS_WITHIN: Final = timedelta(hours=24)
+
+
+_WAYS: Final = {Source.SFTP: "SFTP", Source.API: "the HTTP API", Source.CONSOLE: "the console"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,12 @@ class HourlyBudget:
 
 
 async def enqueue_verdict(
-    connection: Connection, upload_id: str, campaign_id: str, budget: HourlyBudget | None = None
+    connection: Connection,
+    upload_id: str,
+    campaign_id: str,
+    budget: HourlyBudget | None = None,
+    *,
+    entrypoint: str = ENTRYPOINT,
 ) -> None:
     """Put an upload, whose row is written already, on the queue in the caller's transaction.
 
@@ -55,7 +66,7 @@ async def enqueue_verdict(
         logger.info(
             "verdict_over_budget", upload_id=upload_id, campaign_id=campaign_id, seconds=delay.total_seconds()
         )
-    await enqueue(connection, ENTRYPOINT, upload_id, priority=-max(earlier, 0), delay=delay)
+    await enqueue(connection, entrypoint, upload_id, priority=-max(earlier, 0), delay=delay)
 
 
 async def _delay_of(connection: Connection, campaign_id: str, budget: HourlyBudget) -> timedelta:
@@ -91,6 +102,9 @@ def _explain_refusal(upload: Upload, reopening: Reopening) -> str:
     """Why an upload can't be reopened."""
     if upload.finished_at is None:
         return f"{upload.id} is {upload.status} and will get its outcome by itself"
+    if upload.source is not Source.SFTP:
+        told = "its sender was told so at once, and only an upload of SFTP can be decided anew"
+        return f"{upload.id} came by {_WAYS[upload.source]} and is {upload.status}: {told}"
     is_retry = reopening is Reopening.RETRY
     fits = (
         upload.status is UploadStatus.FAILED

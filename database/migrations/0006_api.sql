@@ -134,7 +134,9 @@ alter table uploads
     -- Nobody waited for the outcome any more: its status is `failed`, and it can't be judged anew.
     add column withdrawn_at timestamptz,
     -- The first findings, as the answer shows them.
-    add column findings jsonb;
+    add column findings jsonb,
+    -- The signed link to the report, as the answer shows it: the process that answers has no key that reads from the bucket.
+    add column report_link text;
 
 -- Cursors carry times in milliseconds, so that is what batches are ordered by. Programs that know step 5 don't give the time.
 alter table batches alter column created_at set default date_trunc('milliseconds', now());

@@ -18,14 +18,18 @@ from gateway.processes.parts import WORKER
 from notifications.job import NotificationJob, sweep_notifications
 from notifications.mailer import Mailer, SMTPMailer
 from processing import metrics
+from processing.awaited.job import AwaitedVerdictJob
+from processing.awaited.sweep import sweep_awaited
 from processing.errors import ProcessingError
 from processing.job import VerdictJob, verdict_limits
 from processing.object_store import ObjectStore, open_store
 from processing.refusals import RefusalSummaryJob, sweep_summaries
 from processing.retention import remove_expired, remove_superseded
 from processing.rule_settings import make_rules
+from processing.verdict import Rules
 from processing.verdict_process import VerdictProcesses
 from processing.verdict_queue import sweep_uploads
+from rules.templates import Template
 
 logger = get_logger("gateway")
 
@@ -49,12 +53,14 @@ async def worker(
         )
         store = await stack.enter_async_context(open_store(settings.s3))
         processes = VerdictProcesses(verdict_limits(settings.worker), settings.worker.concurrent_verdicts)
-        verdicts = VerdictJob(
-            pool,
-            store,
-            settings.worker,
-            lambda template: make_rules(template, settings.environment, settings.messages),
-            await stack.enter_async_context(processes),
+        await stack.enter_async_context(processes)
+
+        def rules_of(template: Template) -> Rules:
+            return make_rules(template, settings.environment, settings.messages)
+
+        verdicts = (
+            VerdictJob(pool, store, settings.worker, rules_of, processes),
+            AwaitedVerdictJob(pool, store, settings.worker, rules_of, processes),
         )
         mailer = SMTPMailer(settings.smtp)
         await _run_jobs_and_sweeps(settings, pool, store, verdicts, mailer, stop=stop, ready=ready)
@@ -64,7 +70,7 @@ async def _run_jobs_and_sweeps(
     settings: Settings,
     pool: Pool,
     store: ObjectStore,
-    verdicts: VerdictJob,
+    verdicts: tuple[VerdictJob, AwaitedVerdictJob],
     mailer: Mailer,
     *,
     stop: asyncio.Event,
@@ -79,9 +85,9 @@ async def _run_jobs_and_sweeps(
     notifications = NotificationJob(pool, mailer, store, settings.smtp)
     summaries = RefusalSummaryJob(pool)
     twins_within = timedelta(hours=timing.duplicate_hours)
-    listening = _Countdown(2, ready)
+    listening = _Countdown(3, ready)
     queues: list[tuple[JobKind, Handler, Callable[[], None]]] = [
-        (verdicts.kind(), verdicts, listening.one_less),
+        *((verdict.kind(), verdict, listening.one_less) for verdict in verdicts),
         (
             notifications.kind(timing.concurrent_notifications, timing.heartbeat_timeout),
             notifications,
@@ -126,8 +132,10 @@ async def _sweep(pool: Pool, twins_within: timedelta) -> None:
         released = await release_jobs_of_dead(connection)
         if released:
             logger.warning("jobs_released", count=released)
-        uploads = await sweep_uploads(connection, _SWEPT_WHEN_OLDER, twins_within) + await sweep_summaries(
-            connection
+        uploads = (
+            await sweep_uploads(connection, _SWEPT_WHEN_OLDER, twins_within)
+            + await sweep_awaited(connection, _SWEPT_WHEN_OLDER)
+            + await sweep_summaries(connection)
         )
         for kind, count in (
             ("upload", uploads),

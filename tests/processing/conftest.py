@@ -46,8 +46,8 @@ class HoldingStore:
         self._store = store
         self.asked, self.let_go = asyncio.Event(), asyncio.Event()
 
-    async def put(self, key: str, source: BinaryIO, *, download_name: str) -> str:
-        return await self._store.put(key, source, download_name=download_name)
+    async def put(self, key: str, source: BinaryIO, *, download_name: str, sha256: str | None = None) -> str:
+        return await self._store.put(key, source, download_name=download_name, sha256=sha256)
 
     async def fetch(self, key: str, target: BinaryIO) -> None:
         self.asked.set()
