@@ -13,6 +13,11 @@ CALL_SECONDS: Final = Histogram(
 REFUSALS: Final = Counter(
     "sftp_gateway_api_refusals", "Calls refused for what they ask, by the code of the answer.", ["code"]
 )
+SINGLE_GROUPS: Final = Histogram(
+    "sftp_gateway_api_single_groups",
+    "Single sends that were committed together, by their number.",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200),
+)
 CALLBACKS: Final = Counter(
     "sftp_gateway_callbacks",
     "Callbacks of providers by result: recorded, unmatched (no such attempt), ignored (says nothing new to us), forged (wrong "

@@ -26,6 +26,9 @@ POINTS: Final = (
     "notification.fetched",  # the notification is here, the mail server hasn't been asked
     "notification.sent",  # the mail server has the e-mail, which isn't recorded yet
     "notification.recorded",  # that is recorded, and the job is still picked
+    "api.grouped",  # single sends are about to be written, with their answers
+    "api.committed",  # they are committed, and no caller has been told
+    "api.refusal_kept",  # a refusal is kept under its idempotency key, and its caller hasn't been told
     "sending.taken",  # batches have their lanes
     "sending.claimed",  # messages are committed as `sending`, none is handed over
     "sending.handed_over",  # the provider has answered, which isn't recorded yet

@@ -14,6 +14,15 @@ def unsupported_rule(settings: MessageSettings) -> UnsupportedRule:
     return UnsupportedRule(tier3=settings.refuse_typography, emoji=settings.refuse_emoji)
 
 
+def value_rule(settings: MessageSettings) -> ValueRule:
+    """Which values are refused."""
+    return ValueRule(
+        unsupported_rule(settings),
+        spreadsheet_errors=settings.refuse_spreadsheet_errors,
+        markup=settings.refuse_markup,
+    )
+
+
 def footers_of(settings: MessageSettings) -> dict[Language, str]:
     """The deployment's footer for each language."""
     chosen = {
@@ -31,9 +40,5 @@ def make_rules(template: Template, environment: Environment, settings: MessageSe
         template=template,
         environment=environment,
         footers=footers_of(settings),
-        values=ValueRule(
-            unsupported_rule(settings),
-            spreadsheet_errors=settings.refuse_spreadsheet_errors,
-            markup=settings.refuse_markup,
-        ),
+        values=value_rule(settings),
     )

@@ -301,6 +301,11 @@ def row_reason(code: FindingCode, **facts: str | int) -> str:
     return _fill(text_of(code), facts)
 
 
+def cell_reason(code: FindingCode, **facts: str | int) -> str:
+    """What is wrong with a cell, or with the message that its row makes."""
+    return _fill(text_of(code, of_value=True), facts)
+
+
 def file_reason(code: FindingCode, **facts: str | int) -> str:
     """What is wrong with a file: facts are `received` for upload_interrupted, and `limit` for file_too_large.
 

@@ -1,12 +1,12 @@
 """Receipts are committed in groups: one writer takes what has gathered, so that a flood of callbacks costs few transactions."""
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Final
 
+from api.groups import Groups, TooManyWaiting
 from config.errors import ConfigError
 from config.fault_points import reach
 from config.logs import get_logger
@@ -24,8 +24,10 @@ _GATHERING: Final = 0.01
 _MOST_IN_GROUP: Final = 500
 # So many may wait. At the pace of the slowest database seen that is a second's work; whoever comes later is told to come again.
 MOST_WAITING: Final = 2000
-# Seconds for a group's commit, after which its senders are told to come again. Twilio waits 15 s at most.
+# Seconds for a group's commit, and before it for a receipt's turn, after which its sender is told to come again. Twilio waits
+# 15 s at most.
 _COMMIT_SECONDS: Final = 8.0
+_PATIENCE: Final = 5.0
 
 
 class Commitment(Enum):
@@ -47,33 +49,33 @@ class ReceiptGroups:
 
     def __init__(self, pool: Pool) -> None:
         self._pool: Final = pool
-        self._waiting: deque[tuple[Receipt, asyncio.Future[Commitment]]] = deque()
-        self._arrived: Final = asyncio.Event()
+        self._groups: Final = Groups[Receipt, Commitment](
+            self._commit,
+            most_in_group=_MOST_IN_GROUP,
+            most_waiting=MOST_WAITING,
+            patience=_PATIENCE,
+            gathering=_GATHERING,
+        )
 
     async def record(self, receipt: Receipt) -> Commitment:
         """Wait until the receipt's group has been committed, or can't be."""
-        if len(self._waiting) >= MOST_WAITING:
+        try:
+            return await self._groups.add(receipt)
+        except TooManyWaiting:
             return Commitment.BUSY
-        committed: asyncio.Future[Commitment] = asyncio.get_running_loop().create_future()
-        self._waiting.append((receipt, committed))
-        self._arrived.set()
-        return await committed
+        except ConfigError:
+            return Commitment.UNAVAILABLE
+        except Exception:
+            logger.exception("receipt_not_recorded")
+            return Commitment.FAILED
 
     async def run(self) -> None:
         """Commit group after group, until cancelled."""
-        while True:
-            await self._arrived.wait()
-            await asyncio.sleep(_GATHERING)
-            group = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_IN_GROUP))]
-            if not self._waiting:
-                self._arrived.clear()
-            # The same receipt twice, as a doubled callback brings it, is recorded once.
-            results = await self._commit(list(dict.fromkeys(receipt for receipt, _ in group)))
-            for receipt, committed in group:
-                if not committed.done():
-                    committed.set_result(results[receipt])
+        await self._groups.run()
 
-    async def _commit(self, receipts: Sequence[Receipt]) -> dict[Receipt, Commitment]:
+    async def _commit(self, group: Sequence[Receipt]) -> list[Commitment]:
+        # The same receipt twice, as a doubled callback brings it, is recorded once.
+        receipts = list(dict.fromkeys(group))
         reach("sending.received")
         try:
             with database_troubles():
@@ -83,21 +85,13 @@ class ReceiptGroups:
                     await pause_suspended(connection, receipts)
         except ConfigError as error:
             logger.warning("receipts_not_recorded", count=len(receipts), reason=str(error))
-            return dict.fromkeys(receipts, Commitment.UNAVAILABLE)
-        except Exception:
-            if len(receipts) == 1:
-                logger.exception("receipt_not_recorded")
-                return {receipts[0]: Commitment.FAILED}
-            # One that can't be recorded must not keep the others from it.
-            middle = len(receipts) // 2
-            return await self._commit(receipts[:middle]) | await self._commit(receipts[middle:])
+            return [Commitment.UNAVAILABLE] * len(group)
         count_recorded(recorded)
         for receipt in receipts:
             count_alarm(receipt)
         unmatched = set(recorded.unmatched)
         if unmatched:
             logger.warning("receipts_unmatched", count=len(unmatched))
-        return {
-            receipt: Commitment.UNMATCHED if receipt.key in unmatched else Commitment.RECORDED
-            for receipt in receipts
-        }
+        return [
+            Commitment.UNMATCHED if receipt.key in unmatched else Commitment.RECORDED for receipt in group
+        ]

@@ -188,24 +188,30 @@ async def test_callbacks_are_committed_in_groups(
 
 
 async def test_a_flood_beyond_what_can_wait_is_told_to_come_again(
-    api: ServedAPI, batch: MadeBatch, connection: Connection, monkeypatch: pytest.MonkeyPatch
+    api_settings: Settings,
+    callback_keys: list[bytes],
+    batch: MadeBatch,
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("api.provider_callbacks.receipt_groups.MOST_WAITING", 2)
-    async with connection.transaction():
-        await connection.execute("select from attempts for update")
-        first = asyncio.create_task(api.call(batch.key(), "sent"))
-        # Until it is being committed, and so no longer among those that wait.
-        locked = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    async with serving(api_settings) as port:
+        api = ServedAPI(port, callback_keys)
+        async with connection.transaction():
+            await connection.execute("select from attempts for update")
+            first = asyncio.create_task(api.call(batch.key(), "sent"))
+            # Until it is being committed, and so no longer among those that wait.
+            locked = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
 
-        async def is_being_committed() -> bool:
-            return bool(await connection.fetchval(locked))
+            async def is_being_committed() -> bool:
+                return bool(await connection.fetchval(locked))
 
-        await until_awaited(is_being_committed, True)
-        others = [asyncio.create_task(api.call(batch.key(row), "sent")) for row in (2, 3, 4)]
-        done, _ = await asyncio.wait(others, timeout=10, return_when=asyncio.FIRST_COMPLETED)
-        refused = done.pop().result()
-    assert (refused.status, refused.headers["retry-after"], refused.shape_a) == (503, "5", True)
-    answers = await asyncio.gather(first, *others)
+            await until_awaited(is_being_committed, True)
+            others = [asyncio.create_task(api.call(batch.key(row), "sent")) for row in (2, 3, 4)]
+            done, _ = await asyncio.wait(others, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+            refused = done.pop().result()
+        assert (refused.status, refused.headers["retry-after"], refused.shape_a) == (503, "5", True)
+        answers = await asyncio.gather(first, *others)
     assert sorted(answer.status for answer in answers) == [204, 204, 204, 503]
     assert MOST_WAITING > 500
 
