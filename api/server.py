@@ -58,8 +58,9 @@ async def serve_api(
     await health.look()
     groups = ReceiptGroups(pool)
     admission = Admission(pool, settings)
+    works = make_works(settings, pool, admission.now)
     config = uvicorn.Config(
-        make_app(settings.api, health, keys, groups, admission, make_works()),
+        make_app(settings.api, health, keys, groups, admission, works.by_endpoint),
         log_config=None, access_log=False, lifespan="off", server_header=False, proxy_headers=False, ws="none",
         h11_max_incomplete_event_size=MOST_HEAD_BYTES, timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(settings.api.drain_timeout),
@@ -74,13 +75,14 @@ async def serve_api(
         )
 
     async with asyncio.TaskGroup() as tasks:
-        works = [
+        loops = [
             health.keep_looking(),
             keys.keep_fresh(),
             groups.run(),
             *(admission.groups.run() for _ in range(WRITERS)),
+            *(run() for run in works.background),
         ]
-        background = [tasks.create_task(work) for work in works]
+        background = [tasks.create_task(loop) for loop in loops]
         # It keeps time and lets requests finish at the end; connections come to it from the listener.
         serving = tasks.create_task(server.serve(sockets=[]))
         listener = Listener(make_protocol, tls, networks(settings.api.trusted_proxies), tasks)

@@ -6,12 +6,12 @@ from typing import Final
 
 from api.errors import DomainRefused
 from api.singles.forms import SingleForm, values_json
+from api.singles.reasons import language_reason, length_reason, recipient_reason, value_reason
 from api.singles.request import SingleRequest
 from config.environment import Environment
 from rules.codes import FindingCode
 from rules.languages import check_language, parse_language
 from rules.messages import BODY_LIMIT
-from rules.reasons import language_reason, length_reason, recipient_reason, value_reason
 from rules.recipients import check_recipient
 from rules.segments import segment, utf16_units
 from rules.templates import Language

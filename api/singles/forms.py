@@ -8,7 +8,7 @@ from datetime import datetime
 from json.encoder import encode_basestring
 from typing import Final
 
-from api.admission import CallingCampaign
+from api.admission_groups import CallingCampaign
 from config.environment import Environment
 from messages.documents import CREATOR_ID, api_time
 from messages.identifiers import message_id, template_body_id
