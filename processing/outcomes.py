@@ -60,6 +60,11 @@ class Outcomes:
 
     async def repeat_twin(self, upload: Upload, log: Log) -> bool:
         """Accept the upload with the batch of the same content, if there is one. Returns whether it has its outcome."""
+        with database_troubles():
+            async with self._pool.acquire() as connection:
+                # Whoever accepts asks once more, under the lock of the content.
+                if await uploads.fetch_accepted_twin(connection, upload.id, self._twins_within) is None:
+                    return False
 
         async def end(connection: Connection) -> _Ending | None:
             return await self._repeat_accepted(connection, upload, log)
@@ -176,9 +181,12 @@ class Outcomes:
         # meanwhile, and wait for them: so it goes on until nobody is found waiting.
         while tells:
             with database_troubles():
-                async with self._pool.acquire() as connection, connection.transaction():
-                    await uploads.lock_content(connection, upload)
-                    tells = [*await ending.settle(connection)]
+                async with self._pool.acquire() as connection:
+                    if not await uploads.fetch_waiting_twins(connection, upload.id, self._twins_within):
+                        break
+                    async with connection.transaction():
+                        await uploads.lock_content(connection, upload)
+                        tells = [*await ending.settle(connection)]
             for tell in tells:
                 tell()
         return True
