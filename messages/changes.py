@@ -25,6 +25,7 @@ from messages.errors import (
     RetryLimitReached,
 )
 from messages.identifiers import parse_message_id
+from messages.retrieval import Message, fetch_messages
 from messages.statuses import ErrorCode, MessageStatus
 
 SQL: Final = NamedQueries("messages", "changes.sql")
@@ -38,17 +39,18 @@ _BULK_SECONDS: Final = 300
 
 async def retry_message(
     connection: Connection, message_id: str, *, max_retries: int, actor: Actor, campaign_id: str | None = None
-) -> None:
+) -> Message:
     """Begin a new attempt of a message that has failed; its id stays (8-api.md §2.4). Of two calls at once one wins.
 
-    Raises MessageNotFound, MessageNotRetryable, RetryLimitReached.
+    Returns the message as it is at that moment, before any sender can have taken it. Raises MessageNotFound, MessageNotRetryable,
+    RetryLimitReached.
     """
     key = parse_message_id(message_id)
     batch_id = None if key is None else await connection.fetchval(SQL["fetch_batch_of_message"], key.stem)
     if key is None or batch_id is None:
         raise MessageNotFound(f"there is no message {message_id!r:.80}")
 
-    async def retry() -> None:
+    async def retry() -> Message:
         batch = await _lock_batch(connection, batch_id, campaign_id)
         last = batch and await connection.fetchrow(
             SQL["fetch_last_attempt"], batch["batch_no"], key.row_number
@@ -69,8 +71,10 @@ async def retry_message(
             actor=actor,
             details=details,
         )
+        (message,) = await fetch_messages(connection, [(batch["batch_no"], key.row_number)])
+        return message
 
-    await in_transaction(connection, retry)
+    return await in_transaction(connection, retry)
 
 
 def _check_message(batch: asyncpg.Record, last: asyncpg.Record, message_id: str) -> None:

@@ -1,19 +1,20 @@
-"""The JSON document of a message, key by key in the order of its contract (8-api.md §2.3, 7-sending.md §5).
+"""The JSON documents of messages, key by key in the order of their contract (8-api.md §2, 7-sending.md §5).
 
 Pure: values in, documents out. Where the contract says what must stand in a place that nothing fills yet, such as a message's
 creator while there are no users, the place's value is decided here.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Final
 
-from campaigns.campaigns import Campaign
-from messages.identifiers import message_id, template_body_id, template_id, user_id
+from messages.identifiers import attempt_id, template_body_id, template_id, user_id
 from messages.retrieval import Attempt, Message
 from messages.statuses import ErrorCode, MessageStatus
-from rules.messages import render_body
-from rules.templates import Language
+from rules.messages import Layout
+from rules.templates import Language, Template
 
 _SINGAPORE: Final = timezone(timedelta(hours=8))
 # Campaigns made at the command line belong to this service user (9-console.md §7), and what comes in by SFTP to the campaign's
@@ -24,110 +25,232 @@ CREATOR_ID: Final = user_id(CREATOR_EMAIL)
 
 def api_time(at: datetime | None) -> str | None:
     """A time as the API shows it: `2026-11-25T09:30:12.417+08:00`, milliseconds cut, not rounded."""
-    return None if at is None else at.astimezone(_SINGAPORE).isoformat(timespec="milliseconds")
+    return None if at is None else shown_time(at)
 
 
-def full_message(message: Message, campaign: Campaign, frame: Mapping[str, object]) -> str:
-    """The text as it is sent: the body within the frame that it was validated with.
+@lru_cache(maxsize=4096)
+def shown_time(at: datetime) -> str:
+    """`api_time` of a time that is known."""
+    return at.astimezone(_SINGAPORE).isoformat(timespec="milliseconds")
 
-    `frame` stands in for that of a batch that has none yet.
+
+@dataclass(frozen=True)
+class _Body:
+    """What a campaign says in one language, as its messages' documents need it: the same for all of them."""
+
+    id: str
+    layout: Layout
+    document: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class MessageDocuments:
+    """Makes the documents of one campaign's messages.
+
+    `made_at` is when the campaign was; `frame` stands in for that of a batch that has none yet.
     """
-    around = message.batch.frame or frame
-    language = Language(message.language)
-    after = around["after"]
-    assert isinstance(after, Mapping)  # noqa: S101 - `Frame.document` made it
-    body = render_body(campaign.template.bodies[language], message.values)
-    return f"{around['before']}{body}{after[language.value]}"
 
+    campaign_id: str
+    template: Template
+    made_at: datetime
+    frame: Mapping[str, object]
+    _bodies: dict[str, _Body] = field(default_factory=dict)
 
-def message_document(message: Message, campaign: Campaign, frame: Mapping[str, object]) -> dict[str, object]:
-    """A message, its status and its attempts: the answer of the API's call 2. `frame`: see `full_message`."""
-    language = Language(message.language)
-    body_id = template_body_id(campaign.id, language.value)
-    made_at = api_time(campaign.created_at)
-    return {
-        "createdAt": api_time(message.created_at),
-        "updatedAt": api_time(message.updated_at),
-        "id": message.id,
-        "recipient": message.recipient,
-        # Of a batch, in the template's order: the database keeps none.
-        "values": {name: message.values[name] for name in campaign.template.parameters},
-        "creatorId": CREATOR_ID,
-        "fullMessage": full_message(message, campaign, frame),
-        "latestStatus": message.status.word,
-        "templateBodyId": body_id,
-        "campaignId": campaign.id,
-        "templateBody": {
+    def full_message(self, message: Message) -> str:
+        """The text as it is sent: the body within the frame that it was validated with."""
+        around = message.batch.frame or self.frame
+        after = around["after"]
+        assert isinstance(after, Mapping)  # noqa: S101 - `Frame.document` made it
+        text = self._body(message.language).layout.fill(message.values)
+        return f"{around['before']}{text}{after[message.language]}"
+
+    def retrieved(self, message: Message) -> dict[str, object]:
+        """A message, its status and its attempts: the answer of the API's call 2."""
+        return {
+            **self._beginning(message),
+            "batches": _memberships(message),
+            "language": message.language,
+            "creatorEmail": CREATOR_EMAIL,
+            "attempts": [_attempt_document(attempt) for attempt in attempts_of(message)],
+        }
+
+    def shown(self, message: Message) -> dict[str, object]:
+        """The same for ops, who are told besides whether the recipient of a failed attempt may have got it (7-sending.md §7)."""
+        attempts = [_attempt_document(attempt) | _arrival(attempt) for attempt in attempts_of(message)]
+        return self.retrieved(message) | {"attempts": attempts}
+
+    def retried(self, message: Message) -> dict[str, object]:
+        """A message that begins anew: the answer of call 3."""
+        document = self._beginning(message)
+        del document["templateBody"]
+        # As sent, where the single send told another order than the template's.
+        names = (message.batch.frame or {}).get("order", self.template.parameters)
+        assert isinstance(names, list | tuple)  # noqa: S101 - the insertion of single sends made it
+        return document | {"values": {name: message.values[name] for name in names}}
+
+    def in_batch(self, message: Message) -> dict[str, object]:
+        """An item of a batch's list, call 6."""
+        attempts = _list_attempts(message)
+        return {
+            **self._beginning(message),
+            "messageAttempts": attempts,
+            "language": message.language,
+            "creatorEmail": CREATOR_EMAIL,
+            "numAttempts": len(attempts),
+        }
+
+    def in_campaign(self, message: Message) -> dict[str, object]:
+        """An item of a campaign's list, call 7."""
+        attempts = _list_attempts(message)
+        document = {
+            **self._beginning(message),
+            "batches": _memberships(message),
+            "messageAttempts": attempts,
+            "language": message.language,
+        }
+        if not message.batch.is_single:
+            document["batchId"] = message.batch.id
+        document["creatorEmail"] = CREATOR_EMAIL
+        document["numAttempts"] = len(attempts)
+        return document
+
+    def _beginning(self, message: Message) -> dict[str, object]:
+        """What all documents begin with, up to `templateBody`."""
+        body = self._body(message.language)
+        return {
+            "createdAt": shown_time(message.created_at),
+            "updatedAt": shown_time(message.updated_at),
+            "id": message.id,
+            "recipient": message.recipient,
+            # The database keeps no order.
+            "values": {name: message.values[name] for name in self.template.parameters},
+            "creatorId": CREATOR_ID,
+            "fullMessage": self.full_message(message),
+            "latestStatus": message.status.word,
+            "templateBodyId": body.id,
+            "campaignId": self.campaign_id,
+            "templateBody": body.document,
+        }
+
+    def _body(self, language: str) -> _Body:
+        body = self._bodies.get(language)
+        if body is None:
+            body = self._bodies[language] = self._make_body(Language(language))
+        return body
+
+    def _make_body(self, language: Language) -> _Body:
+        identifier = template_body_id(self.campaign_id, language.value)
+        made_at = shown_time(self.made_at)
+        text = self.template.bodies[language]
+        document = {
             "createdAt": made_at,
             "updatedAt": made_at,
-            "id": body_id,
-            "templateId": template_id(campaign.id),
+            "id": identifier,
+            "templateId": template_id(self.campaign_id),
             "language": language.value,
-            "body": campaign.template.bodies[language],
+            "body": text,
             "creatorId": CREATOR_ID,
-        },
-        "batches": [] if message.batch.kind == "single" else [_membership(message)],
-        "language": language.value,
-        "creatorEmail": CREATOR_EMAIL,
-        "attempts": attempt_documents(message),
-    }
+        }
+        return _Body(identifier, Layout.of_body(text), document)
 
 
-def attempt_documents(message: Message) -> list[dict[str, object]]:
+def attempts_of(message: Message) -> tuple[Attempt, ...]:
     """A message's attempts, newest first. One that nobody has tried yet has one attempt all the same, of the message's status."""
     if message.attempts:
-        return [_attempt_document(attempt) for attempt in message.attempts]
-    document: dict[str, object] = {
-        "status": message.status.word,
-        "createdAt": api_time(message.created_at),
-        "sentAt": None,
-        "deliveredAt": None,
-    }
-    if message.error is not None:
-        document |= _failure(message.error, may_have_arrived=False, expired=False)
-    return [document]
+        return message.attempts
+    untried = Attempt(
+        number=1,
+        status=message.status,
+        created_at=message.created_at,
+        updated_at=message.updated_at,
+        sent_at=None,
+        delivered_at=None,
+        error=message.error,
+        may_have_arrived=False,
+        expired=False,
+        raw_code=None,
+        provider_id=None,
+    )
+    return (untried,)
+
+
+def _error_of(attempt: Attempt) -> ErrorCode | None:
+    if attempt.status is not MessageStatus.FAILURE:
+        return None
+    return attempt.error or ErrorCode.SERVER_UNKNOWN_ERROR
+
+
+def _metadata(attempt: Attempt) -> dict[str, str]:
+    return {"expiredBy": "postman"} if attempt.expired else {}
 
 
 def _attempt_document(attempt: Attempt) -> dict[str, object]:
     document: dict[str, object] = {
         "status": attempt.status.word,
-        "createdAt": api_time(attempt.created_at),
+        "createdAt": shown_time(attempt.created_at),
         "sentAt": api_time(attempt.sent_at),
         "deliveredAt": api_time(attempt.delivered_at),
     }
-    if attempt.status is MessageStatus.FAILURE:
-        error = attempt.error or ErrorCode.SERVER_UNKNOWN_ERROR
-        document |= _failure(error, may_have_arrived=attempt.may_have_arrived, expired=attempt.expired)
+    error = _error_of(attempt)
+    if error is not None:
+        document["error"] = {"type": error.type.value, "code": error.value}
     return document
 
 
-def _failure(error: ErrorCode, *, may_have_arrived: bool, expired: bool) -> dict[str, object]:
-    """What a failed attempt has besides: the guide's `error`, and behind it what is ours."""
-    return {
-        "error": {"type": error.type.value, "code": error.value},
-        "mayHaveArrived": may_have_arrived,
-        "metadata": {"expiredBy": "postman"} if expired else {},
-    }
+def _arrival(attempt: Attempt) -> dict[str, object]:
+    """What ops see of a failed attempt besides."""
+    if attempt.status is not MessageStatus.FAILURE:
+        return {}
+    return {"mayHaveArrived": attempt.may_have_arrived, "metadata": _metadata(attempt)}
 
 
-def _membership(message: Message) -> dict[str, object]:
-    """A message's batch as the message shows it."""
+def _list_attempts(message: Message) -> list[dict[str, object]]:
+    """A message's attempts as the lists show them, newest first."""
+    documents: list[dict[str, object]] = []
+    for attempt in attempts_of(message):
+        error = _error_of(attempt)
+        documents.append(
+            {
+                "sentAt": api_time(attempt.sent_at),
+                "deliveredAt": api_time(attempt.delivered_at),
+                "createdAt": shown_time(attempt.created_at),
+                "updatedAt": shown_time(attempt.updated_at),
+                "id": attempt_id(message.batch.id, message.row_number, attempt.number),
+                "messageId": message.id,
+                "externalAttemptId": attempt.provider_id or "",
+                "status": attempt.status.word,
+                "errorType": error and error.type.value,
+                "errorCode": error and error.value,
+                "metadata": _metadata(attempt),
+                "creatorId": CREATOR_ID,
+                "creator": {"email": CREATOR_EMAIL},
+            }
+        )
+    return documents
+
+
+def _memberships(message: Message) -> list[dict[str, object]]:
+    """A message's batch as the message shows it; a single one is in none."""
     batch = message.batch
-    created_at = api_time(batch.created_at)
-    return {
-        "createdAt": created_at,
-        "updatedAt": api_time(batch.updated_at),
-        "id": batch.id,
-        "originalFileName": batch.original_file_name,
-        "status": batch.status,
-        "campaignId": batch.campaign_id,
-        "creatorId": CREATOR_ID,
-        "totalMessages": batch.total_messages,
-        "BatchMessage": {
+    if batch.is_single:
+        return []
+    created_at = shown_time(batch.created_at)
+    return [
+        {
             "createdAt": created_at,
-            "updatedAt": created_at,
-            "id": str(message.row_number),
-            "batchId": batch.id,
-            "messageId": message_id(batch.id, message.row_number),
-        },
-    }
+            "updatedAt": shown_time(batch.updated_at),
+            "id": batch.id,
+            "originalFileName": batch.original_file_name,
+            "status": batch.status,
+            "campaignId": batch.campaign_id,
+            "creatorId": CREATOR_ID,
+            "totalMessages": batch.total_messages,
+            "BatchMessage": {
+                "createdAt": created_at,
+                "updatedAt": created_at,
+                "id": str(message.row_number),
+                "batchId": batch.id,
+                "messageId": message.id,
+            },
+        }
+    ]

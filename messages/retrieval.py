@@ -19,8 +19,6 @@ from messages.identifiers import message_id, parse_message_id
 from messages.statuses import ErrorCode, MessageStatus
 
 SQL: Final = NamedQueries("messages", "retrieval.sql")
-# How many batches are looked through at once for a campaign's newest messages.
-_BATCHES_AT_ONCE: Final = 50
 _ROWS_AT_ONCE: Final = 5000
 _ENDED: Final[Mapping[str, ErrorCode]] = {
     "stopped": ErrorCode.STOPPED,
@@ -57,6 +55,11 @@ class Batch:
     finished_at: datetime | None
     by_rank: tuple[int, ...]
     errors_of_attempts: Mapping[str, int]
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it is a single send, which no list of batches shows."""
+        return self.kind == "single"
 
     @property
     def is_held(self) -> bool:
@@ -191,31 +194,8 @@ async def fetch_message(connection: Connection, identifier: str) -> Message | No
     number = await connection.fetchval(SQL["find_batch_of_message"], key.stem)
     if number is None:
         return None
-    found = await _fetch_messages(connection, [(number, key.row_number)])
+    found = await fetch_messages(connection, [(number, key.row_number)])
     return found[0] if found else None
-
-
-async def list_messages(
-    connection: Connection, campaign_id: str, *, search: str | None = None, limit: int
-) -> list[Message]:
-    """A campaign's messages, newest first: by the time they were made, then by id.
-
-    `search` is part of the recipient's number; what is no number finds nothing.
-    """
-    if search is not None and not (search.isascii() and search.isdigit()):
-        return []
-    keys: list[tuple[int, int]] = []
-    place: tuple[datetime | None, str | None] = (None, None)
-    while len(keys) < limit:
-        batches = await connection.fetch(SQL["list_batch_places"], campaign_id, *place, _BATCHES_AT_ONCE)
-        if not batches:
-            break
-        place = (batches[-1]["created_at"], batches[-1]["id"])
-        rows = await connection.fetch(
-            SQL["list_message_keys"], [row["batch_no"] for row in batches], search, limit - len(keys)
-        )
-        keys += [(row["batch_no"], row["row_number"]) for row in rows]
-    return await _fetch_messages(connection, keys)
 
 
 async def count_failures(connection: Connection, batch: Batch) -> FailureCounts:
@@ -250,7 +230,7 @@ async def read_deliveries(
         yield row
 
 
-async def _fetch_messages(connection: Connection, keys: Sequence[tuple[int, int]]) -> list[Message]:
+async def fetch_messages(connection: Connection, keys: Sequence[tuple[int, int]]) -> list[Message]:
     """The messages of these keys, in their order; those that don't exist are left out."""
     if not keys:
         return []

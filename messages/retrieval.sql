@@ -20,25 +20,6 @@ select batch_no, id, campaign_id, kind, upload_id, original_file_name, status, t
 from batches
 where batch_no = any($1)
 
--- name: list_batch_places
--- Where a campaign's messages lie, newest first: those behind the place ($2, $3), or from the newest on.
-select batch_no, created_at, id from batches
-where campaign_id = $1 and ($2::timestamptz is null or (created_at, id) < ($2, $3))
-order by created_at desc, id desc
-limit $4
-
--- name: list_message_keys
--- Each batch is read from its last row on, by its key, and no further than to the number of rows that are wanted.
-select p.batch_no, m.row_number
-from unnest($1::integer[]) with ordinality as p (batch_no, place)
-cross join lateral (
-    select row_number from messages
-    where batch_no = p.batch_no and ($2::text is null or recipient like '%' || $2 || '%')
-    order by row_number desc limit $3
-) m
-order by p.place, m.row_number desc
-limit $3
-
 -- name: fetch_messages
 select k.batch_no, k.row_number, m.recipient, m.language, m."values", m.segments, m.encoding, m.created_at
 from unnest($1::integer[], $2::integer[]) with ordinality as k (batch_no, row_number, place)

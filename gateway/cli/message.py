@@ -46,7 +46,7 @@ def list_all(
 ) -> None:
     """List a campaign's messages, newest first. They are personal data."""
     from campaigns.campaigns import fetch_known_campaign
-    from messages.retrieval import list_messages
+    from messages.pages import list_messages
 
     if search is not None and len(search) > _MOST_SEARCHED:
         raise CallMisused(f"--search takes at most {_MOST_SEARCHED} digits")
@@ -107,12 +107,14 @@ def show(context: typer.Context, message_id: MessageId, as_json: JSON = False) -
 
 
 def _document(invocation: Invocation, message: "Message", campaign: "Campaign") -> "Mapping[str, object]":
-    from messages.documents import message_document
+    from messages.documents import MessageDocuments
     from processing.rule_settings import make_rules
 
     settings = invocation.settings
-    rules = make_rules(campaign.template, settings.environment, settings.messages)
-    return message_document(message, campaign, rules.frame().document())
+    frame = make_rules(campaign.template, settings.environment, settings.messages).frame()
+    return MessageDocuments(campaign.id, campaign.template, campaign.created_at, frame.document()).shown(
+        message
+    )
 
 
 def _show(message: "Message", text: str) -> None:

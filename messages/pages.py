@@ -1,0 +1,246 @@
+"""Pages of messages, newest first: a campaign's, or one batch's; with a search for part of the recipient's number.
+
+A campaign's order is that of its batches (the time they were made, then id), and within a batch that of its rows: so messages
+need no index of their own. A search looks through the rows in this order, a piece at a time, and stops where its time is over:
+then the page has what was found, and says where to look on.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Final
+
+import asyncpg
+
+from database.connections import Connection
+from database.queries import NamedQueries
+from messages.identifiers import MessageKey, message_id
+from messages.retrieval import Batch, Message, fetch_messages
+
+SQL: Final = NamedQueries("messages", "pages.sql")
+# Seconds for which a search looks for a page's messages; and what part of that then for one on the side that the page comes from.
+SEARCH_SECONDS: Final = 0.25
+_OTHER_SIDE: Final = 0.25
+# A statement of a search looks at so many rows that it takes about this long: the next one is measured by the one before.
+_PIECE_SECONDS: Final = 0.06
+_FIRST_PIECE: Final = 2000
+_LEAST_PIECE: Final = 200
+_LARGEST_PIECE: Final = 200_000
+# A batch with more rows than this is looked through by statements of its own.
+_MOST_ROWS_TOGETHER: Final = 1000
+# Above the number of any row.
+_BEFORE_ROWS: Final = 2**31
+
+
+class Towards(Enum):
+    """The way on which rows are looked for, with its statements; `last_row`: a number behind that of any row on that way."""
+
+    OLDER = ("look_older", "look_older_in_batch", 0)
+    NEWER = ("look_newer", "look_newer_in_batch", _BEFORE_ROWS)
+
+    def __init__(self, over_batches: str, in_batch: str, last_row: int) -> None:
+        self.over_batches = over_batches
+        self.in_batch = in_batch
+        self.last_row = last_row
+
+    @property
+    def back(self) -> "Towards":
+        """The other way."""
+        return Towards.NEWER if self is Towards.OLDER else Towards.OLDER
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the order: a batch, which need not exist, and a row of it."""
+
+    created_at: datetime
+    batch_id: str
+    row_number: int
+
+    @property
+    def message_id(self) -> str:
+        """The id of the message that is there."""
+        return message_id(self.batch_id, self.row_number)
+
+    def next_to(self, towards: Towards) -> "Place":
+        """The place just before this one on that way: looking on from there, this one comes first."""
+        return replace(self, row_number=self.row_number + (1 if towards is Towards.OLDER else -1))
+
+
+# Behind it is a campaign's newest message.
+_BEGINNING: Final = Place(datetime(9999, 12, 31, tzinfo=UTC), "", _BEFORE_ROWS)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some messages, newest first. `first`: from where to look on for newer ones, `last` for older ones; None on an empty page.
+
+    Where the time was over, that is the last place looked at.
+    """
+
+    messages: Sequence[Message] = ()
+    has_older: bool = False
+    has_newer: bool = False
+    first: Place | None = None
+    last: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is paged: all messages of a campaign, or of one batch of it. `search`: digits that a recipient must have, or None."""
+
+    campaign_id: str
+    batch: Batch | None = None
+    search: str | None = None
+
+
+async def fetch_page(
+    connection: Connection,
+    scope: Scope,
+    *,
+    limit: int,
+    place: Place | None = None,
+    towards: Towards = Towards.OLDER,
+    seconds: float = SEARCH_SECONDS,
+) -> Page:
+    """At most `limit` messages: those next to `place` on that way, or the newest ones. A search is over after about `seconds`."""
+    look = _Look(connection, scope, towards, _beginning_of(scope) if place is None else place)
+    await look.go(limit + 1, seconds)
+    has_more = len(look.found) > limit or not look.is_over
+    looked_to = look.looked_to if has_more and len(look.found) <= limit else None
+    has_others = place is not None and await _has_any(connection, scope, place, towards.back, seconds)
+    messages = await fetch_messages(connection, look.found[:limit])
+    ends = [Place(m.batch.created_at, m.batch.id, m.row_number) for m in messages]
+    if towards is Towards.OLDER:
+        return Page(
+            messages,
+            has_more,
+            has_others,
+            ends[0] if ends else None,
+            looked_to or (ends[-1] if ends else None),
+        )
+    messages.reverse()
+    return Page(
+        messages, has_others, has_more, looked_to or (ends[-1] if ends else None), ends[0] if ends else None
+    )
+
+
+async def _has_any(
+    connection: Connection, scope: Scope, place: Place, towards: Towards, seconds: float
+) -> bool:
+    """Whether there is a message on that way, or at the place itself. Where the time is over first, there may be one."""
+    look = _Look(connection, scope, towards, place.next_to(towards))
+    await look.go(1, seconds * _OTHER_SIDE)
+    return bool(look.found) or not look.is_over
+
+
+async def list_messages(
+    connection: Connection, campaign_id: str, *, search: str | None = None, limit: int
+) -> list[Message]:
+    """A campaign's newest messages, however long a search for them takes. What is no number finds nothing."""
+    if search is not None and not is_number(search):
+        return []
+    look = _Look(connection, Scope(campaign_id, search=search), Towards.OLDER, _BEGINNING)
+    await look.go(limit, None)
+    return await fetch_messages(connection, look.found[:limit])
+
+
+async def fetch_place(connection: Connection, created_at: datetime, key: MessageKey) -> Place:
+    """The place of the message with that id in the order. It is one too where there is no such message."""
+    batch_id = await connection.fetchval(SQL["find_batch_id"], key.stem)
+    # What is missing of the batch's id is of no account to the order, but where another one begins like it.
+    return Place(created_at, batch_id or f"batch_{key.stem[:14]}0{key.stem[14:]}", key.row_number)
+
+
+def place_in_batch(batch: Batch, created_at: datetime, row_number: int) -> Place:
+    """The place of a row in its batch. All rows of a batch were made at one time: any other lies before or behind them all."""
+    if created_at > batch.created_at:
+        row_number = _BEFORE_ROWS
+    elif created_at < batch.created_at:
+        row_number = 0
+    return Place(batch.created_at, batch.id, row_number)
+
+
+def is_number(search: str) -> bool:
+    """Whether any recipient's number could have this part: whoever searches for anything else finds nothing."""
+    return search.isascii() and search.isdigit()
+
+
+def _beginning_of(scope: Scope) -> Place:
+    return _BEGINNING if scope.batch is None else Place(scope.batch.created_at, scope.batch.id, _BEFORE_ROWS)
+
+
+@dataclass
+class _Look:
+    """One way through the rows, from behind the place `at` on, until enough were found, none is left, or the time is over."""
+
+    connection: Connection
+    scope: Scope
+    towards: Towards
+    at: Place
+    found: list[tuple[int, int]] = field(default_factory=list)
+    looked_to: Place | None = None
+    is_over: bool = False
+
+    async def go(self, wanted: int, seconds: float | None) -> None:
+        """Look for so many rows, and at one piece at least, however long that takes."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        searches = self.scope.search is not None
+        piece = max(wanted, _LEAST_PIECE if wanted == 1 else _FIRST_PIECE) if searches else wanted
+        while len(self.found) < wanted and not self.is_over:
+            at = clock()
+            if searches and seconds is not None and self.looked_to is not None and at - began >= seconds:
+                return
+            await self._look_at(piece)
+            if searches:
+                grown = piece * min(4.0, _PIECE_SECONDS / max(clock() - at, 0.001))
+                piece = int(min(max(grown, _LEAST_PIECE), _LARGEST_PIECE))
+
+    async def _look_at(self, piece: int) -> None:
+        """Look at about so many rows."""
+        # The first one may be that of the place, with no row left.
+        batches = 1 if self.scope.batch else max(piece, 2)
+        lines = await self.connection.fetch(
+            SQL[self.towards.over_batches],
+            self.scope.campaign_id,
+            self.at.created_at,
+            self.at.batch_id,
+            self.at.row_number,
+            self.scope.search,
+            batches,
+            piece,
+            _MOST_ROWS_TOGETHER,
+        )
+        if not lines:
+            self.is_over = True
+            return
+        for line in lines:
+            self._take(line, line)
+        last = lines[-1]
+        if last["is_large"] and not await self._look_into(last, piece):
+            return
+        self.at = Place(last["created_at"], last["id"], self.towards.last_row)
+        is_last = self.scope.batch is not None or last["listed"] < batches
+        self.is_over = is_last and last["place"] == last["listed"]
+
+    async def _look_into(self, batch: asyncpg.Record, piece: int) -> bool:
+        """Look at so many rows of a large batch; whether none of it is left."""
+        is_of_place = (batch["created_at"], batch["id"]) == (self.at.created_at, self.at.batch_id)
+        bound = self.at.row_number if is_of_place else self.towards.back.last_row
+        line = await self.connection.fetchrow(
+            SQL[self.towards.in_batch], batch["batch_no"], bound, self.scope.search, piece
+        )
+        assert line is not None  # noqa: S101 - it counts, so there is a line
+        self._take(batch, line)
+        if line["looked"] < piece:
+            return True
+        self.at = Place(batch["created_at"], batch["id"], line["last_row"])
+        return False
+
+    def _take(self, batch: asyncpg.Record, line: asyncpg.Record) -> None:
+        self.found += [(batch["batch_no"], row_number) for row_number in line["found"] or ()]
+        if line["looked"]:
+            self.looked_to = Place(batch["created_at"], batch["id"], line["last_row"])
