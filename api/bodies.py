@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final, NoReturn
 
 from starlette.requests import Request
@@ -21,21 +21,35 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 async def read_json_body(request: Request) -> bytes:
     """The body of a call that has JSON. Raises RequestRefused (413, 415), ClientDisconnect."""
-    length = request.headers.get("content-length", "0")
-    if len(length) > len(str(MOST_BODY_BYTES)) or int(length) > MOST_BODY_BYTES:
-        raise RequestRefused(413)
+    _check_length(request)
     if not _MEDIA_TYPE.fullmatch(request.headers.get("content-type", "")):
         raise RequestRefused(415)
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise RequestRefused(415)
-    pieces = []
+    return b"".join([piece async for piece in _pieces(request)])
+
+
+async def drop_body(request: Request) -> None:
+    """Read the body of a call that has no use for one. Raises RequestRefused (413), ClientDisconnect."""
+    _check_length(request)
+    async for _ in _pieces(request):
+        pass
+
+
+def _check_length(request: Request) -> None:
+    length = request.headers.get("content-length", "0")
+    if len(length) > len(str(MOST_BODY_BYTES)) or int(length) > MOST_BODY_BYTES:
+        raise RequestRefused(413)
+
+
+async def _pieces(request: Request) -> AsyncIterator[bytes]:
+    """The body as it comes in, also without a length that says how large it is."""
     size = 0
     async for piece in request.stream():
         size += len(piece)
         if size > MOST_BODY_BYTES:
             raise RequestRefused(413)
-        pieces.append(piece)
-    return b"".join(pieces)
+        yield piece
 
 
 def parse_json_object(body: bytes) -> dict[str, object]:

@@ -11,6 +11,7 @@ from api.app import ENDPOINTS
 from api.calls import Call, Work
 from api.errors import RequestRefused
 from api.idempotency import IdempotencyKeys
+from api.lists.work import ListsWork
 from api.singles.checks import SingleChecks
 from api.singles.forms import SingleForms
 from api.singles.nric import EmptyDirectory, NRICRecipients, TestIdentifiers
@@ -40,6 +41,7 @@ def make_works(settings: Settings, pool: Pool, now: Callable[[], datetime]) -> W
     singles = SingleWriter(pool, now)
     works: dict[str, Work] = dict.fromkeys((name for name, _, _ in ENDPOINTS), not_there)
     works["send_message"] = _single_sends(settings, pool, keys, singles).send
+    works |= ListsWork(pool, settings).by_endpoint
     return Works(works, [singles.run])
 
 

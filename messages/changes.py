@@ -60,7 +60,7 @@ async def retry_message(
         _check_message(batch, last, message_id)
         if max(last["attempt"], 1) > max_retries:
             raise RetryLimitReached(
-                f"message {message_id} was retried {max_retries} times: no more is allowed"
+                f"message {message_id}", f"was retried {max_retries} times: no more is allowed"
             )
         await _insert_retries(connection, batch, key.row_number, max_retries)
         details = {"batch_id": batch_id, "message_id": message_id, "attempt": max(last["attempt"], 1) + 1}
@@ -78,19 +78,18 @@ async def retry_message(
 
 
 def _check_message(batch: asyncpg.Record, last: asyncpg.Record, message_id: str) -> None:
+    subject = f"message {message_id}"
     never_left = last["attempt"] == 0 and batch["ended_because"] == EXPIRED
     if not (never_left or last["status"] == MessageStatus.FAILURE):
         stopped = last["attempt"] == 0 and batch["ended_because"] == STOPPED
         cause = "was stopped, which can't be undone" if stopped else "hasn't failed"
-        raise MessageNotRetryable(f"message {message_id} {cause}: only a failed one is retried")
+        raise MessageNotRetryable(subject, f"{cause}: only a failed one is retried")
     if last["error"] == ErrorCode.STOPPED:
-        raise MessageNotRetryable(f"message {message_id} was stopped, which can't be undone")
+        raise MessageNotRetryable(subject, "was stopped, which can't be undone")
     if batch["campaign_status"] == CampaignStatus.DELETED or batch["sender_id"] is None:
-        raise MessageNotRetryable(
-            f"message {message_id} belongs to a deleted campaign, or to one without a sender"
-        )
+        raise MessageNotRetryable(subject, "belongs to a deleted campaign, or to one without a sender")
     if batch["status"] not in _RETRYABLE:
-        raise MessageNotRetryable(f"message {message_id} is of a batch whose status is {batch['status']}")
+        raise MessageNotRetryable(subject, f"is of a batch whose status is {batch['status']}")
 
 
 async def retry_batch(
@@ -105,9 +104,9 @@ async def retry_batch(
     async def retry() -> int | None:
         batch = await _lock_known_batch(connection, batch_id, campaign_id)
         if batch["status"] not in _RETRYABLE:
-            raise BatchNotRetryable(f"batch {batch_id} is {batch['status']}: it can't be retried")
+            raise BatchNotRetryable(f"batch {batch_id}", f"is {batch['status']}: it can't be retried")
         if batch["campaign_status"] == CampaignStatus.DELETED:
-            raise BatchNotRetryable(f"the campaign of batch {batch_id} is deleted")
+            raise BatchNotRetryable(f"batch {batch_id}", "belongs to a deleted campaign")
         if batch["retrying"] or (batch["taken_at"] is None and batch["ended_at"] is None):
             await connection.execute(SQL["set_enqueuing_failed"], batch["batch_no"])
             return None
@@ -120,7 +119,9 @@ async def retry_batch(
 
     retried = await in_transaction(connection, retry)
     if retried is None:
-        raise BatchNotRetryable(f"batch {batch_id} has messages that haven't begun: try again once they have")
+        raise BatchNotRetryable(
+            f"batch {batch_id}", "has messages that haven't begun: try again once they have"
+        )
     return retried
 
 
@@ -171,7 +172,9 @@ async def stop_batch(
         batch = await _lock_known_batch(connection, batch_id, campaign_id)
         unclaimed = 0 if batch["ended_at"] else batch["unclaimed"]
         if not (unclaimed or batch["retrying"] or batch["enqueued"] or batch["sending"]):
-            raise BatchEnded(f"all messages of batch {batch_id} have left or ended: there is nothing to stop")
+            raise BatchEnded(
+                f"all messages of batch {batch_id}", "have left or ended: there is nothing to stop"
+            )
         return await _end_batch(connection, batch, actor, "asked for")
 
     return await in_transaction(connection, stop)
@@ -220,7 +223,7 @@ async def release_batch(
     async def release() -> None:
         batch = await _lock_known_batch(connection, batch_id, campaign_id)
         if batch["held_since"] is None or batch["released_at"] is not None or batch["ended_at"] is not None:
-            raise BatchNotHeld(f"batch {batch_id} is not held")
+            raise BatchNotHeld(f"batch {batch_id}", "is not held")
         await connection.execute(SQL["release"], batch["batch_no"], datetime.now(UTC))
         await connection.execute(SQL["announce_batch"], batch_id)
         await _record_batch_event(connection, AuditEvent.BATCH_RELEASED, batch, actor)

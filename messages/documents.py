@@ -12,6 +12,7 @@ from typing import Final
 
 from messages.identifiers import attempt_id, template_body_id, template_id, user_id
 from messages.retrieval import Attempt, Message
+from messages.singles import values_as_sent
 from messages.statuses import ErrorCode, MessageStatus
 from rules.messages import Layout
 from rules.templates import Language, Template
@@ -83,10 +84,8 @@ class MessageDocuments:
         """A message that begins anew: the answer of call 3."""
         document = self._beginning(message)
         del document["templateBody"]
-        # As sent, where the single send told another order than the template's.
-        names = (message.batch.frame or {}).get("order", self.template.parameters)
-        assert isinstance(names, list | tuple)  # noqa: S101 - the insertion of single sends made it
-        return document | {"values": {name: message.values[name] for name in names}}
+        values = values_as_sent(message.values, message.batch.frame, self.template.parameters)
+        return document | {"values": values}
 
     def in_batch(self, message: Message) -> dict[str, object]:
         """An item of a batch's list, call 6."""

@@ -19,9 +19,13 @@ class BatchNotFound(MessagesError):  # noqa: N818 - a fact, read as one
 
 
 class ChangeRefused(MessagesError):  # noqa: N818 - a fact, read as one
-    """A rule refuses what was asked."""
+    """A rule refuses what was asked of `subject`, such as `message message_…`; `reason` goes on from there."""
 
     code: ClassVar[str]
+
+    def __init__(self, subject: str, reason: str) -> None:
+        super().__init__(f"{subject} {reason}")
+        self.reason = reason
 
 
 class MessageNotRetryable(ChangeRefused):

@@ -15,6 +15,7 @@ _HEX: Final = r"[0-9a-f]"
 _MESSAGE_ID: Final = re.compile(
     rf"message_({_HEX}{{8}}-{_HEX}{{4}}-)8({_HEX}{{3}}-{_HEX}{{4}}-{_HEX}{{4}})({_HEX}{{8}})", re.ASCII
 )
+_BATCH_ID: Final = re.compile(rf"batch_{_HEX}{{8}}(?:-{_HEX}{{4}}){{3}}-{_HEX}{{12}}", re.ASCII)
 _MOST_ROWS: Final = 0xFF_FFFF
 # Any fixed UUID: what is derived from it (RFC 9562, version 5) is the same on all nodes and for ever.
 _NAMESPACE: Final = uuid.UUID("3c0a4f3e-7d0b-4f5e-9d1c-5b1f0b6a2e47")
@@ -54,6 +55,11 @@ def template_body_id(campaign_id: str, language: str) -> str:
 def user_id(email: str) -> str:
     """The id of the user with that address."""
     return f"user_{uuid.uuid5(_NAMESPACE, f'user {email}')}"
+
+
+def is_batch_id(text: str) -> bool:
+    """Whether `text` has the form of a batch's id."""
+    return _BATCH_ID.fullmatch(text) is not None
 
 
 def parse_message_id(text: str) -> MessageKey | None:
