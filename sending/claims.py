@@ -50,7 +50,7 @@ class ClaimedMessage:
             encoding=row["encoding"],
         )
 
-    def outgoing(self, text: str) -> Outgoing:
+    def outgoing(self, text: str, leave_by: float) -> Outgoing:
         """It as it leaves."""
         return Outgoing(
             key=self.key,
@@ -59,6 +59,7 @@ class ClaimedMessage:
             segments=self.segments,
             encoding=self.encoding,
             is_otp=self.is_otp,
+            leave_by=leave_by,
         )
 
 

@@ -24,6 +24,9 @@ _LEAST_HEAD, _MOST_HEAD = 0.03, 0.5
 _FIRST_BLOCK: Final = 40.0
 # A node that slept this long doesn't know what happened meanwhile: a suspension, or that its messages were looked up.
 STALE_SECONDS: Final = 1.0
+# Nothing leaves later than 2 s after a suspension. A claim has seen that there was none a moment before it answered; what it gave
+# leaves within this time of its answer, or not at all, however long a connection takes to come about.
+LEAVE_SECONDS: Final = 1.8
 
 
 def block_segments(rate: float) -> int:

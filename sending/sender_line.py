@@ -19,9 +19,11 @@ from database.connections import UNREACHABLE, Pool
 from messages.statuses import ErrorCode
 from sending.claims import claim_messages, reserve_time
 from sending.composing import Composer
+from sending.hand_overs import HandOvers
 from sending.outcomes import Outcomes
 from sending.pacing import (
     LEAD,
+    LEAVE_SECONDS,
     PACE,
     STALE_SECONDS,
     Block,
@@ -30,8 +32,8 @@ from sending.pacing import (
     head_again,
     late_seconds,
 )
-from sending.providers.provider import HandOver, Outgoing, Provider, PutBack, Refused, Unknown
-from sending.senders import SenderState, fetch_senders, record_pause
+from sending.providers.provider import Outgoing, Provider, PutBack, Refused
+from sending.senders import SenderState, fetch_senders
 
 logger = get_logger("sending")
 
@@ -76,14 +78,10 @@ class SenderLine:
         # Held by who reserves time: so it is known what this line has reserved.
         self._reserving = asyncio.Lock()
         self._stopping = asyncio.Event()
-        # How often the provider has asked for a pause, and how many of them the database doesn't know yet: what was claimed
-        # before it knew doesn't leave.
-        self._pauses = self._unrecorded_pauses = 0
+        self._hand_overs = HandOvers(state, provider, pool=pool, outcomes=outcomes, withdraw=self._withdraw)
         self._going_out: Block | None = None
         self._next: Block | None = None
         self._next_changed = asyncio.Event()
-        self._under_way: set[asyncio.Task[None]] = set()
-        self._slot_free = asyncio.Event()
 
     @property
     def _lead(self) -> timedelta:
@@ -99,7 +97,7 @@ class SenderLine:
         """Claim nothing more, and put back what hasn't left."""
         self._stopping.set()
         self.wake.set()
-        self._slot_free.set()
+        self._hand_overs.changed.set()
         self._next_changed.set()
 
     async def run(self, *, drain_seconds: float) -> None:
@@ -112,13 +110,11 @@ class SenderLine:
             if self._next is not None:
                 # Its claim was still under way at the stop.
                 self._put_back(self._next)
-            if self._under_way:
-                await asyncio.wait(self._under_way, timeout=drain_seconds)
+            await self._hand_overs.drain(drain_seconds)
         finally:
-            # A hand-over that ends here without an answer stays `sending`.
-            for task in (listening, *self._under_way):
-                task.cancel()
-            await asyncio.wait([listening, *self._under_way])
+            listening.cancel()
+            await asyncio.wait([listening])
+            await self._hand_overs.cancel()
             await self.provider.close()
 
     async def _listen_for_receipts(self) -> None:
@@ -149,38 +145,32 @@ class SenderLine:
 
     async def _wait_for_room(self) -> None:
         """Until the block claimed last goes out, and hand-overs are few enough for one more block."""
+        while not self._stopping.is_set() and not self._has_room():
+            self._hand_overs.changed.clear()
+            await _wait(self._hand_overs.changed, _POLL)
+
+    def _has_room(self) -> bool:
+        if self._next is not None or self._hand_overs.is_full or self._outcomes.kept > _MOST_KEPT:
+            return False
+        going_out = 0 if self._going_out is None else len(self._going_out.messages)
+        if self._hand_overs.in_trouble:
+            return not (going_out or self._hand_overs.is_trying)
         most = min(max(_LEAST_UNDER_WAY, self._rate * _SECONDS_UNDER_WAY), _MOST_UNDER_WAY)
-        while not self._stopping.is_set() and (
-            self._next is not None
-            or self._is_full
-            or self._in_hand + self._block > max(most, self._block)
-            or self._outcomes.kept > _MOST_KEPT
-        ):
-            self._slot_free.clear()
-            await _wait(self._slot_free, _POLL)
+        return self._hand_overs.under_way + going_out + self._block <= max(most, self._block)
 
     @property
     def _block(self) -> int:
         """How many segments are claimed at once: no more than the provider takes at once, so that they leave in time."""
+        if self._hand_overs.in_trouble:
+            return 1
         return min(self._block_size.segments(self._rate), self.provider.most_at_once)
-
-    @property
-    def _is_full(self) -> bool:
-        """Whether the provider takes no message more before it has answered one."""
-        return len(self._under_way) >= self.provider.most_at_once
-
-    @property
-    def _in_hand(self) -> int:
-        """How many messages have no answer yet, or have still to leave."""
-        going_out = self._going_out
-        return len(self._under_way) + (0 if going_out is None else len(going_out.messages))
 
     async def _claim_block(self) -> bool:
         """Claim a block and let it go out; False where there was none."""
         loop = asyncio.get_running_loop()
         async with self._reserving, self._pool.acquire() as connection:
             asked_at = loop.time()
-            pauses, unrecorded = self._pauses, self._unrecorded_pauses
+            pauses = self._hand_overs.pauses()
             claim = await claim_messages(
                 connection,
                 self.sender_id,
@@ -201,18 +191,19 @@ class SenderLine:
                 for message in claim.messages:
                     self._outcomes.add(message.key, PutBack())
                 raise
+            leave_by = self._clock.local(claim.now) + LEAVE_SECONDS
             leaving: deque[tuple[float, Outgoing]] = deque()
             for message in claim.messages:
                 if (text := texts.get(message.key)) is None:
                     self._outcomes.add(message.key, Refused(ErrorCode.SERVER_UNKNOWN_ERROR, "text"))
                 else:
-                    leaving.append((message.leaves_at, message.outgoing(text)))
+                    leaving.append((message.leaves_at, message.outgoing(text, leave_by)))
             last = claim.messages[-1]
             self._next = Block(
                 leaving,
                 answered_at,
                 last.leaves_at + last.segments / (self._rate * PACE),
-                withdrawn=self._pauses != pauses or unrecorded > 0,
+                withdrawn=not pauses.all_recorded or self._hand_overs.pauses() != pauses,
                 awaited=self._going_out is None,
             )
             self._next_changed.set()
@@ -265,12 +256,13 @@ class SenderLine:
                 self._next_changed.clear()
                 await _wait(self._next_changed, _POLL)
             self._going_out, self._next = self._next, None
-            self._slot_free.set()
+            self._hand_overs.changed.set()
             began, size = asyncio.get_running_loop().time(), self._going_out.segments
             await self._send_block(self._going_out)
             self._block_size.note(size, asyncio.get_running_loop().time() - began)
             self._head.note_block()
             self._going_out = None
+            self._hand_overs.changed.set()
 
     async def _send_block(self, block: Block) -> None:
         loop = asyncio.get_running_loop()
@@ -281,17 +273,19 @@ class SenderLine:
             wait = self._clock.local(block.begins_at) - loop.time()
             if wait > _TICK / 2:
                 await asyncio.sleep(min(wait, _NAP))
-            elif self._is_full:
+            elif self._hand_overs.is_full:
                 # It waits here, where it can be put back, and then leaves at a moment of its own.
                 block.withdrawn, block.awaited = -wait > STALE_SECONDS, False
-                self._slot_free.clear()
-                await _wait(self._slot_free, _NAP)
+                self._hand_overs.changed.clear()
+                await _wait(self._hand_overs.changed, _NAP)
             elif wait < -late_seconds(self._rate):
                 await self._move_on(block, late=-wait)
+            elif block.messages[0][1].leave_by < loop.time():
+                block.withdrawn = True
             else:
                 _, message = block.messages.popleft()
                 block.moves, block.awaited = 0, False
-                self._begin_hand_over(message)
+                self._hand_overs.begin(message)
                 # Where many leave at once, those already under way get their turn.
                 await asyncio.sleep(0)
 
@@ -340,55 +334,11 @@ class SenderLine:
             _, message = block.messages.popleft()
             self._outcomes.add(message.key, PutBack(delay=0.0))
 
-    def _begin_hand_over(self, message: Outgoing) -> None:
-        task = asyncio.create_task(self._hand_over(message))
-        self._under_way.add(task)
-        task.add_done_callback(self._end_hand_over)
-
-    def _end_hand_over(self, task: asyncio.Task[None]) -> None:
-        self._under_way.discard(task)
-        self._slot_free.set()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("hand_over_crashed", sender=self._name, **describe_exception(error))
-
-    async def _hand_over(self, message: Outgoing) -> None:
-        # Where the provider crashes, or the process stops waiting for it, the outcome isn't known.
-        answer: HandOver = Unknown("crashed")
-        try:
-            answer = await self.provider.hand_over(message)
-            match answer:
-                case PutBack(pause=cause, pause_seconds=seconds, raw_code=raw_code) if cause:
-                    await self._pause_sender(cause, seconds, raw_code)
-                case Refused(pause=cause, raw_code=raw_code) if cause:
-                    await self._pause_sender(cause, None, raw_code)
-                case _:
-                    pass
-        finally:
-            self._outcomes.add(message.key, answer)
-
-    async def _pause_sender(self, cause: str, seconds: float | None, raw_code: str) -> None:
-        """Let nothing more leave, here at once and on all nodes as soon as the database knows."""
-        self._pauses += 1
-        self._unrecorded_pauses += 1
+    def _withdraw(self) -> None:
+        """Nothing of what is in hand leaves any more."""
         for block in (self._going_out, self._next):
             if block is not None:
                 block.withdrawn = True
-        try:
-            async with self._pool.acquire() as connection:
-                changed = await record_pause(connection, self.sender_id, cause, seconds)
-        except _TROUBLES as error:
-            logger.warning("pause_failed", sender=self._name, **describe_exception(error))
-            return
-        finally:
-            self._unrecorded_pauses -= 1
-        if changed:
-            logger.warning(
-                "sender_paused",
-                sender=self._name,
-                reason=cause,
-                raw_code=raw_code,
-                seconds=seconds,
-            )
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -4,6 +4,7 @@ A hand-over has one of four ends: taken, refused (surely not sent, for good), pu
 known. Only the last is dangerous: it stays `sending`, and nothing sends it again by itself (7-sending.md §1).
 """
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +18,10 @@ from messages.statuses import ErrorCode, MessageStatus
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message as it leaves. `recipient` is digits with country code, `text` the whole message, frame and all."""
+    """A message as it leaves. `recipient` is digits with country code, `text` the whole message, frame and all.
+
+    `leave_by` is the moment of the loop's clock after which not a byte of it may leave: it is put back then.
+    """
 
     key: AttemptKey
     recipient: str
@@ -25,6 +29,7 @@ class Outgoing:
     segments: int
     encoding: str
     is_otp: bool
+    leave_by: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,9 @@ class Unknown:
 
     raw_code: str = ""
 
+
+# The pause of a sender whose provider can't be reached. Afterwards it is tried with one message alone.
+AWAY: Final = "provider unreachable"
 
 HandOver: TypeAlias = Taken | Refused | PutBack | Unknown
 

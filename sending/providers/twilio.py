@@ -16,6 +16,7 @@ from messages.news import AttemptKey, Receipt
 from messages.statuses import ErrorCode
 from sending.providers.concurrency import Concurrency
 from sending.providers.provider import (
+    AWAY,
     Absent,
     HandOver,
     OpenAttempt,
@@ -30,12 +31,15 @@ from sending.providers.provider import (
 from sending.providers.twilio_account import TwilioAccount
 from sending.providers.twilio_errors import ROUTING_CODES, Refusal, refusal_of
 from sending.providers.twilio_http import (
+    TOO_LATE,
     UNREADABLE,
     NotSentError,
     OutcomeUnknownError,
     Refusal4xx,
     RefusedError,
+    TooLateError,
     TwilioHTTP,
+    leaving_by,
     trusted_authorities,
 )
 from sending.providers.twilio_look_ups import LookUps
@@ -96,7 +100,10 @@ class Twilio:
         try:
             sid = await self._create(message)
         except RefusedError as error:
-            return self._refused(message.key, error.refusal, turn)
+            return self._refused(message.key, error.refusal, turn, failed_before)
+        except TooLateError:
+            # The connection is kept for the next one.
+            return PutBack(0.0, TOO_LATE)
         except NotSentError as error:
             return self._away(error.cause, failed_before)
         except OutcomeUnknownError as error:
@@ -124,7 +131,7 @@ class Twilio:
         await self._http.close()
 
     async def _create(self, message: Outgoing) -> str:
-        """The id of the message created. Raises RefusedError, NotSentError, OutcomeUnknownError."""
+        """The id of the message created. Raises RefusedError, NotSentError, TooLateError, OutcomeUnknownError."""
         fields = {
             "To": f"+{message.recipient}",
             "MessagingServiceSid": self._service_sid,
@@ -139,7 +146,8 @@ class Twilio:
             fields |= _OTP_FIELDS
         try:
             # One layer below `messages.create_async`, which takes a sixth of a hand-over's time for dates that nobody reads.
-            created = await self._client.api.v2010.create_async("POST", self._messages_uri, data=fields)
+            with leaving_by(message.leave_by):
+                created = await self._client.api.v2010.create_async("POST", self._messages_uri, data=fields)
             sid = created["sid"]
         except (ValueError, TypeError, KeyError, TwilioException) as error:
             # The package could not read an answer of status 2xx.
@@ -148,21 +156,27 @@ class Twilio:
             raise OutcomeUnknownError(UNREADABLE)
         return sid
 
-    def _away(self, cause: str, failed_before: int) -> PutBack:
-        """Nothing was sent, as there was no connection: the whole sender waits, longer each time.
+    def _away(self, cause: str, failed_before: int, *, counts: bool = False) -> PutBack:
+        """Nothing was sent, as there was no connection to Twilio itself: the whole sender waits, longer each time.
 
         Hand-overs that were under way together fail together, and are one time; `failed_before` tells.
         """
         if failed_before == self._failed_connections:
             self._failed_connections += 1
         delay = min(2.0 ** min(failed_before, 10), _LONGEST_AWAY_SECONDS)
-        return PutBack(delay, cause, pause="provider unreachable", pause_seconds=delay)
+        return PutBack(delay, cause, pause=AWAY, pause_seconds=delay, counts=counts)
 
-    def _refused(self, key: AttemptKey, refusal: Refusal4xx, turn: int) -> HandOver:
+    def _refused(self, key: AttemptKey, refusal: Refusal4xx, turn: int, failed_before: int) -> HandOver:
         """What the dispatcher must do about a refusal, by the row of data/twilio.md."""
-        self._failed_connections = 0
         raw_code = str(refusal.code) if refusal.code is not None else f"HTTP {refusal.http_status}"
-        match refusal_of(refusal.http_status, refusal.code):
+        meaning = refusal_of(refusal.http_status, refusal.code)
+        if meaning is Refusal.IN_BETWEEN:
+            # Surely not sent, and the account may be right: the pause lifts itself. Should Twilio itself answer like this, the
+            # messages with which it is tried fail after three times, as any other 4xx would have them at once.
+            self._alarm("in between", raw_code)
+            return self._away(raw_code, failed_before, counts=True)
+        self._failed_connections = 0
+        match meaning:
             case Refusal.THROTTLED:
                 self._concurrency.throttled(turn)
                 delay = max(refusal.retry_after or 1.0, 1.0)

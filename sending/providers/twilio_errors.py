@@ -19,6 +19,8 @@ class Refusal(Enum):
 
     THROTTLED = auto()
     CREDENTIALS = auto()
+    # Somebody on the way who isn't Twilio refuses: a proxy, for one.
+    IN_BETWEEN = auto()
     # The sender or its messaging service is wrong, or the account is on trial.
     SENDER = auto()
     # A parameter of ours is wrong, which is our bug.
@@ -42,9 +44,10 @@ _REFUSED: Final[Mapping[int, Refusal | ErrorCode]] = MappingProxyType(
         **dict.fromkeys((21602, 21617, 21619, 14103, 21654), _E.CONTENT_INVALID),
     }
 )
-# Without a code of Twilio's own, such as from a proxy on the way.
+# Twilio gives each of its refusals a code of its own. Without one, these come from something in between, and say nothing of
+# credentials; 407 is a proxy's by its name.
 _REFUSED_BY_HTTP_STATUS: Final[Mapping[int, Refusal]] = MappingProxyType(
-    {401: _R.CREDENTIALS, 403: _R.CREDENTIALS, 404: _R.CREDENTIALS, 429: _R.THROTTLED}
+    {**dict.fromkeys((401, 403, 404, 407), _R.IN_BETWEEN), 429: _R.THROTTLED}
 )
 _FAILED: Final[Mapping[int, ErrorCode]] = MappingProxyType(
     {

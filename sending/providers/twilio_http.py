@@ -4,11 +4,14 @@ This one sends each request once, follows no redirect, logs nothing, and tells b
 have left. Answers of other statuses than 2xx are exceptions too, so that none reaches the package, whose own hold addresses.
 """
 
+import asyncio
+import contextlib
 import json
 import logging
+import math
 import ssl
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -26,6 +29,7 @@ _CONNECT_SECONDS: Final = 10.0
 # Below what servers and middleboxes usually allow, since a request written to a link that is just being closed is an unknown one.
 _KEEP_ALIVE_SECONDS: Final = 10.0
 UNREADABLE: Final = "answer unreadable"
+TOO_LATE: Final = "connected too late"
 _QUIET: Final = logging.getLogger("sending.providers.twilio")
 
 
@@ -35,6 +39,10 @@ class NotSentError(Exception):
     def __init__(self, cause: str) -> None:
         super().__init__(cause)
         self.cause = cause
+
+
+class TooLateError(Exception):
+    """No byte of the request has left, as its connection was there only after the moment that `leaving_by` named."""
 
 
 class OutcomeUnknownError(Exception):
@@ -65,11 +73,27 @@ class RefusedError(Exception):
 _begun: ContextVar[list[bool]] = ContextVar("_begun")
 
 
+_leave_by: ContextVar[float] = ContextVar("_leave_by", default=math.inf)
+
+
+@contextlib.contextmanager
+def leaving_by(moment: float) -> Iterator[None]:
+    """The requests within the block leave until this moment of the loop's clock, or not at all."""
+    token = _leave_by.set(moment)
+    try:
+        yield
+    finally:
+        _leave_by.reset(token)
+
+
 class _Connector(aiohttp.TCPConnector):
     """Tells, for the request of the running task, that it has got a connection: from then on bytes may leave."""
 
     async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
         connection = await super().connect(*args, **kwargs)
+        if asyncio.get_running_loop().time() > _leave_by.get():
+            connection.release()
+            raise TooLateError
         _begun.get()[0] = True
         return connection
 
@@ -95,7 +119,7 @@ class TwilioHTTP(AsyncHttpClient):  # type: ignore[misc]
         timeout: float | None = None,  # noqa: ARG002
         allow_redirects: bool = False,  # noqa: ARG002
     ) -> Response:
-        """The answer, of status 2xx. Raises NotSentError, OutcomeUnknownError, RefusedError."""
+        """The answer, of status 2xx. Raises NotSentError, TooLateError, OutcomeUnknownError, RefusedError."""
         begun = [False]
         _begun.set(begun)
         body = _form(data) if data else None

@@ -8,6 +8,7 @@ from campaigns.campaigns import Channel, suspend_campaign
 from config.settings import Settings
 from database.connections import Connection, Pool
 from messages.statuses import ErrorCode, MessageStatus
+from sending.hand_overs import MOST_UNKNOWN, NO_USABLE_ANSWER
 from sending.pacing import block_segments
 from sending.providers.provider import HandOver, Outgoing, PutBack, Refused, Unknown
 from sending.senders import SenderPlan, record_moved_lanes, record_senders
@@ -217,6 +218,41 @@ async def test_a_throttled_sender_waits_as_long_as_it_was_told_and_goes_on_by_it
     after = [one.at for one in node.provider.handed_over if one.at > throttled_at[0] + 0.2]
     assert min(after) > throttled_at[0] + 0.95
     assert await statuses(connection, batch_no) == {"sent": 30}
+
+
+async def test_a_provider_that_gives_no_usable_answer_gets_few_messages_and_one_at_a_time_then(
+    settings: Settings, pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    batch_no = await add_batch(connection, campaign_id, 2000)
+    is_broken, at_once, most_at_once = True, 0, 0
+
+    async def break_down(message: Outgoing) -> HandOver:
+        nonlocal at_once, most_at_once
+        if not is_broken:
+            return await take_all(message)
+        at_once += 1
+        most_at_once = max(most_at_once, at_once)
+        await asyncio.sleep(0)
+        at_once -= 1
+        return Unknown("HTTP 500")
+
+    async with sending_node(settings, pool, NotingProvider(break_down), rate=200) as node:
+        paused = "select exists (select from senders where paused_because = $1 and paused_until is not null)"
+        while not await connection.fetchval(paused, NO_USABLE_ANSWER):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        first = len(node.provider.handed_over)
+        assert MOST_UNKNOWN <= first <= MOST_UNKNOWN + block_segments(200)
+        most_at_once = 0
+        # Twice more it is tried, with one message each time.
+        await until(lambda: len(node.provider.handed_over) == first + 2, "two tries")
+        await node.outcomes.flush()
+        found = await statuses(connection, batch_no)
+        assert found["sending"] == first + 2
+        assert most_at_once == 1
+        is_broken = False
+        await until(lambda: len(node.provider.handed_over) == 2000, "all at the provider", seconds=60)
+    assert sorted(node.provider.rows_of(batch_no)) == list(range(2, 2002))
+    assert await statuses(connection, batch_no) == {"sending": first + 2, "sent": 1998 - first}
 
 
 async def test_what_was_refused_or_put_back_or_is_unknown_has_its_status(

@@ -125,7 +125,20 @@ async def test_each_refusal_has_the_consequence_of_its_row(
     assert twilio.record()["created"] == 0
 
 
-@pytest.mark.parametrize(("status", "kind"), [(400, Refused), (401, PutBack), (403, PutBack), (429, PutBack)])
+@pytest.mark.parametrize("status", [401, 403, 404, 407])
+async def test_a_proxy_that_refuses_says_nothing_of_credentials_and_the_pause_lifts_itself(
+    provider: Provider, twilio: TwilioServer, status: int
+) -> None:
+    twilio.fail({"then": "error", "status": status, "count": 3})
+    answers = [await provider.hand_over(outgoing()) for _ in range(3)]
+    assert answers == [
+        PutBack(delay, f"HTTP {status}", pause="provider unreachable", pause_seconds=delay, counts=True)
+        for delay in (1.0, 2.0, 4.0)
+    ]
+    assert isinstance(await provider.hand_over(outgoing()), Taken)
+
+
+@pytest.mark.parametrize(("status", "kind"), [(400, Refused), (429, PutBack)])
 async def test_a_refusal_that_nobody_can_read_goes_by_its_http_status(
     provider: Provider, twilio: TwilioServer, status: int, kind: type
 ) -> None:

@@ -18,8 +18,7 @@ REFUSALS = [
     (10001, 403, Refusal.CREDENTIALS),
     (20006, 403, Refusal.CREDENTIALS),
     (20404, 404, Refusal.CREDENTIALS),
-    (None, 401, Refusal.CREDENTIALS),
-    (None, 403, Refusal.CREDENTIALS),
+    *((None, status, Refusal.IN_BETWEEN) for status in (401, 403, 404, 407)),
     *(
         (code, 400, Refusal.SENDER)
         for code in (21603, 21606, 21608, 21657, 21659, 21701, 21703, 21704, 21705)

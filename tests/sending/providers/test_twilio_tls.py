@@ -1,9 +1,14 @@
 """Over TLS: a certificate of a trusted authority is believed, and with any other not a byte of a message leaves."""
 
-from collections.abc import Iterator
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import cast
+from urllib.parse import urlsplit
 
 import pytest
 from cryptography import x509
@@ -93,3 +98,58 @@ async def test_nothing_leaves_where_the_other_side_speaks_no_tls(twilio: TwilioS
     await provider.close()
     assert isinstance(answer, PutBack)
     assert twilio.record()["requests"] == 0
+
+
+@contextlib.asynccontextmanager
+async def slow_way(port: int, is_free: asyncio.Event) -> AsyncIterator[int]:
+    """A way to a port of this machine, by another one, on which no byte comes through before it is free."""
+    ways: set[asyncio.Task[None]] = set()
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await is_free.wait()
+        while piece := await reader.read(65536):
+            writer.write(piece)
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ways.add(cast("asyncio.Task[None]", asyncio.current_task()))
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer))
+        finally:
+            for end in (writer, far_writer):
+                end.close()
+                with contextlib.suppress(OSError):
+                    await end.wait_closed()
+
+    server = await asyncio.start_server(meet, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for way in ways:
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
+
+
+async def test_what_got_its_connection_too_late_is_put_back_and_the_connection_is_kept(
+    tls_twilio: TwilioServer, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    before = tls_twilio.record()
+    loop, is_free = asyncio.get_running_loop(), asyncio.Event()
+    url = urlsplit(tls_twilio.base_url)
+    assert url.port is not None
+    async with slow_way(url.port, is_free) as port:
+        provider = open_test_provider(f"https://127.0.0.1:{port}", callback_base_url=None)
+        leave_by = loop.time() + 0.01
+        handing_over = asyncio.create_task(
+            provider.hand_over(dataclasses.replace(outgoing(), leave_by=leave_by))
+        )
+        await asyncio.sleep(leave_by - loop.time() + 0.02)
+        assert loop.time() > leave_by
+        is_free.set()
+        assert await handing_over == PutBack(0.0, "connected too late")
+        assert tls_twilio.record()["requests"] == before["requests"]
+        assert isinstance(await provider.hand_over(outgoing()), Taken)
+        await provider.close()
+    assert tls_twilio.record()["connections"] == before["connections"] + 1
