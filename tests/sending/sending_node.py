@@ -13,12 +13,14 @@ from config.environment import Environment
 from config.settings import Settings
 from database.connections import Connection, Pool
 from messages.news import Receipt
+from messages.statuses import MessageStatus
 from rules.messages import DEFAULT_FOOTERS
 from sending.dispatcher import Dispatcher
 from sending.outcomes import Outcomes, open_outcomes
 from sending.providers.provider import NO_LIMIT, Absent, HandOver, OpenAttempt, Outgoing, Taken
 from sending.senders import SenderPlan, SenderState
 from sending.taking import BatchTaking
+from tests.messages.builders import counted, recount
 
 FRAME: dict[str, object] = {"before": "Clinic: ", "after": {"english": " -end", "chinese": " -完"}}
 
@@ -187,6 +189,13 @@ async def add_campaign(
         campaign_id,
     )
     return campaign_id
+
+
+async def statuses(connection: Connection, batch_no: int) -> dict[str, int]:
+    """How many messages of the batch have each status, by its own counts, which are those of its attempts."""
+    counts, errors = await counted(connection, batch_no)
+    assert (counts, errors) == await recount(connection, batch_no)
+    return {status.word: count for status, count in zip(MessageStatus, counts, strict=True) if count}
 
 
 async def until(condition: Callable[[], bool], what: str, *, seconds: float = 30) -> None:
