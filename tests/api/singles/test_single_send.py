@@ -1,7 +1,10 @@
 """One message by HTTP: what is answered, what is stored, and what is refused in which words (8-api.md §2.1, §4)."""
 
+import asyncio
 import json
 import re
+
+import pytest
 
 from database.connections import Connection
 from messages.documents import CREATOR_ID
@@ -73,3 +76,80 @@ async def test_a_message_is_answered_key_by_key_and_stored(client: APIClient, co
     # A UUID of version 7 begins with its time in milliseconds.
     assert int(row["id"][6:14] + row["id"][15:19], 16) == round(row["created_at"].timestamp() * 1000)
     assert parse_message_id(document["id"]) is not None
+
+
+async def test_language_and_recipient_come_back_in_one_form_and_values_as_they_were_sent(
+    client: APIClient, connection: Connection
+) -> None:
+    quoted = 'Aïsha "A" \\ 😀\nB'
+    answer = await client.post(
+        "/messages", json=with_(recipient=6591234567, language="ChineSE", values={"name": quoted})
+    )
+    assert answer.status == 201
+    document = answer.json
+    assert (document["recipient"], document["language"]) == ("6591234567", "chinese")
+    assert document["values"] == {"name": quoted}
+    assert f"\n\n---\n\n您好 {quoted}\n\n---\n\n" in document["fullMessage"]
+    assert answer.body == json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    assert json.loads(await connection.fetchval("select values from messages")) == {"name": quoted}
+
+
+async def test_calls_at_once_are_all_there_in_few_transactions(
+    client: APIClient, connection: Connection
+) -> None:
+    await connection.execute("update campaigns set api_rate = 1000")
+    before = await connection.fetchval("select txid_current()")
+    answers = await asyncio.gather(
+        *(client.post("/messages", json=with_(values={"name": f"A{number}"})) for number in range(100))
+    )
+    # Each message takes a transaction's number, and so does each admission.
+    assert await connection.fetchval("select txid_current()") - before < 100
+    assert {answer.status for answer in answers} == {201}
+    ids = {answer.json["id"]: answer.json["values"]["name"] for answer in answers}
+    assert len(ids) == 100
+    rows = await connection.fetch(
+        "select message_id(b.id, row_number) as id, m.values->>'name' as name from messages m join batches b using (batch_no)"
+    )
+    assert {row["id"]: row["name"] for row in rows} == ids
+
+
+async def test_what_is_wrong_about_the_request_is_refused_in_the_order_of_the_checks(
+    client: APIClient, connection: Connection
+) -> None:
+    text = {"Content-Type": "text/plain"}
+    cases: list[tuple[bytes, dict[str, str], int, str]] = [
+        (b"{", {}, 400, "the body is not valid JSON (line 1, column 2)"),
+        (b'{"recipient":"1","language":"english"}', {}, 400, "values is missing"),
+        (b"", {}, 400, "the body is not valid JSON (line 1, column 1)"),
+        (b"{}", text, 415, "Unsupported Media Type"),
+        (b"{}", {"Content-Type": ""}, 415, "Unsupported Media Type"),
+        (b"x" * 65_537, {}, 413, "Payload Too Large"),
+        # Two things wrong at once.
+        (b"x" * 65_537, text, 413, "Payload Too Large"),
+        (b"{", text, 415, "Unsupported Media Type"),
+        (b"{", {"Idempotency-Key": "a" * 256}, 400, "Idempotency-Key must be"),
+        (b'{"recipient":"1","language":"klingon","values":[]}', {}, 400, "values must be an object"),
+    ]
+    for content, headers, status, message in cases:
+        given = {"Content-Type": "application/json", **headers}
+        answer = await client.post("/messages", content=content, headers=given)
+        assert (answer.status, answer.shape_a) == (status, True), content[:50]
+        assert answer.json["message"].startswith(message)
+    assert await connection.fetchval("select count(*) from batches") == 0
+
+
+async def test_a_refusal_of_the_domain_has_shape_b_and_an_id_that_the_log_knows(
+    client: APIClient, capfd: pytest.CaptureFixture[str]
+) -> None:
+    answer = await client.post("/messages", json=with_(values={"name": "[Aisha]"}))
+    error = answer.json["error"]
+    assert (answer.status, list(answer.json)) == (400, ["error"])
+    assert error == {
+        "code": "parameter_invalid",
+        "message": "Parameter values cannot contain avoidable expensive characters. Please refer to the guide "
+        "(https://postman-v2.guides.gov.sg) to learn more.",
+        "type": "domain_error",
+        "id": error["id"],
+    }
+    assert re.fullmatch(r"[1-9][0-9]{0,18}", error["id"])
+    assert error["id"] in "".join(capfd.readouterr())

@@ -193,14 +193,15 @@ async def _pass_requests(
 class CommitCutter:
     """A proxy in front of PostgreSQL that passes a COMMIT on and then cuts, so that the client can't know whether it was done.
 
-    `cut` counts how often it did.
+    `cut` counts how often it did. `marker`: what a chunk holds that commits, such as a value of a statement of its own.
     """
 
-    def __init__(self, target_port: int) -> None:
+    def __init__(self, target_port: int, marker: bytes = b"COMMIT;") -> None:
         self.port = 0
         self.armed = False
         self.cut = 0
         self._target = target_port
+        self._marker = marker
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -225,7 +226,7 @@ class CommitCutter:
         answers = asyncio.create_task(_pass(onward_reader, writer))
         try:
             while chunk := await reader.read(_CHUNK):
-                if self.armed and b"COMMIT;" in chunk:
+                if self.armed and self._marker in chunk:
                     # The client hears nothing any more, and the server commits.
                     answers.cancel()
                     await asyncio.gather(answers, return_exceptions=True)
@@ -248,9 +249,9 @@ class CommitCutter:
 
 
 @contextlib.asynccontextmanager
-async def open_commit_cutter(target_port: int) -> AsyncIterator[CommitCutter]:
+async def open_commit_cutter(target_port: int, marker: bytes = b"COMMIT;") -> AsyncIterator[CommitCutter]:
     """A proxy to PostgreSQL at that port of loopback, closed at the end. It passes everything until it is armed."""
-    cutter = CommitCutter(target_port)
+    cutter = CommitCutter(target_port, marker)
     await cutter.open()
     try:
         yield cutter
