@@ -5,13 +5,13 @@ from typing import Final
 
 from api.openapi.schemas import Schema, ref
 
-# The codes of shape B, and when each comes; those of recipients are the reports' own (docs/reasons.md).
+# The codes of shape B, and when each comes.
 DOMAIN_CODES: Final[Mapping[str, str]] = {
     "parameter_invalid": (
         "a value has unsupported characters (English only), white space at an end or control characters; or a parameter is "
         "missing or unknown"
     ),
-    "recipient_…": "the recipient's number can't be texted: the codes of a report",
+    "recipient_invalid": "the recipient's number can't be texted; the text is that of a report",
     "language_unavailable": "the template has no such language",
     "language_unknown": "there is no such language",
     "message_too_long": "over 1,000 characters once filled in",

@@ -7,6 +7,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from api.openapi.answers import DOMAIN_CODES
 from api.openapi.document import openapi_document
 
 
@@ -35,7 +36,10 @@ def check(schema: Mapping[str, Any], value: object) -> None:
 
 @cache
 def _validator(schema: str) -> Draft202012Validator:
-    return Draft202012Validator({**json.loads(schema), "components": _closed(document()["components"])})
+    components = _closed(document()["components"])
+    # Clients must bear further codes one day; but each that comes today must be documented.
+    components["schemas"]["DomainErrorBody"]["properties"]["code"]["enum"] = list(DOMAIN_CODES)
+    return Draft202012Validator({**json.loads(schema), "components": components})
 
 
 def _closed(part: Any) -> Any:

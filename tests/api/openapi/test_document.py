@@ -86,7 +86,8 @@ def test_what_a_wrong_answer_would_be_is_told() -> None:
         ("RequestError", '{"statusCode":401,"message":"Unauthorized"}'),
         ("RequestError", '{"message":"Unauthorized"}'),
         ("RequestError", '{"message":"Unauthorized","statusCode":401,"more":1}'),
-        ("DomainError", '{"error":{"code":"x","message":"…","type":"domain_error","id":"abc"}}'),
+        ("DomainError", '{"error":{"code":"x","message":"…","type":"domain_error","id":"1"}}'),
+        ("DomainError", '{"error":{"code":"nric_invalid","message":"…","type":"domain_error","id":"abc"}}'),
         ("Time", '"2026-11-25T09:30:12+08:00"'),
         ("SingleSend", '{"recipient":"+65","language":"english","values":{}}'),
     ):
