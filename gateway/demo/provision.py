@@ -1,12 +1,14 @@
-"""What an admin does before an agency's first upload: schema, host keys, a campaign, the agency's key."""
+"""What an admin does before an agency's first upload or call: schema, host keys, a campaign, the agency's keys."""
 
 import asyncio
 import shutil
 import subprocess
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from audit.events import Actor
+from campaigns.api_access import add_api_key, change_api_addresses, parse_api_addresses
 from campaigns.campaigns import add_keys
 from campaigns.creation import create_campaign
 from config.settings import Settings
@@ -44,12 +46,21 @@ def make_agency_key(folder: Path) -> bytes:
     return private_file.with_name(f"{KEY_NAME}.pub").read_bytes()
 
 
-def provision(settings: Settings, public_key: bytes, actor: Actor) -> tuple[str, list[HostKey]]:
-    """Bring the schema up, make host keys, create the campaign, add the key. Returns campaignId and host keys."""
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    """What was made. `api_key` is a key of the HTTP API, for calls from this machine."""
+
+    campaign_id: str
+    host_keys: list[HostKey]
+    api_key: str = field(repr=False)
+
+
+def provision(settings: Settings, public_key: bytes, actor: Actor) -> Provisioned:
+    """Bring the schema up, make host keys, create the campaign, add its keys."""
     return asyncio.run(_provision(settings, public_key, actor))
 
 
-async def _provision(settings: Settings, public_key: bytes, actor: Actor) -> tuple[str, list[HostKey]]:
+async def _provision(settings: Settings, public_key: bytes, actor: Actor) -> Provisioned:
     await migrate(settings.database)
     connection = await connect(settings.database)
     try:
@@ -66,6 +77,11 @@ async def _provision(settings: Settings, public_key: bytes, actor: Actor) -> tup
                 )
                 keys = parse_public_keys(public_key, f"{KEY_NAME}.pub")
                 await add_keys(connection, campaign.id, keys, label="demo", actor=actor)
+                addresses = parse_api_addresses(["127.0.0.1"])
+                await change_api_addresses(connection, campaign.id, added=addresses, removed=(), actor=actor)
+                api_key = await add_api_key(
+                    connection, campaign.id, environment=settings.environment, name="demo", actor=actor
+                )
     finally:
         await connection.close()
-    return campaign.id, host_keys
+    return Provisioned(campaign.id, host_keys, api_key.text)

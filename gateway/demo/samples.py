@@ -50,3 +50,10 @@ recipient,language,name,title,due
 6599999996,english,Nur Aisyah,“Quoted” Tales,
 6.59E+09,english,Daniel Lim,Night Trains,14 Dec
 """
+
+# What is sent by the HTTP API.
+SINGLE: Final[dict[str, object]] = {
+    "recipient": "6599999981",
+    "language": "english",
+    "values": {"name": "Emily Yeo", "title": "Tides", "due": "12 Dec"},
+}

@@ -24,10 +24,11 @@ from rich.text import Text
 from audit.events import Actor
 from config.settings import Settings, load_settings, variable_of
 from gateway.demo.agency import ERROR_COLUMN, Agency, fetch_report
+from gateway.demo.caller import Call, Caller
 from gateway.demo.devstack import end_as_ctrl_c, own_folder, say_if_root
 from gateway.demo.node_process import LOG_NAME, running_node, without_settings, write_config
 from gateway.demo.provision import find_client, make_agency_key, provision
-from gateway.demo.samples import BAD, BAD_NAME, BODIES, CAMPAIGN_NAME, GOOD, GOOD_NAME, NOTIFY_ADDRESS
+from gateway.demo.samples import BAD, BAD_NAME, BODIES, CAMPAIGN_NAME, GOOD, GOOD_NAME, NOTIFY_ADDRESS, SINGLE
 from gateway.embedded.server_process import answers, free_port
 from gateway.embedded.stack import DATABASE, embedded_stack, sending_variables
 from gateway.errors import CallMisused, EmbeddedError
@@ -63,6 +64,7 @@ def run_demo(*, exit_after: bool, port: int | None, folder: Path | None, actor: 
         show.start(stack, _choose_port(port))
         show.send_good()
         show.send_bad()
+        show.send_single()
         show.list_uploads()
         show.tell_next(serving=not exit_after)
         if not exit_after:
@@ -99,25 +101,26 @@ class Show:
         services = self._wait(
             "PostgreSQL, S3 and a mailbox start", lambda: stack.enter_context(embedded_stack(self._folder))
         )
-        ops_port = free_port()
+        ops_port, api_port = free_port(), free_port()
         variables = {
             **services.settings(),
             **sending_variables(),
             variable_of("sftp.host"): "127.0.0.1",
             variable_of("sftp.port"): str(port),
+            variable_of("api.processes"): "1",
+            variable_of("api.port"): str(api_port),
             variable_of("ops.port"): str(ops_port),
         }
         config = write_config(self._folder, variables)
         with without_settings():
             settings = load_settings(config)
         public_key = make_agency_key(self._folder)
-        campaign_id, host_keys = self._wait(
-            "a campaign is made", lambda: provision(settings, public_key, self._actor)
-        )
+        made = self._wait("a campaign is made", lambda: provision(settings, public_key, self._actor))
         self._wait("the gateway starts", lambda: stack.enter_context(running_node(config, ops_port)))
         self._services, self._config = services, config
-        self._agency = Agency(self._folder, campaign_id, port)
-        self._agency.know_host(host_keys)
+        self._agency = Agency(self._folder, made.campaign_id, port)
+        self._agency.know_host(made.host_keys)
+        self._caller = Caller(made.campaign_id, api_port, made.api_key)
         self._tell_running(settings, ops_port)
 
     def send_good(self) -> None:
@@ -156,6 +159,29 @@ class Show:
             "Bad rows of the report behind reportURL", ["row", "recipient", "language", ERROR_COLUMN], shown
         )
 
+    def send_single(self) -> None:
+        """Send one message by the HTTP API with the real key; show the answer, and what became of it."""
+        self._heading("4", "One message by the HTTP API, without a file")
+        message_id = json.loads(self._make(self._caller.send(SINGLE)))["id"]
+        retrieve = self._caller.retrieve(message_id)
+        self._wait("the message goes out", lambda: self._until_sent(retrieve))
+        self._make(retrieve)
+
+    def _make(self, call: Call) -> str:
+        """Show a call, and what it really answers; both whole, as they are to be copied and read."""
+        self._command(call.line)
+        answer = call.make()
+        self._console.print(Text(f"{answer}\n"), soft_wrap=True)
+        return answer
+
+    def _until_sent(self, retrieve: Call) -> None:
+        end = time.monotonic() + _SENDING_TIMEOUT
+        while json.loads(retrieve.make())["latestStatus"] not in _LAST:
+            if time.monotonic() > end:
+                raise EmbeddedError(f"the message did not go out: see the log, {self._folder / LOG_NAME}")
+            # The campaign may make ten calls a second.
+            time.sleep(0.2)
+
     def _follow(self, batch_id: str) -> list[tuple[list[str], list[str]]]:
         """Watch the batch's messages until each has its last status; each one's row then, and the statuses that were seen.
 
@@ -180,7 +206,7 @@ class Show:
 
     def list_uploads(self) -> None:
         """Show what operators see: the output of the real command."""
-        self._heading("4", "What ops see")
+        self._heading("5", "What ops see")
         self._call("upload", "list")
 
     def _call(self, *words: str) -> None:
@@ -202,13 +228,14 @@ class Show:
                 )
             )
             return
-        self._heading("5", "Now you, in another terminal")
+        self._heading("6", "Now you, in another terminal")
         config = shlex.quote(str(self._config))
         steps = [
             (
                 "send a file of your own",
                 f"cd {shlex.quote(str(self._folder))} && {shlex.join(self._agency.sftp_command)}",
             ),
+            ("send a message of your own", self._caller.send(SINGLE).line),
             ("its e-mail", f"cat {shlex.quote(str(self._folder / 'mail'))}/*.eml"),
             ("one upload's story", f"{self._program} upload show UPLOAD_ID --config {config}"),
             ("send again what failed", f"{self._program} batch retry BATCH_ID --config {config}"),
@@ -228,6 +255,7 @@ class Show:
         mail = self._folder / "mail"
         for name, what in (
             ("SFTP", f"127.0.0.1:{self._agency.port}, host keys Ed25519, ECDSA, RSA"),
+            ("HTTP API", self._caller.base),
             ("PostgreSQL", f"127.0.0.1:{self._services.postgres.port}, database {DATABASE}"),
             ("S3", f"{settings.s3.endpoint_url}, bucket {settings.s3.bucket}"),
             ("Mailbox", f"{settings.smtp.host}:{settings.smtp.port}, e-mails kept in {mail}"),

@@ -1,5 +1,6 @@
 """The demo ends as told, cleans up after itself whenever it is interrupted, and says what it misses."""
 
+import json
 import os
 import re
 import signal
@@ -83,6 +84,13 @@ def test_demo_shows_both_outcomes_then_serves_until_ctrl_c(short_tmp_path: Path)
     assert re.search(r"^\$ .*sftp-gateway message show message_", text, re.MULTILINE)
     assert re.search(r"^worth a retry +yes: retry later", text, re.MULTILINE)
     assert re.search(r"^\$ echo put reminders.csv \| sftp ", text, re.MULTILINE)
+    # A line with a real key, and what it really answered.
+    assert re.search(
+        r"^\$ curl -sS http://127\.0\.0\.1:\d+/api/v2/campaigns/.*Bearer key_test_\w{57}'", text, re.MULTILINE
+    )
+    sent, retrieved = (json.loads(line) for line in re.findall(r'^\{"createdAt":.*\}$', text, re.MULTILINE))
+    assert (sent["latestStatus"], retrieved["latestStatus"]) == ("created", "success")
+    assert sent["id"] == retrieved["id"]
 
 
 def test_demo_with_exit_ends_with_0(short_tmp_path: Path) -> None:
