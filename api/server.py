@@ -16,12 +16,13 @@ from api.health import Health
 from api.provider_callbacks.callback_keys import CallbackKeys
 from api.provider_callbacks.receipt_groups import ReceiptGroups
 from api.works import make_works
+from config.addresses import Address
 from config.logs import get_logger
 from config.section import networks
 from config.settings import Settings
 from database.connections import Pool
 from web.listener import Listener
-from web.protocol import MOST_HEAD_BYTES, GuardedHTTP
+from web.protocol import Events, GuardedHTTP
 from web.tls import load_tls
 
 logger = get_logger("api")
@@ -62,17 +63,14 @@ async def serve_api(
     config = uvicorn.Config(
         make_app(settings.api, health, keys, groups, admission, works.by_endpoint),
         log_config=None, access_log=False, lifespan="off", server_header=False, proxy_headers=False, ws="none",
-        h11_max_incomplete_event_size=MOST_HEAD_BYTES, timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(settings.api.drain_timeout),
     )  # fmt: skip
     config.load()
     server = _Server(config)
 
-    def make_protocol(*hooks: Callable[[], None]) -> GuardedHTTP:
-        on_busy, on_idle, on_end, on_slow = hooks
-        return GuardedHTTP(
-            config, server.server_state, on_busy=on_busy, on_idle=on_idle, on_end=on_end, on_slow=on_slow
-        )
+    def make_protocol(events: Events, peer: Address, source: Address) -> GuardedHTTP:
+        return GuardedHTTP(config, server.server_state, events, peer, source)
 
     async with asyncio.TaskGroup() as tasks:
         loops = [

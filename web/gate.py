@@ -7,12 +7,11 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from config.addresses import Address, Network, is_listed, parse_address
+from config.addresses import Address, Network, is_listed
 from config.logs import get_logger
 from web import metrics
 from web.addresses import caller_address
 from web.answers import error_answer
-from web.protocol import MOST_HEAD_BYTES, MOST_PATH_BYTES
 
 logger = get_logger("api")
 
@@ -29,13 +28,13 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI. Only HTTP comes here: there are no WebSockets and no lifespan.
 
-        `scope["state"]` gets `request_id`, and `address`: the caller's real Address, or None where nobody knows it; who needs one
-        refuses None.
+        Of web.protocol, `scope["state"]` has `peer` and `source`: whom the socket is connected with, and whom a listed proxy
+        passes on by the PROXY protocol, or else the same. It gets `request_id`, and `address`: the caller's real Address, or None
+        where nobody knows it; whoever needs one refuses None.
         """
         request_id = _request_id(scope)
-        peer = parse_address(scope["client"][0]) if scope["client"] else None
         scope["state"]["request_id"] = request_id
-        scope["state"]["address"] = self._caller_of(scope, peer)
+        scope["state"]["address"] = self._caller_of(scope)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -48,9 +47,8 @@ class Gate:
                 ]
             await send(message)
 
-        refused = self._check(scope, peer)
-        if refused is not None:
-            await error_answer(refused)(scope, receive, send_with_headers)
+        if scope["scheme"] != "https" and not self._is_near(scope["state"]["peer"]):
+            await error_answer(403)(scope, receive, send_with_headers)
             return
         try:
             await self._app(scope, receive, send_with_headers)
@@ -58,25 +56,15 @@ class Gate:
             # The application has answered 500 already; a callback's path and body must not get into the log.
             logger.exception("request_crashed", request_id=request_id)
 
-    def _check(self, scope: Scope, peer: Address | None) -> int | None:
-        """The status with which a request is refused, whatever it asks for."""
-        if scope["scheme"] != "https" and not self._is_near(peer):
-            return 403
-        if len(scope["raw_path"]) + len(scope["query_string"]) > MOST_PATH_BYTES:
-            return 414
-        # h11 itself looks at the size only while a head isn't whole yet.
-        if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > MOST_HEAD_BYTES:
-            return 431
-        return None
+    def _is_near(self, peer: Address) -> bool:
+        return peer.is_loopback or is_listed(peer, self._proxies)
 
-    def _is_near(self, peer: Address | None) -> bool:
-        return peer is not None and (peer.is_loopback or is_listed(peer, self._proxies))
-
-    def _caller_of(self, scope: Scope, peer: Address | None) -> Address | None:
-        if peer is None or not self._proxies:
-            return peer
+    def _caller_of(self, scope: Scope) -> Address | None:
+        source: Address = scope["state"]["source"]
+        if not self._proxies:
+            return source
         forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
-        return caller_address(peer, forwarded, self._proxies)
+        return caller_address(source, forwarded, self._proxies)
 
 
 def _request_id(scope: Scope) -> str:

@@ -11,8 +11,11 @@ from typing import Final
 from config.accepting import Acceptor
 from config.addresses import Address, Block, Network, block_of, is_listed
 from config.logs import get_logger
+from config.proxy_protocol import ProxyHeaderInvalid
 from web import metrics
-from web.protocol import GuardedHTTP
+from web.deadlines import REQUEST_SECONDS
+from web.protocol import Events, GuardedHTTP
+from web.proxied import read_source
 
 logger = get_logger("api")
 
@@ -23,21 +26,39 @@ MOST_OF_ADDRESS: Final = 64
 _HANDSHAKE_SECONDS: Final = 5.0
 _FAREWELL_SECONDS: Final = 2.0
 
-# Makes the protocol of a connection, which calls the four: on_busy, on_idle, on_end, on_slow.
-MakeProtocol = Callable[
-    [Callable[[], None], Callable[[], None], Callable[[], None], Callable[[], None]], GuardedHTTP
-]
+# Makes the protocol of a connection, which tells of it; the socket's peer; whom a listed proxy passes on, or the peer.
+MakeProtocol = Callable[[Events, Address, Address], GuardedHTTP]
 
 
-class _Open:
+class _Open(Events):
     """One connection; `protocol` is there once its TLS session is."""
 
-    def __init__(self, accepted: socket.socket, block: Block | None) -> None:
+    def __init__(self, listener: "Listener", accepted: socket.socket, peer: Address) -> None:
+        self._listener = listener
         self.accepted = accepted
-        self.block = block
+        self.peer = self.source = peer
+        # What it is counted under, unless that may have any number.
+        self.block: Block | None = None
         self.protocol: GuardedHTTP | None = None
 
+    def on_busy(self) -> None:
+        """See Events."""
+        self._listener.set_busy(self)
+
+    def on_idle(self) -> None:
+        """See Events."""
+        self._listener.set_idle(self)
+
+    def on_end(self) -> None:
+        """See Events."""
+        self._listener.forget(self)
+
+    def on_slow(self) -> None:
+        """See Events."""
+        metrics.CONNECTIONS_CUT.labels("slow").inc()
+
     def cut(self) -> None:
+        """End it at once."""
         if self.protocol is not None and self.protocol.transport is not None:
             self.protocol.transport.abort()
         else:
@@ -78,42 +99,54 @@ class Listener:
                 opened.cut()
 
     def _admit(self, accepted: socket.socket, address: Address) -> None:
-        is_near = address.is_loopback or is_listed(address, self._proxies)
-        block = None if is_near else block_of(address)
-        if block is not None and self._of_block[block] >= MOST_OF_ADDRESS:
-            metrics.CONNECTIONS_CUT.labels("address").inc()
+        opened = _Open(self, accepted, address)
+        if not self._count(opened):
             accepted.close()
             return
         if len(self._open) >= MOST_OPEN:
             metrics.CONNECTIONS_CUT.labels("total").inc()
             oldest = next(iter(self._idle), None)
             if oldest is None:
+                self._uncount(opened)
                 accepted.close()
                 return
             del self._idle[oldest]
             oldest.cut()
-        opened = _Open(accepted, block)
         self._open.add(opened)
         self._idle[opened] = None
-        if block is not None:
-            self._of_block[block] += 1
         metrics.CONNECTIONS_OPEN.inc()
         self._tasks.create_task(self._begin(opened))
 
+    def _count(self, opened: _Open) -> bool:
+        """Count the connection for its address. Whether that may have another one."""
+        if opened.source.is_loopback or is_listed(opened.source, self._proxies):
+            return True
+        block = block_of(opened.source)
+        if self._of_block[block] >= MOST_OF_ADDRESS:
+            metrics.CONNECTIONS_CUT.labels("address").inc()
+            return False
+        opened.block = block
+        self._of_block[block] += 1
+        return True
+
+    def _uncount(self, opened: _Open) -> None:
+        if opened.block is not None:
+            self._of_block[opened.block] -= 1
+            if not self._of_block[opened.block]:
+                del self._of_block[opened.block]
+
     async def _begin(self, opened: _Open) -> None:
         def protocol() -> GuardedHTTP:
-            opened.protocol = self._make_protocol(
-                lambda: self._set_busy(opened),
-                lambda: self._set_idle(opened),
-                lambda: self._forget(opened),
-                metrics.CONNECTIONS_CUT.labels("slow").inc,
-            )
+            opened.protocol = self._make_protocol(opened, opened.peer, opened.source)
             return opened.protocol
 
-        seconds = {} if self._tls is None else {
-            "ssl_handshake_timeout": _HANDSHAKE_SECONDS, "ssl_shutdown_timeout": _FAREWELL_SECONDS,
-        }  # fmt: skip
         try:
+            if is_listed(opened.peer, self._proxies) and not await self._learn_source(opened):
+                self.forget(opened)
+                return
+            seconds = {} if self._tls is None else {
+                "ssl_handshake_timeout": _HANDSHAKE_SECONDS, "ssl_shutdown_timeout": _FAREWELL_SECONDS,
+            }  # fmt: skip
             await asyncio.get_running_loop().connect_accepted_socket(
                 protocol, opened.accepted, ssl=self._tls, **seconds
             )
@@ -121,27 +154,41 @@ class Listener:
             # No TLS, a handshake that takes too long, or a client that is gone already.
             if self._tls is not None:
                 metrics.CONNECTIONS_CUT.labels("tls").inc()
-            self._forget(opened)
+            self.forget(opened)
         except Exception:  # one connection's trouble must not end all others
             logger.exception("connection_failed")
-            self._forget(opened)
+            self.forget(opened)
 
-    def _set_busy(self, opened: _Open) -> None:
+    async def _learn_source(self, opened: _Open) -> bool:
+        """Learn whose connection a listed proxy passes on. Whether it may go on."""
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                opened.source = await read_source(opened.accepted, opened.peer)
+        except TimeoutError:
+            metrics.CONNECTIONS_CUT.labels("slow").inc()
+            return False
+        except ProxyHeaderInvalid as error:
+            metrics.CONNECTIONS_CUT.labels("proxy_header").inc()
+            logger.warning("proxy_header_invalid", proxy=str(opened.peer), fault=str(error))
+            return False
+        return opened.source == opened.peer or self._count(opened)
+
+    def set_busy(self, opened: _Open) -> None:
+        """It must not be cut to make room."""
         self._idle.pop(opened, None)
 
-    def _set_idle(self, opened: _Open) -> None:
+    def set_idle(self, opened: _Open) -> None:
+        """It may be cut to make room, after those that are idle already."""
         if opened in self._open:
             self._idle[opened] = None
 
-    def _forget(self, opened: _Open) -> None:
+    def forget(self, opened: _Open) -> None:
+        """It is over."""
         if opened not in self._open:
             return
         self._open.discard(opened)
         self._idle.pop(opened, None)
         metrics.CONNECTIONS_OPEN.dec()
-        if opened.block is not None:
-            self._of_block[opened.block] -= 1
-            if not self._of_block[opened.block]:
-                del self._of_block[opened.block]
+        self._uncount(opened)
         if opened.protocol is None or opened.protocol.transport is None:
             opened.accepted.close()

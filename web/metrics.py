@@ -15,10 +15,10 @@ CONNECTIONS_OPEN: Final = Gauge(
 CONNECTIONS_CUT: Final = Counter(
     "sftp_gateway_api_connections_cut",
     "HTTP connections cut: total (too many open), address (too many of one address), slow (no whole request in time), tls "
-    "(no TLS session came about).",
+    "(no TLS session came about), proxy_header (what a listed proxy sent is none).",
     ["cause"],
 )
 
 # An alert on an increase sees the first event only where the series was there before it, at 0.
-for _cause in ("total", "address", "slow", "tls"):
+for _cause in ("total", "address", "slow", "tls", "proxy_header"):
     CONNECTIONS_CUT.labels(_cause)

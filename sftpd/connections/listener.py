@@ -11,13 +11,13 @@ import asyncssh
 from config.accepting import Acceptor
 from config.addresses import Address, is_listed
 from config.logs import get_logger
+from config.proxy_protocol import ProxyHeaderInvalid, parse_proxy_header
 from config.section import networks
 from sftpd import metrics
 from sftpd.connections.algorithms import options_for
 from sftpd.connections.front_state import FrontState
 from sftpd.connections.limits import Excess, share_of
 from sftpd.connections.live_connections import LiveConnection
-from sftpd.connections.proxy import ProxyHeaderInvalid, parse_proxy_header
 from sftpd.connections.ssh_connection import GuardedConnection
 from sftpd.connections.ssh_server import FrontSSHServer
 

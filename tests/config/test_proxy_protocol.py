@@ -3,7 +3,7 @@
 import pytest
 
 from config.addresses import parse_address
-from sftpd.connections.proxy import (
+from config.proxy_protocol import (
     SIGNATURE_2,
     ProxyHeader,
     ProxyHeaderInvalid,
