@@ -5,7 +5,7 @@ holds the sender's row, takes from the lane that is next, and reserves the time 
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import asyncpg
@@ -64,11 +64,28 @@ class ClaimedMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class DatabaseIdentity:
+    """Tells one database from another: a restored or failed-over one was started at another time, or has other tables."""
+
+    started: datetime
+    senders_table: int
+
+    @classmethod
+    def of_row(cls, row: asyncpg.Record) -> "DatabaseIdentity":
+        """A row of a statement that asks for it."""
+        return cls(row["server_started"], row["senders_table"])
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """What a claim gave, in the order in which it leaves. `now` is the database's clock, None where nothing was claimed."""
+    """What a claim gave, in the order in which it leaves. `now` is the database's clock.
+
+    Both `now` and `database` are None where nothing was claimed.
+    """
 
     messages: tuple[ClaimedMessage, ...]
     now: float | None
+    database: DatabaseIdentity | None
 
 
 async def claim_messages(
@@ -88,7 +105,8 @@ async def claim_messages(
     """
     rows = await connection.fetch(SQL["claim_messages"], sender_id, segments, lead, head, stale_after)
     claimed = tuple(ClaimedMessage.of_row(row) for row in rows)
-    return Claim(claimed, max((row["now"] for row in rows), default=None))
+    database = DatabaseIdentity.of_row(rows[0]) if rows else None
+    return Claim(claimed, max((row["now"] for row in rows), default=None), database)
 
 
 async def reserve_time(

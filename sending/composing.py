@@ -69,6 +69,11 @@ class Composer:
         _shorten(self._layouts, _CAMPAIGNS_KEPT)
         return texts
 
+    def forget(self) -> None:
+        """Keep nothing: in another database, such as a restored one, the same numbers may be other batches'."""
+        self._frames.clear()
+        self._layouts.clear()
+
     def _compose_one(self, message: TextParts) -> str:
         frame = self._frames[message.key.batch_no]
         body = self._layouts[frame.campaign_id][message.language].fill(json_object(message.values))

@@ -5,7 +5,7 @@ It is woken by the NOTIFY of a batch, and looks each second besides, since a not
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Final, TypeAlias
 
@@ -30,6 +30,7 @@ from sending.senders import (
     record_senders,
 )
 from sending.taking import BatchTaking
+from sending.upkeep.restored import DatabaseGuard
 
 logger = get_logger("sending")
 
@@ -60,6 +61,8 @@ class Dispatcher:
         settings: SendingSettings,
         *,
         outcomes: Outcomes,
+        composer: Composer,
+        guard: DatabaseGuard,
         taking: BatchTaking,
         plan_senders: SenderPlanner,
         open_provider: ProviderOpener,
@@ -71,9 +74,13 @@ class Dispatcher:
         self._plan_senders = plan_senders
         self._open_provider = open_provider
         self._stale_after = timedelta(seconds=settings.stale_after)
-        self._composer = Composer()
+        self._composer = composer
+        self._guard = guard
         self._clock = DatabaseClock()
         self._wake = asyncio.Event()
+        # What this process's settings wanted at its last look, and the senders that other nodes want otherwise.
+        self._planned: list[SenderPlan] = []
+        self._told: set[str] = set()
         self._lines: dict[int, SenderLine] = {}
         self._versions: dict[int, tuple[object, ...]] = {}
 
@@ -113,7 +120,8 @@ class Dispatcher:
     async def _look(self, tasks: asyncio.TaskGroup, drain_seconds: float) -> None:
         """Make the senders what they should be, take batches up, and see to it that each sender with work has its line."""
         async with self._pool.acquire() as connection:
-            await record_senders(connection, await self._plan_senders(connection))
+            plans = await self._plan_senders(connection)
+            self._tell_changed(plans, await record_senders(connection, plans))
             await record_moved_lanes(connection)
         if await self._taking.take():
             reach("sending.taken")
@@ -122,9 +130,19 @@ class Dispatcher:
         for state in states:
             await self._keep_line(state, tasks, drain_seconds)
 
+    def _tell_changed(self, plans: Sequence[SenderPlan], changed: Sequence[SenderPlan]) -> None:
+        """Tell once of a sender that a node with other settings has made otherwise since the last look."""
+        for plan in changed:
+            if plan in self._planned and plan.name not in self._told:
+                self._told.add(plan.name)
+                logger.warning(
+                    "sender_settings_differ", sender=plan.name, provider=plan.provider, rate=plan.rate
+                )
+        self._planned = list(plans)
+
     async def _keep_line(self, state: SenderState, tasks: asyncio.TaskGroup, drain_seconds: float) -> None:
         line = self._lines.get(state.id)
-        version = (state.provider, state.account_set_at, state.secret_key_id)
+        version = (state.name, state.provider, state.account_set_at, state.secret_key_id)
         if line is not None and self._versions[state.id] != version:
             # Another provider, other credentials or, after `secrets rotate`, another key: the old line ends what it has begun.
             line.stop()
@@ -141,6 +159,7 @@ class Dispatcher:
                 outcomes=self._outcomes,
                 composer=self._composer,
                 clock=self._clock,
+                guard=self._guard,
                 stale_after=self._stale_after,
             )
             self._lines[state.id] = line

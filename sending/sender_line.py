@@ -15,11 +15,11 @@ from config.errors import ConfigError
 from config.fault_points import reach
 from config.logs import describe_exception, get_logger
 from database.clock import DatabaseClock
-from database.connections import UNREACHABLE, Pool
+from database.connections import UNREACHABLE, Connection, Pool
 from messages.statuses import ErrorCode
-from sending.claims import claim_messages, reserve_time
+from sending.claims import Claim, claim_messages, reserve_time
 from sending.composing import Composer
-from sending.hand_overs import HandOvers
+from sending.hand_overs import HandOvers, PausesAsked
 from sending.outcomes import Outcomes
 from sending.pacing import (
     LEAD,
@@ -34,6 +34,7 @@ from sending.pacing import (
 )
 from sending.providers.provider import Outgoing, Provider, PutBack, Refused
 from sending.senders import SenderState, fetch_senders
+from sending.upkeep.restored import DatabaseGuard
 
 logger = get_logger("sending")
 
@@ -61,6 +62,7 @@ class SenderLine:
         outcomes: Outcomes,
         composer: Composer,
         clock: DatabaseClock,
+        guard: DatabaseGuard,
         stale_after: timedelta,
     ) -> None:
         self.sender_id = state.id
@@ -72,6 +74,7 @@ class SenderLine:
         self._outcomes = outcomes
         self._composer = composer
         self._clock = clock
+        self._guard = guard
         self._stale_after = stale_after
         self._head = Head()
         self._block_size = BlockSize()
@@ -180,39 +183,56 @@ class SenderLine:
                 stale_after=self._stale_after,
             )
             answered_at = loop.time()
-            if claim.now is None:
+            if claim.now is None or claim.database is None:
                 return False
             reach("sending.claimed")
-            self._clock.note(claim.now, asked_at=asked_at, answered_at=answered_at)
-            try:
-                texts = await self._composer.compose(connection, [each.parts for each in claim.messages])
-            except BaseException:
-                # Whatever keeps them from being written, they surely were not sent.
-                for message in claim.messages:
-                    self._outcomes.add(message.key, PutBack())
-                raise
-            leave_by = self._clock.local(claim.now) + LEAVE_SECONDS
-            leaving: deque[tuple[float, Outgoing]] = deque()
+            is_known = self._guard.knows(claim.database)
+            if is_known:
+                self._clock.note(claim.now, asked_at=asked_at, answered_at=answered_at)
+                await self._compose_block(connection, claim, answered_at, pauses)
+        if not is_known:
+            # It may be a restored database, of which these have left already, and whose batches are others of the same numbers.
             for message in claim.messages:
-                if (text := texts.get(message.key)) is None:
-                    self._outcomes.add(message.key, Refused(ErrorCode.SERVER_UNKNOWN_ERROR, "text"))
-                else:
-                    leaving.append((message.leaves_at, message.outgoing(text, leave_by)))
-            last = claim.messages[-1]
-            self._next = Block(
-                leaving,
-                answered_at,
-                last.leaves_at + last.segments / (self._rate * PACE),
-                withdrawn=not pauses.all_recorded or self._hand_overs.pauses() != pauses,
-                awaited=self._going_out is None,
-            )
-            self._next_changed.set()
+                self._outcomes.add(message.key, PutBack(delay=0.0))
+            self._composer.forget()
+            await self._guard.meet(claim.database, self._stopping)
+            return True
+        last = claim.messages[-1]
         await self._pause_claims(
             self._clock.local(last.leaves_at + last.segments / self._rate)
             - LEAD.total_seconds()
             - loop.time()
         )
         return True
+
+    async def _compose_block(
+        self, connection: Connection, claim: Claim, answered_at: float, pauses: PausesAsked
+    ) -> None:
+        """Let what was claimed go out next; what can't be composed fails."""
+        assert claim.now is not None  # noqa: S101 - something was claimed
+        try:
+            texts = await self._composer.compose(connection, [each.parts for each in claim.messages])
+        except BaseException:
+            # Whatever keeps them from being written, they surely were not sent.
+            for message in claim.messages:
+                self._outcomes.add(message.key, PutBack())
+            raise
+        leave_by = self._clock.local(claim.now) + LEAVE_SECONDS
+        leaving: deque[tuple[float, Outgoing]] = deque()
+        for message in claim.messages:
+            if (text := texts.get(message.key)) is None:
+                self._outcomes.add(message.key, Refused(ErrorCode.SERVER_UNKNOWN_ERROR, "text"))
+            else:
+                leaving.append((message.leaves_at, message.outgoing(text, leave_by)))
+        last = claim.messages[-1]
+        self._next = Block(
+            leaving,
+            answered_at,
+            last.leaves_at + last.segments / (self._rate * PACE),
+            withdrawn=not pauses.all_recorded or self._hand_overs.pauses() != pauses,
+            awaited=self._going_out is None,
+        )
+        self._next_changed.set()
 
     async def _wait_for_work(self) -> None:
         """After an empty claim: until the sender's time is near, or its pause is over, or something may wait."""

@@ -53,11 +53,15 @@ class SenderState:
     secret_key_id: int | None
 
 
-async def record_senders(connection: Connection, plans: Sequence[SenderPlan]) -> None:
-    """Make the senders as the settings want them. Those that no setting names any more stay."""
+async def record_senders(connection: Connection, plans: Sequence[SenderPlan]) -> list[SenderPlan]:
+    """Make the senders as the settings want them; returns the plans of those that were otherwise. Those unnamed now stay."""
+    changed = []
     for plan in plans:
-        for statement in ("update_sender", "insert_sender"):
-            await connection.execute(SQL[statement], plan.name, plan.provider, plan.rate)
+        values = (plan.name, plan.provider, plan.rate)
+        if affected(await connection.execute(SQL["update_sender"], *values)):
+            changed.append(plan)
+        await connection.execute(SQL["insert_sender"], *values)
+    return changed
 
 
 async def fetch_internal_services(connection: Connection) -> list[str]:

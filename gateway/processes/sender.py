@@ -15,12 +15,13 @@ from gateway.processes.parts import SENDER, SENDER_DRAIN_SECONDS
 from processing.object_store import open_store
 from processing.rule_settings import footers_of
 from sending.accounts import ProviderAccounts
+from sending.composing import Composer
 from sending.dispatcher import Dispatcher
 from sending.outcomes import open_outcomes
 from sending.providers.choice import ProviderName, provider_of
 from sending.senders import PUBLIC, SenderPlan, fetch_internal_services, record_senders
 from sending.taking import INTERNAL, BatchTaking
-from sending.upkeep.restored import check_before_claims, keeping_mark, pause_if_restored
+from sending.upkeep.restored import DatabaseGuard, check_before_claims, keeping_mark
 from sending.upkeep.sweeps import open_sweeps
 
 # Of the time to drain, this much is left for recording what the last hand-overs brought.
@@ -42,22 +43,25 @@ async def sender(
             open_outcomes(pool, settings.sending, drain=_RECORDING_SECONDS)
         )
         accounts = ProviderAccounts(pool, settings.sending, settings.secrets, settings.environment)
+        mark = BucketClaimMark(await stack.enter_async_context(open_store(settings.s3)))
+        composer, guard = Composer(), DatabaseGuard(pool, mark)
         dispatcher = Dispatcher(
             pool,
             settings.database,
             settings.sending,
             outcomes=outcomes,
+            composer=composer,
+            guard=guard,
             taking=BatchTaking(pool, settings.environment, footers_of(settings.messages)),
             plan_senders=lambda connection: _plan_senders(connection, settings),
             open_provider=accounts.open,
         )
-        await stack.enter_async_context(open_sweeps(pool, settings.sending, dispatcher.provider_of))
-        mark = BucketClaimMark(await stack.enter_async_context(open_store(settings.s3)))
+        await stack.enter_async_context(open_sweeps(pool, settings.sending, dispatcher.provider_of, composer))
 
         async def check() -> None:
             async with pool.acquire() as connection:
                 await record_senders(connection, await _plan_senders(connection, settings))
-            await pause_if_restored(pool, mark)
+            await guard.check()
 
         await check_before_claims(check, stop, waiting=ready)
         await stack.enter_async_context(keeping_mark(pool, mark))

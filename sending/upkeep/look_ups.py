@@ -84,11 +84,17 @@ class Patience:
 class LookUps:
     """One process's look-ups and polls. Other processes and nodes do the same at the same time."""
 
-    def __init__(self, pool: Pool, settings: SendingSettings, provider_of: ProviderOf) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        settings: SendingSettings,
+        provider_of: ProviderOf,
+        composer: Composer | None = None,
+    ) -> None:
         self._pool = pool
         self._patience = Patience.of(settings)
         self._provider_of = provider_of
-        self._composer = Composer()
+        self._composer = composer or Composer()
 
     async def look_up_due(self, now: datetime) -> int:
         """Look up the attempts whose outcome isn't known and whose time has come; returns how many were asked for."""

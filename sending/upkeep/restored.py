@@ -3,6 +3,9 @@
 Each minute the senders write the time of the newest committed claim to the bucket, once the database itself knows that it is
 to be written. A database that doesn't know what the bucket has, or whose newest claim is older, is a restored or failed-over
 one: all senders are paused there, until `sending resume --all`.
+
+They are compared at the start, each minute, and whenever another database answers a claim than the one that was compared last:
+what it gave is put back before anything of it leaves.
 """
 
 import asyncio
@@ -17,6 +20,7 @@ from audit.events import AuditEvent, record_event
 from config.logs import describe_exception, get_logger
 from database.connections import UNREACHABLE, Pool
 from database.queries import NamedQueries
+from sending.claims import DatabaseIdentity
 from sending.metrics import DATABASES_RESTORED, MARKS_UNCHECKED
 from sending.pauses import RESTORED
 
@@ -41,22 +45,44 @@ class ClaimMark(Protocol):
         ...
 
 
-async def pause_if_restored(pool: Pool, mark: ClaimMark) -> bool:
-    """Pause all senders if the database is older than the mark; whether it was. Their rows must be there.
+class DatabaseGuard:
+    """Knows which database was compared with the bucket last."""
 
-    Raises OSError or asyncpg's errors where bucket or database are away.
-    """
-    return await _check(pool, await mark.read())
+    def __init__(self, pool: Pool, mark: ClaimMark) -> None:
+        self._pool = pool
+        self._mark = mark
+        self._compared: DatabaseIdentity | None = None
+        self._comparing = asyncio.Lock()
+
+    async def check(self) -> bool:
+        """Pause all senders if the database is older than the mark; whether it was. Their rows must be there.
+
+        Raises OSError or asyncpg's errors where bucket or database are away.
+        """
+        self._compared, is_restored = await _check(self._pool, await self._mark.read())
+        return is_restored
+
+    def knows(self, database: DatabaseIdentity | None) -> bool:
+        """Whether what this database gives in claims may leave."""
+        return database == self._compared
+
+    async def meet(self, database: DatabaseIdentity, stop: asyncio.Event) -> None:
+        """Return once a database that answered a claim has been compared, however long the bucket is away, or at `stop`."""
+        async with self._comparing:
+            if not self.knows(database):
+                logger.warning("database_changed", started=database.started.isoformat())
+                await check_before_claims(self.check, stop, waiting=lambda: None)
 
 
 async def renew_mark(pool: Pool, mark: ClaimMark) -> None:
     """Write the newest committed claim's time to the bucket, unless the database is older than what stands there.
 
-    Raises as `pause_if_restored` does.
+    Raises as `DatabaseGuard.check` does.
     """
     # Read before the database is: whatever stands there, the database knew by then.
     marked = await mark.read()
-    if await _check(pool, marked):
+    _, is_restored = await _check(pool, marked)
+    if is_restored:
         return
     async with pool.acquire() as connection:
         row = await connection.fetchrow(SQL["fetch_claims"])
@@ -68,23 +94,23 @@ async def renew_mark(pool: Pool, mark: ClaimMark) -> None:
     await mark.write(newest)
 
 
-async def _check(pool: Pool, marked: datetime | None) -> bool:
-    if marked is None:
-        return False
+async def _check(pool: Pool, marked: datetime | None) -> tuple[DatabaseIdentity, bool]:
+    """Which database it is, and whether it is older than the mark. Then all its senders are paused."""
     async with pool.acquire() as connection, connection.transaction():
         row = await connection.fetchrow(SQL["fetch_claims"])
         assert row is not None  # noqa: S101 - an aggregate always has a row
+        database = DatabaseIdentity.of_row(row)
         # A new installation has nothing that could leave twice.
         known = row["marked"] or row["newest"]
-        if not row["has_batches"] or (known is not None and known >= marked):
-            return False
+        if marked is None or not row["has_batches"] or (known is not None and known >= marked):
+            return database, False
         names = [sender["name"] for sender in await connection.fetch(SQL["pause_all"], marked, RESTORED)]
         details = {"senders": names, "cause": RESTORED}
         await record_event(connection, AuditEvent.SENDING_PAUSED, details=details)
     DATABASES_RESTORED.inc()
     newest_here = known and known.isoformat()
     logger.error("database_restored", newest_claim=marked.isoformat(), newest_here=newest_here, senders=names)
-    return True
+    return database, True
 
 
 async def check_before_claims(

@@ -15,6 +15,7 @@ from database.queries import NamedQueries
 from messages.changes import stop_batch_of_deleted_campaign
 from messages.news import AttemptKey, Ending
 from messages.statuses import ErrorCode, MessageStatus
+from sending.composing import Composer
 from sending.upkeep.look_ups import LookUps, ProviderOf, record_apart
 
 SQL: Final = NamedQueries("sending.upkeep", "sweeps.sql")
@@ -29,9 +30,11 @@ logger = get_logger("sending")
 
 
 @contextlib.asynccontextmanager
-async def open_sweeps(pool: Pool, settings: SendingSettings, provider_of: ProviderOf) -> AsyncIterator[None]:
-    """Run all sweeps until the block ends."""
-    sweeping = asyncio.create_task(sweep_forever(pool, settings, provider_of), name="sweeps")
+async def open_sweeps(
+    pool: Pool, settings: SendingSettings, provider_of: ProviderOf, composer: Composer | None = None
+) -> AsyncIterator[None]:
+    """Run all sweeps until the block ends. With the `composer` of those who send, what they find out holds here too."""
+    sweeping = asyncio.create_task(sweep_forever(pool, settings, provider_of, composer), name="sweeps")
     try:
         yield
     finally:
@@ -40,9 +43,11 @@ async def open_sweeps(pool: Pool, settings: SendingSettings, provider_of: Provid
             await sweeping
 
 
-async def sweep_forever(pool: Pool, settings: SendingSettings, provider_of: ProviderOf) -> None:
+async def sweep_forever(
+    pool: Pool, settings: SendingSettings, provider_of: ProviderOf, composer: Composer | None = None
+) -> None:
     """Run all sweeps until cancelled: each at its own pace, as the settings say. Safe on every node at once."""
-    look_ups = LookUps(pool, settings, provider_of)
+    look_ups = LookUps(pool, settings, provider_of, composer)
     sweeps = Sweeps(pool, settings)
     poll_every = settings.twilio.poll_every
     async with asyncio.TaskGroup() as tasks:

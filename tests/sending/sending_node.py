@@ -15,11 +15,13 @@ from database.connections import Connection, Pool
 from messages.news import Receipt
 from messages.statuses import MessageStatus
 from rules.messages import DEFAULT_FOOTERS
+from sending.composing import Composer
 from sending.dispatcher import Dispatcher
 from sending.outcomes import Outcomes, open_outcomes
 from sending.providers.provider import NO_LIMIT, Absent, HandOver, OpenAttempt, Outgoing, Taken
 from sending.senders import SenderPlan, SenderState
 from sending.taking import BatchTaking
+from sending.upkeep.restored import ClaimMark, DatabaseGuard
 from tests.messages.builders import counted, recount
 
 FRAME: dict[str, object] = {"before": "Clinic: ", "after": {"english": " -end", "chinese": " -完"}}
@@ -68,6 +70,16 @@ class NotingProvider:
         ]
 
 
+class NoMark:
+    """A bucket that no claim was ever noted in."""
+
+    async def read(self) -> datetime | None:
+        return None
+
+    async def write(self, at: datetime) -> None:
+        raise AssertionError(at)
+
+
 @dataclass
 class SendingNode:
     """A running dispatcher. `senders` is what its settings want."""
@@ -92,6 +104,7 @@ async def sending_node(
     *,
     rate: float = 10_000,
     plans: Sequence[SenderPlan] | None = None,
+    mark: ClaimMark | None = None,
 ) -> AsyncIterator[SendingNode]:
     """Send with this provider until the block ends. Without `plans` there is the public sender alone, of that rate."""
     wanted = list(plans) if plans is not None else [SenderPlan("public", "simulator", rate)]
@@ -103,12 +116,16 @@ async def sending_node(
         return provider if state.provider != "none" else None
 
     stop = asyncio.Event()
+    guard = DatabaseGuard(pool, mark or NoMark())
+    await guard.check()
     async with open_outcomes(pool, settings.sending) as outcomes:
         dispatcher = Dispatcher(
             pool,
             settings.database,
             settings.sending,
             outcomes=outcomes,
+            composer=Composer(),
+            guard=guard,
             taking=BatchTaking(pool, Environment.TEST, DEFAULT_FOOTERS),
             plan_senders=plan_senders,
             open_provider=open_provider,

@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+from structlog.testing import capture_logs
+
 from campaigns.campaigns import Channel, suspend_campaign
 from config.settings import Settings
 from database.connections import Connection, Pool
@@ -244,3 +246,33 @@ async def test_looking_again_and_again_uses_no_ids_up(
         "2 10",
     ]
     assert await connection.fetchval("select last_value from lanes_id_seq") == 1
+
+
+async def test_nodes_with_different_settings_say_so_once_each(
+    settings: Settings, pool: Pool, connection: Connection
+) -> None:
+    def told() -> list[float]:
+        return [line["rate"] for line in logs if line["event"] == "sender_settings_differ"]
+
+    versions: set[str] = set()
+    with capture_logs() as logs:
+        async with (
+            sending_node(settings, pool, NotingProvider(), rate=100),
+            sending_node(settings, pool, NotingProvider(), rate=200),
+        ):
+            await until(lambda: sorted(told()) == [100, 200], "a line of each node")
+            # They change it to and fro, each second.
+            while len(versions) < 4:
+                versions.add(await connection.fetchval("select xmin::text from senders"))
+    assert sorted(told()) == [100, 200]
+
+
+async def test_a_node_whose_settings_alone_are_in_force_says_nothing(
+    settings: Settings, pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    await make_sender(connection, rate=70)
+    with capture_logs() as logs:
+        async with sending_node(settings, pool, NotingProvider(), rate=100) as node:
+            batch_no = await add_batch(connection, campaign_id, 150)
+            await until(lambda: len(node.provider.rows_of(batch_no)) == 150, "all at the provider")
+    assert [line for line in logs if line["event"] == "sender_settings_differ"] == []

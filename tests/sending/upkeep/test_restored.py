@@ -4,20 +4,24 @@ import asyncio
 import contextlib
 import io
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from pydantic import SecretStr
 
 from audit.events import Actor
-from config.sections import S3Settings
-from database.connections import Connection, Pool
+from config.sections import DatabaseSettings, S3Settings
+from config.settings import Settings
+from database.connections import UNREACHABLE, Connection, Pool, open_pool
+from gateway.embedded.postgres import PostgreSQLServer
 from gateway.embedded.s3 import S3Server
 from gateway.processes.claim_mark import BucketClaimMark
 from processing.object_store import open_store
 from sending.errors import RestoreNotConfirmed
 from sending.pauses import RESTORED, resume_senders
-from sending.upkeep.restored import check_before_claims, keep_mark, pause_if_restored, renew_mark
+from sending.upkeep.restored import DatabaseGuard, check_before_claims, keep_mark, renew_mark
 from tests.messages.builders import later, make_batch
+from tests.sending.sending_node import NotingProvider, add_batch, add_campaign, sending_node, until
 
 
 @pytest.fixture
@@ -60,7 +64,7 @@ async def test_the_mark_is_the_newest_committed_claim_to_the_microsecond(
         await claim(connection, at)
         await renew_mark(pool, mark)
         assert await mark.read() == at
-    assert not await pause_if_restored(pool, mark)
+    assert not await DatabaseGuard(pool, mark).check()
     assert await paused(connection) == []
 
 
@@ -70,7 +74,7 @@ async def test_a_database_restored_to_yesterday_has_all_senders_paused_until_the
     await claim(connection, later(hours=24))
     await renew_mark(pool, mark)
     await restore(connection, claimed=later(hours=1), marked=later(hours=1))
-    assert await pause_if_restored(pool, mark)
+    assert await DatabaseGuard(pool, mark).check()
     assert await paused(connection) == ["MG1", "public"]
     # It stays so, whatever else is looked at; the mark isn't taken back.
     await renew_mark(pool, mark)
@@ -83,7 +87,7 @@ async def test_a_database_restored_to_yesterday_has_all_senders_paused_until_the
             await resume_senders(connection, name, actor=Actor(name="ops"))
     assert await paused(connection) == ["MG1", "public"]
     await resume_senders(connection, None, actor=Actor(name="ops"), everything=True)
-    assert not await pause_if_restored(pool, mark)
+    assert not await DatabaseGuard(pool, mark).check()
     await claim(connection, later(hours=25))
     await renew_mark(pool, mark)
     assert await mark.read() == later(hours=25)
@@ -94,7 +98,7 @@ async def test_a_database_restored_to_before_its_first_claim_is_one_too(
     pool: Pool, connection: Connection, mark: BucketClaimMark, senders: None
 ) -> None:
     await mark.write(later(hours=24))
-    assert await pause_if_restored(pool, mark)
+    assert await DatabaseGuard(pool, mark).check()
 
 
 async def test_a_failed_over_database_is_known_although_it_has_claimed_since(
@@ -112,9 +116,9 @@ async def test_a_new_installation_is_not_taken_for_a_restored_one(
 ) -> None:
     """Also where it has the bucket of one before it."""
     await connection.execute("insert into senders (name, provider, rate) values ('public', 'none', 1)")
-    assert not await pause_if_restored(pool, mark)
+    assert not await DatabaseGuard(pool, mark).check()
     await mark.write(later(hours=1))
-    assert not await pause_if_restored(pool, mark)
+    assert not await DatabaseGuard(pool, mark).check()
     assert await paused(connection) == []
 
 
@@ -125,7 +129,7 @@ async def test_a_crash_between_database_and_bucket_pauses_nothing(
     await renew_mark(pool, mark)
     # Claims and a mark of which the bucket never heard.
     await restore(connection, claimed=later(minutes=3), marked=later(minutes=2))
-    assert not await pause_if_restored(pool, mark)
+    assert not await DatabaseGuard(pool, mark).check()
     await renew_mark(pool, mark)
     assert await mark.read() == later(minutes=3)
 
@@ -162,7 +166,7 @@ async def test_nothing_is_claimed_before_the_bucket_could_be_asked_and_the_node_
         own_s3.stop()
         stop, node_starts = asyncio.Event(), asyncio.Event()
         checking = asyncio.create_task(
-            check_before_claims(lambda: pause_if_restored(pool, mark), stop, waiting=node_starts.set)
+            check_before_claims(DatabaseGuard(pool, mark).check, stop, waiting=node_starts.set)
         )
         await asyncio.wait_for(node_starts.wait(), 60)
         assert not checking.done()
@@ -189,3 +193,60 @@ async def test_an_object_that_holds_no_time_is_no_mark_that_can_be_relied_on(
         await store.put("sending/newest-claim", io.BytesIO(b"yesterday"), download_name="x")
     with pytest.raises(OSError, match="holds no time"):
         await mark.read()
+
+
+async def test_a_database_restored_under_a_running_sender_is_compared_before_anything_of_it_leaves(
+    own_postgres: PostgreSQLServer, settings: Settings, mark: BucketClaimMark
+) -> None:
+    database = DatabaseSettings(url=SecretStr(own_postgres.socket_url("postgres")))
+    own_settings = settings.model_copy(update={"database": database})
+    provider = NotingProvider()
+    async with open_pool(database, name="test") as pool:
+        async with pool.acquire() as connection:
+            batch_no = await add_batch(connection, await add_campaign(connection, "campaign"), 1000)
+        async with sending_node(own_settings, pool, provider, rate=20, mark=mark):
+            await until(lambda: len(provider.handed_over) > 5, "some at the provider")
+            # Elsewhere was claimed what the database, once it is restored, knows nothing of.
+            await mark.write(datetime.now(UTC) + timedelta(hours=1))
+            own_postgres.restart()
+            async with asyncio.timeout(60):
+                while True:
+                    try:
+                        async with pool.acquire() as connection:
+                            if await paused(connection):
+                                break
+                    except UNREACHABLE:
+                        pass
+                    await asyncio.sleep(0.05)
+        async with pool.acquire() as connection:
+            claimed = await connection.fetch(
+                "select row_number from attempts where created_at >= pg_postmaster_start_time()"
+            )
+            assert len(claimed) > 0
+            assert {row["row_number"] for row in claimed}.isdisjoint(provider.rows_of(batch_no))
+            # What was claimed of it goes again, once people have said so.
+            await resume_senders(connection, None, actor=Actor(name="ops"), everything=True)
+        put_back = {row["row_number"] for row in claimed}
+        async with sending_node(own_settings, pool, provider, rate=10_000, mark=mark):
+            await until(lambda: put_back <= set(provider.rows_of(batch_no)), "what was put back")
+    rows = provider.rows_of(batch_no)
+    assert len(rows) == len(set(rows))
+
+
+async def test_a_database_that_was_only_restarted_goes_on_once_it_was_compared(
+    own_postgres: PostgreSQLServer, settings: Settings, mark: BucketClaimMark
+) -> None:
+    database = DatabaseSettings(url=SecretStr(own_postgres.socket_url("postgres")))
+    provider = NotingProvider()
+    async with open_pool(database, name="test") as pool:
+        async with pool.acquire() as connection:
+            batch_no = await add_batch(connection, await add_campaign(connection, "campaign"), 200)
+        own_settings = settings.model_copy(update={"database": database})
+        async with sending_node(own_settings, pool, provider, rate=50, mark=mark):
+            await until(lambda: len(provider.handed_over) > 5, "some at the provider")
+            own_postgres.restart()
+            # What was being claimed at that moment may stay `sending`, as nobody heard of it.
+            before = len(provider.handed_over)
+            await until(lambda: len(provider.handed_over) > before + 60, "more at the provider", seconds=60)
+    rows = provider.rows_of(batch_no)
+    assert len(rows) == len(set(rows))
