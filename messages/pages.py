@@ -21,10 +21,10 @@ from messages.retrieval import Batch, Message, fetch_messages
 
 SQL: Final = NamedQueries("messages", "pages.sql")
 # Seconds for which a search looks for a page's messages; and what part of that then for one on the side that the page comes from.
-SEARCH_SECONDS: Final = 0.25
+SEARCH_SECONDS: Final = 0.2
 _OTHER_SIDE: Final = 0.25
 # A statement of a search looks at so many rows that it takes about this long: the next one is measured by the one before.
-_PIECE_SECONDS: Final = 0.06
+_PIECE_SECONDS: Final = 0.05
 _FIRST_PIECE: Final = 2000
 _LEAST_PIECE: Final = 200
 _LARGEST_PIECE: Final = 200_000

@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final
 
 import asyncpg
@@ -271,11 +271,17 @@ def _batch_of(row: asyncpg.Record) -> Batch:
     frame = columns.pop("frame")
     return Batch(
         number=columns.pop("batch_no"),
-        frame=None if frame is None else json_object(frame),
+        frame=None if frame is None else _read_frame(frame),
         by_rank=tuple(columns.pop("by_rank")),
         errors_of_attempts=json.loads(columns.pop("errors")),
         **columns,
     )
+
+
+@lru_cache(maxsize=256)
+def _read_frame(text: str) -> Mapping[str, object]:
+    """A thousand single sends of a page have the same one."""
+    return json_object(text)
 
 
 def _attempt_of(row: asyncpg.Record) -> Attempt:

@@ -1,6 +1,7 @@
 """Batches as the sending core finds them: taken up, claimed up to a row, their attempts in any status."""
 
 import json
+import random
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -87,6 +88,32 @@ async def make_batch(
     attempts = [(made.key(row_number), status) for row_number, status in enumerate(statuses, 2)]
     await _add_attempts(connection, made, attempts, at, priority)
     return made
+
+
+async def fill_campaign(
+    connection: Connection, campaign_id: str, sizes: Sequence[int], *, at: datetime = NOW, seed: int = 1
+) -> list[str]:
+    """Batches of these sizes, three at each moment, so that ids decide their order; of one row: single sends. Returns the ids.
+
+    Rows have gaps between their numbers. Each recipient's number ends in its row's.
+    """
+    choice = random.Random(seed)
+    ids = [f"batch_{uuid.UUID(int=choice.getrandbits(128), version=4)}" for _ in sizes]
+    times = [at + timedelta(milliseconds=place // 3) for place in range(len(sizes))]
+    kinds = ["single" if size == 1 else "batch" for size in sizes]
+    await connection.execute(
+        "insert into batches (id, campaign_id, kind, original_file_name, total_messages, created_at, frame)"
+        " select id, $1, kind, '', total, at, $6 from unnest($2::text[], $3::text[], $4::integer[], $5::timestamptz[])"
+        " b (id, kind, total, at)",
+        campaign_id, ids, kinds, sizes, times, json.dumps({"before": "", "after": {"english": ""}}),
+    )  # fmt: skip
+    await connection.execute(
+        'insert into messages (batch_no, row_number, recipient, language, "values", segments, encoding, created_at)'
+        " select batch_no, n + n / 10, '659' || lpad((n + n / 10)::text, 7, '0'), 'english', '{\"name\": \"Tan\"}', 1, 'gsm7',"
+        " created_at from batches, generate_series(1, total_messages) n where id = any($1)",
+        ids,
+    )
+    return ids
 
 
 async def add_attempt(

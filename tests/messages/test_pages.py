@@ -1,10 +1,6 @@
 """Pages of messages on PostgreSQL: every message is on exactly one page, whichever way they are walked."""
 
-import json
-import random
-import uuid
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
@@ -24,36 +20,11 @@ from messages.pages import (
     place_in_batch,
 )
 from messages.retrieval import Batch, fetch_batch
+from tests.messages.builders import NOW as AT
+from tests.messages.builders import fill_campaign
 
-AT = datetime(2026, 11, 25, 9, 30, tzinfo=UTC)
 # Sizes of batches: single sends, small ones, and such that are looked through by themselves.
 MIXED = (1, 1, 1, 3, 40, 1, 1500, 1, 1, 2300, 7, 1)
-
-
-async def fill(
-    connection: Connection, campaign_id: str, sizes: Sequence[int], *, at: datetime = AT, seed: int = 1
-) -> list[str]:
-    """Batches of these sizes, several at the same time, one that fits between others by its id alone; the ids.
-
-    Rows have gaps between their numbers. Each recipient's number ends in its row's.
-    """
-    choice = random.Random(seed)
-    ids = [f"batch_{uuid.UUID(int=choice.getrandbits(128), version=4)}" for _ in sizes]
-    times = [at + timedelta(milliseconds=place // 3) for place in range(len(sizes))]
-    kinds = ["single" if size == 1 else "batch" for size in sizes]
-    await connection.execute(
-        "insert into batches (id, campaign_id, kind, original_file_name, total_messages, created_at, frame)"
-        " select id, $1, kind, '', total, at, $6 from unnest($2::text[], $3::text[], $4::integer[], $5::timestamptz[])"
-        " b (id, kind, total, at)",
-        campaign_id, ids, kinds, sizes, times, json.dumps({"before": "", "after": {"english": ""}}),
-    )  # fmt: skip
-    await connection.execute(
-        'insert into messages (batch_no, row_number, recipient, language, "values", segments, encoding, created_at)'
-        " select batch_no, n + n / 10, '659' || lpad((n + n / 10)::text, 7, '0'), 'english', '{\"name\": \"Tan\"}', 1, 'gsm7',"
-        " created_at from batches, generate_series(1, total_messages) n where id = any($1)",
-        ids,
-    )
-    return ids
 
 
 async def in_order(connection: Connection, campaign_id: str, search: str = "") -> list[str]:
@@ -95,8 +66,8 @@ async def test_each_message_is_on_one_page_whichever_way_they_are_walked(
     connection: Connection, campaign_id: str, other_campaign_id: str, limit: int
 ) -> None:
     sizes = [1, 1, 2, 1, 3, 1, 12] if limit < 10 else MIXED
-    await fill(connection, campaign_id, sizes)
-    await fill(connection, other_campaign_id, [1, 5, 1], seed=2)
+    await fill_campaign(connection, campaign_id, sizes)
+    await fill_campaign(connection, other_campaign_id, [1, 5, 1], seed=2)
     expected = await in_order(connection, campaign_id)
     assert len(expected) == sum(sizes)
     forth = await walk(connection, Scope(campaign_id), limit)
@@ -120,7 +91,7 @@ async def test_each_message_is_on_one_page_whichever_way_they_are_walked(
 async def test_a_batch_is_paged_by_itself(
     connection: Connection, campaign_id: str, size: int, limit: int
 ) -> None:
-    _, own, _ = await fill(connection, campaign_id, [3, size, 1100])
+    _, own, _ = await fill_campaign(connection, campaign_id, [3, size, 1100])
     batch = await fetch_batch(connection, own)
     assert batch is not None
     scope = Scope(campaign_id, batch)
@@ -137,13 +108,15 @@ async def test_a_batch_is_paged_by_itself(
 async def test_what_is_added_meanwhile_comes_before_the_first_page_and_moves_no_other(
     connection: Connection, campaign_id: str
 ) -> None:
-    await fill(connection, campaign_id, MIXED)
+    await fill_campaign(connection, campaign_id, MIXED)
     expected = await in_order(connection, campaign_id)
     place, seen = None, []
     for number in range(100):
         page = await fetch_page(connection, Scope(campaign_id), limit=100, place=place)
         seen += ids_of(page)
-        await fill(connection, campaign_id, [1, 2], at=AT + timedelta(seconds=1 + number), seed=number + 10)
+        await fill_campaign(
+            connection, campaign_id, [1, 2], at=AT + timedelta(seconds=1 + number), seed=number + 10
+        )
         if not page.has_older:
             break
         place = page.last
@@ -162,7 +135,7 @@ async def test_what_is_added_meanwhile_comes_before_the_first_page_and_moves_no_
 async def test_a_search_finds_each_message_once_however_often_it_is_cut_off(
     connection: Connection, campaign_id: str, search: str, seconds: float
 ) -> None:
-    await fill(connection, campaign_id, MIXED * 2)
+    await fill_campaign(connection, campaign_id, MIXED * 2)
     expected = await in_order(connection, campaign_id, search)
     scope = Scope(campaign_id, search=search)
     forth = await walk(connection, scope, 250, seconds=seconds)
@@ -182,7 +155,7 @@ async def test_a_search_finds_each_message_once_however_often_it_is_cut_off(
 async def test_a_search_says_of_both_sides_whether_there_are_more_that_fit(
     connection: Connection, campaign_id: str
 ) -> None:
-    await fill(connection, campaign_id, [30])
+    await fill_campaign(connection, campaign_id, [30])
     scope = Scope(campaign_id, search="000002")
 
     async def page_of(limit: int, place: Place | None = None, towards: Towards = Towards.OLDER) -> Page:
@@ -222,7 +195,7 @@ async def test_a_search_says_of_both_sides_whether_there_are_more_that_fit(
 
 async def test_nothing_is_an_empty_page(connection: Connection, campaign_id: str) -> None:
     assert await fetch_page(connection, Scope(campaign_id), limit=5) == Page([])
-    await fill(connection, campaign_id, [2])
+    await fill_campaign(connection, campaign_id, [2])
     assert await fetch_page(connection, Scope(campaign_id, search="777777"), limit=5) == Page([])
     beyond = await fetch_page(
         connection, Scope(campaign_id), limit=5, place=Place(AT - timedelta(days=1), "batch_", 1)
@@ -231,7 +204,7 @@ async def test_nothing_is_an_empty_page(connection: Connection, campaign_id: str
 
 
 async def test_a_place_needs_no_message_that_is_there(connection: Connection, campaign_id: str) -> None:
-    (own,) = await fill(connection, campaign_id, [20])
+    (own,) = await fill_campaign(connection, campaign_id, [20])
     known = parse_message_id(message_id(own, 12))
     assert known is not None
     place = await fetch_place(connection, AT, known)
@@ -257,7 +230,7 @@ async def test_a_place_needs_no_message_that_is_there(connection: Connection, ca
 async def test_a_place_in_a_batch_is_by_its_time_before_its_row(
     connection: Connection, campaign_id: str, days: int, row_number: int, older: int, newer: int
 ) -> None:
-    (own,) = await fill(connection, campaign_id, [20])
+    (own,) = await fill_campaign(connection, campaign_id, [20])
     batch = await fetch_batch(connection, own)
     assert isinstance(batch, Batch)
     place = place_in_batch(batch, AT + timedelta(days=days), row_number)
@@ -269,7 +242,7 @@ async def test_a_place_in_a_batch_is_by_its_time_before_its_row(
 async def test_the_newest_messages_are_listed_without_a_place(
     connection: Connection, campaign_id: str
 ) -> None:
-    await fill(connection, campaign_id, MIXED)
+    await fill_campaign(connection, campaign_id, MIXED)
     expected = await in_order(connection, campaign_id, "11")
     found = await list_messages(connection, campaign_id, search="11", limit=20)
     assert [message.id for message in found] == expected[:20]
@@ -285,7 +258,7 @@ async def test_no_page_reads_or_sorts_a_large_batch_as_a_whole(
     connection: Connection, campaign_id: str
 ) -> None:
     """Where the tables' statistics say nothing, too: PostgreSQL has never looked at them."""
-    await fill(connection, campaign_id, [6000])
+    await fill_campaign(connection, campaign_id, [6000])
     batch_no = await connection.fetchval("select batch_no from batches")
     for name in ("look_older_in_batch", "look_newer_in_batch"):
         await connection.execute(f"prepare looked (integer, bigint, text, bigint) as {SQL[name]}")
