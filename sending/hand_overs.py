@@ -68,8 +68,8 @@ class AnswerRun:
         match answer:
             case Taken() | Refused():
                 self._unknown = self._pauses = 0
-            case PutBack(pause=cause) if cause == AWAY:
-                # It pauses by itself, and is tried with one message afterwards.
+            case PutBack(pause=cause, counts=True) if cause == AWAY:
+                # The sender pauses for it, and tries with one message afterwards, since each time counts.
                 self._unknown = MOST_UNKNOWN
             case Unknown() if is_current:
                 self._unknown += 1

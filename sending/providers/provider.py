@@ -75,7 +75,7 @@ class Unknown:
     raw_code: str = ""
 
 
-# The pause of a sender whose provider can't be reached. Afterwards it is tried with one message alone.
+# The pause of a sender whose provider can't be reached. Where each time counts, it is tried with one message alone afterwards.
 AWAY: Final = "provider unreachable"
 
 HandOver: TypeAlias = Taken | Refused | PutBack | Unknown

@@ -19,6 +19,10 @@ from tests.chaos.testbed.testbed import until
 
 SENDING_POINTS: Final = tuple(point for point in POINTS if point.startswith("sending."))
 _PROGRESS_TIMEOUT: Final = 60.0
+# A sender that got nothing but unknown outcomes for long tries with one message at a time, and pauses for ever longer in between.
+_TROUBLE_TIMEOUT: Final = 240.0
+# Creations that hang are cut after so many seconds, where others must come before the trouble is over.
+_LONGEST_HANG: Final = 10.0
 _PARTS: Final[tuple[PartName, ...]] = ("sender", "api")
 # How many creations one trouble of the provider meets.
 _TROUBLED: Final = 6
@@ -197,13 +201,18 @@ class Killer:
     async def _troubles(self, *faults: dict[str, object]) -> None:
         """Let the next creations meet these faults, and wait until all of them were met."""
         await self._outgoing.tell("faults", list(faults))
+        cut_at = time.monotonic() + _LONGEST_HANG
 
         async def met() -> bool:
+            nonlocal cut_at
             self._check_restarts()
             record = await self._outgoing.tell("record")
+            if time.monotonic() > cut_at:
+                cut_at = time.monotonic() + _LONGEST_HANG
+                await self._outgoing.tell("cut")
             return bool(record["faults_left"] == 0)
 
-        await until(met, "creations that meet the provider's trouble", _PROGRESS_TIMEOUT)
+        await until(met, "creations that meet the provider's trouble", _TROUBLE_TIMEOUT)
 
 
 _WAYS: Final[dict[str, Callable[[Killer], Awaitable[None]]]] = {
