@@ -46,7 +46,7 @@ def new_single_id(at: datetime) -> str:
     """The id of a single send's batch: a UUID of version 7 (RFC 9562) of this time."""
     random = secrets.token_bytes(10)
     bits = (
-        int(at.timestamp() * 1000) << 80
+        round(at.timestamp() * 1000) << 80
         | 0x7 << 76
         | (random[0] & 0x0F) << 72
         | random[1] << 64

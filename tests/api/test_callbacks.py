@@ -191,6 +191,7 @@ async def test_a_flood_beyond_what_can_wait_is_told_to_come_again(
     api_settings: Settings,
     callback_keys: list[bytes],
     batch: MadeBatch,
+    pool: Pool,
     connection: Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -204,7 +205,8 @@ async def test_a_flood_beyond_what_can_wait_is_told_to_come_again(
             locked = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
 
             async def is_being_committed() -> bool:
-                return bool(await connection.fetchval(locked))
+                # Outside of this transaction, within which newer connections are not seen.
+                return bool(await pool.fetchval(locked))
 
             await until_awaited(is_being_committed, True)
             others = [asyncio.create_task(api.call(batch.key(row), "sent")) for row in (2, 3, 4)]

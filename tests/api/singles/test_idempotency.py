@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 from config.settings import Settings
-from database.connections import Connection
+from database.connections import Connection, Pool
 from tests.api.client import APIClient
 from tests.api.conftest import make_api_key
 from tests.api.served import Answer, ServedAPI, serving, until_awaited
@@ -116,7 +116,7 @@ async def test_after_24_hours_a_key_is_free_again(client: APIClient, connection:
 
 
 async def test_the_first_still_under_way_is_told_and_another_body_too(
-    client: APIClient, connection: Connection
+    client: APIClient, pool: Pool, connection: Connection
 ) -> None:
     async with connection.transaction():
         await connection.execute(
@@ -125,8 +125,9 @@ async def test_the_first_still_under_way_is_told_and_another_body_too(
             KEY["Idempotency-Key"],
         )
         first = asyncio.create_task(send(client))
+        # Asked outside of this transaction, within which newer connections are not seen.
         locked = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-        await until_awaited(lambda: connection.fetchval(locked), 1)
+        await until_awaited(lambda: pool.fetchval(locked), 1)
         second, other = await send(client), await send(client, UNFIT)
         assert (second.status, second.json["error"]["code"]) == (409, "idempotency_key_in_use")
         assert (other.status, other.json["error"]["code"]) == (422, "idempotency_key_reused")
