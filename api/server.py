@@ -21,8 +21,9 @@ from config.logs import get_logger
 from config.section import networks
 from config.settings import Settings
 from database.connections import Pool
+from web.events import Events
 from web.listener import Listener
-from web.protocol import Events, GuardedHTTP
+from web.protocol import GuardedHTTP
 from web.tls import load_tls
 
 logger = get_logger("api")

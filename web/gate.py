@@ -12,10 +12,14 @@ from config.logs import get_logger
 from web import metrics
 from web.addresses import caller_address
 from web.answers import error_answer
+from web.pacing import Pacer
 
 logger = get_logger("api")
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+# What guesses of keys and campaigns are answered.
+_PACED: Final = frozenset({401, 403})
 
 
 class Gate:
@@ -24,6 +28,7 @@ class Gate:
     def __init__(self, app: ASGIApp, proxies: Sequence[Network]) -> None:
         self._app = app
         self._proxies = proxies
+        self._pacer = Pacer()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI. Only HTTP comes here: there are no WebSockets and no lifespan.
@@ -38,6 +43,8 @@ class Gate:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
+                if message["status"] in _PACED:
+                    self._pacer.hold(scope)
                 metrics.REQUESTS.labels(scope["state"].get("endpoint", "none"), str(message["status"])).inc()
                 message["headers"] = [
                     *message["headers"],

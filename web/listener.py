@@ -14,7 +14,8 @@ from config.logs import get_logger
 from config.proxy_protocol import ProxyHeaderInvalid
 from web import metrics
 from web.deadlines import REQUEST_SECONDS
-from web.protocol import Events, GuardedHTTP
+from web.events import Events
+from web.protocol import GuardedHTTP
 from web.proxied import read_source
 
 logger = get_logger("api")
@@ -49,6 +50,10 @@ class _Open(Events):
         """See Events."""
         self._listener.set_idle(self)
 
+    def on_held(self) -> None:
+        """See Events."""
+        self._listener.set_held(self)
+
     def on_end(self) -> None:
         """See Events."""
         self._listener.forget(self)
@@ -60,7 +65,7 @@ class _Open(Events):
     def cut(self) -> None:
         """End it at once."""
         if self.protocol is not None and self.protocol.transport is not None:
-            self.protocol.transport.abort()
+            self.protocol.make_room()
         else:
             # The handshake's task sees the end, and counts it. A client that is gone already has no connection to shut down.
             with contextlib.suppress(OSError):
@@ -85,6 +90,8 @@ class Listener:
         self._open: set[_Open] = set()
         # Those that wait for a request, the one that has waited longest first.
         self._idle: dict[_Open, None] = {}
+        # Those whose answer is held back: the first to go.
+        self._held: dict[_Open, None] = {}
         self._of_block: Counter[Block] = Counter()
 
     def open(self, sockets: Sequence[socket.socket]) -> None:
@@ -105,12 +112,12 @@ class Listener:
             return
         if len(self._open) >= MOST_OPEN:
             metrics.CONNECTIONS_CUT.labels("total").inc()
-            oldest = next(iter(self._idle), None)
+            oldest = next(iter(self._held), None) or next(iter(self._idle), None)
             if oldest is None:
                 self._uncount(opened)
                 accepted.close()
                 return
-            del self._idle[oldest]
+            self.set_busy(oldest)
             oldest.cut()
         self._open.add(opened)
         self._idle[opened] = None
@@ -176,18 +183,26 @@ class Listener:
     def set_busy(self, opened: _Open) -> None:
         """It must not be cut to make room."""
         self._idle.pop(opened, None)
+        self._held.pop(opened, None)
 
     def set_idle(self, opened: _Open) -> None:
         """It may be cut to make room, after those that are idle already."""
         if opened in self._open:
+            self._held.pop(opened, None)
             self._idle[opened] = None
+
+    def set_held(self, opened: _Open) -> None:
+        """It is cut to make room before all that are idle."""
+        if opened in self._open:
+            self._idle.pop(opened, None)
+            self._held[opened] = None
 
     def forget(self, opened: _Open) -> None:
         """It is over."""
         if opened not in self._open:
             return
         self._open.discard(opened)
-        self._idle.pop(opened, None)
+        self.set_busy(opened)
         metrics.CONNECTIONS_OPEN.dec()
         self._uncount(opened)
         if opened.protocol is None or opened.protocol.transport is None:

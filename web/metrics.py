@@ -12,6 +12,9 @@ REQUESTS: Final = Counter(
 CONNECTIONS_OPEN: Final = Gauge(
     "sftp_gateway_api_connections_open", "HTTP connections now.", multiprocess_mode="livesum"
 )
+ANSWERS_HELD: Final = Counter(
+    "sftp_gateway_api_answers_held", "Answers 401 and 403 that were held back, since their address has many."
+)
 CONNECTIONS_CUT: Final = Counter(
     "sftp_gateway_api_connections_cut",
     "HTTP connections cut: total (too many open), address (too many of one address), slow (no whole request in time), tls "

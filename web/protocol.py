@@ -7,7 +7,7 @@ still sends, which makes the kernel throw the answer away.
 
 import asyncio
 from enum import Enum, auto
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 from starlette.types import ASGIApp
 from uvicorn.config import Config
@@ -26,6 +26,7 @@ from web.deadlines import (
     REQUEST_SECONDS,
     Deadline,
 )
+from web.events import Events
 from web.exchange import Exchange
 from web.heads import Head, RequestMalformed, check_beginning, parse_head
 from web.writing import Outflow
@@ -36,22 +37,6 @@ _MOST_HELD: Final = 64 * 1024
 _MOST_SKIPPED: Final = 64 * 1024
 # Bytes that are thrown away so that a client that still sends gets its answer: twice the longest body.
 _MOST_LINGERED: Final = 64 * 1024 * 1024
-
-
-class Events(Protocol):
-    """Who counts connections."""
-
-    def on_busy(self) -> None:
-        """A request is being answered that must not be cut."""
-
-    def on_idle(self) -> None:
-        """The connection waits for a request, or for nothing that matters: it may be cut to make room."""
-
-    def on_end(self) -> None:
-        """The connection is over."""
-
-    def on_slow(self) -> None:
-        """The connection is cut because something took too long."""
 
 
 class _State(Enum):
@@ -147,7 +132,15 @@ class GuardedHTTP(asyncio.Protocol):
         """See asyncio.Protocol."""
         self._outflow.resume()
 
-    # What uvicorn's server calls.
+    # What the listener and uvicorn's server call.
+
+    def make_room(self) -> None:
+        """End the connection; an answer that is held back is given first."""
+        if self._held is None:
+            self._wire.abort()
+            return
+        self._is_stopping = True
+        self._release()
 
     def shutdown(self) -> None:
         """Answer the request that is here, and close."""
@@ -184,8 +177,7 @@ class GuardedHTTP(asyncio.Protocol):
         if seconds > 0 and not self._is_stopping and not self._wire.is_closing():
             timer = asyncio.get_running_loop().call_later(seconds, self._release)
             self._held = (timer, written, close)
-            # Whoever is kept waiting on purpose makes room first.
-            self._events.on_idle()
+            self._events.on_held()
             return
         self._write_last(written, close=close)
 

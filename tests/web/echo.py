@@ -7,12 +7,13 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import cast
 
 import uvicorn
 from starlette.types import Message, Receive, Scope, Send
 
 from config.addresses import Network
-from tests.api.served import Answer, parse_answer
+from tests.api.served import Answer, parse_answer, until
 from web.deadlines import allow_long_body
 from web.gate import Gate
 from web.listener import Listener
@@ -30,7 +31,12 @@ class Echo:
     # Bytes that requests to /slow have taken.
     taken: int = 0
     goes_on: asyncio.Event = field(default_factory=asyncio.Event)
+    # For how long answers of /held are held back, and how many were.
+    held_seconds: float = 0.3
+    held: int = 0
     tls: ssl.SSLContext | None = None
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    live: set[GuardedHTTP] = field(default_factory=set)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -40,8 +46,10 @@ class Echo:
             case "/close":
                 await answer(send, b"refused", 413, close=True)
             case "/held":
-                scope["state"]["answer_after"] = 0.3
-                await answer(send, b"held", 401)
+                scope["state"]["answer_after"] = self.held_seconds
+                await read_body(receive)
+                await answer(send, b"held", 402)
+                self.held += 1
             case "/wait":
                 await self._wait(receive)
                 await answer(send, b"waited")
@@ -99,11 +107,17 @@ class Echo:
         finally:
             writer.close()
 
+    async def connections(self, count: int) -> list[GuardedHTTP]:
+        """The server's ends, when there are as many."""
+        await until(lambda: len(self.live) == count)
+        return list(self.live)
+
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection."""
-        return await asyncio.open_connection(
-            "localhost" if self.tls else "127.0.0.1", self.port, ssl=self.tls
-        )
+        """A connection, which is closed at the end."""
+        host = "localhost" if self.tls else "127.0.0.1"
+        reader, writer = await asyncio.open_connection(host, self.port, ssl=self.tls)
+        self.writers.append(writer)
+        return reader, writer
 
 
 async def read_body(receive: Receive) -> tuple[bytes, bool]:
@@ -146,11 +160,6 @@ async def read_answer(reader: asyncio.StreamReader) -> Answer:
         return Answer(whole.status, whole.headers, body)
 
 
-class _Server(uvicorn.Server):
-    def install_signal_handlers(self) -> None:
-        """None: this loop is the test's."""
-
-
 @asynccontextmanager
 async def serving_echo(
     proxies: Sequence[Network] = (),
@@ -163,7 +172,8 @@ async def serving_echo(
         Gate(served, proxies), log_config=None, access_log=False, lifespan="off", timeout_keep_alive=30
     )
     config.load()
-    server = _Server(config)
+    server = uvicorn.Server(config)
+    served.live = cast(set[GuardedHTTP], server.server_state.connections)
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
         served.port = listening.getsockname()[1]
         async with asyncio.TaskGroup() as tasks:
@@ -175,6 +185,8 @@ async def serving_echo(
             try:
                 yield served
             finally:
+                for writer in served.writers:
+                    writer.close()
                 listener.close()
                 for connection in list(server.server_state.connections):
                     connection.shutdown()

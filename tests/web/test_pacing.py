@@ -1,0 +1,60 @@
+"""Wrong keys are told so at once, until an address has many."""
+
+from ipaddress import ip_address
+
+import pytest
+
+from web.pacing import BURST, MOST_ADDRESSES, MOST_SECONDS, RATE, Pacer
+
+ONE, OTHER = ip_address("192.0.2.7"), ip_address("192.0.2.8")
+
+
+class Clock:
+    """A clock that stands still until it is set."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def test_the_first_are_told_at_once_and_the_rest_at_the_rate_up_to_the_longest_wait() -> None:
+    pacer = Pacer(Clock())
+    waits = [pacer.seconds_for(ONE) for _ in range(BURST + 1000)]
+    assert waits[:BURST] == [0.0] * BURST
+    assert waits[BURST : BURST + 3] == pytest.approx([1 / RATE, 2 / RATE, 3 / RATE])
+    assert max(waits) == waits[-1] == MOST_SECONDS
+    assert pacer.seconds_for(OTHER) == 0.0
+
+
+def test_an_address_that_keeps_quiet_is_told_at_once_again() -> None:
+    clock = Clock()
+    pacer = Pacer(clock)
+    for _ in range(100_000):
+        pacer.seconds_for(ONE)
+    # The longest wait is all that is held against it, however many there were.
+    clock.seconds += MOST_SECONDS + BURST / RATE
+    assert [pacer.seconds_for(ONE) for _ in range(BURST)] == [0.0] * BURST
+
+
+def test_whoever_stays_within_the_rate_never_waits() -> None:
+    clock = Clock()
+    pacer = Pacer(clock)
+    for _ in range(1000):
+        assert pacer.seconds_for(ONE) == 0.0
+        clock.seconds += 1 / RATE
+
+
+def test_a_customers_whole_network_of_ipv6_is_one_address() -> None:
+    pacer = Pacer(Clock())
+    waits = [pacer.seconds_for(ip_address(f"2001:db8::{n:x}")) for n in range(BURST + 1)]
+    assert waits[-1] > 0
+    assert pacer.seconds_for(ip_address("2001:db8:0:1::1")) == 0.0
+
+
+def test_only_the_last_addresses_are_remembered() -> None:
+    pacer = Pacer(Clock())
+    for n in range(MOST_ADDRESSES + 100):
+        pacer.seconds_for(ip_address(0x0A000000 + n))
+    assert len(pacer._next) == MOST_ADDRESSES
