@@ -4,7 +4,6 @@ A message without an attempt has the status that its batch gives it, as the view
 its last attempt. Nothing here writes.
 """
 
-import json
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -273,14 +272,19 @@ def _batch_of(row: asyncpg.Record) -> Batch:
         number=columns.pop("batch_no"),
         frame=None if frame is None else _read_frame(frame),
         by_rank=tuple(columns.pop("by_rank")),
-        errors_of_attempts=json.loads(columns.pop("errors")),
+        errors_of_attempts=_read_errors(columns.pop("errors")),
         **columns,
     )
 
 
+# A thousand single sends of a page have the same ones.
 @lru_cache(maxsize=256)
 def _read_frame(text: str) -> Mapping[str, object]:
-    """A thousand single sends of a page have the same one."""
+    return json_object(text)
+
+
+@lru_cache(maxsize=256)
+def _read_errors(text: str) -> Mapping[str, int]:
     return json_object(text)
 
 
