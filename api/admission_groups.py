@@ -7,7 +7,6 @@ template: a key that is deleted, or a campaign that is suspended, is known in th
 import asyncio
 import secrets
 import time
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +16,7 @@ from typing import Final, NamedTuple
 import asyncpg
 
 from api import metrics
+from api.groups import Groups
 from config.errors import ConfigError
 from config.logs import get_logger
 from config.sending_sections import APISettings
@@ -35,7 +35,7 @@ WRITERS: Final = 2
 _MOST_IN_GROUP: Final = 500
 # So many may wait: whoever comes later is told to come again.
 MOST_WAITING: Final = 4000
-# Seconds for a group's answer, after which its callers are told to come again.
+# Seconds for a group's answer, and before it for a call's turn, after which its callers are told to come again.
 _PATIENCE: Final = 4.0
 
 
@@ -85,48 +85,31 @@ class AdmissionGroups:
     def __init__(self, pool: Pool, settings: APISettings) -> None:
         self._pool: Final = pool
         self._rate: Final = settings.rate
-        self._waiting: Final[deque[tuple[Question, asyncio.Future[Decision | ConfigError]]]] = deque()
-        self._arrived: Final = asyncio.Event()
         self._campaigns: Final[dict[tuple[str, bool], CallingCampaign]] = {}
+        self._groups: Final = Groups[Question, Decision](
+            self._ask, most_in_group=_MOST_IN_GROUP, most_waiting=MOST_WAITING, patience=_PATIENCE
+        )
         self.clock: Final = DatabaseClock()
 
     async def decide(self, question: Question) -> Decision:
         """Wait for the answer. Raises ConfigError where the database is away, or more wait than it can serve."""
-        if len(self._waiting) >= MOST_WAITING:
-            raise ServiceUnreachable("too many calls wait for their admission")
-        answer: asyncio.Future[Decision | ConfigError] = asyncio.get_running_loop().create_future()
-        self._waiting.append((question, answer))
-        self._arrived.set()
-        decision = await answer
-        if isinstance(decision, ConfigError):
-            raise decision
-        return decision
+        return await self._groups.add(question)
 
     async def run(self) -> None:
         """Ask for group after group, until cancelled."""
-        while True:
-            await self._arrived.wait()
-            group = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_IN_GROUP))]
-            if not self._waiting:
-                self._arrived.clear()
-            if not group:
-                continue
-            decisions = await self._ask([question for question, _ in group])
-            for (_, answer), decision in zip(group, decisions, strict=True):
-                if not answer.done():
-                    answer.set_result(decision)
+        await self._groups.run()
 
-    async def _ask(self, questions: Sequence[Question]) -> Sequence[Decision | ConfigError]:
+    async def _ask(self, questions: Sequence[Question]) -> list[Decision]:
         metrics.ADMISSION_GROUPS.observe(len(questions))
         try:
             with database_troubles():
                 async with asyncio.timeout(_PATIENCE), self._pool.acquire() as connection:
                     return await self._decide(connection, questions)
-        except ConfigError as error:
-            return [error] * len(questions)
+        except ConfigError:
+            raise
         except Exception:
             logger.exception("admission_failed", count=len(questions))
-            return [ServiceUnreachable("the database doesn't decide who may call")] * len(questions)
+            raise ServiceUnreachable("the database doesn't decide who may call") from None
 
     async def _decide(self, connection: Connection, questions: Sequence[Question]) -> list[Decision]:
         prefixes, digests, paths, addresses = (list(column) for column in zip(*questions, strict=True))
