@@ -47,6 +47,7 @@ language plpgsql as $$
 declare
     calling record;
     times timestamptz[];
+    earlier integer;
     admitted integer;
     moment timestamptz;
 begin
@@ -83,10 +84,13 @@ begin
             -- The clock was set back. The calls before that count as of now, so that nobody waits for the time which it skipped.
             times := array(select least(t, moment) from unnest(times) as t);
         end if;
-        admitted := least(
-            cardinality(calling.places),
-            calling.rate - (select count(*) from unnest(times) as t where t >= moment - interval '1 second')::integer
-        );
+        -- Call n gets in where it is among the first ones of all, or where the call which is as many before it as the rate says is
+        -- longer ago than a second. Only those are looked at.
+        earlier := cardinality(times) - calling.rate;
+        admitted := least(cardinality(calling.places), greatest(0, -earlier)) + (
+            select count(*) from unnest(times[greatest(1, earlier + 1):earlier + cardinality(calling.places)]) as t
+            where t < moment - interval '1 second'
+        )::integer;
         if admitted > 0 then
             times := times || array_fill(moment, array[admitted]);
             times := times[greatest(1, cardinality(times) - calling.rate + 1):];
