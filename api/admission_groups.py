@@ -119,16 +119,18 @@ class AdmissionGroups:
         )
         self.clock.note(rows[-1]["at"], asked_at=asked_at, answered_at=time.monotonic())
         await self._learn_campaigns(connection, rows)
-        decisions = {row["place"]: self._decision_of(row) for row in rows}
+        decisions = {row["place"]: self._decision_of(row, asked_at) for row in rows}
         return [decisions[place] for place in range(1, len(questions) + 1)]
 
-    def _decision_of(self, row: asyncpg.Record) -> Decision:
-        until = row["until"]
+    def _decision_of(self, row: asyncpg.Record, asked_at: float) -> Decision:
+        # Its time was no sooner than the question: nobody is refused from memory for longer than the row says, however slow the
+        # answer was.
+        until = None if row["until"] is None else asked_at + row["until"] - row["at"]
         return Decision(
             verdict=Verdict(row["verdict"]),
             campaign=self._campaigns.get((row["campaign_id"], row["nric"])),
             at=row["at"],
-            until=0.0 if until is None else self.clock.local(until),
+            until=until or 0.0,
         )
 
     async def _learn_campaigns(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> None:

@@ -83,6 +83,7 @@ begin
         if times[cardinality(times)] > moment then
             -- The clock was set back. The calls before that count as of now, so that nobody waits for the time which it skipped.
             times := array(select least(t, moment) from unnest(times) as t);
+            update api_calls set recent = times where campaign_id = calling.id;
         end if;
         -- Call n gets in where it is among the first ones of all, or where the call which is as many before it as the rate says is
         -- longer ago than a second. Only those are looked at.

@@ -22,7 +22,7 @@ from gateway.cli import (
     upload,
     validate,
 )
-from gateway.cli.api import apikey
+from gateway.cli.api import apikey, nric
 from gateway.cli.credentials import hostkey, key, twilio_secrets
 from gateway.cli.invocation import Invocation, invocation_of
 from gateway.errors import CallMisused, ExitStatus, exit_status_of
@@ -73,6 +73,7 @@ def build_app() -> typer.Typer:
         campaign,
         key,
         apikey,
+        nric,
         hostkey,
         twilio_secrets,
         upload,

@@ -34,7 +34,7 @@ CALLS = [
     ("demo",), ("devstack",), ("migrate",), ("check",), ("validate",), ("segments",), ("openapi",),
     *[("campaign", verb) for verb in ("create", "list", "show", "suspend", "resume", "notify", "allow", "delete", "twilio")],
     *[("campaign", verb) for verb in ("addresses", "rate", "nric")],
-    *[("apikey", verb) for verb in ("add", "list", "delete")],
+    *[("apikey", verb) for verb in ("add", "list", "delete")], ("nric", "add"),
     *[("key", verb) for verb in ("check", "add", "list", "revoke")],
     *[("hostkey", verb) for verb in ("generate", "show", "rotate", "retire")],
     *[("upload", verb) for verb in ("list", "show", "retry", "release", "report")],
