@@ -21,6 +21,7 @@ from config.logs import get_logger
 from config.section import networks
 from config.settings import Settings
 from database.connections import Pool
+from processing.object_store import ObjectStore
 from web.events import Events
 from web.listener import Listener
 from web.protocol import GuardedHTTP
@@ -44,15 +45,17 @@ async def serve_api(
     settings: Settings,
     listening: Sequence[socket.socket],
     pool: Pool,
+    store: ObjectStore,
     stop: asyncio.Event,
     ready: Callable[[], None],
 ) -> None:
     """Serve HTTP from sockets that listen already, until `stop`; then answer the requests that are there.
 
-    `ready` is called when clients are let in. The sockets and the pool stay the caller's to close. Raises ConfigError.
+    `ready` is called when clients are let in. Sockets, pool and store stay the caller's to close. Raises ConfigError.
     """
     # What a stranger sends that is no HTTP is counted, and not worth a line each time.
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    for name in ("uvicorn.error", "python_multipart"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     tls = load_tls(settings.api.tls_certificate, settings.api.tls_key, section="API")
     keys = CallbackKeys(pool, settings.secrets)
     await keys.load()
@@ -60,7 +63,7 @@ async def serve_api(
     await health.look()
     groups = ReceiptGroups(pool)
     admission = Admission(pool, settings)
-    works = make_works(settings, pool, admission.now)
+    works = make_works(settings, pool, store, admission.now)
     config = uvicorn.Config(
         make_app(settings.api, health, keys, groups, admission, works.by_endpoint),
         log_config=None, access_log=False, lifespan="off", server_header=False, proxy_headers=False, ws="none",
@@ -90,6 +93,7 @@ async def serve_api(
         ready()
         await stop.wait()
         listener.close()
+        works.on_stop()
         server.should_exit = True
         await serving
         for task in reversed(background):

@@ -75,6 +75,11 @@ async def list_api_keys(connection: Connection, campaign_id: str) -> list[APIKey
     return [APIKey(**row) for row in await connection.fetch(SQL["list_keys"], campaign_id)]
 
 
+async def is_in_force(connection: Connection, campaign_id: str, prefix: str) -> bool:
+    """Whether the campaign's key of this public prefix is in force still."""
+    return bool(await connection.fetchval(SQL["is_in_force"], campaign_id, prefix))
+
+
 async def count_in_force(connection: Connection, campaign_id: str) -> int:
     """How many of the campaign's keys are in force."""
     return int(await connection.fetchval(SQL["count_in_force"], campaign_id))

@@ -3,6 +3,9 @@ insert into api_keys (prefix, campaign_id, digest, name, made_by) values ($1, $2
 on conflict (prefix) do nothing
 returning made_at
 
+-- name: is_in_force
+select exists (select from api_keys where prefix = $2 and campaign_id = $1 and deleted_at is null)
+
 -- name: count_in_force
 select count(*) from api_keys where campaign_id = $1 and deleted_at is null
 

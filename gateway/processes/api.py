@@ -10,6 +10,7 @@ from config.settings import Settings
 from database.connections import open_pool
 from gateway.processes.child_main import Inheritance, run_child
 from gateway.processes.parts import API
+from processing.object_store import open_store
 
 
 async def api(
@@ -18,7 +19,8 @@ async def api(
     """Serve HTTP until `stop`, then drain. Raises ConfigError where it can't start."""
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(settings.database, name="api"))
-        await serve_api(settings, inherited.sockets, pool, stop, ready)
+        store = await stack.enter_async_context(open_store(settings.s3))
+        await serve_api(settings, inherited.sockets, pool, store, stop, ready)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from config.settings import Settings
 from database.connections import open_pool
 from messages.callback_urls import callback_url
 from messages.news import AttemptKey
+from processing.object_store import open_store
 
 T = TypeVar("T")
 
@@ -95,8 +96,12 @@ async def serving(settings: Settings, host: str = "127.0.0.1") -> AsyncIterator[
     stop, ready = asyncio.Event(), asyncio.Event()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, 0), family=family, backlog=1024) as listening:
-        async with open_pool(settings.database, name="api") as pool, asyncio.TaskGroup() as tasks:
-            served = tasks.create_task(serve_api(settings, [listening], pool, stop, ready.set))
+        async with (
+            open_pool(settings.database, name="api") as pool,
+            open_store(settings.s3) as store,
+            asyncio.TaskGroup() as tasks,
+        ):
+            served = tasks.create_task(serve_api(settings, [listening], pool, store, stop, ready.set))
             is_ready = tasks.create_task(ready.wait())
             await asyncio.wait({served, is_ready}, return_when=asyncio.FIRST_COMPLETED)
             if served.done():

@@ -1,0 +1,1 @@
+"""Bodies that browsers and programs make of forms, read while they come in."""
