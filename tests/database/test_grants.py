@@ -16,8 +16,12 @@ from database.connections import Connection
 from database.grants import RIGHTS, DatabaseRole, grant_statements
 from gateway.embedded.postgres import PostgreSQLServer
 from messages.attempts import record_answers, record_receipts
-from messages.changes import release_batch, retry_batch, stop_batch
+from messages.changes import release_batch, retry_batch, retry_message, stop_batch
+from messages.errors import BatchNotRetryable
+from messages.identifiers import message_id, parse_message_id
 from messages.news import Answer, Receipt
+from messages.pages import Scope, Towards, fetch_page, fetch_place
+from messages.retrieval import fetch_batch, fetch_message
 from messages.statuses import MessageStatus
 from sending.senders import pause_suspended
 from tests.messages.builders import NOW, make_batch
@@ -152,3 +156,38 @@ async def test_each_part_may_do_with_messages_what_it_does(granted: Connection, 
         finally:
             await granted.execute("reset role")
     assert await granted.fetchval("select paused_because from senders") == "account suspended"
+
+
+async def test_the_api_may_read_and_retry_messages(granted: Connection, campaign_id: str) -> None:
+    batch = await make_batch(granted, campaign_id, [MessageStatus.FAILURE] * 2)
+    own = message_id(batch.id, 2)
+    key = parse_message_id(own)
+    assert key is not None
+    await granted.execute(f"set role {DatabaseRole.API}")
+    try:
+        place = await fetch_place(granted, NOW, key)
+        for search in (None, "6"):
+            found = [
+                len(
+                    (
+                        await fetch_page(
+                            granted, Scope(campaign_id, search=search), limit=5, place=place, towards=way
+                        )
+                    ).messages
+                )
+                for way in Towards
+            ]
+            assert found == [0, 1]
+        assert await fetch_message(granted, own) is not None
+        assert await fetch_batch(granted, batch.id) is not None
+        await retry_message(granted, own, max_retries=3, actor=NOBODY, campaign_id=campaign_id)
+        with pytest.raises(BatchNotRetryable):
+            await retry_batch(granted, batch.id, max_retries=3, actor=NOBODY, campaign_id=campaign_id)
+    finally:
+        await granted.execute("reset role")
+    await granted.execute("update batches set retrying = 0, enqueued = 1")
+    await granted.execute(f"set role {DatabaseRole.API}")
+    try:
+        assert await retry_batch(granted, batch.id, max_retries=3, actor=NOBODY) == 1
+    finally:
+        await granted.execute("reset role")

@@ -11,6 +11,7 @@ from messages.documents import CREATOR_ID, api_time
 from messages.identifiers import attempt_id, message_id, template_body_id, template_id
 from messages.statuses import MessageStatus
 from tests.api.client import APIClient
+from tests.api.openapi.answer_schemas import assert_is
 from tests.messages.builders import FOREIGN, NOW, MadeBatch, add_attempt, make_batch
 
 CREATED, ENQUEUED, SENDING, SENT, SENT_TO_TELCO, SUCCESS, FAILURE = MessageStatus
@@ -169,6 +170,7 @@ async def test_a_message_is_retrieved_with_its_batch_and_attempts(
             "attempts": attempts[row],
         }
         assert (answer.status, in_order(answer.json)) == (200, in_order(expected))
+        assert_is("Message", answer.body)
         assert answer.headers["content-type"] == "application/json"
 
 
@@ -187,6 +189,7 @@ async def test_a_batch_s_list_has_its_items(
         for row, (status, updated_at) in reversed(STATUSES.items())
     ]
     assert answer.status == 200
+    assert_is("PageOfBatch", answer.body)
     assert list(answer.json) == ["data", "pageData"]
     assert in_order(answer.json["data"]) == in_order(expected)
     assert list(answer.json["pageData"]) == ["hasNextPage", "hasPreviousPage", "startCursor", "endCursor"]
@@ -200,7 +203,7 @@ async def test_a_campaign_s_list_has_items_of_batches_and_single_sends(
     )
     assert sent.status == 201
     answer = await client.get("/messages?limit=10")
-    single, *others = answer.json["data"]
+    single, *others = assert_is("PageOfCampaign", answer.body)["data"]
     expected = [
         {
             **await beginning(connection, tried, row, updated_at=updated_at, status=status),

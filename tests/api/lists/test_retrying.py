@@ -11,6 +11,7 @@ from database.connections import Connection, Pool
 from messages.identifiers import message_id
 from messages.statuses import MessageStatus
 from tests.api.client import APIClient
+from tests.api.openapi.answer_schemas import assert_is
 from tests.api.served import Answer
 from tests.messages.builders import (
     NOW,
@@ -32,11 +33,7 @@ KEYS = [
 
 def error_of(answer: Answer) -> tuple[int, str, str]:
     """Status, code and words of a refusal of shape B."""
-    error = answer.json["error"]
-    assert list(answer.json) == ["error"]
-    assert list(error) == ["code", "message", "type", "id"]
-    assert error["type"] == "domain_error"
-    assert 0 < int(error["id"]) < 10**19
+    error = assert_is("DomainError", answer.body)["error"]
     return answer.status, error["code"], error["message"]
 
 
@@ -47,7 +44,7 @@ async def test_a_failed_message_begins_anew_under_its_id(
     own = message_id(batch.id, 2)
     answer = await client.post(f"/messages/{own}/retry")
     assert answer.status == 201
-    assert list(answer.json) == KEYS
+    assert list(assert_is("RetriedMessage", answer.body)) == KEYS
     assert (answer.json["id"], answer.json["latestStatus"]) == (own, "created")
     assert answer.json["createdAt"] == "2026-11-25T17:30:00.000+08:00"
     attempt = await fetch_attempt(connection, batch.key(2, 2))
