@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import functools
 import hashlib
 import re
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
@@ -11,6 +12,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, TypeVar
 
 import boto3
+import botocore.loaders
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from pydantic import SecretStr
@@ -177,13 +180,22 @@ def _store_troubles() -> Iterator[None]:
         raise StoreUnavailable(f"the object store can't be reached ({type(error).__name__})") from None
 
 
+@functools.cache
+def _models() -> botocore.loaders.Loader:
+    """What botocore knows of S3 and of AWS's endpoints: files of its package, read once for all clients of a process."""
+    return botocore.loaders.create_loader()
+
+
 def make_client(settings: S3Settings, *, endpoint_url: str | None) -> "S3Client":
     """A client of the service at `endpoint_url` (None: AWS's own). One attempt a call: retries are the pipeline's."""
+    core = botocore.session.Session()
+    core.register_component("data_loader", _models())
     session = boto3.session.Session(
         aws_access_key_id=_secret(settings.access_key_id),
         aws_secret_access_key=_secret(settings.secret_access_key),
         aws_session_token=_secret(settings.session_token),
         region_name=settings.region,
+        botocore_session=core,
     )
     config = Config(
         signature_version="s3v4",
@@ -216,7 +228,9 @@ async def open_store(settings: S3Settings) -> AsyncIterator[S3ObjectStore]:
     """The store of one process. Nothing is asked of the service yet."""
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="object-store") as threads:
         client = make_client(settings, endpoint_url=settings.endpoint_url)
-        signer = make_client(settings, endpoint_url=settings.link_endpoint_url or settings.endpoint_url)
+        # Making a client takes a tenth of a second of work at each process's start, so one is made where one will do.
+        links_elsewhere = settings.link_endpoint_url not in (None, settings.endpoint_url)
+        signer = make_client(settings, endpoint_url=settings.link_endpoint_url) if links_elsewhere else client
         try:
             yield S3ObjectStore(settings, client, signer, threads)
         finally:

@@ -10,12 +10,15 @@ import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import boto3
 
 from gateway.embedded.server_process import ServerProcess, free_port
 from gateway.errors import EmbeddedError
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
 
 # rclone insists on key ids as long as AWS's.
 ACCESS_KEY_ID: Final = "AKIAEMBEDDEDS3EXAMPLE"
@@ -31,6 +34,8 @@ class S3Server:
     folder: Path
     port: int
     _process: ServerProcess | None = None
+    # Kept while the server runs: making a client takes a tenth of a second of work, and a test run makes thousands of buckets.
+    _client: "S3Client | None" = None
 
     @property
     def endpoint_url(self) -> str:
@@ -48,9 +53,7 @@ class S3Server:
             (self.folder / "buckets" / name).mkdir(parents=True)
             return
         # A running server is asked to make it: a folder that we make it would see up to a second later.
-        session = boto3.session.Session(ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name="us-east-1")
-        with contextlib.closing(session.client("s3", endpoint_url=self.endpoint_url)) as client:
-            client.create_bucket(Bucket=name)
+        self._running_client().create_bucket(Bucket=name)
 
     def start(self) -> None:
         """Run the server and wait until it speaks HTTP. Raises EmbeddedError."""
@@ -74,14 +77,27 @@ class S3Server:
             raise
 
     def stop(self) -> None:
+        self._close_client()
         if self._process:
             self._process.stop()
             self._process = None
 
     def kill(self) -> None:
+        self._close_client()
         if self._process:
             self._process.kill()
             self._process = None
+
+    def _running_client(self) -> "S3Client":
+        if self._client is None:
+            session = boto3.session.Session(ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name="us-east-1")
+            self._client = session.client("s3", endpoint_url=self.endpoint_url)
+        return self._client
+
+    def _close_client(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
     def _speaks_http(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)

@@ -3,8 +3,10 @@
 It is started apart from the terminal's Ctrl-C, probed until it answers, and ended with its parent.
 """
 
+import contextlib
 import ctypes
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -26,11 +28,18 @@ _SPAWNER: Final = ThreadPoolExecutor(1, thread_name_prefix="embedded-servers")
 
 
 def free_port() -> int:
-    """A TCP port that was free on loopback a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port that was free on loopback a moment ago.
+
+    It lies below those that Linux gives to whoever asks for any port, to clients above all: one of those could be taken
+    before our server listens.
+    """
+    ports = range(20_000, 32_000)
+    for _ in ports:
+        port = secrets.choice(ports)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise EmbeddedError("no TCP port is free on this machine")
 
 
 def answers(port: int) -> bool:

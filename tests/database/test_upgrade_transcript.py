@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from gateway.embedded.mail_server import Mailbox
+from gateway.embedded.server_process import free_port
 from tests.database.first_release import unpack
-from tests.gateway.transcripts import carried_out, free_port, read_steps
+from tests.gateway.transcripts import carried_out, read_steps
 
 RUNBOOK = Path(__file__).parents[2] / "docs" / "ops-runbook.md"
 _ROOT = Path(__file__).parents[2]

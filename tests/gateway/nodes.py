@@ -26,7 +26,8 @@ def call(variables: dict[str, str], *arguments: str, status: int = 0) -> str:
     return done.stdout if status == 0 else done.stderr
 
 
-def wait_until(true: Callable[[], bool], what: str, timeout: float = 30) -> None:
+def wait_until(true: Callable[[], bool], what: str, timeout: float = 60) -> None:
+    """Ask until it is so. The time-out only ends what hangs: a machine with ten times its work takes long over anything."""
     deadline = time.monotonic() + timeout
     while not true():
         assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
@@ -69,6 +70,10 @@ class Node:
     def away(self) -> tuple[int, list[str]]:
         status, body = self.get("/readyz")
         return status, json.loads(body)["away"]
+
+    def until_told(self, line: str) -> None:
+        """Wait until `/metrics` has this line: what a process counts it counts a moment after others can see it done."""
+        wait_until(lambda: line in self.get("/metrics")[1].splitlines(), line)
 
     def sftp(self) -> subprocess.Popen[str]:
         return subprocess.Popen(

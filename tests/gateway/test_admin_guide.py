@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from gateway.embedded.mail_server import Mailbox
-from tests.gateway.transcripts import carried_out, free_port, read_steps
+from gateway.embedded.server_process import free_port
+from tests.gateway.transcripts import carried_out, read_steps
 
 GUIDE = Path(__file__).parents[2] / "docs" / "admin-guide.md"
 

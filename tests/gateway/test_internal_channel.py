@@ -21,12 +21,12 @@ from campaigns.fields import TwilioCredentials
 from config.sending_sections import SecretsSettings
 from config.settings import variable_of
 from database.connections import Connection
+from gateway.embedded.server_process import free_port
 from rules.characters.unsupported import UnsupportedRule
 from tests.conftest import ADMIN, CAMPAIGN_TEMPLATE
 from tests.gateway.nodes import ROOT, wait_until
 from tests.sending.providers.test_twilio_errors import FAILURES
 from tests.sending.providers.test_twilio_tls import make_certificate
-from tests.sending.providers.twilio_adapter import free_port
 from tests.sending.sending_node import add_batch
 from tests.sending.twilio_control import (
     ACCOUNT_SID,

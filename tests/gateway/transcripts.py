@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -70,9 +69,3 @@ def carried_out(steps: Sequence[Step], folder: Path, variables: Mapping[str, str
             os.killpg(shell.pid, signal.SIGTERM)
             # Until the gateways that it started have drained and gone too.
             shell.stdout.read()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncssh
 import pytest
 
 from config.settings import Settings
@@ -15,6 +16,8 @@ from tests.sftpd.fronts import Front, add_campaign, change_sftp, install_host_ke
 @pytest.fixture(scope="session")
 def made_host_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Host keys of all three types, made once per run."""
+    # They are read twice in each test, and each time the check of an RSA key's primes would take a fifth of a second.
+    asyncssh.set_default_skip_rsa_key_validation(True)
     folder = tmp_path_factory.mktemp("host-keys")
     for kind in HostKeyType:
         generate_host_key(folder, kind, is_current=True)

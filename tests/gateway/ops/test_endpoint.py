@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import json
 import socket
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
@@ -57,7 +58,7 @@ async def test_half_requests_hold_nobody_up_and_are_cut(endpoint: OpsEndpoint) -
     with ExitStack() as stack:
         held = []
         for number in range(300):
-            one = stack.enter_context(socket.create_connection(("127.0.0.1", endpoint.port), timeout=20))
+            one = stack.enter_context(socket.create_connection(("127.0.0.1", endpoint.port), timeout=60))
             one.sendall(halves[number % 3])
             held.append(one)
             if number % 10 == 0:
@@ -73,7 +74,7 @@ async def test_half_requests_hold_nobody_up_and_are_cut(endpoint: OpsEndpoint) -
             except ConnectionResetError:
                 return b""
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             ends = await asyncio.gather(*(asyncio.to_thread(wait_for_end, one) for one in held))
         assert set(ends) == {b""}
 
@@ -89,7 +90,7 @@ async def test_a_request_said_slowly_is_answered_and_a_second_one_needs_its_own_
     ):
         writer.write(piece)
         await asyncio.sleep(0.2)
-    answer = await asyncio.wait_for(reader.read(), 4)
+    answer = await asyncio.wait_for(reader.read(), 30)
     assert answer.count(b"200 OK") == 1
     writer.close()
 
@@ -121,6 +122,7 @@ async def test_a_name_that_leads_here_by_rebinding_learns_only_that_the_node_liv
 async def test_a_scrape_starts_no_probe_and_readiness_writes_nothing(
     settings: Settings, tmp_path: Path
 ) -> None:
+    began = time.monotonic()
     with put_only_store() as store:
         s3 = settings.s3.model_copy(update={"endpoint_url": store.endpoint_url})
         async with serve_ops(settings.model_copy(update={"s3": s3}), IdleNode(tmp_path)) as endpoint:
@@ -131,8 +133,8 @@ async def test_a_scrape_starts_no_probe_and_readiness_writes_nothing(
                 assert 'sftp_gateway_dependency_up{dependency="s3"} 1.0' in metrics
                 assert (await asyncio.to_thread(ask, endpoint, "/readyz"))[0] == 200
     assert set(store.methods) == {"HEAD"}
-    # In the background, one look every few seconds.
-    assert len(store.methods) <= 4
+    # In the background, one look every four seconds, however many ask.
+    assert len(store.methods) <= 2 + (time.monotonic() - began) / 4
 
 
 async def test_a_bucket_whose_key_must_do_more_is_away_when_it_refuses(

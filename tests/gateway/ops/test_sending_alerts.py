@@ -41,6 +41,12 @@ KEY = base64.b64encode(bytes(32)).decode()
 ROWS = 60
 
 
+def alerts_of_sending() -> list[str]:
+    """They are the last ones of the file."""
+    names = names_of_alerts()
+    return names[names.index("SFTPGatewayOTPsWait") :]
+
+
 @dataclass
 class Watched:
     """A node that sends through the local Twilio server, and what it told at the last look."""
@@ -55,9 +61,12 @@ class Watched:
     uploads: int = 0
 
     def look(self) -> set[str]:
-        """The alerts that ring for what has changed since the last look."""
+        """The alerts on sending that ring for what has changed since the last look.
+
+        Others may ring with them where this machine has ten times its work, such as one on a look that wasn't answered in time.
+        """
         before, self.seen = self.seen, self.node.get("/metrics")[1]
-        found = ringing(before, self.seen, self.folder)
+        found = ringing(before, self.seen, self.folder) & set(alerts_of_sending())
         self.rang |= found
         return found
 
@@ -264,8 +273,7 @@ def test_each_alert_rings_when_its_cause_is_there_and_none_without(watched: Watc
     )
     watched.until_value("sftp_gateway_batches_without_provider", 1)
     assert "SFTPGatewayNoProvider" in watched.look()
-    of_sending = names_of_alerts()[names_of_alerts().index("SFTPGatewayOTPsWait") :]
-    assert watched.rang >= set(of_sending)
+    assert watched.rang >= set(alerts_of_sending())
 
 
 @contextlib.contextmanager

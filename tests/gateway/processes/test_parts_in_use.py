@@ -47,7 +47,7 @@ def test_the_api_alone_has_a_process_and_is_ready_without_one(start_node: Callab
     node = start_node("api", SFTP_GATEWAY_API__PORT="0")
     assert node.events("node_ready")[0]["parts"] == ["api"]
     assert len(node.children("api")) == 1
-    assert node.away() == (200, [])
+    wait_until(lambda: node.away() == (200, []), "ready, once each dependency was looked at")
     node.children("api")[0].suspend()
     node.children("api")[0].kill()
     wait_until(lambda: node.away() == (200, ["api"]), "told, and ready all the same")

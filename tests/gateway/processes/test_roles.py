@@ -25,10 +25,6 @@ def is_ready(node: Node) -> bool:
     return node.away() == (200, [])
 
 
-def has_told_all(node: Node) -> bool:
-    return "sftp_gateway_uploads_untold 0.0" in node.get("/metrics")[1]
-
-
 def assert_nothing_was_refused(*nodes: Node) -> None:
     for node in nodes:
         log = node.log.read_text()
@@ -68,7 +64,7 @@ def test_front_and_worker_do_their_work_with_the_rights_of_their_roles(
     mailbox.wait_for(6)
     for node in (front, worker):
         wait_until(functools.partial(is_ready, node), "ready")
-        wait_until(functools.partial(has_told_all, node), "told, after the e-mail has left")
+        node.until_told("sftp_gateway_uploads_untold 0.0")
     assert_nothing_was_refused(front, worker)
 
 

@@ -13,6 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from config.environment import Environment
+from gateway.embedded.server_process import free_port
 from messages.callback_urls import parse_callback_path
 from messages.statuses import ErrorCode
 from sending.providers import twilio_http
@@ -23,7 +24,6 @@ from tests.sending.providers.twilio_adapter import (
     ACCOUNT,
     DATA_KEY,
     TEXT,
-    free_port,
     open_test_provider,
     outgoing,
 )

@@ -1,6 +1,5 @@
 """What the tests of Twilio's adapter have in common."""
 
-import socket
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -48,10 +47,3 @@ def open_test_provider(
 def outgoing(row_number: int = 2, recipient: str = "6591234567", *, is_otp: bool = False) -> Outgoing:
     """A message of batch 7."""
     return Outgoing(AttemptKey(7, row_number, 1), recipient, TEXT, 2, "ucs2", is_otp)
-
-
-def free_port() -> int:
-    """A port on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-    return port
