@@ -58,11 +58,17 @@ select add_message_ranges()
 -- name: follow_lanes
 -- A put-back that was being recorded while its campaign's messaging service changed still has the sender of before, which has no lane
 -- for it any more. What a claim holds just now is left for the next sweep.
+with sender_of as (
+    select campaign_id, priority, sender_id from lanes
+    union all
+    -- Look-ups, whose class is 3: all lanes of a campaign have one sender.
+    select distinct on (campaign_id) campaign_id, 3, sender_id from lanes order by campaign_id, priority
+)
 update due d set sender_id = e.sender_id
 from (
-    select d.batch_no, d.row_number, d.attempt, l.sender_id
-    from due d join batches b on b.batch_no = d.batch_no join lanes l on l.id = b.lane_id
-    where d.sender_id <> l.sender_id
+    select d.batch_no, d.row_number, d.attempt, s.sender_id
+    from due d join sender_of s on s.campaign_id = d.campaign_id and s.priority = d.class
+    where d.sender_id <> s.sender_id
     for update of d skip locked
 ) e
 where d.batch_no = e.batch_no and d.row_number = e.row_number and d.attempt = e.attempt
