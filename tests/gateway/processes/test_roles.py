@@ -3,10 +3,13 @@
 import base64
 import functools
 import http.client
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import asyncpg
+import requests
 from pydantic import SecretStr
 
 from campaigns.secret_keys import load_keys, make_first_key
@@ -17,6 +20,7 @@ from messages.callback_urls import callback_url
 from messages.news import AttemptKey
 from tests.conftest import run_apart
 from tests.gateway.nodes import Node, wait_until
+from tests.gateway.nodes import call as command
 
 URL = "SFTP_GATEWAY_DATABASE__URL"
 
@@ -69,8 +73,9 @@ def test_front_and_worker_do_their_work_with_the_rights_of_their_roles(
 
 
 def test_a_sender_and_the_api_do_their_work_with_the_rights_of_their_roles(
-    url_of: Callable[[DatabaseRole], str], start_node: Callable[..., Node], good_file: Path, database_url: str
-) -> None:
+    url_of: Callable[[DatabaseRole], str], start_node: Callable[..., Node], good_file: Path, database_url: str,
+    gateway_variables: dict[str, str],
+) -> None:  # fmt: skip
     secrets = {"SFTP_GATEWAY_SECRETS__KEY": base64.b64encode(bytes(32)).decode()}
     front = start_node("sftpd", **{URL: url_of(DatabaseRole.FRONT)})
     worker = start_node("worker", **{URL: url_of(DatabaseRole.WORKER)})
@@ -110,10 +115,52 @@ def test_a_sender_and_the_api_do_their_work_with_the_rights_of_their_roles(
     wait_until(lambda: call() == 204, "the callback is recorded")
     connection.close()
     assert run_apart(ask("select (success, sent) = (1, 1) from batches")) is True
+    call_everything(api, gateway_variables, good_file)
     for node in (api, sender):
         wait_until(functools.partial(is_ready, node), "ready")
         assert "sftp_gateway_message_statuses_total" in node.get("/metrics")[1]
     assert_nothing_was_refused(front, worker, api, sender)
+
+
+def call_everything(api: Node, variables: dict[str, str], file: Path) -> None:
+    """Each of the seven calls, once the agency has a key."""
+    command(variables, "campaign", "addresses", api.campaign, "--add", "127.0.0.1")
+    command(variables, "campaign", "rate", api.campaign, "1000")
+    key = json.loads(command(variables, "apikey", "add", api.campaign, "--json"))["key"]
+    base = f"http://127.0.0.1:{api.ports['api_port']}/api/v2/campaigns/{api.campaign}"
+
+    def call(method: str, path: str, **more: Any) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {key}", **more.pop("headers", {})}
+        answer = requests.request(method, base + path, headers=headers, timeout=60, **more)
+        return answer.status_code, answer.json() if answer.content else None
+
+    single = {"recipient": "6591234567", "language": "english", "values": {"name": "Emily"}}
+    status, sent = call("POST", "/messages", json=single, headers={"Idempotency-Key": "1"})
+    assert call("POST", "/messages", json=single, headers={"Idempotency-Key": "1"}) == (status, sent)
+    message = f"/messages/{sent['id']}"
+    wait_until(lambda: call("GET", message)[1]["latestStatus"] == "success", "the message is sent")
+    assert call("POST", f"{message}/retry")[0] == 400
+    unknown = {"recipient": "6511112222", "language": "english", "values": {"name": "Emily"}}
+    failing = call("POST", "/messages", json=unknown)[1]["id"]
+    wait_until(lambda: call("GET", f"/messages/{failing}")[1]["latestStatus"] == "failure", "it fails")
+    assert call("POST", f"/messages/{failing}/retry")[0] == 201
+    assert {item["id"] for item in call("GET", "/messages?limit=1000")[1]["data"]} >= {sent["id"], failing}
+    with file.open("rb") as content:
+        status, accepted = call("POST", "/batch/messages", files={"file": ("good.csv", content, "text/csv")})
+    assert (status, accepted["isValid"]) == (201, True)
+    batch = f"/batch/{accepted['batchId']}"
+    status, page = call("GET", f"{batch}/messages?limit=10")
+    assert (status, len(page["data"])) == (200, 2)
+    wait_until(
+        lambda: all(
+            item["latestStatus"] == "success" for item in call("GET", f"{batch}/messages?limit=10")[1]["data"]
+        ),
+        "the batch is sent",
+    )
+    assert call("POST", f"{batch}/retry") == (201, None)
+    bad = "recipient,language,name\n+6599999999,english,Emily\n"
+    status, rejected = call("POST", "/batch/messages", files={"file": ("bad.csv", bad, "text/csv")})
+    assert (status, rejected["errors"][0]["code"]) == (400, "recipient_has_plus")
 
 
 async def _callback_path(database_url: str, key: str) -> str:
