@@ -57,7 +57,9 @@ def list_all(
     status: Annotated[
         str | None,
         typer.Option(
-            "--status", metavar="STATUS", help="received, validating, accepted, rejected or failed."
+            "--status",
+            metavar="STATUS",
+            help="received, validating, accepted, rejected, failed or withdrawn.",
         ),
     ] = None,
     since: Annotated[
@@ -95,6 +97,7 @@ def list_all(
         (
             upload.id,
             for_people(upload.received_at),
+            upload.source.value,
             upload.status.value,
             upload.campaign_id,
             upload.file_name,
@@ -104,7 +107,7 @@ def list_all(
         for upload in uploads
     ]
     print_table(
-        ("id", "received", "status", "campaign", "file", "bytes", "outcome"),
+        ("id", "received", "source", "status", "campaign", "file", "bytes", "outcome"),
         rows,
         empty="There are no such uploads.",
     )
@@ -291,14 +294,15 @@ def report(
 
 
 def _document(upload: "Upload") -> dict[str, object]:
-    """The JSON of an upload."""
+    """The JSON of an upload. One that did not come by SFTP names its source too."""
+    source = {} if upload.source.value == "sftp" else {"source": upload.source.value}
     return {
         "id": upload.id,
         "campaignId": upload.campaign_id,
         "fileName": upload.file_name,
         "status": upload.status.value,
         "bytes": upload.byte_count,
-        "sha256": upload.sha256,
+        "sha256": upload.sha256 or upload.content_sha256,
         "receivedAt": utc(upload.received_at),
         "finishedAt": utc(upload.finished_at),
         "batchId": upload.batch_id,
@@ -309,6 +313,7 @@ def _document(upload: "Upload") -> dict[str, object]:
         "numRows": upload.num_rows,
         "numErrors": upload.num_errors,
         "notifiedAt": utc(upload.notified_at),
+        **source,
     }
 
 
@@ -338,10 +343,11 @@ def _show(
         [
             ("id", upload.id),
             ("campaignId", upload.campaign_id),
+            ("source", upload.source.value),
             ("file", upload.file_name),
             ("status", upload.status.value),
             ("bytes", f"{upload.byte_count:,}"),
-            ("SHA-256", upload.sha256),
+            ("SHA-256", upload.sha256 or upload.content_sha256),
             ("received", for_people(upload.received_at)),
             ("decided", for_people(upload.finished_at)),
             ("batchId", upload.batch_id),
@@ -353,7 +359,7 @@ def _show(
             ("errors", None if upload.num_errors is None else f"{upload.num_errors:,}"),
             ("report", upload.report_key),
             ("support id", upload.support_id),
-            ("e-mail sent", for_people(upload.notified_at)),
+            ("e-mail sent", for_people(upload.notified_at) if upload.source.value == "sftp" else None),
             (
                 "e-mail refused",
                 for_people(upload.notification_refused_at) if upload.notification_refused_at else None,

@@ -216,3 +216,29 @@ def test_a_report_is_read_written_or_linked(admin: "Call", upload_with_report: s
     assert admin("upload", "report", upload_with_report, "--out", file).status == 2
     link = admin("upload", "report", upload_with_report, "--link").out
     assert "X-Amz-Signature=" in link
+
+
+def test_an_upload_by_http_tells_its_source_and_its_withdrawal_and_is_not_decided_anew(
+    admin: "Call", campaign_id: str, database: "Database"
+) -> None:
+    ended = {"status": "failed", "support_id": "S-1", "finished_at": AT, "outcome": 1}
+    database.insert_upload(
+        campaign_id, "upload_1", source="api", content_sha256="ab" * 32, withdrawn_at=AT, **ended
+    )
+    database.insert_upload(campaign_id, "upload_2", source="api", object_key="originals/x", **ended)
+    database.insert_upload(campaign_id, "upload_3", **ended)
+    document = admin("upload", "show", "upload_1", "--json").document
+    assert list(document) == [*KEYS, "source", "timeline"]
+    assert (document["status"], document["source"], document["sha256"]) == ("withdrawn", "api", "ab" * 32)
+    assert "withdrawn" in admin("upload", "show", "upload_1").out
+    assert "withdrawn" in admin("upload", "list").out
+    for status, ids in (("withdrawn", {"upload_1"}), ("failed", {"upload_2", "upload_3"})):
+        found = admin("upload", "list", "--status", status, "--json").document
+        assert {upload["id"] for upload in found} == ids
+    for verb, upload_id, status in (("retry", "upload_2", "failed"), ("release", "upload_1", "withdrawn")):
+        answer = admin("upload", verb, upload_id)
+        assert (answer.status, answer.out) == (1, "")
+        assert (
+            f"{upload_id} came by the HTTP API and is {status}: its sender was told so at once" in answer.err
+        )
+    assert database.run("select * from pgqueuer") == []
