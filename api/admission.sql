@@ -3,7 +3,7 @@ select place, verdict, campaign_id, nric, extract(epoch from at)::double precisi
 from admit_calls($1, $2, $3, $4, $5, $6)
 
 -- name: fetch_campaigns
-select id, header, otp, created_at,
+select id, header, otp, created_at, creator_id, (select email from users where users.id = creator_id) as creator_email,
     array(select language from template_bodies where campaign_id = campaigns.id order by position) as languages,
     array(select body from template_bodies where campaign_id = campaigns.id order by position) as bodies
 from campaigns

@@ -17,6 +17,7 @@ import asyncpg
 
 from api import metrics
 from api.groups import Groups
+from campaigns.campaigns import Creator
 from config.errors import ConfigError
 from config.logs import get_logger
 from config.sending_sections import APISettings
@@ -59,6 +60,7 @@ class CallingCampaign:
     is_otp: bool
     nric: bool
     made_at: datetime
+    creator: Creator
 
 
 class Question(NamedTuple):
@@ -151,4 +153,5 @@ class AdmissionGroups:
                     is_otp=row["otp"],
                     nric=nric,
                     made_at=row["created_at"],
+                    creator=Creator(row["creator_id"], row["creator_email"]),
                 )

@@ -61,6 +61,14 @@ _EVENTS: Final[Mapping[CampaignStatus, AuditEvent]] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
+class Creator:
+    """Whoever created a campaign: a user's id and address."""
+
+    id: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
 class Campaign:
     """A campaign as stored. Without `allowed_sources` it may come from anywhere. Times are aware UTC.
 
@@ -82,6 +90,8 @@ class Campaign:
     created_at: datetime
     suspended_at: datetime | None
     deleted_at: datetime | None
+    agency_id: str
+    creator: Creator
 
 
 async def record_campaign(
@@ -94,6 +104,8 @@ async def record_campaign(
     channel: Channel,
     allowed_sources: Collection[Network],
     is_otp: bool,
+    agency_id: str,
+    creator_id: str,
     actor: Actor,
 ) -> None:
     """Store a campaign whose fields `creation` has checked. Raises CampaignRefused: the id is taken, if by a deleted one."""
@@ -108,6 +120,8 @@ async def record_campaign(
                 notify_email,
                 list(allowed_sources),
                 is_otp,
+                agency_id,
+                creator_id,
             )
     except asyncpg.UniqueViolationError:
         raise CampaignRefused(f"the campaignId {campaign_id} is taken: choose another --id") from None
@@ -121,6 +135,8 @@ async def record_campaign(
         "languages": [language.value for language in template.bodies],
         "allowed_sources": [str(network) for network in allowed_sources],
         "otp": is_otp,
+        "agency_id": agency_id,
+        "creator_id": creator_id,
     }
     await record_event(
         connection, AuditEvent.CAMPAIGN_CREATED, campaign_id=campaign_id, actor=actor, details=details
@@ -163,6 +179,8 @@ def _campaign_of(row: asyncpg.Record) -> Campaign:
         created_at=row["created_at"],
         suspended_at=row["suspended_at"],
         deleted_at=row["deleted_at"],
+        agency_id=row["agency_id"],
+        creator=Creator(row["creator_id"], row["creator_email"]),
     )
 
 

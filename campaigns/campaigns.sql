@@ -1,12 +1,13 @@
 -- name: insert_campaign
-insert into campaigns (id, name, channel, header, notify_email, allowed_sources, otp)
-values ($1, $2, $3, $4, $5, $6, $7)
+insert into campaigns (id, name, channel, header, notify_email, allowed_sources, otp, agency_id, creator_id)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 
 -- name: insert_body
 insert into template_bodies (campaign_id, language, body, position) values ($1, $2, $3, $4)
 
 -- name: fetch_campaign
 select id, name, channel, header, notify_email, status, allowed_sources, otp, api_addresses, api_rate, nric, created_at, suspended_at, deleted_at,
+    agency_id, creator_id, (select email from users where users.id = creator_id) as creator_email,
     array(select language from template_bodies where campaign_id = campaigns.id order by position) as languages,
     array(select body from template_bodies where campaign_id = campaigns.id order by position) as bodies
 from campaigns
@@ -14,6 +15,7 @@ where id = $1
 
 -- name: list_campaigns
 select id, name, channel, header, notify_email, status, allowed_sources, otp, api_addresses, api_rate, nric, created_at, suspended_at, deleted_at,
+    agency_id, creator_id, (select email from users where users.id = creator_id) as creator_email,
     array(select language from template_bodies where campaign_id = campaigns.id order by position) as languages,
     array(select body from template_bodies where campaign_id = campaigns.id order by position) as bodies
 from campaigns

@@ -6,8 +6,13 @@ from typing import Final
 
 from audit.events import Actor
 from campaigns.campaigns import Channel, record_campaign
-from campaigns.errors import CampaignRefused
+from campaigns.errors import CampaignRefused, PeopleRefused
 from campaigns.fields import TwilioCredentials, parse_campaign_id, parse_notify_address, parse_sources
+from campaigns.people.addresses import Standing
+from campaigns.people.agencies import DEFAULT_AGENCY_ID, fetch_agency, find_agency
+from campaigns.people.members import set_member
+from campaigns.people.permissions import Membership
+from campaigns.people.users import SERVICE_USER_ID, ensure_service_user, ensure_user, standing_in
 from campaigns.twilio_accounts import set_twilio_account
 from config.identifiers import new_identifier
 from config.sending_sections import SecretsSettings
@@ -28,6 +33,22 @@ class NewTwilioAccount:
 
     credentials: TwilioCredentials
     secrets: SecretsSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """Whose a campaign is. `agency_name` is what stands on top of its messages by default; None: the campaign's own name.
+
+    `owner`: the address of a person, who becomes the campaign's first owner; None for a service user.
+    """
+
+    agency_id: str
+    agency_name: str | None
+    creator_id: str
+    owner: str | None
+
+
+NOBODYS: Final = Ownership(DEFAULT_AGENCY_ID, None, SERVICE_USER_ID, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +83,7 @@ async def create_campaign(
     allowed_sources: Sequence[str] = (),
     is_otp: bool = False,
     twilio: NewTwilioAccount | None = None,
+    ownership: Ownership = NOBODYS,
     unsupported: UnsupportedRule,
     actor: Actor,
 ) -> CreatedCampaign:
@@ -93,11 +115,41 @@ async def create_campaign(
         channel=channel,
         allowed_sources=sources,
         is_otp=is_otp,
+        agency_id=ownership.agency_id,
+        creator_id=ownership.creator_id,
         actor=actor,
     )
+    if ownership.owner is not None:
+        await set_member(connection, identifier, ownership.owner, Membership.OWNER, actor=actor)
     if twilio is not None:
         await set_twilio_account(connection, twilio.secrets, identifier, twilio.credentials, actor=actor)
     return CreatedCampaign(identifier, (*warnings, *_channel_warnings(identifier, channel, twilio)))
+
+
+async def find_ownership(connection: Connection, *, creator: str | None, agency: str | None) -> Ownership:
+    """Whose a campaign is that is made for this person, this agency, both or neither (9-console.md §7).
+
+    A person who is new here becomes a user. Raises AgencyNotFound; PeopleRefused: no address, one that may not create campaigns,
+    or another agency's.
+    """
+    named = None if agency is None else await find_agency(connection, agency)
+    if creator is None:
+        if named is None:
+            return NOBODYS
+        service = await ensure_service_user(connection, named)
+        return Ownership(named.id, named.name, service.id, None)
+    user = await ensure_user(connection, creator)
+    if await standing_in(connection, user) is not Standing.OFFICER:
+        raise PeopleRefused(
+            "only addresses below gov.sg create campaigns, and those that were given the right by `sftp-gateway agency creator`"
+        )
+    if named is not None and user.agency_id not in {None, named.id}:
+        raise PeopleRefused(f"the creator is another agency's than {named.name}: leave --agency out")
+    if named is None and user.agency_id is not None:
+        named = await fetch_agency(connection, user.agency_id)
+    if named is None:
+        return Ownership(DEFAULT_AGENCY_ID, None, user.id, user.email)
+    return Ownership(named.id, named.name, user.id, user.email)
 
 
 def _channel_warnings(campaign_id: str, channel: Channel, twilio: NewTwilioAccount | None) -> Iterator[str]:

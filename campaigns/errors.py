@@ -28,3 +28,15 @@ class SecretsKeyError(CampaignsError):
 
 class SecretUnreadable(CampaignsError):  # noqa: N818 - a fact, read as one
     """One secret can't be read: its key is lost, or somebody moved or changed it in the database."""
+
+
+class PeopleRefused(CampaignsError):  # noqa: N818 - a fact, read as one
+    """What was asked of an agency, a user or a member breaks a rule."""
+
+
+class AgencyNotFound(CampaignsError):  # noqa: N818 - a fact, read as one
+    """No agency has this name."""
+
+
+class UserNotFound(CampaignsError):  # noqa: N818 - a fact, read as one
+    """Nobody here has this address."""

@@ -33,7 +33,9 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
         _WORKER: ("select",),
         _SENDER: ("select (id, name, channel, header, status, otp)",),
         # Not the agency's address.
-        _API: ("select (id, channel, header, status, otp, created_at, api_addresses, api_rate, nric)",),
+        _API: (
+            "select (id, channel, header, status, otp, created_at, api_addresses, api_rate, nric, creator_id)",
+        ),
         _ADMIN: ("select", "insert", "update"),
     },
     "template_bodies": {
@@ -51,6 +53,15 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
     "api_calls": {_API: ("select", "insert", "update"), _ADMIN: ("select",)},
     "idempotency_keys": {_WORKER: ("delete", "select"), _API: ("select", "insert", "update", "delete")},
     "nric_test_identifiers": {_API: ("select",), _ADMIN: ("select", "insert", "update", "delete")},
+    "agencies": {_ADMIN: ("select", "insert", "update")},
+    "agency_domains": {_ADMIN: ("select", "insert", "update", "delete")},
+    # Who made a message stands in its documents.
+    "users": {
+        _WORKER: ("select (id, email)",),
+        _API: ("select (id, email)",),
+        _ADMIN: ("select", "insert", "update"),
+    },
+    "members": {_ADMIN: ("select", "insert", "update", "delete")},
     "host_key_fingerprints": {_FRONT: ("select",), _ADMIN: ("select", "insert", "update")},
     "uploads": {
         _FRONT: ("select", "insert", "update (listed, modified_at, untold)", _SHOWS_END),

@@ -17,7 +17,7 @@ from xlsxwriter.worksheet import Worksheet
 from campaigns.campaigns import Campaign, Channel
 from config.environment import Environment
 from database.connections import Connection, json_object
-from messages.documents import CREATOR_EMAIL, api_time
+from messages.documents import api_time
 from messages.identifiers import message_id
 from messages.retrieval import Batch, read_deliveries
 from messages.statuses import ErrorCode, MessageStatus
@@ -60,6 +60,7 @@ class ReportFrame:
     batch: Batch
     parameters: Sequence[str]
     key_name: str
+    creator_email: str
     charges: bool
 
     @classmethod
@@ -68,7 +69,7 @@ class ReportFrame:
     ) -> "ReportFrame":
         """The frame of a batch's report in that environment."""
         charges = environment is Environment.PRODUCTION and campaign.channel is Channel.PUBLIC
-        return cls(batch, campaign.template.parameters, key_name, charges)
+        return cls(batch, campaign.template.parameters, key_name, campaign.creator.email, charges)
 
     def columns(self) -> list[str]:
         """The header row. A parameter that is called like a column of ours says that it is a parameter."""
@@ -99,7 +100,7 @@ class ReportFrame:
             row["segments"],
             row["encoding"],
             self._charged(row, status, failed),
-            CREATOR_EMAIL,
+            self.creator_email,
             self.key_name,
         ]
 

@@ -1,7 +1,6 @@
 """The JSON documents of messages, key by key in the order of their contract (8-api.md §2, 7-sending.md §5).
 
-Pure: values in, documents out. Where the contract says what must stand in a place that nothing fills yet, such as a message's
-creator while there are no users, the place's value is decided here.
+Pure: values in, documents out.
 """
 
 from collections.abc import Mapping
@@ -10,7 +9,8 @@ from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Final
 
-from messages.identifiers import attempt_id, template_body_id, template_id, user_id
+from campaigns.campaigns import Creator
+from messages.identifiers import attempt_id, template_body_id, template_id
 from messages.retrieval import Attempt, Message
 from messages.singles import values_as_sent
 from messages.statuses import ErrorCode, MessageStatus
@@ -18,10 +18,6 @@ from rules.messages import Layout
 from rules.templates import Language, Template
 
 _SINGAPORE: Final = timezone(timedelta(hours=8))
-# Campaigns made at the command line belong to this service user (9-console.md §7), and what comes in by SFTP to the campaign's
-# creator (8-api.md §6). The migration that brings users gives it this very id.
-CREATOR_EMAIL: Final = "service@localhost"
-CREATOR_ID: Final = user_id(CREATOR_EMAIL)
 
 
 def api_time(at: datetime | None) -> str | None:
@@ -48,12 +44,14 @@ class _Body:
 class MessageDocuments:
     """Makes the documents of one campaign's messages.
 
-    `made_at` is when the campaign was; `frame` stands in for that of a batch that has none yet.
+    `made_at` is when the campaign was; `frame` stands in for that of a batch that has none yet. Who made a message is the
+    campaign's creator, for SFTP as for keys of the API, which the command line makes (8-api.md §6).
     """
 
     campaign_id: str
     template: Template
     made_at: datetime
+    creator: Creator
     frame: Mapping[str, object]
     _bodies: dict[str, _Body] = field(default_factory=dict)
 
@@ -69,9 +67,9 @@ class MessageDocuments:
         """A message, its status and its attempts: the answer of the API's call 2."""
         return {
             **self._beginning(message),
-            "batches": _memberships(message),
+            "batches": _memberships(message, self.creator),
             "language": message.language,
-            "creatorEmail": CREATOR_EMAIL,
+            "creatorEmail": self.creator.email,
             "attempts": [_attempt_document(attempt) for attempt in attempts_of(message)],
         }
 
@@ -89,27 +87,27 @@ class MessageDocuments:
 
     def in_batch(self, message: Message) -> dict[str, object]:
         """An item of a batch's list, call 6."""
-        attempts = _list_attempts(message)
+        attempts = _list_attempts(message, self.creator)
         return {
             **self._beginning(message),
             "messageAttempts": attempts,
             "language": message.language,
-            "creatorEmail": CREATOR_EMAIL,
+            "creatorEmail": self.creator.email,
             "numAttempts": len(attempts),
         }
 
     def in_campaign(self, message: Message) -> dict[str, object]:
         """An item of a campaign's list, call 7."""
-        attempts = _list_attempts(message)
+        attempts = _list_attempts(message, self.creator)
         document = {
             **self._beginning(message),
-            "batches": _memberships(message),
+            "batches": _memberships(message, self.creator),
             "messageAttempts": attempts,
             "language": message.language,
         }
         if not message.batch.is_single:
             document["batchId"] = message.batch.id
-        document["creatorEmail"] = CREATOR_EMAIL
+        document["creatorEmail"] = self.creator.email
         document["numAttempts"] = len(attempts)
         return document
 
@@ -123,7 +121,7 @@ class MessageDocuments:
             "recipient": message.recipient,
             # The database keeps no order.
             "values": {name: message.values[name] for name in self.template.parameters},
-            "creatorId": CREATOR_ID,
+            "creatorId": self.creator.id,
             "fullMessage": self.full_message(message),
             "latestStatus": message.status.word,
             "templateBodyId": body.id,
@@ -148,7 +146,7 @@ class MessageDocuments:
             "templateId": template_id(self.campaign_id),
             "language": language.value,
             "body": text,
-            "creatorId": CREATOR_ID,
+            "creatorId": self.creator.id,
         }
         return _Body(identifier, Layout.of_body(text), document)
 
@@ -203,7 +201,7 @@ def _arrival(attempt: Attempt) -> dict[str, object]:
     return {"mayHaveArrived": attempt.may_have_arrived, "metadata": _metadata(attempt)}
 
 
-def _list_attempts(message: Message) -> list[dict[str, object]]:
+def _list_attempts(message: Message, creator: Creator) -> list[dict[str, object]]:
     """A message's attempts as the lists show them, newest first."""
     documents: list[dict[str, object]] = []
     for attempt in attempts_of(message):
@@ -221,14 +219,14 @@ def _list_attempts(message: Message) -> list[dict[str, object]]:
                 "errorType": error and error.type.value,
                 "errorCode": error and error.value,
                 "metadata": _metadata(attempt),
-                "creatorId": CREATOR_ID,
-                "creator": {"email": CREATOR_EMAIL},
+                "creatorId": creator.id,
+                "creator": {"email": creator.email},
             }
         )
     return documents
 
 
-def _memberships(message: Message) -> list[dict[str, object]]:
+def _memberships(message: Message, creator: Creator) -> list[dict[str, object]]:
     """A message's batch as the message shows it; a single one is in none."""
     batch = message.batch
     if batch.is_single:
@@ -242,7 +240,7 @@ def _memberships(message: Message) -> list[dict[str, object]]:
             "originalFileName": batch.original_file_name,
             "status": batch.status,
             "campaignId": batch.campaign_id,
-            "creatorId": CREATOR_ID,
+            "creatorId": creator.id,
             "totalMessages": batch.total_messages,
             "BatchMessage": {
                 "createdAt": created_at,

@@ -2,8 +2,8 @@
 
 A message's id is its batch's UUID made a UUID of version 8 (RFC 9562) whose last 8 hex digits are the row number (8-api.md §1);
 an attempt's (7-sending.md §7) has its number in the first two of those digits. The database's function `message_id` says the
-same. A template, its bodies and the service's own user have ids that are derived from what they belong to, since no table
-holds them: a campaign has one template, which is never edited.
+same. A template and its bodies have ids that are derived from what they belong to, since no table holds them: a
+campaign has one template, which is never edited.
 """
 
 import re
@@ -50,11 +50,6 @@ def template_id(campaign_id: str) -> str:
 def template_body_id(campaign_id: str, language: str) -> str:
     """The id of what a campaign's template says in one language."""
     return f"template-body_{uuid.uuid5(_NAMESPACE, f'template-body {campaign_id} {language}')}"
-
-
-def user_id(email: str) -> str:
-    """The id of the user with that address."""
-    return f"user_{uuid.uuid5(_NAMESPACE, f'user {email}')}"
 
 
 def is_batch_id(text: str) -> bool:

@@ -175,7 +175,9 @@ class ListsWork:
     def _documents_for(self, call: Call) -> MessageDocuments:
         campaign = call.admitted.campaign
         frame = Frame(campaign.template.header, self._environment, self._footers)
-        return MessageDocuments(campaign.id, campaign.template, campaign.made_at, frame.document())
+        return MessageDocuments(
+            campaign.id, campaign.template, campaign.made_at, campaign.creator, frame.document()
+        )
 
 
 async def _fetch_batch_of(connection: Connection, call: Call) -> Batch:

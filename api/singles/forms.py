@@ -10,7 +10,7 @@ from typing import Final
 
 from api.admission_groups import CallingCampaign
 from config.environment import Environment
-from messages.documents import CREATOR_ID, api_time
+from messages.documents import api_time
 from messages.identifiers import message_id, template_body_id
 from messages.singles import frame_with_order
 from rules.messages import Frame, Layout, layouts_of
@@ -28,6 +28,7 @@ class SingleForm:
     after: str
     parameters: tuple[str, ...]
     frame: str
+    creator_id: str
     answer_end: bytes
 
     @classmethod
@@ -42,7 +43,8 @@ class SingleForm:
             f',"language":"{language.value}"}}'
         )
         kept = json.dumps({"before": before, "after": {language.value: after}})
-        return cls(layout, before, after, campaign.template.parameters, kept, end.encode())
+        parameters = campaign.template.parameters
+        return cls(layout, before, after, parameters, kept, campaign.creator.id, end.encode())
 
     def frame_of(self, names: Sequence[str]) -> str:
         """What is kept of a send whose values came in this order."""
@@ -53,7 +55,7 @@ class SingleForm:
     def middle(self, recipient: str, values_json: str, full_text: str) -> bytes:
         """The part of an answer between the message's id and `latestStatus`, which doesn't depend on time."""
         return (
-            f'","recipient":"{recipient}","values":{values_json},"creatorId":"{CREATOR_ID}"'
+            f'","recipient":"{recipient}","values":{values_json},"creatorId":"{self.creator_id}"'
             f',"fullMessage":{encode_basestring(full_text)}'
         ).encode()
 

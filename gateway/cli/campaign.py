@@ -90,7 +90,18 @@ def create(
     ] = "public",
     header: Annotated[
         str | None,
-        typer.Option("--header", help="The agency's name on top of every message; else the campaign's name."),
+        typer.Option(
+            "--header",
+            help="What stands on top of every message; else the agency's name where --agency or --creator tell it, else the "
+            "campaign's.",
+        ),
+    ] = None,
+    creator: Annotated[
+        str | None,
+        typer.Option("--creator", metavar="EMAIL", help="Who creates it, and becomes its first owner."),
+    ] = None,
+    agency: Annotated[
+        str | None, typer.Option("--agency", metavar="NAME", help="Whose it is; else the creator's agency.")
     ] = None,
     source: Annotated[
         list[str] | None,
@@ -109,7 +120,7 @@ def create(
 ) -> None:
     """Create a campaign and print its campaignId. An internal one has an account of its own at Twilio."""
     from campaigns.campaigns import Channel
-    from campaigns.creation import NewTwilioAccount, create_campaign
+    from campaigns.creation import NewTwilioAccount, create_campaign, find_ownership
     from campaigns.errors import CampaignRefused
     from processing.rule_settings import unsupported_rule
     from rules.templates import Template
@@ -118,7 +129,6 @@ def create(
     if channel not in set(Channel):
         raise CallMisused(f"the channel is public or internal, not {channel!r}")
     bodies = parse_bodies(template)
-    shown_header = name.strip() if header is None else header
     unsupported = unsupported_rule(invocation.settings.messages)
     credentials = read_credentials(account, key, secret_file, service, sender)
     if credentials is not None and channel == Channel.INTERNAL and not no_try:
@@ -126,10 +136,13 @@ def create(
 
     async def store() -> "CreatedCampaign":
         async with invocation.open_database() as connection, connection.transaction():
+            ownership = await find_ownership(connection, creator=creator, agency=agency)
+            shown_header = (ownership.agency_name or name.strip()) if header is None else header
             return await create_campaign(
                 connection,
                 name=name,
                 template=Template(shown_header, bodies),
+                ownership=ownership,
                 notify_email=notify,
                 campaign_id=campaign_id,
                 channel=Channel(channel),

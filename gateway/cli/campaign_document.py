@@ -44,6 +44,9 @@ def campaign_document(shown: ShownCampaign) -> dict[str, object]:
         "apiKeys": shown.api_keys,
         "apiRate": campaign.api_rate,
         "nric": campaign.nric,
+        "agencyId": campaign.agency_id,
+        "creatorId": campaign.creator.id,
+        "creatorEmail": campaign.creator.email,
     }
 
 
@@ -61,6 +64,7 @@ def print_campaign(shown: ShownCampaign) -> None:
     facts += [
         ("CSV columns", ",".join(("recipient", "language", *campaign.template.parameters))),
         ("notified", campaign.notify_email),
+        ("created by", campaign.creator.email),
         ("allowed from", ", ".join(map(str, campaign.allowed_sources)) or "anywhere"),
         ("keys in force", str(shown.ssh_keys)),
         ("one-time passwords", "yes: its single sends go first" if campaign.is_otp else None),

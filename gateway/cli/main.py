@@ -25,6 +25,7 @@ from gateway.cli import (
 from gateway.cli.api import apikey, nric
 from gateway.cli.credentials import hostkey, key, twilio_secrets
 from gateway.cli.invocation import Invocation, invocation_of
+from gateway.cli.people import agency, member, user
 from gateway.errors import CallMisused, ExitStatus, exit_status_of
 from gateway.output import fail, print_line
 
@@ -71,6 +72,9 @@ def build_app() -> typer.Typer:
     for module in (
         services,
         campaign,
+        agency,
+        user,
+        member,
         key,
         apikey,
         nric,

@@ -112,9 +112,9 @@ def _document(invocation: Invocation, message: "Message", campaign: "Campaign") 
 
     settings = invocation.settings
     frame = make_rules(campaign.template, settings.environment, settings.messages).frame()
-    return MessageDocuments(campaign.id, campaign.template, campaign.created_at, frame.document()).shown(
-        message
-    )
+    return MessageDocuments(
+        campaign.id, campaign.template, campaign.created_at, campaign.creator, frame.document()
+    ).shown(message)
 
 
 def _show(message: "Message", text: str) -> None:

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from campaigns.people.users import SERVICE_USER_ID
 from database.connections import Connection
-from messages.documents import CREATOR_ID
 from messages.identifiers import parse_message_id, template_body_id
 from rules.segments import segment
 from tests.api.client import APIClient
@@ -38,7 +38,7 @@ async def test_a_message_is_answered_key_by_key_and_stored(client: APIClient, co
         "id": document["id"],
         "recipient": "6591234567",
         "values": {"name": "Aisha"},
-        "creatorId": CREATOR_ID,
+        "creatorId": SERVICE_USER_ID,
         "fullMessage": full,
         "latestStatus": "created",
         "templateBodyId": template_body_id(client.campaign_id, "english"),

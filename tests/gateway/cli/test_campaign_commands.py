@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from campaigns.people.agencies import DEFAULT_AGENCY_ID
+from campaigns.people.users import SERVICE_EMAIL, SERVICE_USER_ID
+
 if TYPE_CHECKING:
     from tests.gateway.cli.conftest import Call, Database
 
@@ -54,6 +57,9 @@ def test_a_campaign_is_shown_as_it_was_created(admin: "Call", tmp_path: Path) ->
         "apiKeys": 0,
         "apiRate": None,
         "nric": False,
+        "agencyId": DEFAULT_AGENCY_ID,
+        "creatorId": SERVICE_USER_ID,
+        "creatorEmail": SERVICE_EMAIL,
     }
     assert "recipient,language,name,place" in admin("campaign", "show", "c-1").out
 

@@ -1,0 +1,1 @@
+"""Commands about people: agencies, users, members of campaigns."""

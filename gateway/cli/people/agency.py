@@ -1,0 +1,177 @@
+"""`sftp-gateway agency …`: agencies, their domains, and who of their people is in charge or creates campaigns."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli.arguments import JSON
+from gateway.cli.invocation import Invocation, current_actor, invocation_of, run
+from gateway.cli.people.arguments import AgencyName, Email, Remove
+from gateway.output import for_people, note, print_facts, print_json, print_line, print_table, utc
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from campaigns.people.agencies import Agency
+    from campaigns.people.users import User
+    from database.connections import Connection
+
+app = typer.Typer(
+    help="Agencies: add, look at, who is in charge and who creates campaigns.",
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+
+def register(parent: typer.Typer) -> None:
+    """Add these commands to `parent`."""
+    parent.add_typer(app, name="agency")
+
+
+@app.command(
+    epilog="Examples: sftp-gateway agency add 'Ministry of Examples' --domain examples.gov.sg · "
+    "sftp-gateway agency add 'Ministry of Examples' --domain vendor.example --member-only"
+)
+def add(
+    context: typer.Context,
+    name: AgencyName,
+    domain: Annotated[
+        list[str] | None,
+        typer.Option("--domain", metavar="D", help="A domain of its people's addresses; repeatable."),
+    ] = None,
+    member_only: Annotated[
+        bool,
+        typer.Option(
+            "--member-only",
+            help="People of these domains are members only: they create and own no campaigns.",
+        ),
+    ] = False,
+    as_json: JSON = False,
+) -> None:
+    """Add an agency, or more domains to one that is there."""
+    from campaigns.people.agencies import add_agency
+
+    invocation = invocation_of(context)
+
+    async def store() -> "Agency":
+        async with invocation.open_database() as connection, connection.transaction():
+            return await add_agency(
+                connection, name, domain or [], member_only=member_only, actor=current_actor()
+            )
+
+    agency = run(store())
+    if as_json:
+        print_json(_document(agency))
+    else:
+        print_line(agency.id)
+
+
+@app.command("list", epilog="Example: sftp-gateway agency list --json")
+def list_all(context: typer.Context, as_json: JSON = False) -> None:
+    """List all agencies, by name."""
+    from campaigns.people.agencies import list_agencies
+
+    invocation = invocation_of(context)
+
+    async def fetch() -> "Sequence[Agency]":
+        async with invocation.open_database() as connection:
+            return await list_agencies(connection)
+
+    agencies = run(fetch())
+    if as_json:
+        print_json([_document(agency) for agency in agencies])
+        return
+    print_table(
+        ("name", "domains", "of members only", "added"),
+        [
+            (
+                agency.name,
+                ", ".join(agency.domains),
+                ", ".join(agency.member_domains),
+                for_people(agency.added_at),
+            )
+            for agency in agencies
+        ],
+        empty="There are no agencies.",
+    )
+
+
+@app.command(epilog="Example: sftp-gateway agency show 'Ministry of Examples'")
+def show(context: typer.Context, name: AgencyName, as_json: JSON = False) -> None:
+    """Show one agency: its domains, who is in charge, who creates campaigns, and how many it has."""
+    from campaigns.people.agencies import count_campaigns, find_agency
+    from campaigns.people.users import list_in_charge
+
+    invocation = invocation_of(context)
+
+    async def fetch() -> "tuple[Agency, Sequence[User], int]":
+        async with invocation.open_database() as connection:
+            agency = await find_agency(connection, name)
+            in_charge = await list_in_charge(connection, agency.id)
+            return agency, in_charge, await count_campaigns(connection, agency.id)
+
+    agency, people, campaigns = run(fetch())
+    pics = [user.email for user in people if user.is_pic]
+    creators = [user.email for user in people if user.may_create]
+    if as_json:
+        print_json({**_document(agency), "pics": pics, "creators": creators, "campaigns": campaigns})
+        return
+    print_facts(
+        [
+            ("agency", agency.name),
+            ("id", agency.id),
+            ("domains", ", ".join(agency.domains) or "-"),
+            ("of members only", ", ".join(agency.member_domains) or "-"),
+            ("in charge", ", ".join(pics) or "nobody: see `sftp-gateway agency pic --help`"),
+            ("create campaigns", ", ".join(creators) or "nobody"),
+            ("campaigns", str(campaigns)),
+            ("added", for_people(agency.added_at)),
+        ]
+    )
+
+
+@app.command(epilog="Example: sftp-gateway agency pic 'Ministry of Examples' tan@examples.gov.sg")
+def pic(context: typer.Context, name: AgencyName, email: Email, remove: Remove = False) -> None:
+    """Put a person in charge of an agency (with its CIO's word), or back among its officers without the right to create."""
+    from campaigns.people.users import set_pic
+
+    async def change(connection: "Connection", agency: "Agency") -> "User":
+        return await set_pic(connection, agency, email, is_pic=not remove, actor=current_actor())
+
+    user, agency = _change(invocation_of(context), name, change)
+    note(f"{user.email} is {'no longer ' if remove else ''}in charge of {agency.name}")
+
+
+@app.command(epilog="Example: sftp-gateway agency creator 'Ministry of Examples' lim@examples.gov.sg")
+def creator(context: typer.Context, name: AgencyName, email: Email, remove: Remove = False) -> None:
+    """Let a person create campaigns for an agency, or no longer."""
+    from campaigns.people.users import set_creator
+
+    async def change(connection: "Connection", agency: "Agency") -> "User":
+        return await set_creator(connection, agency, email, may_create=not remove, actor=current_actor())
+
+    user, agency = _change(invocation_of(context), name, change)
+    note(f"{user.email} {'no longer creates' if remove else 'may create'} campaigns for {agency.name}")
+
+
+def _change(
+    invocation: Invocation, name: str, change: "Callable[[Connection, Agency], Awaitable[User]]"
+) -> "tuple[User, Agency]":
+    from campaigns.people.agencies import find_agency
+
+    async def store() -> "tuple[User, Agency]":
+        async with invocation.open_database() as connection, connection.transaction():
+            agency = await find_agency(connection, name)
+            return await change(connection, agency), agency
+
+    return run(store())
+
+
+def _document(agency: "Agency") -> dict[str, object]:
+    return {
+        "agencyId": agency.id,
+        "name": agency.name,
+        "domains": list(agency.domains),
+        "memberDomains": list(agency.member_domains),
+        "addedAt": utc(agency.added_at),
+    }

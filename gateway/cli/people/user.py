@@ -1,0 +1,80 @@
+"""`sftp-gateway user …`: one person, and who belongs to ops."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from gateway.cli.arguments import JSON
+from gateway.cli.invocation import current_actor, invocation_of, run
+from gateway.cli.people.arguments import Email, Remove, user_document
+from gateway.output import for_people, note, print_facts, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from campaigns.people.permissions import Membership
+    from campaigns.people.users import User
+
+app = typer.Typer(
+    help="Users: look at one, make one of ops.", rich_markup_mode="rich", pretty_exceptions_enable=False
+)
+
+
+def register(parent: typer.Typer) -> None:
+    """Add these commands to `parent`."""
+    parent.add_typer(app, name="user")
+
+
+@app.command(epilog="Example: sftp-gateway user show tan@examples.gov.sg")
+def show(context: typer.Context, email: Email, as_json: JSON = False) -> None:
+    """Show one person: agency, rights, and memberships of campaigns."""
+    from campaigns.people.agencies import fetch_agency
+    from campaigns.people.members import fetch_memberships
+    from campaigns.people.users import find_user
+
+    invocation = invocation_of(context)
+
+    async def fetch() -> "tuple[User, str | None, Mapping[str, Membership]]":
+        async with invocation.open_database() as connection:
+            user = await find_user(connection, email)
+            agency = None if user.agency_id is None else (await fetch_agency(connection, user.agency_id)).name
+            return user, agency, await fetch_memberships(connection, user.id)
+
+    user, agency, memberships = run(fetch())
+    if as_json:
+        members = [
+            {"campaignId": campaign_id, "role": role.value} for campaign_id, role in memberships.items()
+        ]
+        print_json({**user_document(user), "memberships": members})
+        return
+    rights = [
+        ("ops", user.is_ops),
+        ("in charge of the agency", user.is_pic),
+        ("creates campaigns", user.may_create),
+        ("a service user: nobody logs in as it", user.is_service),
+    ]
+    print_facts(
+        [
+            ("user", user.email),
+            ("id", user.id),
+            ("agency", agency or "-"),
+            ("rights", ", ".join(name for name, has in rights if has) or "those of its memberships"),
+            *((f"{role.value} of", campaign_id) for campaign_id, role in memberships.items()),
+            ("added", for_people(user.added_at)),
+        ]
+    )
+
+
+@app.command(epilog="Example: sftp-gateway user ops tan@examples.gov.sg")
+def ops(context: typer.Context, email: Email, remove: Remove = False) -> None:
+    """Make a person one of ops, who see all campaigns and administer agencies; or no longer."""
+    from campaigns.people.users import set_ops
+
+    invocation = invocation_of(context)
+
+    async def change() -> "User":
+        async with invocation.open_database() as connection, connection.transaction():
+            return await set_ops(connection, email, is_ops=not remove, actor=current_actor())
+
+    user = run(change())
+    note(f"{user.email} is {'no longer ' if remove else ''}one of ops")
