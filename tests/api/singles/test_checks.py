@@ -10,6 +10,7 @@ from api.errors import DomainRefused
 from api.singles.checks import SingleChecks
 from api.singles.forms import SingleForms
 from api.singles.request import SingleRequest
+from campaigns.campaigns import Creator
 from config.environment import Environment
 from rules.characters.unsupported import UnsupportedRule
 from rules.messages import BODY_LIMIT
@@ -18,7 +19,14 @@ from tests.processing.builders import FOOTERS, GUIDE_TEMPLATE
 from tests.processing.cases.csv_case import RULES, cells
 from tests.processing.reference.gateway_verdict import run_judge
 
-CAMPAIGN = CallingCampaign("campaign_1", GUIDE_TEMPLATE, False, False, datetime(2026, 11, 25, tzinfo=UTC))
+CAMPAIGN = CallingCampaign(
+    "campaign_1",
+    GUIDE_TEMPLATE,
+    False,
+    False,
+    datetime(2026, 11, 25, tzinfo=UTC),
+    Creator("user_1", "tan@examples.gov.sg"),
+)
 CHECKS = SingleChecks(Environment.PRODUCTION, ValueRule(), "https://guide.example/sms")
 FORMS = SingleForms(Environment.PRODUCTION, FOOTERS)
 GUIDE = (

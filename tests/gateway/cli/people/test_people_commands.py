@@ -124,7 +124,9 @@ def test_a_role_that_is_none_is_a_misused_call(admin: "Call", agency: str) -> No
     [
         pytest.param((), "Clinic reminders", SERVICE_EMAIL, id="nobody's"),
         pytest.param(("--creator", TAN), AGENCY, TAN, id="a person's"),
-        pytest.param(("--creator", "goh@unlisted.gov.sg"), "Clinic reminders", "goh@unlisted.gov.sg", id="of no agency"),
+        pytest.param(
+            ("--creator", "goh@unlisted.gov.sg"), "Clinic reminders", "goh@unlisted.gov.sg", id="of no agency"
+        ),
         pytest.param(("--creator", TAN, "--agency", AGENCY), AGENCY, TAN, id="a person's and an agency's"),
         pytest.param(("--creator", TAN, "--header", "Clinic A"), "Clinic A", TAN, id="with a header"),
     ],
