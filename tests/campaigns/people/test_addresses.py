@@ -20,7 +20,8 @@ def test_an_address_is_kept_in_lower_case(text: str, address: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "tan", "tan@", "@gov.sg", "tan@gov", "tan@localhost", "a b@gov.sg", "tan@gov.sg,lim@gov.sg", "tan@@gov.sg",
-     "tan@gov..sg", "tan@-gov.sg", "tán@gov.sg", "tan@gօv.sg", "tan@xn--gv-lka.sg", "tan@gov.sg\n", "tan@gov.sg\0", '"tan"@gov.sg',
+     "tan@gov..sg", "tan@-gov.sg", "tán@gov.sg", "tan@gօv.sg",
+     "tan@xn--gv-lka.sg", "tan@gov.sg\n", "tan@gov.sg\0", '"tan"@gov.sg',
      f"{'a' * 65}@gov.sg", f"tan@{'a.' * 130}sg"],
 )  # fmt: skip
 def test_what_is_no_address_of_ours_is_refused_and_not_repeated(text: str) -> None:
