@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from campaigns.campaigns import fetch_known_campaign
+from campaigns.people.users import SERVICE_USER_ID
 from database.connections import Connection
-from messages.documents import CREATOR_ID, api_time
+from messages.documents import api_time
 from messages.identifiers import attempt_id, message_id, template_body_id, template_id
 from messages.statuses import MessageStatus
 from tests.api.client import APIClient
@@ -53,7 +54,7 @@ async def beginning(
         "id": message_id(batch.id, row),
         "recipient": recipient,
         "values": {"name": f"Tan {row - 1}"},
-        "creatorId": CREATOR_ID,
+        "creatorId": SERVICE_USER_ID,
         "fullMessage": f"Dear Tan {row - 1}",
         "latestStatus": status,
         "templateBodyId": body_id,
@@ -65,7 +66,7 @@ async def beginning(
             "templateId": template_id(campaign.id),
             "language": "english",
             "body": "Dear {{name}}",
-            "creatorId": CREATOR_ID,
+            "creatorId": SERVICE_USER_ID,
         },
     }
 
@@ -79,7 +80,7 @@ def batches_of(batch: MadeBatch, row: int, total: int = 3) -> list[dict[str, obj
             "originalFileName": "a.csv",
             "status": "messages_enqueued",
             "campaignId": batch.campaign_id,
-            "creatorId": CREATOR_ID,
+            "creatorId": SERVICE_USER_ID,
             "totalMessages": total,
             "BatchMessage": {
                 "createdAt": AT,
@@ -106,7 +107,7 @@ def list_attempt(batch: MadeBatch, row: int, number: int, **own: object) -> dict
         "errorType": None,
         "errorCode": None,
         "metadata": {},
-        "creatorId": CREATOR_ID,
+        "creatorId": SERVICE_USER_ID,
         "creator": {"email": "service@localhost"},
     }
     assert own.keys() <= attempt.keys()

@@ -13,6 +13,7 @@ from api.singles.checks import SingleChecks
 from api.singles.forms import SingleForms
 from api.singles.request import SingleRequest
 from api.singles.writer import SingleSend, SingleWriter
+from campaigns.campaigns import Creator
 from config.environment import Environment
 from config.settings import Settings
 from database.connections import Connection, Pool, open_pool
@@ -118,7 +119,8 @@ async def test_one_message_that_cannot_be_written_keeps_no_other_from_it(
 async def test_where_the_database_is_away_nothing_is_accepted(
     own_postgres: PostgreSQLServer, settings: Settings, campaign_id: str
 ) -> None:
-    campaign = CallingCampaign(campaign_id, CAMPAIGN_TEMPLATE, False, False, datetime.now(UTC))
+    creator = Creator("user_1", "tan@examples.gov.sg")
+    campaign = CallingCampaign(campaign_id, CAMPAIGN_TEMPLATE, False, False, datetime.now(UTC), creator)
     forms = SingleForms(Environment.TEST, FOOTERS).of(campaign)
     checks = SingleChecks(Environment.TEST, ValueRule(), "https://guide.example")
     text = checks.check_text(SingleRequest("6591234567", False, "english", {"name": NAME}), forms)
