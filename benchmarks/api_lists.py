@@ -173,14 +173,14 @@ async def places(testbed: Testbed, singles: int, count: int) -> list[str]:
 async def measure(singles: int, pages: int) -> bool:
     """Fill, serve, ask. Whether each kind of page keeps the target."""
     async with open_testbed(campaigns=2, proxied=False) as testbed:
+        port = free_port()
+        await testbed.add_node("api", api__port=str(port))
         began = time.perf_counter()
         batch_id = await fill(testbed, singles)
         size = await testbed.fetch_value("select pg_size_pretty(pg_database_size($1))", DATABASE)
         print(
             f"{singles:,} single sends and a batch of {ROWS:,} rows: {size}, after {time.perf_counter() - began:.0f} s"
         )
-        port = free_port()
-        await testbed.add_node("api", api__port=str(port))
         async with testbed.connected() as connection:
             keys = [
                 await make_api_key(connection, campaign, Environment.PRODUCTION)

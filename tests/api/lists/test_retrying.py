@@ -176,7 +176,8 @@ async def test_a_retry_of_a_batch_that_somebody_holds_is_answered_once_it_is_rec
         await other.execute("select from batches for update")
         call = asyncio.create_task(client.post(f"/batch/{batch.id}/retry"))
         # It waits for the row, as the database says.
-        while not await connection.fetchval("select exists (select from pg_locks where not granted)"):
+        waits = "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')"
+        while not await connection.fetchval(waits):
             assert not call.done()
             await asyncio.sleep(0.02)
         await transaction.rollback()
