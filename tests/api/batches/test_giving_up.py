@@ -112,3 +112,27 @@ async def test_a_process_that_stops_withdraws_what_has_no_verdict_in_time(
     await connected.__aexit__(None, None, None)
     assert await statuses(pool) == ["withdrawn"]
     assert await reasons(pool) == ["stopping"]
+
+
+async def test_a_process_that_loses_the_connection_on_which_it_waits_goes_on_waiting(
+    client: APIClient, pool: Pool, settings: Settings
+) -> None:
+    waiting = asyncio.create_task(client.post("/batch/messages", content=BODY, headers=HEADERS))
+    await until_awaited(lambda: statuses(pool), ["received"])
+    (before,) = await waiters(pool)
+    await pool.execute("select pg_terminate_backend($1, 20000)", before)
+    async with asyncio.timeout(30):
+        while await waiters(pool) in ([], [before]):  # noqa: ASYNC110 - PostgreSQL tells nobody
+            await asyncio.sleep(0.05)
+    async with open_store(settings.s3) as store, working(settings, pool, store):
+        assert (await waiting).status == 201
+    await until_awaited(lambda: waiters(pool), list[int]())
+
+
+async def waiters(pool: Pool) -> list[int]:
+    """The sessions that hold the lock which says that somebody waits."""
+    rows = await pool.fetch(
+        "select l.pid from pg_locks l join uploads u on l.locktype = 'advisory' and l.classid::bigint = u.waiter >> 32"
+        " and l.objid::bigint = u.waiter & 4294967295 and l.granted"
+    )
+    return [row["pid"] for row in rows]

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from api.batches.sends import MOST_OF_CAMPAIGN
 from config.sizes import MAX_UPLOAD_BYTES
 from database.connections import Pool
-from tests.api.batches.bodies import MEDIA_TYPE, begun, chunk, form
+from tests.api.batches.bodies import HEADERS, MEDIA_TYPE, begun, chunk, form
 from tests.api.client import APIClient
-from tests.api.served import Answer, parse_answer, until_awaited
+from tests.api.served import Answer, parse_answer, until, until_awaited
 
 LARGEST = bytes(MAX_UPLOAD_BYTES - 1)
 
@@ -64,16 +65,46 @@ async def test_a_file_or_body_beyond_its_limit_is_refused(client: APIClient, poo
 
 
 async def test_the_memory_is_flat_while_many_come_in_slowly(client: APIClient) -> None:
-    """Thirty, of 4 MB each so far, of which none is whole: they would be 120 MB."""
+    """Thirty, of 4 MB each so far, of which none is whole: they are on the disk, where in memory they would be 120 MB."""
     beginning = form(bytes(8 * 1024 * 1024))[: 4 * 1024 * 1024]
     before = memory()
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(30):
             await stack.enter_async_context(begun(client, beginning, MAX_UPLOAD_BYTES))
+        await until(lambda: on_disk() > 30 * 3.5 * 1024 * 1024)
         assert memory() - before < 60 * 1024 * 1024
+    # And nothing of them is left there.
+    await until(lambda: on_disk() < 1024 * 1024)
 
 
 def memory() -> int:
     """Bytes that this process has in memory."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def on_disk() -> int:
+    """Bytes in files of this process that have no name."""
+    total = 0
+    for descriptor in Path("/proc/self/fd").iterdir():
+        # One that was closed meanwhile is nobody's.
+        with contextlib.suppress(OSError):
+            if str(descriptor.readlink()).endswith("(deleted)"):
+                total += descriptor.stat().st_size
+    return total
+
+
+async def test_as_many_of_a_campaign_are_under_way_as_there_may_be_and_no_more(
+    client: APIClient,
+) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(MOST_OF_CAMPAIGN):
+            await stack.enter_async_context(begun(client, form(b"x")[:-20], MAX_UPLOAD_BYTES))
+        # Those before may still be on their way in.
+        await until_awaited(lambda: status_of_a_bad_name(client), 429)
+    # Once these are gone there is room again: what is wrong with the body is told.
+    await until_awaited(lambda: status_of_a_bad_name(client), 400)
+
+
+async def status_of_a_bad_name(client: APIClient) -> int:
+    return (await client.post("/batch/messages", content=form(b"x", "x.txt"), headers=HEADERS)).status
