@@ -339,7 +339,7 @@ class GuardedHTTP(asyncio.Protocol):
         self._deadline.start(LINGER_SECONDS, quiet=LINGER_QUIET_SECONDS)
         self._set_reading(True)
         self._events.on_idle()
-        if self._wire.can_write_eof():
+        if self._wire.can_write_eof() and not self._wire.is_closing():
             self._wire.write_eof()
 
     def _throw_away(self, count: int) -> None:

@@ -3,7 +3,9 @@
 import asyncio
 import io
 import logging
+import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 import structlog
@@ -22,6 +24,19 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 async def echo() -> AsyncIterator[Echo]:
     async with serving_echo() as served:
         yield served
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for `localhost` and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    chain, key = folder / "tls.pem", folder / "tls.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", chain],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    return chain, key
 
 
 @pytest.fixture

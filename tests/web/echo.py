@@ -1,6 +1,7 @@
 """A server of this room's own, without a database: an application that says what it was asked, and notes it."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import ssl
@@ -25,6 +26,7 @@ class Echo:
     """Where it listens, and what reached the application: method, path and body of each request."""
 
     port: int = 0
+    host: str = "127.0.0.1"
     seen: list[tuple[str, str, bytes]] = field(default_factory=list)
     # The events that requests to /wait were told of, in their order.
     told: list[str] = field(default_factory=list)
@@ -55,6 +57,7 @@ class Echo:
                 await answer(send, b"waited")
             case "/slow":
                 allow_long_body(scope)
+                self.told.append("begun")
                 await self._take_slowly(receive)
                 await answer(send, b"%d" % self.taken)
             case "/crash":
@@ -114,10 +117,41 @@ class Echo:
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection, which is closed at the end."""
-        host = "localhost" if self.tls else "127.0.0.1"
-        reader, writer = await asyncio.open_connection(host, self.port, ssl=self.tls)
+        name = "localhost" if self.tls else None
+        reader, writer = await asyncio.open_connection(
+            self.host, self.port, ssl=self.tls, server_hostname=name
+        )
         self.writers.append(writer)
         return reader, writer
+
+
+async def push_until_cut(writer: asyncio.StreamWriter, data: bytes, pause: float) -> int:
+    """Send this again and again until the connection is over; how often it went. Fails where that takes half a minute."""
+    times = 0
+    async with asyncio.timeout(30):
+        while await push(writer, data):
+            times += 1
+            await asyncio.sleep(pause)
+    return times
+
+
+async def push(writer: asyncio.StreamWriter, data: bytes) -> bool:
+    """Send this; whether the connection still stands, as far as this end knows."""
+    if writer.transport.is_closing():
+        return False
+    with contextlib.suppress(OSError, RuntimeError):
+        writer.write(data)
+        await writer.drain()
+        return True
+    return False
+
+
+async def read_to_end(reader: asyncio.StreamReader) -> bytes:
+    """What still comes; nothing of a connection that is reset."""
+    async with asyncio.timeout(30):
+        with contextlib.suppress(ConnectionError):
+            return await reader.read()
+    return b""
 
 
 async def read_body(receive: Receive) -> tuple[bytes, bool]:
@@ -165,16 +199,23 @@ async def serving_echo(
     proxies: Sequence[Network] = (),
     tls: ssl.SSLContext | None = None,
     client_tls: ssl.SSLContext | None = None,
+    *,
+    host: str = "127.0.0.1",
+    keep_alive: int = 30,
 ) -> AsyncIterator[Echo]:
     """Serve on a free port."""
     served = Echo(tls=client_tls)
     config = uvicorn.Config(
-        Gate(served, proxies), log_config=None, access_log=False, lifespan="off", timeout_keep_alive=30
+        Gate(served, proxies),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_keep_alive=keep_alive,
     )
     config.load()
     server = uvicorn.Server(config)
     served.live = cast(set[GuardedHTTP], server.server_state.connections)
-    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
+    with socket.create_server((host, 0), backlog=1024) as listening:
         served.port = listening.getsockname()[1]
         async with asyncio.TaskGroup() as tasks:
             listener = Listener(
