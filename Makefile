@@ -39,9 +39,10 @@ bench: setup ## Speed and memory, as ratios in one run; BASE=<revision>: beside 
 chaos: setup ## Kills, cuts and outages, the long form
 	$(BIN)/python -m tests.chaos
 
-fuzz: setup ## Random packets and bytes, the long form
+fuzz: setup ## Random packets, bytes and calls of the API, the long form
 	$(BIN)/python -m tests.processing.reference.fuzz_bytes --runs 20000
 	$(BIN)/python -m tests.sftpd.fuzz_packets --runs 20000
+	$(BIN)/python -m tests.api.openapi.fuzz_calls --seconds 120
 
 format: setup ## Put every file into the house's form
 	$(BIN)/ruff check --fix .
