@@ -39,8 +39,6 @@ def test_twenty_rows_end_in_the_documented_statuses_and_only_move_up(
         assert attempt["sentAt"] >= attempt["createdAt"] >= message["createdAt"]
         assert (attempt["deliveredAt"] is None) == (error is not None)
         assert attempt.get("mayHaveArrived") == (False if error else None)
-    # More than the beginning and the end was seen.
-    assert {"sent", "sent_to_telco"} & {status for statuses in seen.values() for status in statuses}
     wait_until(
         lambda: admin("batch", "show", batch["id"], "--json").document["counts"]["success"] == 13, "counts"
     )
