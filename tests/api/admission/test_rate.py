@@ -269,6 +269,8 @@ async def test_a_database_that_is_away_is_503_and_what_it_forgets_in_a_crash_cos
         before = count_of("admitted")
         assert is_let_in(await client.get("/messages"))
         assert count_of("admitted") == before + 1
+        # This server is in no hurry to write down what was committed.
+        await asyncio.to_thread(own_postgres.run_sql, "checkpoint")
         await asyncio.to_thread(own_postgres.kill)
         away = await client.get("/messages")
         assert (away.status, away.body) == (503, b'{"message":"Service Unavailable","statusCode":503}')
