@@ -13,6 +13,7 @@ from database.queries import NamedQueries
 
 SQL: Final = NamedQueries("messages", "idempotency_keys.sql")
 KEPT_FOR: Final = timedelta(hours=24)
+_FORGOTTEN_AT_ONCE: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,5 +99,8 @@ async def free(connection: Connection, *, upload_id: str) -> None:
 
 
 async def forget_old(connection: Connection) -> int:
-    """Delete keys that are older than they are kept for; returns how many."""
-    return affected(await connection.execute(SQL["forget_old"], KEPT_FOR))
+    """Delete keys that are older than they are kept for, in many transactions; returns how many."""
+    total = 0
+    while deleted := affected(await connection.execute(SQL["forget_old"], KEPT_FOR, _FORGOTTEN_AT_ONCE)):
+        total += deleted
+    return total
