@@ -13,7 +13,6 @@ from campaigns.creation import create_campaign
 from config.environment import Environment
 from config.settings import Settings
 from database.connections import Connection, Pool, open_pool
-from database.schema import migrate
 from gateway.embedded.postgres import PostgreSQLServer
 from keys.api_key_form import parse_key
 from rules.characters.unsupported import UnsupportedRule
@@ -254,7 +253,6 @@ async def test_a_database_that_is_away_is_503_and_what_it_forgets_in_a_crash_cos
 ) -> None:
     url = SecretStr(own_postgres.socket_url("postgres"))
     own = api_settings.model_copy(update={"database": api_settings.database.model_copy(update={"url": url})})
-    await migrate(own.database)
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(own.database, name="test"))
         async with pool.acquire() as connection:

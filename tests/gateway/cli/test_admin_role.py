@@ -57,6 +57,13 @@ def test_the_admin_can_work(
     done("key", "revoke", made, key["fingerprint"])
     done("campaign", "notify", made, "b@b.example")
     done("campaign", "allow", made, "--from", "192.0.2.0/24")
+    done("campaign", "addresses", made, "--add", "192.0.2.7")
+    done("campaign", "rate", made, "15")
+    done("campaign", "nric", made, "on")
+    prefixes = [done("apikey", "add", made, "--json").document["prefix"] for _ in range(2)]
+    done("apikey", "delete", made, prefixes[0])
+    done("apikey", "list", made)
+    done("nric", "add", "patient-1", "6591234567")
     done("campaign", "suspend", made)
     done("campaign", "resume", made)
     done("campaign", "delete", made, "--yes")
