@@ -79,9 +79,9 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
         _FRONT: ("insert (upload_id, outcome, status, facts)", "select (created_at, done_at)"),
         _WORKER: ("select", "insert", "update (done_at, sent_at, refused_at, error)"),
     },
-    # A batch's number is read back, to copy its messages in.
+    # A batch's number is read back, to copy its messages in; its time is that of their end.
     "batches": {
-        _WORKER: ("insert",),
+        _WORKER: ("insert", "select (id)", "update (created_at)"),
         _SENDER: ("select", "update"),
         _API: ("select", "insert", "update"),
         _ADMIN: ("select", "update"),

@@ -42,4 +42,5 @@ async def create_batch(
     if copied != total_messages:
         message = f"{copied} messages copied of {total_messages}"
         raise ValueError(message)
+    await connection.execute(SQL["set_time"], batch_id)
     await connection.execute(SQL["announce_batch"], batch_id)

@@ -132,8 +132,12 @@ class Message:
     values: Mapping[str, str]
     segments: int
     encoding: str
-    created_at: datetime
     attempts: tuple[Attempt, ...]
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was made: with its batch, of which it has its place among all messages."""
+        return self.batch.created_at
 
     @property
     def id(self) -> str:
@@ -247,7 +251,6 @@ async def fetch_messages(connection: Connection, keys: Sequence[tuple[int, int]]
             values=json_object(row["values"]),
             segments=row["segments"],
             encoding=row["encoding"],
-            created_at=row["created_at"],
             attempts=tuple(
                 sorted(
                     attempts.get((row["batch_no"], row["row_number"]), ()),

@@ -21,7 +21,7 @@ from batches
 where batch_no = any($1)
 
 -- name: fetch_messages
-select k.batch_no, k.row_number, m.recipient, m.language, m."values", m.segments, m.encoding, m.created_at
+select k.batch_no, k.row_number, m.recipient, m.language, m."values", m.segments, m.encoding
 from unnest($1::integer[], $2::integer[]) with ordinality as k (batch_no, row_number, place)
 -- The limit keeps the planner at one look-up by key for each, also where it knows nothing of the table yet.
 cross join lateral (
@@ -55,8 +55,8 @@ where batch_no = $1 and status = 6
 -- name: read_deliveries
 -- A batch's messages in the order of their rows, each with its last attempt. Statuses are ranks; $3 is the rank of a row without
 -- an attempt, $4 the errors that are charged.
-select m.row_number, m.recipient, m.language, m."values", m.segments, m.encoding, m.created_at, coalesce(a.status, $3) as status,
-    coalesce(a.attempt, 0) as attempt, a.sent_at, a.delivered_at, a.error, a.expired,
+select m.row_number, m.recipient, m.language, m."values", m.segments, m.encoding, coalesce(a.status, $3) as status,
+    (select created_at from batches where batch_no = $1) as created_at, coalesce(a.attempt, 0) as attempt, a.sent_at, a.delivered_at, a.error, a.expired,
     case
         when a.attempt > 1 then (
             select count(*) from attempts e
