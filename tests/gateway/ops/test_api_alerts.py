@@ -1,12 +1,20 @@
 """The alerts on the API's calls ring when many of an endpoint's calls fail or are slow, and are silent for a few."""
 
+import asyncio
 from pathlib import Path
 
 import prometheus_client
 import pytest
+from pydantic import SecretStr
 
 from api import metrics
 from api.app import ENDPOINTS
+from config.environment import Environment
+from config.settings import Settings
+from gateway.embedded.postgres import PostgreSQLServer
+from keys.api_key_form import new_key
+from tests.api.client import APIClient
+from tests.api.served import serving
 from tests.gateway.ops.alert_rules import ringing
 from tests.gateway.ops.test_monitoring import needs_promtool
 from web import metrics as web_metrics
@@ -53,6 +61,20 @@ def test_calls_that_are_answered_5xx_are_told(endpoint: str, status: str, tmp_pa
     web_metrics.REQUESTS.labels("retrieve_message", "200").inc(100_000)
     web_metrics.REQUESTS.labels(endpoint, status).inc(20)
     assert ringing(before, told(), tmp_path) == {"SFTPGatewayAPIErrors"}
+
+
+async def test_a_database_that_is_away_is_told(
+    own_postgres: PostgreSQLServer, settings: Settings, tmp_path: Path
+) -> None:
+    url = SecretStr(own_postgres.socket_url("postgres"))
+    database = settings.database.model_copy(update={"url": url})
+    own_postgres.stop()
+    async with serving(settings.model_copy(update={"database": database})) as port:
+        client = APIClient(port, "campaign-1", new_key(Environment.TEST))
+        before = told()
+        answers = [await client.get("/messages?limit=1") for _ in range(8)]
+    assert {answer.status for answer in answers} == {503}
+    assert await asyncio.to_thread(ringing, before, told(), tmp_path) == {"SFTPGatewayAPIErrors"}
 
 
 def test_all_series_are_there_before_the_first_call() -> None:

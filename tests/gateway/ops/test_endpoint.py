@@ -148,16 +148,22 @@ async def test_a_bucket_whose_key_must_do_more_is_away_when_it_refuses(
     assert (status, json.loads(text)["away"]) == (503, ["s3"])
 
 
-def test_a_front_needs_no_more_of_the_bucket_than_to_put(
+def test_front_and_api_need_no_more_of_the_bucket_than_to_put(
     start_node: Callable[..., Node], gateway_variables: dict[str, str], good_file: Path
 ) -> None:
     with put_only_store() as store:
         gateway_variables["SFTP_GATEWAY_S3__ENDPOINT_URL"] = store.endpoint_url
-        assert "an object put\n" in call(gateway_variables, "check", "--part", "front")
+        for part, needs in (
+            ("front", ["database", "s3", "smtp", "hostkeys", "spool"]),
+            ("api", ["database", "s3"]),
+        ):
+            checked = json.loads(call(gateway_variables, "check", "--part", part, "--json"))["checks"]
+            assert [one["name"] for one in checked] == ["configuration", *needs]
+            assert "an object put" in [one["detail"] for one in checked]
         front = start_node("sftpd")
         assert front.upload(good_file) == 0
         wait_until(lambda: front.away() == (200, []), "ready")
         call(gateway_variables, "check", "--part", "worker", status=2)
-        assert [key.split("/")[0] for key in store.keys] == ["probes", "originals", "probes"]
+        assert [key.split("/")[0] for key in store.keys] == ["probes", "probes", "originals", "probes"]
         front.process.terminate()
         front.process.wait(60)
