@@ -212,7 +212,8 @@ async def test_a_dead_process_s_job_is_taken_over_without_waiting_for_its_heartb
     async with pool.acquire() as connection:
         assert await release_jobs_of_dead(connection) == 1
         assert await release_jobs_of_dead(connection) == 0
-    async with running(settings.database, recorder), asyncio.timeout(KIND.heartbeat_timeout - 1):
+    patient = JobKind(KIND.entrypoint, KIND.concurrency, 100)
+    async with running(settings.database, recorder, kind=patient), asyncio.timeout(60):
         assert (await recorder.next()).subject_id == "left behind"
 
 

@@ -124,7 +124,7 @@ class Front:
         return await run(command)
 
 
-async def eventually(holds: Callable[[], bool], timeout: float = 3) -> None:
+async def eventually(holds: Callable[[], bool], timeout: float = 30) -> None:
     """Wait until something that the server does on its own has happened."""
     async with asyncio.timeout(timeout):
         while not holds():  # noqa: ASYNC110 - it happens inside the server, which has no event for it

@@ -22,7 +22,7 @@ async def test_what_others_hold_for_long_keeps_nothing_else_from_being_claimed(
         # As a stop or a retry of very many messages does.
         await other.execute("select from attempts where row_number = 2 for no key update")
         await other.execute("select from batches where batch_no = $1 for no key update", held.batch_no)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             claimed = await claim(connection, held.sender_id, 20)
         assert [message.key.batch_no for message in claimed] == [otp]
         assert await connection.fetchval("select count(*) from due") == 2

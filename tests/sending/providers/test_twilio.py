@@ -216,7 +216,7 @@ async def test_an_answer_that_does_not_come_in_time_is_unknown(
     twilio.fail({"then": "hang", "creates": creates})
     begun = time.monotonic()
     assert await provider.hand_over(outgoing()) == Unknown("time-out")
-    assert 0.4 < time.monotonic() - begun < 5
+    assert 0.4 < time.monotonic() - begun < 30
     assert twilio.record()["requests"] == 1
     await provider.close()
 

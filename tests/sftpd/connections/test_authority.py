@@ -186,5 +186,5 @@ async def test_a_listening_connection_that_has_gone_silent_is_opened_anew(
             )
             connection = await front.connect(campaign, ed25519_key)
             await revoke(pool, campaign, ed25519_key)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await connection.wait_closed()

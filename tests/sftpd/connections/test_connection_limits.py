@@ -89,7 +89,7 @@ async def test_a_crowd_that_says_nothing_makes_room_for_a_customer(
     ):
         connection = await front.connect(campaign, ed25519_key, source="127.0.0.4")
         # The oldest of the busiest address had to go, and nobody else.
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             assert await crowd[0].read() == b""
         assert not any(reader.at_eof() for reader in (bystander, *crowd[1:]))
         assert not connection.is_closed()
@@ -137,7 +137,7 @@ async def test_keys_beyond_the_limit_end_the_connection_with_advice(
 
 async def test_who_does_not_log_in_in_time_is_cut(started: Started) -> None:
     async with started(login_timeout=0.3) as front, bare_connections(front, "127.0.0.2") as (reader,):
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             assert await reader.read() == b""
 
 
@@ -146,7 +146,7 @@ async def test_garbage_is_cut_at_once(front: Front) -> None:
         reader, writer = await front.connect_bare()
         writer.write(garbage)
         with contextlib.suppress(ConnectionError):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await reader.read()
         writer.close()
         with contextlib.suppress(OSError):
@@ -159,12 +159,12 @@ async def test_no_more_bytes_are_read_before_a_login_than_a_login_needs(front: F
     packet = (1 + len(ignore) + 10).to_bytes(4, "big") + b"\x0a" + ignore + bytes(10)
     writer.write(b"SSH-2.0-flood\r\n")
     with contextlib.suppress(ConnectionError):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             for _ in range(1000):
                 writer.write(packet)
                 await writer.drain()
     with contextlib.suppress(ConnectionError):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await reader.read()
     writer.close()
     with contextlib.suppress(OSError):
@@ -176,20 +176,21 @@ async def test_an_idle_session_ends_with_a_word(
 ) -> None:
     async with started(idle_timeout=0.4) as front:
         connection = await front.connect(campaign, ed25519_key)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(30):
             await connection.wait_closed()
 
 
 async def test_a_slow_upload_is_not_idle(
     started: Started, campaign: str, ed25519_key: KeyPair, pool: Pool
 ) -> None:
-    async with started(idle_timeout=0.8) as front:
+    async with started(idle_timeout=3) as front:
         connection = await front.connect(campaign, ed25519_key)
         sftp = await connection.start_sftp_client()
         upload = await sftp.open("slow.csv", "wb")
         for byte in range(0, len(GOOD_CSV), 10):
             await upload.write(GOOD_CSV[byte : byte + 10])
-            await asyncio.sleep(0.25)
+            # Far from the limit each, and beyond it together.
+            await asyncio.sleep(0.4)
         await upload.close()
         assert await pool.fetchval("select count(*) from uploads") == 1
 
@@ -228,7 +229,7 @@ async def test_reaching_a_limit_is_logged_once(started: Started) -> None:
 async def test_one_big_write_over_a_slow_line_is_not_idle(
     started: Started, campaign: str, ed25519_key: KeyPair
 ) -> None:
-    async with started(idle_timeout=0.8) as front:
+    async with started(idle_timeout=3) as front:
         connection = await front.connect(campaign, ed25519_key)
         channel, _ = await connection.create_session(
             asyncssh.SSHClientSession, subsystem="sftp", encoding=None
@@ -238,7 +239,7 @@ async def test_one_big_write_over_a_slow_line_is_not_idle(
         channel.write(UInt32(200_000) + b"\x06")
         for _ in range(10):
             channel.write(b"x")
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.4)
         assert not connection.is_closed()
 
 

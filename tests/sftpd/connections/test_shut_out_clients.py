@@ -130,7 +130,7 @@ async def speak(front: Front, header: bytes, source: str) -> bytes:
     reader, writer = await front.connect_bare(source)
     writer.write(header)
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await reader.readline()
     finally:
         writer.close()
@@ -167,7 +167,7 @@ async def test_behind_a_listed_load_balancer_the_header_tells_the_address(
 
 
 async def eventually_recorded(pool: Pool, event: str) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not await pool.fetchval("select count(*) from audit_events where event = $1", event):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
@@ -213,7 +213,7 @@ async def test_a_header_in_pieces_is_waited_for_and_a_load_balancers_own_check_p
             writer.write(piece)
             await writer.drain()
             await asyncio.sleep(0.03)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await reader.readline() == b"SSH-2.0-SFTP\r\n"
         writer.close()
         with contextlib.suppress(OSError):
