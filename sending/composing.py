@@ -1,7 +1,7 @@
 """From a row to its text: the frame that its batch was validated with, the campaign's body, the row's values."""
 
 import json
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -48,13 +48,17 @@ class Composer:
         Raises asyncpg's errors where the database is away.
         """
         messages = list(parts)
-        await self._fetch_missing(connection, {message.key.batch_no for message in messages})
+        # What is needed is held here, as others compose meanwhile and may leave none of it among what is kept.
+        frames = await self._frames_of(connection, {message.key.batch_no for message in messages})
+        layouts = await self._layouts_of(connection, {frame.campaign_id for frame in frames.values()})
         texts: dict[AttemptKey, str] = {}
         unwritten: Counter[int] = Counter()
         first_errors: dict[int, Exception] = {}
         for message in messages:
             try:
-                texts[message.key] = self._compose_one(message)
+                frame = frames[message.key.batch_no]
+                body = layouts[frame.campaign_id][message.language].fill(json_object(message.values))
+                texts[message.key] = frame.before + body + frame.after[message.language]
             except Exception as error:  # noqa: BLE001 - one message's trouble must not keep others from leaving
                 unwritten[message.key.batch_no] += 1
                 first_errors.setdefault(message.key.batch_no, error)
@@ -65,33 +69,39 @@ class Composer:
                 messages=count,
                 **describe_exception(first_errors[batch_no]),
             )
-        _shorten(self._frames, _FRAMES_KEPT)
-        _shorten(self._layouts, _CAMPAIGNS_KEPT)
         return texts
 
     def forget(self) -> None:
         """Keep nothing: in another database, such as a restored one, the same numbers may be other batches'."""
-        self._frames.clear()
-        self._layouts.clear()
+        # What is being read for somebody just now goes into those of before.
+        self._frames = OrderedDict()
+        self._layouts = OrderedDict()
 
-    def _compose_one(self, message: TextParts) -> str:
-        frame = self._frames[message.key.batch_no]
-        body = self._layouts[frame.campaign_id][message.language].fill(json_object(message.values))
-        return frame.before + body + frame.after[message.language]
-
-    async def _fetch_missing(self, connection: Connection, batch_nos: set[int]) -> None:
-        """Keep what is needed for these. What can't be read is left out, and so misses where a message needs it."""
-        missing = [number for number in batch_nos if number not in self._frames]
+    async def _frames_of(self, connection: Connection, batch_nos: set[int]) -> dict[int, _Frame]:
+        """Of these batches, by number. One that can't be read is left out."""
+        kept = self._frames
+        found = {number: kept[number] for number in batch_nos if number in kept}
+        missing = batch_nos - found.keys()
         if missing:
-            for row in await connection.fetch(SQL["fetch_frames"], missing):
+            for row in await connection.fetch(SQL["fetch_frames"], list(missing)):
                 if (frame := _read_frame(row["campaign_id"], row["frame"])) is not None:
-                    self._frames[row["batch_no"]] = frame
-        campaigns = {self._frames[number].campaign_id for number in batch_nos if number in self._frames}
-        unknown = [campaign for campaign in campaigns if campaign not in self._layouts]
-        if unknown:
-            for row in await connection.fetch(SQL["fetch_bodies"], unknown):
-                layouts = self._layouts.setdefault(row["campaign_id"], {})
-                layouts[row["language"]] = Layout.of_body(row["body"])
+                    kept[row["batch_no"]] = found[row["batch_no"]] = frame
+            _shorten(kept, _FRAMES_KEPT)
+        return found
+
+    async def _layouts_of(self, connection: Connection, campaigns: set[str]) -> dict[str, dict[str, Layout]]:
+        """Of these campaigns' bodies, by campaign and language. One without bodies is left out."""
+        kept = self._layouts
+        found = {campaign: kept[campaign] for campaign in campaigns if campaign in kept}
+        missing = campaigns - found.keys()
+        if missing:
+            fetched: defaultdict[str, dict[str, Layout]] = defaultdict(dict)
+            for row in await connection.fetch(SQL["fetch_bodies"], list(missing)):
+                fetched[row["campaign_id"]][row["language"]] = Layout.of_body(row["body"])
+            kept.update(fetched)
+            found.update(fetched)
+            _shorten(kept, _CAMPAIGNS_KEPT)
+        return found
 
 
 def _read_frame(campaign_id: str, frame: str | None) -> _Frame | None:

@@ -12,6 +12,7 @@ from database.connections import Connection, Pool
 from messages.attempts import record_answers
 from messages.news import Answer
 from messages.statuses import MessageStatus
+from sending.composing import Composer, TextParts
 from sending.providers.provider import Provider
 from sending.upkeep.look_ups import LookUps
 from tests.messages.builders import NOW, fetch_attempt, later, make_batch
@@ -57,6 +58,27 @@ async def test_what_cannot_be_composed_fails_and_the_line_goes_on(
     assert sum(line["messages"] for line in told) == 3
     assert {line["batch_no"] for line in told} == {broken}
     assert "Secretive" not in str(told)
+
+
+async def test_what_is_forgotten_meanwhile_keeps_nothing_from_being_composed(
+    pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    """Others compose at the same time, and push out what was kept; a database may turn out to be another one."""
+    batch = await make_batch(connection, campaign_id)
+    parts = TextParts(batch.key(), "english", '{"name": "Tan"}')
+    composer = Composer()
+    async with pool.acquire() as composing, pool.acquire() as watching:
+        async with connection.transaction():
+            await connection.execute("lock template_bodies in access exclusive mode")
+            texts = asyncio.create_task(composer.compose(composing, [parts]))
+            waiting = (
+                "select count(*) from pg_locks where not granted and relation = 'template_bodies'::regclass"
+            )
+            while not await watching.fetchval(waiting):  # noqa: ASYNC110 - PostgreSQL tells nobody
+                await asyncio.sleep(0.01)
+            composer.forget()
+        assert await texts == {batch.key(): "Dear Tan"}
+        assert await composer.compose(composing, [parts]) == {batch.key(): "Dear Tan"}
 
 
 async def test_a_text_that_cannot_be_composed_keeps_no_other_from_being_looked_up(
