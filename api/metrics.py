@@ -6,7 +6,7 @@ from prometheus_client import Counter, Histogram
 
 CALL_SECONDS: Final = Histogram(
     "sftp_gateway_api_call_seconds",
-    "From a call's whole head to its answer, by endpoint.",
+    "From a call's whole head to its answer, of a batch send from its whole body, by endpoint.",
     ["endpoint"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.3, 0.5, 1, 3, 5, 15, 30),
 )

@@ -76,6 +76,7 @@ class BatchSends:
             with self._place_of(call.campaign_id):
                 allow_long_body(request.scope)
                 async with self._file_of(request, boundary) as file:
+                    call.begin_anew()
                     if key is None:
                         return await self._decide(call, file, None)
                     keyed = KeyedCall(call.campaign_id, key, _fingerprint_of(request, file))
