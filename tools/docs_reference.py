@@ -1,4 +1,5 @@
-"""The pages of the docs that are written by the code: `python -m tools.docs_reference docs/` writes settings.md and reasons.md.
+"""The pages of the docs that are written by the code: `python -m tools.docs_reference docs/` writes settings.md, reasons.md and
+metrics.md.
 
 A test compares the pages with what this module would write: after a change of settings or texts, run `make docs`.
 """
@@ -29,6 +30,7 @@ from config.settings import CONFIG_VARIABLE, Settings, variable_of
 from rules.codes import FindingCode
 from rules.messages import DEFAULT_FOOTERS
 from rules.texts import REASONS
+from tools.metrics_reference import HEADER, INTRO, metric_sections
 from tools.reason_examples import TEMPLATE, example_of
 
 _WRITTEN: Final = "<!-- Written by `make docs` from the code: change it there. -->"
@@ -134,7 +136,17 @@ def reasons_page() -> str:
     return "\n".join(parts)
 
 
-PAGES: Final[Mapping[str, Callable[[], str]]] = {"settings.md": settings_page, "reasons.md": reasons_page}
+def metrics_page() -> str:
+    """`docs/metrics.md`: a table for the node, and one for each room."""
+    tables = [f"## {title}\n\n{_table(HEADER, rows)}" for title, rows in metric_sections()]
+    return f"{_WRITTEN}\n\n{INTRO}" + "\n".join(tables)
+
+
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "settings.md": settings_page,
+    "reasons.md": reasons_page,
+    "metrics.md": metrics_page,
+}
 
 
 def _reason_row(code: FindingCode) -> tuple[str, ...]:

@@ -100,4 +100,8 @@ def test_promtool_passes_the_metrics_of_a_node_at_work(
     mailbox.wait_for(1)
     metrics = node.get("/metrics")[1]
     assert all(line.startswith(("#", "sftp_gateway_")) for line in metrics.splitlines())
+    page = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"^# HELP (\S+)", metrics, re.MULTILINE))
+    assert len(told) > 30
+    assert told - set(NAME.findall(page)) == set()
     check_with_promtool("metrics", given=metrics)
