@@ -66,6 +66,8 @@ async def test_trickling_a_request_does_not_prolong_its_time(
             if not await push(writer, bytes([byte])):
                 break
             await asyncio.sleep(0.01)
+        else:
+            pytest.fail("it was allowed to trickle on")
         assert await read_to_end(reader) == b""
     await until(lambda: cut("slow") == before + 2)
 
