@@ -125,7 +125,10 @@ class APISettings(Section):
     )
     trusted_proxies: Networks = Field(
         default_factory=list,
-        description="TLS fronts and load balancers: plain HTTP is taken from them, and their X-Forwarded-For is believed.",
+        description=(
+            "TLS fronts and load balancers: plain HTTP is taken from them, and their X-Forwarded-For is believed, or a PROXY "
+            "protocol header (v1, v2) at a connection's beginning."
+        ),
     )
     rate: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=10,
