@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn
 
 from starlette.requests import Request
@@ -14,42 +14,50 @@ MOST_BODY_BYTES: Final = 64 * 1024
 # So many unknown names are told.
 _MOST_NAMED: Final = 5
 _MEDIA_TYPE: Final = re.compile(
-    r'application/json[ \t]*(?:;[ \t]*charset=(?:utf-8|"utf-8")[ \t]*)?', re.IGNORECASE
+    rb'application/json[ \t]*(?:;[ \t]*charset=(?:utf-8|"utf-8")[ \t]*)?', re.IGNORECASE
 )
+_ABOUT_BODY: Final = frozenset((b"content-length", b"content-type", b"content-encoding"))
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 async def read_json_body(request: Request) -> bytes:
     """The body of a call that has JSON. Raises RequestRefused (413, 415), ClientDisconnect."""
-    _check_length(request)
-    if not _MEDIA_TYPE.fullmatch(request.headers.get("content-type", "")):
+    headers = _headers_of(request)
+    _check_length(headers)
+    if not _MEDIA_TYPE.fullmatch(headers.get(b"content-type", b"")):
         raise RequestRefused(415)
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise RequestRefused(415)
-    return b"".join([piece async for piece in _pieces(request)])
+    return await _read(request)
 
 
 async def drop_body(request: Request) -> None:
     """Read the body of a call that has no use for one. Raises RequestRefused (413), ClientDisconnect."""
-    _check_length(request)
-    async for _ in _pieces(request):
-        pass
+    _check_length(_headers_of(request))
+    await _read(request)
 
 
-def _check_length(request: Request) -> None:
-    length = request.headers.get("content-length", "0")
+def _headers_of(request: Request) -> dict[bytes, bytes]:
+    """What the head says about the body. Looked for in one go, as each look by name goes through all headers."""
+    return {name: value for name, value in request.scope["headers"] if name in _ABOUT_BODY}
+
+
+def _check_length(headers: Mapping[bytes, bytes]) -> None:
+    length = headers.get(b"content-length", b"0")
     if len(length) > len(str(MOST_BODY_BYTES)) or int(length) > MOST_BODY_BYTES:
         raise RequestRefused(413)
 
 
-async def _pieces(request: Request) -> AsyncIterator[bytes]:
-    """The body as it comes in, also without a length that says how large it is."""
+async def _read(request: Request) -> bytes:
+    """The body, also without a length that says how large it is."""
+    pieces = []
     size = 0
     async for piece in request.stream():
         size += len(piece)
         if size > MOST_BODY_BYTES:
             raise RequestRefused(413)
-        yield piece
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def parse_json_object(body: bytes) -> dict[str, object]:

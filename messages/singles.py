@@ -67,6 +67,8 @@ async def create_singles(
     whole milliseconds.
     """
     keyed = [single.keyed for single in singles]
+    # Where none has a key, the columns about keys are left empty, which is as good as nulls and spares their elements.
+    keyed = keyed if any(keyed) else []
     rows = await connection.fetch(
         SQL["create_singles"],
         [single.batch_id for single in singles],
