@@ -1,6 +1,7 @@
 """The rules for a single send: the same as for a row of an upload, told by the codes of the contract."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -14,6 +15,7 @@ from campaigns.campaigns import Creator
 from config.environment import Environment
 from rules.characters.unsupported import UnsupportedRule
 from rules.messages import BODY_LIMIT
+from rules.templates import Language, Template
 from rules.values import ValueRule
 from tests.processing.builders import FOOTERS, GUIDE_TEMPLATE
 from tests.processing.cases.csv_case import RULES, cells
@@ -76,6 +78,19 @@ def test_what_is_stored_of_a_message_is_what_an_uploads_row_would_have(language:
     frame = json.loads(text.frame)
     body = GUIDE_TEMPLATE.bodies[text.language].replace("{{recipient_name}}", lf).replace("{{topic}}", "tax")
     assert text.full_text == frame["before"] + body + frame["after"][text.language.value]
+
+
+def test_a_template_without_parameters_takes_no_values() -> None:
+    template = Template("Clinic", {Language.ENGLISH: "We are closed."})
+    campaign = replace(CAMPAIGN, id="campaign_2", template=template)
+    text = CHECKS.check_text(SingleRequest("1", False, "english", {}), FORMS.of(campaign))
+    assert text.values == "{}"
+    assert "---\n\nWe are closed.\n\n---" in text.full_text
+    with pytest.raises(DomainRefused) as raised:
+        CHECKS.check_text(request_of(), FORMS.of(campaign))
+    assert (
+        raised.value.message == "recipient_name is not a parameter of this campaign's template: leave it out"
+    )
 
 
 def test_the_order_of_the_values_is_kept_where_it_is_not_the_templates() -> None:
