@@ -75,17 +75,19 @@ class Target:
             for result in schemathesis.openapi.from_dict(document()).get_all_operations():
                 assert isinstance(result, Ok)
                 operation = result.ok()
-                for cases in self._kinds(operation):
+                for cases in self._kinds(operation, seed):
                     self._call(operation, cases, session, seed, calls)
 
-    def _kinds(self, operation: Any) -> Iterator[Any]:
+    def _kinds(self, operation: Any, seed: int) -> Iterator[Any]:
         """Cases of this campaign, its message and its batch that the document allows, with made-up bodies and with one that is
         accepted; and cases that it does not allow, or that name what is not there."""
         ids = {parameter.name: self.ids[parameter.name] for parameter in operation.path_parameters}
         yield operation.as_strategy(path_parameters=ids)
         bodies = {"send_message": self.single, "send_batch": {"file": self.file}}
         if body := bodies.get(_name(operation)):
-            yield operation.as_strategy(path_parameters=ids, body=body)
+            # Each but the first is the same call again.
+            key = {"Idempotency-Key": f"{_name(operation)} {seed}"}
+            yield operation.as_strategy(path_parameters=ids, body=body, headers=key)
         campaign = {name: value for name, value in ids.items() if name == "campaignId"}
         yield strategies.one_of(
             operation.as_strategy(generation_mode=GenerationMode.NEGATIVE, path_parameters=ids),
