@@ -57,11 +57,6 @@ class Waiting:
         self._held: Final[set[int]] = set()
         self._heard: Final[dict[str, asyncio.Event]] = {}
 
-    @property
-    def is_up(self) -> bool:
-        """Whether a sender could be waited for now."""
-        return self._connected.is_set()
-
     async def run(self) -> None:
         """Keep the connection, and the locks on it, until cancelled."""
         while True:

@@ -7,6 +7,7 @@ import urllib.request
 
 import pytest
 
+from campaigns.campaigns import resume_campaign, suspend_campaign
 from database.connections import Connection, Pool
 from keys.api_keys import record_api_key_deleted
 from tests.api.batches.bodies import BAD, GOOD, HEADERS, begun, body, form, part
@@ -145,10 +146,18 @@ async def test_what_is_no_batch_send_is_refused_in_shape_a(client: APIClient, po
     assert await pool.fetchval("select count(*) from uploads") == 0
 
 
-async def test_a_key_that_is_deleted_while_the_body_comes_in_sends_nothing(
+async def test_who_loses_access_while_the_body_comes_in_sends_nothing(
     client: APIClient, campaign_id: str, api_key: str, pool: Pool, connection: Connection
 ) -> None:
     content = form(GOOD)
+    async with begun(client, content[:-20], len(content)) as (reader, writer):
+        async with connection.transaction():
+            await suspend_campaign(connection, campaign_id, actor=ADMIN)
+        writer.write(content[-20:])
+        answer = parse_answer(await reader.read())
+    assert (answer.status, answer.shape_a) == (403, True)
+    async with connection.transaction():
+        await resume_campaign(connection, campaign_id, actor=ADMIN)
     async with begun(client, content[:-20], len(content)) as (reader, writer):
         async with connection.transaction():
             prefix = api_key.removeprefix("key_test_")[:8]
