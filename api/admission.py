@@ -40,7 +40,7 @@ class Admitted:
 
 
 class Admission:
-    """Admits calls. A process has one, and runs `groups` in tasks; calls that come together are asked for together."""
+    """Admits calls. A process has one, and runs `groups` in a task; calls that come together are asked for together."""
 
     def __init__(self, pool: Pool, settings: Settings) -> None:
         self._environment: Final = settings.environment

@@ -31,8 +31,6 @@ SQL: Final = NamedQueries("api", "admission.sql")
 
 logger = get_logger("api")
 
-# Statements under way at once. A second one lets calls go on while the first waits for another node's.
-WRITERS: Final = 2
 _MOST_IN_GROUP: Final = 500
 # So many may wait: whoever comes later is told to come again.
 MOST_WAITING: Final = 4000
@@ -82,7 +80,7 @@ class Decision(NamedTuple):
 
 
 class AdmissionGroups:
-    """What waits to be asked, and the tasks that ask: run `WRITERS` times `run`."""
+    """What waits to be asked, and who asks: run `run` in one task. Two would halve the groups, and cost more than they bring."""
 
     def __init__(self, pool: Pool, settings: APISettings) -> None:
         self._pool: Final = pool

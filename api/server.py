@@ -10,7 +10,6 @@ from typing import Final
 import uvicorn
 
 from api.admission import Admission
-from api.admission_groups import WRITERS
 from api.app import make_app
 from api.health import Health
 from api.provider_callbacks.callback_keys import CallbackKeys
@@ -81,7 +80,7 @@ async def serve_api(
             health.keep_looking(),
             keys.keep_fresh(),
             groups.run(),
-            *(admission.groups.run() for _ in range(WRITERS)),
+            admission.groups.run(),
             *(run() for run in works.background),
         ]
         background = [tasks.create_task(loop) for loop in loops]
