@@ -78,7 +78,10 @@ async def test_what_is_wrong_about_the_request_is_not_kept(client: APIClient, co
     assert (await send(client)).status == 201
 
 
-async def test_a_key_is_one_header_of_up_to_255_printable_ascii_characters(client: APIClient) -> None:
+async def test_a_key_is_one_header_of_up_to_255_printable_ascii_characters(
+    client: APIClient, connection: Connection
+) -> None:
+    await connection.execute("update campaigns set api_rate = 1000")
     body = json.dumps(BODY)
     path = f"/api/v2/campaigns/{client.campaign_id}/messages"
     head = (

@@ -28,7 +28,7 @@ def code_of(answer: Answer) -> str:
 
 @pytest.fixture
 async def register(connection: Connection, campaign_id: str) -> None:
-    await connection.execute("update campaigns set nric = true where id = $1", campaign_id)
+    await connection.execute("update campaigns set nric = true, api_rate = 1000 where id = $1", campaign_id)
     await connection.execute(
         "insert into nric_test_identifiers (identifier, number)"
         " values ('test-person-1', '6591234567'), ('landline', '6561234567'), ($1, '6591234567')",
