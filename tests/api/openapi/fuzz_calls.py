@@ -43,6 +43,9 @@ CHECKS: Final = [
 ]
 
 
+TRIES: Final = 4
+
+
 @dataclass
 class Target:
     """A serving API, with a campaign's key; its ids of a message and a batch are tried beside made-up ones.
@@ -111,8 +114,17 @@ class Target:
         @hypothesis.given(cases)
         def call(case: Case[Any]) -> None:
             more = _named_csv(case) if name == "send_batch" else {}
-            answer = case.call(base_url=self.base_url, session=session, headers=headers, timeout=60, **more)
-            self.seen[name, answer.status_code] += 1
+            tries = 0
+            while True:
+                answer = case.call(
+                    base_url=self.base_url, session=session, headers=headers, timeout=150, **more
+                )
+                self.seen[name, answer.status_code] += 1
+                tries += 1
+                if answer.status_code != 503 or tries == TRIES:
+                    break
+                # A machine that is too busy may say so, once or twice.
+                time.sleep(float(answer.headers["retry-after"][0]))
             case.validate_response(answer, checks=CHECKS)
             _check_keys(operation, answer.status_code, answer.content)
 

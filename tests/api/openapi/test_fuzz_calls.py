@@ -15,6 +15,13 @@ from tests.api.openapi.fuzz_calls import Target
 from tests.messages.builders import make_batch
 
 
+@pytest.fixture
+def api_settings(api_settings: Settings) -> Settings:
+    """With all the time for verdicts that a busy machine may take."""
+    api = api_settings.api.model_copy(update={"decide_within": 110})
+    return api_settings.model_copy(update={"api": api})
+
+
 # The server, in this very process, draws random numbers of its own meanwhile.
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 @pytest.mark.timeout(180)
