@@ -2,22 +2,26 @@
 
 One campaign has ten million single sends, another a batch of 474,611 rows, all sent; an API process serves both. Pages are asked
 for one after the other: walked from the newest on, and from places all over. Each is timed from the call's first byte to its
-answer's last, a connection of its own with it. The rows are written by statements that generate them, as in no other place.
+answer's last, a connection of its own with it; beside it stands what it took of the processors, in the API's process and the
+database's, which says more on a busy machine. The rows are written by statements that generate them, as in no other place.
 """
 
 import argparse
 import asyncio
 import base64
+import contextlib
 import json
 import random
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote
 
 import asyncpg
+import psutil
 
 from benchmarks.sending_rig import FRAME
 from config.environment import Environment
@@ -112,11 +116,32 @@ async def fill(testbed: Testbed, singles: int) -> str:
         return batch_id
 
 
+@dataclass(frozen=True, slots=True)
+class Processors:
+    """What the processes that answer have taken of the processors."""
+
+    pids: Sequence[int]
+
+    def seconds(self) -> float:
+        """Of those that live: the database keeps one for each connection, and the API keeps its connections."""
+        total = 0.0
+        for pid in self.pids:
+            for process in (parent := psutil.Process(pid), *parent.children(recursive=True)):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    times = process.cpu_times()
+                    total += times.user + times.system
+        return total
+
+
 class Pages:
     """Pages of one list, and the seconds that each took."""
 
-    def __init__(self, client: APIClient, path: str, query: str) -> None:
+    def __init__(
+        self, client: APIClient, path: str, query: str, processors: Processors | None = None
+    ) -> None:
         self._client = client
+        self._processors = processors
+        self._before = processors.seconds() if processors else 0.0
         self._path = f"{path}?{query}"
         self.seconds: list[float] = []
         self.messages = 0
@@ -148,10 +173,14 @@ class Pages:
     def tell(self, what: str) -> bool:
         """Print the figures; whether the target is met."""
         ordered = sorted(self.seconds)
+        taken = ""
+        if self._processors:
+            each = (self._processors.seconds() - self._before) / len(ordered)
+            taken = f"; processors {each * 1000:4.0f} ms a page"
         p50, p95 = ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.95)]
         print(
             f"{what:58} {len(ordered):4} pages, {self.messages:7,} messages: p50 {p50 * 1000:4.0f} ms, "
-            f"p95 {p95 * 1000:4.0f} ms, most {ordered[-1] * 1000:4.0f} ms",
+            f"p95 {p95 * 1000:4.0f} ms, most {ordered[-1] * 1000:4.0f} ms{taken}",
             flush=True,
         )
         return p95 <= TARGET
@@ -174,7 +203,7 @@ async def measure(singles: int, pages: int) -> bool:
     """Fill, serve, ask. Whether each kind of page keeps the target."""
     async with open_testbed(campaigns=2, proxied=False) as testbed:
         port = free_port()
-        await testbed.add_node("api", api__port=str(port))
+        node = await testbed.add_node("api", api__port=str(port))
         began = time.perf_counter()
         batch_id = await fill(testbed, singles)
         size = await testbed.fetch_value("select pg_size_pretty(pg_database_size($1))", DATABASE)
@@ -192,6 +221,8 @@ async def measure(singles: int, pages: int) -> bool:
         cursors = await places(testbed, singles, min(pages, singles))
         path = f"/batch/{batch_id}/messages"
         rows = [cursor_of(_BEGIN, str(row)) for row in random.Random(2).sample(range(2, ROWS + 2), pages)]
+        assert testbed.postgres.pid is not None
+        processors = Processors([node.pid, testbed.postgres.pid])
         results = []
         for what, client, where, query, jumps in (
             ("singles, 1,000 a page", of_singles, "/messages", "limit=1000", cursors),
@@ -215,11 +246,11 @@ async def measure(singles: int, pages: int) -> bool:
                 (),
             ),
         ):
-            walked = Pages(client, where, query)
+            walked = Pages(client, where, query, processors)
             await walked.walk(pages)
             results.append(walked.tell(f"{what}, walked"))
             if jumps:
-                jumped = Pages(client, where, query)
+                jumped = Pages(client, where, query, processors)
                 await jumped.jump(jumps)
                 results.append(jumped.tell(f"{what}, from anywhere"))
         return all(results)
