@@ -94,6 +94,18 @@ async def test_language_and_recipient_come_back_in_one_form_and_values_as_they_w
     assert json.loads(await connection.fetchval("select values from messages")) == {"name": quoted}
 
 
+async def test_whoever_asks_for_the_message_finds_what_was_answered(client: APIClient) -> None:
+    answered = (
+        await client.post("/messages", json=with_(language="chinese", values={"name": "一 “二”"}))
+    ).json
+    found = (await client.get(f"/messages/{answered['id']}")).json
+    assert {name: found[name] for name in answered} == answered
+    assert (found["batches"], found["attempts"][0]["status"]) == ([], "created")
+    [listed] = (await client.get("/messages?limit=10")).json["data"]
+    assert {name: listed[name] for name in answered} == answered
+    assert "batchId" not in listed
+
+
 async def test_calls_at_once_are_all_there_in_fewer_transactions(
     client: APIClient, connection: Connection
 ) -> None:
