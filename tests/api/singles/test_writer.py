@@ -66,9 +66,12 @@ async def test_a_message_whose_commit_had_no_answer_is_there_once_and_answered(
             sending = asyncio.create_task(through.post("/messages", json=BODY, headers=headers))
             # Committed, and not known to be; then tried again, which isn't known to have found it.
             await until(lambda: cutter.cut >= 2)
+            # Nor is it known while the database can't be asked.
+            cutter.away = True
+            await until(lambda: cutter.turned_away >= 2)
             [there] = await stored(connection)
             assert not sending.done()
-            cutter.armed = False
+            cutter.armed = cutter.away = False
             answer = await sending
             assert (answer.status, answer.json["id"]) == (201, there)
             assert "idempotency-replayed" not in answer.headers

@@ -193,13 +193,16 @@ async def _pass_requests(
 class CommitCutter:
     """A proxy in front of PostgreSQL that passes a COMMIT on and then cuts, so that the client can't know whether it was done.
 
-    `cut` counts how often it did. `marker`: what a chunk holds that commits, such as a value of a statement of its own.
+    `cut` counts how often it did. `marker`: what a chunk holds that commits, such as a value of a statement of its own. While it
+    is `away`, it turns new connections away, and counts them.
     """
 
     def __init__(self, target_port: int, marker: bytes = b"COMMIT;") -> None:
         self.port = 0
         self.armed = False
         self.cut = 0
+        self.away = False
+        self.turned_away = 0
         self._target = target_port
         self._marker = marker
         self._server: asyncio.Server | None = None
@@ -219,6 +222,10 @@ class CommitCutter:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.away:
+            self.turned_away += 1
+            writer.transport.abort()
+            return
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
