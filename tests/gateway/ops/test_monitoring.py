@@ -15,12 +15,13 @@ import notifications.metrics
 import processing.metrics
 import sending.metrics
 import sftpd.metrics
+import web.metrics
 from gateway.embedded.mail_server import Mailbox
 from tests.gateway.nodes import ROOT, Node
 
 ALERTS = ROOT / "docs" / "ops" / "alerts.yml"
 DASHBOARD = ROOT / "docs" / "ops" / "dashboard.json"
-ROOMS = (api.metrics, notifications.metrics, processing.metrics, sending.metrics, sftpd.metrics)
+ROOMS = (api.metrics, notifications.metrics, processing.metrics, sending.metrics, sftpd.metrics, web.metrics)
 promtool = shutil.which("promtool")
 needs_promtool = pytest.mark.skipif(promtool is None, reason="promtool isn't installed (Debian: prometheus)")
 NAME = re.compile(r"sftp_gateway_[a-z_]+")

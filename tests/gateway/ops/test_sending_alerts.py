@@ -265,11 +265,14 @@ def test_each_alert_rings_when_its_cause_is_there_and_none_without(watched: Watc
     watched.until_value('sftp_gateway_batches_held{because="stale"}', 1)
     assert "SFTPGatewayBatchesHeld" in watched.look()
 
-    # An internal campaign without an account.
-    watched.ask("update campaigns set channel = 'internal'")
+    # An internal campaign without an account: a new one, as one that was public has a sender of that time.
+    watched.ask(
+        "insert into campaigns (id, name, header, notify_email, channel)"
+        " values ('campaign_6b1f0c5e-0b0a-4c55-9d0e-3a1f6f0d2c11', 'Staff', 'Staff', 'staff@agency.example', 'internal')"
+    )
     watched.ask(
         "insert into batches (id, campaign_id, original_file_name, total_messages, frame)"
-        " select 'batch_2', id, '', 1, '{}' from campaigns"
+        " select 'batch_2', id, '', 1, '{}' from campaigns where channel = 'internal'"
     )
     watched.until_value("sftp_gateway_batches_without_provider", 1)
     assert "SFTPGatewayNoProvider" in watched.look()
