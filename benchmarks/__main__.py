@@ -10,7 +10,7 @@ import sys
 
 from benchmarks.comparison import ROUNDS, compare
 
-MEASURES = ("validation", "pipeline", "transfer", "crowd", "throughput", "sending", "api", "api_lists")
+MEASURES = ("validation", "pipeline", "transfer", "crowd", "throughput", "sending", "api")
 
 
 def main() -> int:

@@ -21,4 +21,5 @@ def test_the_program_reaches_the_named_points_and_no_others() -> None:
 def test_the_page_on_reliability_walks_through_the_named_points() -> None:
     page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
     steps = re.findall(r"^\| [^|]*`([a-z]+\.[a-z_]+)` \|", page, flags=re.MULTILINE)
-    assert sorted(steps) == sorted(POINTS)
+    # Some are on two ways: an upload's and a batch send's.
+    assert set(steps) == set(POINTS)
