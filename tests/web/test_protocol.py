@@ -338,3 +338,25 @@ async def test_whoever_is_kept_waiting_makes_room_first_and_is_answered_then(
     for idle_reader, idle_writer in idle:
         idle_writer.write(GET)
         assert (await read_answer(idle_reader)).status == 200
+
+
+async def test_a_stop_gives_the_answers_that_are_due_and_ends_what_waits(echo: Echo) -> None:
+    idle, _ = await echo.connect()
+    held, held_writer = await echo.connect()
+    echo.held_seconds = 20
+    held_writer.write(GET.replace(b"/a", b"/held"))
+    await until(lambda: echo.held == 1)
+    busy, busy_writer = await echo.connect()
+    busy_writer.write(GET.replace(b"/a", b"/wait") + GET)
+    await until(lambda: echo.told == ["begun"])
+    for connection in await echo.connections(3):
+        connection.shutdown()
+    assert await read_to_end(idle) == b""
+    assert [answer.status for answer in parse_answers(await read_to_end(held))] == [402]
+    assert len(echo.live) == 1
+    busy_writer.write_eof()
+    echo.goes_on.set()
+    answers = parse_answers(await read_to_end(busy))
+    assert [(answer.body, answer.headers["connection"]) for answer in answers] == [(b"waited", "close")]
+    # What was sent ahead isn't begun any more.
+    assert echo.seen == []
