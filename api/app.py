@@ -23,6 +23,7 @@ from config.sending_sections import APISettings
 from web import metrics as web_metrics
 from web.answers import error_answer
 from web.gate import Gate
+from web.pacing import Pacer
 
 # An endpoint's name in metrics and logs, its method, and its path below /api/v2/campaigns/{campaign_id} (8-api.md §2).
 ENDPOINTS: Final = (
@@ -49,6 +50,7 @@ def make_app(
     groups: ReceiptGroups,
     admission: Admission,
     works: Mapping[str, Work],
+    pacer: Pacer,
 ) -> ASGIApp:
     """All pages, behind the gate. `works` has the work of each endpoint by its name."""
 
@@ -69,7 +71,7 @@ def make_app(
         exception_handlers={HTTPException: _answer_error, Exception: _answer_crash},
     )
     pages.router.redirect_slashes = False
-    return Gate(pages, networks(settings.trusted_proxies))
+    return Gate(pages, networks(settings.trusted_proxies), pacer)
 
 
 def _endpoint_routes(admission: Admission, works: Mapping[str, Work]) -> list[Route]:

@@ -23,6 +23,7 @@ from database.connections import Pool
 from processing.object_store import ObjectStore
 from web.events import Events
 from web.listener import Listener
+from web.pacing import Pacer
 from web.protocol import GuardedHTTP
 from web.tls import load_tls
 
@@ -63,8 +64,9 @@ async def serve_api(
     groups = ReceiptGroups(pool)
     admission = Admission(pool, settings)
     works = make_works(settings, pool, store, admission.now)
+    pacer = Pacer()
     config = uvicorn.Config(
-        make_app(settings.api, health, keys, groups, admission, works.by_endpoint),
+        make_app(settings.api, health, keys, groups, admission, works.by_endpoint, pacer),
         log_config=None, access_log=False, lifespan="off", server_header=False, proxy_headers=False, ws="none",
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(settings.api.drain_timeout),
@@ -86,7 +88,7 @@ async def serve_api(
         background = [tasks.create_task(loop) for loop in loops]
         # It keeps time and lets requests finish at the end; connections come to it from the listener.
         serving = tasks.create_task(server.serve(sockets=[]))
-        listener = Listener(make_protocol, tls, networks(settings.api.trusted_proxies), tasks)
+        listener = Listener(make_protocol, tls, networks(settings.api.trusted_proxies), tasks, pacer)
         listener.open(listening)
         logger.info("api_ready", sockets=len(listening), tls=tls is not None)
         ready()

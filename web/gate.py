@@ -25,10 +25,10 @@ _PACED: Final = frozenset({401, 403})
 class Gate:
     """Wraps the application. `proxies`: TLS fronts from which plain HTTP is taken, as from loopback (8-api.md §1)."""
 
-    def __init__(self, app: ASGIApp, proxies: Sequence[Network]) -> None:
+    def __init__(self, app: ASGIApp, proxies: Sequence[Network], pacer: Pacer) -> None:
         self._app = app
         self._proxies = proxies
-        self._pacer = Pacer()
+        self._pacer = pacer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI. Only HTTP comes here: there are no WebSockets and no lifespan.

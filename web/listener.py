@@ -15,6 +15,8 @@ from config.proxy_protocol import ProxyHeaderInvalid
 from web import metrics
 from web.deadlines import REQUEST_SECONDS
 from web.events import Events
+from web.floods import WaitingLine
+from web.pacing import Pacer
 from web.protocol import GuardedHTTP
 from web.proxied import read_source
 
@@ -81,12 +83,15 @@ class Listener:
         tls: ssl.SSLContext | None,
         proxies: Sequence[Network],
         tasks: asyncio.TaskGroup,
+        pacer: Pacer,
     ) -> None:
         self._make_protocol: Final = make_protocol
         self._tls: Final = tls
         self._proxies: Final = proxies
         self._tasks: Final = tasks
-        self._acceptor = Acceptor(self._admit, lambda number: logger.warning("accept_failed", errno=number))
+        self._pacer: Final = pacer
+        self._flooding: Final = WaitingLine(self._admit)
+        self._acceptor = Acceptor(self._receive, lambda number: logger.warning("accept_failed", errno=number))
         self._open: set[_Open] = set()
         # Those that wait for a request, the one that has waited longest first.
         self._idle: dict[_Open, None] = {}
@@ -101,9 +106,16 @@ class Listener:
     def close(self) -> None:
         """Accept no more, and cut TLS handshakes. Connections that the kernel has queued are left to the other processes."""
         self._acceptor.close()
+        self._flooding.close()
         for opened in self._open:
             if opened.protocol is None:
                 opened.cut()
+
+    def _receive(self, accepted: socket.socket, address: Address) -> None:
+        if self._pacer.is_flooding(address) and not is_listed(address, self._proxies):
+            self._flooding.add(accepted, address)
+        else:
+            self._admit(accepted, address)
 
     def _admit(self, accepted: socket.socket, address: Address) -> None:
         opened = _Open(self, accepted, address)

@@ -18,10 +18,10 @@ ANSWERS_HELD: Final = Counter(
 CONNECTIONS_CUT: Final = Counter(
     "sftp_gateway_api_connections_cut",
     "HTTP connections cut: total (too many open), address (too many of one address), slow (no whole request in time), tls "
-    "(no TLS session came about), proxy_header (what a listed proxy sent is none).",
+    "(no TLS session came about), proxy_header (what a listed proxy sent is none), flood (of an address with many wrong keys).",
     ["cause"],
 )
 
 # An alert on an increase sees the first event only where the series was there before it, at 0.
-for _cause in ("total", "address", "slow", "tls", "proxy_header"):
+for _cause in ("total", "address", "slow", "tls", "proxy_header", "flood"):
     CONNECTIONS_CUT.labels(_cause)

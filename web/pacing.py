@@ -17,6 +17,8 @@ from web import metrics
 RATE: Final = 20.0
 BURST: Final = 20
 MOST_SECONDS: Final = 5.0
+# An address whose next answer would wait so many seconds floods.
+FLOOD_SECONDS: Final = 2.0
 # Addresses that are remembered: the ones that were refused last.
 MOST_ADDRESSES: Final = 10_000
 
@@ -35,6 +37,13 @@ class Pacer:
         if seconds > 0:
             metrics.ANSWERS_HELD.inc()
             state["answer_after"] = seconds
+
+    def is_flooding(self, address: Address) -> bool:
+        """Whether so many answers to this address are held back that it should not be read. Whoever asks tells of one more."""
+        if self._next.get(block_of(address), 0.0) - self._now() < FLOOD_SECONDS:
+            return False
+        self.seconds_for(address)
+        return True
 
     def seconds_for(self, address: Address) -> float:
         """For how many seconds an answer to this address is held back; it counts as given."""

@@ -25,11 +25,11 @@ from web.deadlines import (
     QUIET_SECONDS,
     REQUEST_SECONDS,
     Deadline,
+    Outflow,
 )
 from web.events import Events
 from web.exchange import Exchange
 from web.heads import Head, RequestMalformed, check_beginning, parse_head
-from web.writing import Outflow
 
 # Bytes that a connection holds of a body that the application doesn't take, or of requests sent ahead, before it reads no more.
 _MOST_HELD: Final = 64 * 1024

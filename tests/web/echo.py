@@ -18,6 +18,7 @@ from tests.api.served import Answer, parse_answer, until
 from web.deadlines import allow_long_body
 from web.gate import Gate
 from web.listener import Listener
+from web.pacing import Pacer
 from web.protocol import GuardedHTTP
 
 
@@ -36,6 +37,7 @@ class Echo:
     # For how long answers of /held are held back, and how many were.
     held_seconds: float = 0.3
     held: int = 0
+    pacer: Pacer = field(default_factory=Pacer)
     tls: ssl.SSLContext | None = None
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
     live: set[GuardedHTTP] = field(default_factory=set)
@@ -115,12 +117,13 @@ class Echo:
         await until(lambda: len(self.live) == count)
         return list(self.live)
 
-    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection, which is closed at the end."""
-        name = "localhost" if self.tls else None
+    async def connect(self, *, source: str = "") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection, which is closed at the end; from the address `source` of this machine, if that is given."""
         reader, writer = await asyncio.open_connection(
-            self.host, self.port, ssl=self.tls, server_hostname=name
-        )
+            self.host, self.port, ssl=self.tls,
+            server_hostname="localhost" if self.tls else None,
+            local_addr=(source, 0) if source else None,
+        )  # fmt: skip
         self.writers.append(writer)
         return reader, writer
 
@@ -206,7 +209,7 @@ async def serving_echo(
     """Serve on a free port."""
     served = Echo(tls=client_tls)
     config = uvicorn.Config(
-        Gate(served, proxies),
+        Gate(served, proxies, served.pacer),
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -220,7 +223,7 @@ async def serving_echo(
         async with asyncio.TaskGroup() as tasks:
             listener = Listener(
                 lambda events, peer, source: GuardedHTTP(config, server.server_state, events, peer, source),
-                tls, proxies, tasks,
+                tls, proxies, tasks, served.pacer,
             )  # fmt: skip
             listener.open([listening])
             try:

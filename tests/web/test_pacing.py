@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from web.pacing import BURST, MOST_ADDRESSES, MOST_SECONDS, RATE, Pacer
+from web.pacing import BURST, FLOOD_SECONDS, MOST_ADDRESSES, MOST_SECONDS, RATE, Pacer
 
 ONE, OTHER = ip_address("192.0.2.7"), ip_address("192.0.2.8")
 
@@ -44,6 +44,20 @@ def test_whoever_stays_within_the_rate_never_waits() -> None:
     for _ in range(1000):
         assert pacer.seconds_for(ONE) == 0.0
         clock.seconds += 1 / RATE
+
+
+def test_an_address_floods_while_its_answers_wait_long_and_whoever_asks_prolongs_it() -> None:
+    clock = Clock()
+    pacer = Pacer(clock)
+    assert not pacer.is_flooding(ONE)
+    for _ in range(int(BURST + RATE * FLOOD_SECONDS) + 1):
+        pacer.seconds_for(ONE)
+    for _ in range(100):
+        assert pacer.is_flooding(ONE)
+        assert not pacer.is_flooding(OTHER)
+        clock.seconds += 1 / RATE
+    clock.seconds += MOST_SECONDS - FLOOD_SECONDS + 0.1
+    assert not pacer.is_flooding(ONE)
 
 
 def test_a_customers_whole_network_of_ipv6_is_one_address() -> None:

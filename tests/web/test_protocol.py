@@ -287,7 +287,7 @@ async def test_requests_sent_ahead_wait_at_the_client_too(echo: Echo) -> None:
 
 
 async def test_who_takes_nothing_of_an_answer_is_cut(echo: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("web.writing.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("web.deadlines.ANSWER_SECONDS", 0.2)
     before = cut("slow")
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
