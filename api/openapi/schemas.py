@@ -291,10 +291,16 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
                 "type": "boolean",
                 "description": "Whether there are newer ones, to be had by `before`.",
             },
-            "startCursor": _or_null(_text("That of the first one of `data`; null for an empty page.")),
+            "startCursor": _or_null(
+                _text(
+                    "That of the first one of `data`; where a search towards newer ones was over before its page was full, of "
+                    "the last one looked at. Null where there is none."
+                )
+            ),
             "endCursor": _or_null(
                 _text(
-                    "That of the last one; with `search` of the last one looked at. Null where there is none."
+                    "That of the last one of `data`; where a search was over before its page was full, of the last one looked at."
+                    " Null where there is none."
                 )
             ),
         }
