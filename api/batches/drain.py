@@ -10,7 +10,7 @@ from typing import Final
 from api.errors import RequestRefused
 
 # Of the time to drain, so many seconds are kept for withdrawing and answering.
-_KEPT: Final = 3.0
+_KEPT: Final = 4.0
 
 
 class Drain:

@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
+from config.environment import Environment
 from config.settings import Settings
 from database.connections import Pool
 from database.job_queue import run_jobs
@@ -13,7 +14,9 @@ from processing.awaited.job import AwaitedVerdictJob
 from processing.job import verdict_limits
 from processing.object_store import ObjectStore, open_store
 from processing.rule_settings import make_rules
+from processing.verdict import Rules
 from processing.verdict_process import VerdictProcesses
+from tests.conftest import CAMPAIGN_TEMPLATE
 
 MakeWorker = Callable[..., AbstractAsyncContextManager[None]]
 
@@ -31,6 +34,9 @@ async def working(settings: Settings, pool: Pool, store: ObjectStore) -> AsyncIt
     )
     stop, connected = asyncio.Event(), asyncio.Event()
     async with processes, asyncio.TaskGroup() as tasks:
+        # On a busy machine a child takes long to get warm, and a sender waits 25 s at most.
+        async with processes.turn() as judging:
+            await judging.judge(Rules(CAMPAIGN_TEMPLATE, Environment.TEST))
         tasks.create_task(run_jobs(settings.database, job.kind(), job, stop=stop, connected=connected.set))
         try:
             await asyncio.wait_for(connected.wait(), 30)
