@@ -178,6 +178,9 @@ class GuardedHTTP(asyncio.Protocol):
             timer = asyncio.get_running_loop().call_later(seconds, self._release)
             self._held = (timer, written, close)
             self._events.on_held()
+            if self._state is _State.BODY:
+                # The rest of the body is thrown away after the answer, and need not come before.
+                self._set_reading(False)
             return
         self._write_last(written, close=close)
 

@@ -51,7 +51,8 @@ class Echo:
                 await answer(send, b"refused", 413, close=True)
             case "/held":
                 scope["state"]["answer_after"] = self.held_seconds
-                await read_body(receive)
+                if scope["query_string"] != b"unread":
+                    await read_body(receive)
                 await answer(send, b"held", 402)
                 self.held += 1
             case "/wait":

@@ -322,6 +322,17 @@ async def test_an_answer_is_held_back_and_nothing_behind_it_is_begun(echo: Echo)
     assert [path for _, path, _ in echo.seen] == ["/b", "/a"]
 
 
+async def test_a_body_that_nobody_reads_waits_too_while_its_answer_is_held_back(echo: Echo) -> None:
+    echo.held_seconds = 20
+    reader, writer = await echo.connect()
+    writer.write(b"POST /held?unread " + START + b"Content-Length: %d\r\n\r\n" % MANY + bytes(MANY))
+    await until(lambda: echo.held == 1)
+    (connection,) = await echo.connections(1)
+    assert not connection._is_reading
+    connection.make_room()
+    assert [answer.status for answer in parse_answers(await read_to_end(reader))] == [402]
+
+
 async def test_whoever_is_kept_waiting_makes_room_first_and_is_answered_then(
     echo: Echo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
