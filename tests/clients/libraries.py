@@ -103,9 +103,9 @@ class SSH2SFTPClient(ScriptClient):
     script = "put_with_ssh2.cjs"
     upload_by = "`put`, `fastPut`"
     temporary_by = "`put`, `rename`"
-    resume_by = "`append`"
+    resume_by = "`createWriteStream` with `a`, once it is `ready`"
     own_abort_by = "an error of the stream"
-    notes = "Every refusal rejects the promise"
+    notes = "Every refusal rejects the promise; `append` may write before it knows where the file ends"
 
     @cached_property
     def _modules(self) -> Path:

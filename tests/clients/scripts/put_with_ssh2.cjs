@@ -1,6 +1,8 @@
 // An agency's script with ssh2-sftp-client: host, port, campaign, key, known_hosts, path, name, flow [bytes].
 const fs = require("node:fs");
+const { once } = require("node:events");
 const { Transform } = require("node:stream");
+const { pipeline } = require("node:stream/promises");
 const Client = require("ssh2-sftp-client");
 
 const [host, port, username, key, , path, name, flow, after] = process.argv.slice(2);
@@ -27,7 +29,10 @@ async function send(sftp) {
       return sftp.rename(`${name}.tmp`, name);
     case "resume": {
       const { size } = await sftp.stat(name);
-      return sftp.append(fs.createReadStream(path, { start: size }), name);
+      // Not `append`: its stream may write before it has asked where the file ends, and then writes at the beginning.
+      const target = sftp.createWriteStream(name, { flags: "a" });
+      await once(target, "ready");
+      return pipeline(fs.createReadStream(path, { start: size }), target);
     }
     case "fail": {
       const broken = failing(Number(after));
