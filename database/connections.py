@@ -114,6 +114,7 @@ async def open_pool(
             timeout=settings.connect_timeout,
             command_timeout=command_timeout or settings.command_timeout,
             server_settings={"application_name": f"sftp-gateway {name}"},
+            connect=_connect,
             init=_prepare_session,
             reset=_leave_as_is,
         )
@@ -126,6 +127,16 @@ async def open_pool(
             await asyncio.wait_for(pool.close(), timeout=5)
         except TimeoutError:
             pool.terminate()
+
+
+async def _connect(*dsn: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
+    """asyncpg's own way. A database that takes no connections, as while it is maintained, is one that is away."""
+    try:
+        return await asyncpg.connect(*dsn, **options)
+    except asyncpg.PostgresError as error:
+        if isinstance(error, (*_REFUSED, *UNREACHABLE)):
+            raise
+        raise asyncpg.CannotConnectNowError(type(error).__name__) from None
 
 
 async def _prepare_session(connection: Connection) -> None:

@@ -131,7 +131,8 @@ class Waiting:
         try:
             while True:
                 heard.clear()
-                with contextlib.suppress(ServiceUnreachable):
+                # Also where a new login is refused, as while a password is changed.
+                with contextlib.suppress(ConfigError):
                     if found := await self._fetch(upload_id):
                         return found
                 with contextlib.suppress(TimeoutError):
@@ -158,7 +159,7 @@ class Waiting:
                     async with self._pool.acquire() as connection, connection.transaction():
                         support_id = await withdraw(connection, upload_id, cause)
                 outcome = await self._fetch(upload_id)
-            except ServiceUnreachable as error:
+            except ConfigError as error:
                 logger.warning("withdrawal_repeated", upload_id=upload_id, reason=str(error))
                 await asyncio.sleep(_RECONNECT)
             else:

@@ -41,6 +41,16 @@ async def test_servers_of_which_none_takes_writes_yet_are_away_for_now(postgres:
         await connect(DatabaseSettings(url=SecretStr(url)))
 
 
+async def test_a_database_that_takes_no_connections_is_away_for_a_pool_too(
+    postgres: PostgreSQLServer,
+) -> None:
+    postgres.run_sql("create database closed_for_now allow_connections false")
+    database = DatabaseSettings(url=SecretStr(postgres.socket_url("closed_for_now")))
+    async with open_pool(database, name="test") as pool:
+        with pytest.raises(ServiceUnreachable), database_troubles():
+            await pool.fetchval("select 1")
+
+
 @pytest.mark.parametrize(
     "error",
     [

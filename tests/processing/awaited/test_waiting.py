@@ -1,0 +1,38 @@
+"""Whoever waits for an outcome goes on asking for it, whatever keeps the database from telling it."""
+
+import asyncio
+from typing import Any, cast
+
+import asyncpg
+import pytest
+
+from config.settings import Settings
+from database.connections import Pool
+from processing.awaited.uploads import Withdrawal
+from processing.awaited.waiting import Waiting
+
+
+class RefusedLogins:
+    """A pool that needs new connections, whose logins are refused so many times, as while a password is changed."""
+
+    def __init__(self, pool: Pool, times: int) -> None:
+        self._pool = pool
+        self.left = times
+
+    def acquire(self) -> Any:
+        if self.left:
+            self.left -= 1
+            raise asyncpg.InvalidPasswordError("x")
+        return self._pool.acquire()
+
+
+async def test_refused_logins_end_neither_waiting_nor_a_withdrawal(pool: Pool, settings: Settings) -> None:
+    """Either would be answered 503, though the upload may be accepted."""
+    refused = RefusedLogins(pool, 1)
+    waiting = Waiting(settings.database, cast(Pool, refused))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await waiting.outcome("upload_1")
+    refused.left = 1
+    assert await waiting.withdraw(1, "upload_1", Withdrawal.LATE) is None
+    assert refused.left == 0
