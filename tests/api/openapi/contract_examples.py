@@ -71,6 +71,7 @@ KEYS: Final = {
         "createdAt updatedAt id recipient values creatorId fullMessage latestStatus templateBodyId campaignId templateBody "
         "batches messageAttempts language batchId creatorEmail numAttempts"
     ),
+    "Attempt": "status createdAt sentAt deliveredAt error",
     "MessageAttempt": (
         "sentAt deliveredAt createdAt updatedAt id messageId externalAttemptId status errorType errorCode metadata "
         "creatorId creator"
