@@ -210,7 +210,8 @@ async def test_nothing_leaks_from_calls() -> None:
         assert of_batches >= {201, 400}
         await what_is_no_http(client)
         statuses |= await troubles(testbed, node, client)
-        assert statuses >= {200, 201, 400, 401, 403, 404, 415, 500, 503}
+        # Calls during the restart may be answered 503, or wait until it is over.
+        assert statuses >= {200, 201, 400, 401, 403, 404, 415, 500}
         places = await places_of(testbed, node)
         for table in ("api_keys", "api_calls", "schema_migrations"):
             rows = await testbed.fetch(f"select t::text as line from {table} t")

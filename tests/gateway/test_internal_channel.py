@@ -23,6 +23,7 @@ from config.settings import variable_of
 from database.connections import Connection
 from gateway.embedded.server_process import free_port
 from rules.characters.unsupported import UnsupportedRule
+from sending.pauses import resume_senders
 from tests.conftest import ADMIN, CAMPAIGN_TEMPLATE
 from tests.gateway.nodes import ROOT, wait_until
 from tests.sending.providers.test_twilio_errors import FAILURES
@@ -151,9 +152,17 @@ async def add_messages(connection: Connection, secrets_key: str, recipients: lis
 
 
 async def until_ended(connection: Connection, fates: Fates) -> None:
-    """Wait until each message has its last status; each must be the one that was meant for it."""
+    """Wait until each message has its last status; each must be the one that was meant for it.
+
+    A callback that tells that the account is suspended pauses its sender, if that has still something to send.
+    """
     async with asyncio.timeout(200):
         while True:
+            if await connection.fetchval(
+                "select exists (select from senders where paused_because = 'account suspended')"
+            ):
+                async with connection.transaction():
+                    await resume_senders(connection, None, actor=ADMIN)
             rows = await connection.fetch("select recipient, status, error_code from message_status")
             if all(row["status"] in ("success", "failure") for row in rows):
                 break

@@ -34,6 +34,8 @@ CALLS = [
     ("demo",), ("devstack",), ("migrate",), ("check",), ("validate",), ("segments",), ("openapi",),
     *[("campaign", verb) for verb in ("create", "list", "show", "suspend", "resume", "notify", "allow", "delete", "twilio")],
     *[("campaign", verb) for verb in ("addresses", "rate", "nric")],
+    *[("agency", verb) for verb in ("add", "list", "show", "pic", "creator")],
+    *[("user", verb) for verb in ("show", "ops")], *[("member", verb) for verb in ("add", "list", "remove")],
     *[("apikey", verb) for verb in ("add", "list", "delete")], ("nric", "add"),
     *[("key", verb) for verb in ("check", "add", "list", "revoke")],
     *[("hostkey", verb) for verb in ("generate", "show", "rotate", "retire")],
