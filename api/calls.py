@@ -4,6 +4,7 @@ The order of the checks is the contract's (8-api.md §1): route and method are s
 rate are `admission`'s; size, media type, body and query, objects and domain are each endpoint's own, in this order.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import perf_counter
@@ -17,6 +18,7 @@ from api.admission import Admission, Admitted
 from api.errors import CallRefused, DomainRefused
 from config.errors import ConfigError
 from config.logs import get_logger
+from database.errors import OutcomeUnknown
 from web.answers import error_answer
 
 logger = get_logger("api")
@@ -80,6 +82,10 @@ class Endpoint:
             return refusal.answer()
         except CallRefused as refusal:
             return refusal.answer()
+        except OutcomeUnknown as error:
+            logger.warning("call_uncertain", endpoint=self._name, request_id=request_id, reason=str(error))
+            # The connection is cut: a 503 would say that nothing was accepted.
+            raise asyncio.CancelledError from None
         except ConfigError as error:
             logger.warning("call_unavailable", endpoint=self._name, request_id=request_id, reason=str(error))
             return error_answer(503)

@@ -13,3 +13,7 @@ class ServiceUnreachable(DatabaseError):  # noqa: N818 - a fact about a service,
 
 class SchemaError(DatabaseError):
     """The database's schema is none that this program may start on, or its server is too old to hold it."""
+
+
+class OutcomeUnknown(ServiceUnreachable):
+    """It went away at a COMMIT: whether that was carried out isn't known."""

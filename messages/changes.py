@@ -5,14 +5,16 @@ Each call makes a transaction of its own on `connection`, runs it again after a 
 """
 
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeVar
 
 import asyncpg
 
 from audit.events import NOBODY, Actor, AuditEvent, record_event
 from campaigns.campaigns import CampaignStatus
-from database.connections import Connection, affected
+from database.connections import UNREACHABLE, Connection, affected
+from database.errors import OutcomeUnknown
 from database.queries import NamedQueries
 from messages.attempts import in_transaction, move_counts
 from messages.errors import (
@@ -35,6 +37,7 @@ EXPIRED: Final = "expired"
 _RETRYABLE: Final = frozenset({"messages_enqueued", "messages_enqueuing_failed"})
 # Half a million rows take some seconds.
 _BULK_SECONDS: Final = 300
+_T = TypeVar("_T")
 
 
 async def retry_message(
@@ -43,7 +46,7 @@ async def retry_message(
     """Begin a new attempt of a message that has failed; its id stays (8-api.md §2.4). Of two calls at once one wins.
 
     Returns the message as it is at that moment, before any sender can have taken it. Raises MessageNotFound, MessageNotRetryable,
-    RetryLimitReached.
+    RetryLimitReached; OutcomeUnknown, where the database went away at the COMMIT.
     """
     key = parse_message_id(message_id)
     batch_id = None if key is None else await connection.fetchval(SQL["fetch_batch_of_message"], key.stem)
@@ -74,7 +77,7 @@ async def retry_message(
         (message,) = await fetch_messages(connection, [(batch["batch_no"], key.row_number)])
         return message
 
-    return await in_transaction(connection, retry)
+    return await _retried(connection, retry)
 
 
 def _check_message(batch: asyncpg.Record, last: asyncpg.Record, message_id: str) -> None:
@@ -98,7 +101,7 @@ async def retry_batch(
     """Begin a new attempt of each failed message of a batch, but for those at their limit (8-api.md §2.6); returns how many.
 
     What was stopped stays so. Raises BatchNotFound, BatchNotRetryable (the batch's status is `messages_enqueuing_failed` then, if
-    it was so because a message is `created`).
+    it was so because a message is `created`); OutcomeUnknown, as `retry_message` does.
     """
 
     async def retry() -> int | None:
@@ -117,12 +120,34 @@ async def retry_batch(
             await _record_batch_event(connection, AuditEvent.BATCH_RETRIED, batch, actor, messages=retried)
         return retried
 
-    retried = await in_transaction(connection, retry)
+    retried = await _retried(connection, retry)
     if retried is None:
         raise BatchNotRetryable(
             f"batch {batch_id}", "has messages that haven't begun: try again once they have"
         )
     return retried
+
+
+async def _retried(connection: Connection, work: Callable[[], Awaitable[_T]]) -> _T:
+    """Do `work` in a transaction. Raises OutcomeUnknown where all of it was done but the answer to the COMMIT."""
+    is_done = False
+
+    async def noted() -> _T:
+        nonlocal is_done
+        is_done = False
+        result = await work()
+        is_done = True
+        return result
+
+    try:
+        return await in_transaction(connection, noted)
+    except UNREACHABLE:
+        if not is_done:
+            raise
+        message = (
+            "the database went away at the end of the retry: look whether it has begun before you repeat it"
+        )
+        raise OutcomeUnknown(message) from None
 
 
 async def _insert_retries(

@@ -2,17 +2,21 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from pydantic import SecretStr
 
 from config.settings import Settings
 from database.connections import Connection, Pool
+from gateway.embedded.postgres import PostgreSQLServer
 from messages.identifiers import message_id
 from messages.statuses import MessageStatus
 from tests.api.client import APIClient
 from tests.api.openapi.answer_schemas import assert_is
-from tests.api.served import Answer
+from tests.api.served import Answer, serving
+from tests.chaos.testbed.proxy import open_commit_cutter
 from tests.messages.builders import (
     NOW,
     MadeBatch,
@@ -183,3 +187,28 @@ async def test_a_retry_of_a_batch_that_somebody_holds_is_answered_once_it_is_rec
         await transaction.rollback()
     assert (await call).status == 201
     assert await fetch_due(connection, batch)
+
+
+@pytest.mark.parametrize("of_batch", [False, True], ids=["message", "batch"])
+async def test_a_retry_whose_commit_had_no_answer_is_not_told_as_not_accepted(
+    of_batch: bool,
+    api_settings: Settings,
+    postgres: PostgreSQLServer,
+    client: APIClient,
+    connection: Connection,
+    campaign_id: str,
+) -> None:
+    batch = await make_batch(connection, campaign_id, [FAILURE])
+    path = f"/batch/{batch.id}/retry" if of_batch else f"/messages/{message_id(batch.id, 2)}/retry"
+    name = await connection.fetchval("select current_database()")
+    async with open_commit_cutter(postgres.port) as cutter:
+        url = postgres.tcp_url(name).replace(f":{postgres.port}/", f":{cutter.port}/")
+        database = api_settings.database.model_copy(update={"url": SecretStr(url)})
+        async with serving(api_settings.model_copy(update={"database": database})) as port:
+            cutter.armed = True
+            # The connection ends, which says as little as is known.
+            with pytest.raises((OSError, IndexError)):
+                await replace(client, port=port).post(path)
+            assert cutter.cut == 1
+    assert (await fetch_attempt(connection, batch.key(2, 2)))["status"] is CREATED
+    assert (await client.post(path)).status == 400
