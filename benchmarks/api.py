@@ -248,7 +248,7 @@ async def slow(scale: float) -> bool:
     clients, size, seconds = 50, round(_FILE_BYTES * max(scale, 0.1)), max(60 * scale, 10)
     async with _served(1) as served:
         # A single send and a small body first: what is loaded with the first of each isn't the bodies' own.
-        (await run_load(Plan(served.port, served.singles(1), 4, 2))).demand("201")
+        (await run_load(Plan(served.port, served.singles(1), 4, 2, rate=50))).demand("201")
         await _send_slowly(served, 100_000, 1)
         idle = served.memory()
         sending = [asyncio.create_task(_send_slowly(served, size, seconds)) for _ in range(clients)]

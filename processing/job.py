@@ -5,6 +5,7 @@ under its own name) may be repeated without a trace.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ from rules.templates import Template
 logger = get_logger("processing")
 
 _LONGEST_DELAY: Final = timedelta(minutes=30)
+# A template has some kilobytes.
+_RULES_KEPT: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class Judge:
         self._store = store
         self._rules_of = rules_of
         self._verdicts = verdicts
+        self._kept: OrderedDict[str, Rules] = OrderedDict()
 
     @asynccontextmanager
     async def judged(
@@ -72,10 +76,7 @@ class Judge:
             if (await asyncio.to_thread(sha256_of, judging.source)).hex() != sha256:
                 raise StoreUnavailable("the object store gives back other bytes than were stored")
             reach("verdict.fetched")
-            with database_troubles():
-                async with self._pool.acquire() as connection:
-                    campaign = await fetch_known_campaign(connection, upload.campaign_id)
-            rules = self._rules_of(campaign.template)
+            rules = await self._rules(upload.campaign_id)
             with metrics.VALIDATION_SECONDS.time():
                 verdict = await judging.judge(rules, most_findings=most_findings)
             reach("verdict.judged")
@@ -83,6 +84,18 @@ class Judge:
                 file.seek(0)
             with metrics.STORING_SECONDS.time():
                 yield Judged(verdict, rules, judging.messages, judging.report)
+
+    async def _rules(self, campaign_id: str) -> Rules:
+        """The rules for a campaign's uploads. They never change, as a campaign's template is never edited."""
+        rules = self._kept.get(campaign_id)
+        if rules is None:
+            with database_troubles():
+                async with self._pool.acquire() as connection:
+                    campaign = await fetch_known_campaign(connection, campaign_id)
+            rules = self._kept[campaign_id] = self._rules_of(campaign.template)
+            if len(self._kept) > _RULES_KEPT:
+                self._kept.popitem(last=False)
+        return rules
 
     async def put_report(self, upload: Upload, judged: Judged) -> Rejected:
         """Put the report, if there is one, under the name drawn at receipt. Returns what the sender is told."""
@@ -176,11 +189,10 @@ class VerdictJob:
                 if await self._waits_for_twin(connection, upload_id):
                     log.info("verdict_waits_for_twin", campaign_id=upload.campaign_id)
                     return None
-                if not await uploads.begin_attempt(connection, upload_id):
-                    return None
-                if upload.attempts == 0:
+                begun = await uploads.begin_attempt(connection, upload)
+                if begun is not None and upload.attempts == 0:
                     metrics.QUEUE_SECONDS.observe((datetime.now(UTC) - upload.received_at).total_seconds())
-                return await uploads.fetch_upload(connection, upload_id)
+                return begun
 
     async def _waits_for_twin(self, connection: Connection, upload_id: str) -> bool:
         """Whether the outcome of an earlier upload is this one's too, or puts it on the queue again.

@@ -5,7 +5,7 @@ Every statement on this table that processing runs is run here. The caller owns 
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -271,9 +271,10 @@ async def sum_recent(connection: Connection, campaign_id: str) -> tuple[float, f
     return (row["bytes"], row["rows"]) if row else (0.0, 0.0)
 
 
-async def begin_attempt(connection: Connection, upload_id: str) -> bool:
-    """Move to `validating` and count the attempt. False where the upload has its outcome already."""
-    return await connection.fetchval(SQL["begin_attempt"], upload_id) is not None
+async def begin_attempt(connection: Connection, upload: Upload) -> Upload | None:
+    """Move to `validating` and count the attempt; the upload as it is then. None where it has its outcome already."""
+    begun = await connection.fetchrow(SQL["begin_attempt"], upload.id)
+    return None if begun is None else replace(upload, status=UploadStatus.VALIDATING, **begun)
 
 
 async def lock_undecided(connection: Connection, upload: Upload) -> bool:

@@ -93,7 +93,7 @@ where campaign_id = $1 and object_key is not null and duplicate_of is null
 update uploads
 set status = 'validating', deciding_since = coalesce(deciding_since, now()), attempts = attempts + 1
 where id = $1 and finished_at is null
-returning id
+returning deciding_since, attempts
 
 -- name: lock_upload
 select status, outcome from uploads where id = $1 and finished_at is null for update

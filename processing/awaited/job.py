@@ -89,11 +89,10 @@ class AwaitedVerdictJob:
                 upload = await uploads.fetch_upload(connection, upload_id)
                 if upload is None or upload.finished_at is not None or upload.source is Source.SFTP:
                     return None
-                if not await uploads.begin_attempt(connection, upload_id):
-                    return None
-                if upload.attempts == 0:
+                begun = await uploads.begin_attempt(connection, upload)
+                if begun is not None and upload.attempts == 0:
                     metrics.QUEUE_SECONDS.observe((datetime.now(UTC) - upload.received_at).total_seconds())
-                return await uploads.fetch_upload(connection, upload_id)
+                return begun
 
     async def _judge_and_store(self, upload: Upload, log: structlog.stdlib.BoundLogger) -> None:
         reach("verdict.begun")
