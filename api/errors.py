@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Final
 
@@ -13,12 +14,12 @@ from web.answers import error_answer
 _IDS: Final = 10**19 - 1
 
 
-class CallRefused(Exception):  # noqa: N818 - read as a fact about a call
+class CallRefused(Exception, ABC):  # noqa: N818 - read as a fact about a call
     """The call is refused; `answer` is what its caller gets."""
 
+    @abstractmethod
     def answer(self) -> Response:
         """The answer."""
-        raise NotImplementedError
 
 
 class RequestRefused(CallRefused):
