@@ -210,8 +210,10 @@ async def add_campaign(
 
 async def statuses(connection: Connection, batch_no: int) -> dict[str, int]:
     """How many messages of the batch have each status, by its own counts, which are those of its attempts."""
-    counts, errors = await counted(connection, batch_no)
-    assert (counts, errors) == await recount(connection, batch_no)
+    # Both are read at one moment, as outcomes may be committed between them.
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        counts, errors = await counted(connection, batch_no)
+        assert (counts, errors) == await recount(connection, batch_no)
     return {status.word: count for status, count in zip(MessageStatus, counts, strict=True) if count}
 
 

@@ -111,7 +111,8 @@ def test_ctrl_c_in_the_middle_leaves_nothing(short_tmp_path: Path, children: int
         family = family_of(demo)
         demo.send_signal(signal.SIGINT)
         demo.send_signal(signal.SIGINT)
-        assert demo.wait(60) in (0, 130)
+        # The second may meet Python at its own end, when it answers no signal any more: a shell tells that as 130, too.
+        assert demo.wait(60) in (0, 130, -signal.SIGINT)
     finally:
         demo.kill()
         demo.wait()
