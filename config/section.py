@@ -3,16 +3,19 @@
 import base64
 import json
 import os
+import re
 from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from config.addresses import parse_network
 from config.network import check_database_url, check_http_url, check_mail_address
+
+_DOMAIN: Final = re.compile(r"[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})+", re.ASCII)
 
 
 def _words(value: object) -> object:
@@ -36,6 +39,14 @@ def _check_networks(values: list[str]) -> list[str]:
     return values
 
 
+def _check_domains(values: list[str]) -> list[str]:
+    for value in values:
+        if not _DOMAIN.fullmatch(value):
+            message = f"{value!r} is not a domain such as agency.gov.sg, in lower case"
+            raise ValueError(message)
+    return values
+
+
 def _check_database_url(value: SecretStr) -> SecretStr:
     check_database_url(value.get_secret_value())
     return value
@@ -54,6 +65,7 @@ def _check_secrets_key(value: SecretStr) -> SecretStr:
 
 Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
 Networks = Annotated[list[str], NoDecode, BeforeValidator(_words), AfterValidator(_check_networks)]
+Domains = Annotated[list[str], NoDecode, BeforeValidator(_words), AfterValidator(_check_domains)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -17,6 +17,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from config.console_section import ConsoleSettings
 from config.environment import Environment
 from config.errors import ConfigurationError
 from config.sections import (
@@ -64,6 +65,7 @@ class Settings(BaseSettings):
     sending: SendingSettings = Field(default_factory=SendingSettings)
     secrets: SecretsSettings = Field(default_factory=SecretsSettings)
     api: APISettings = Field(default_factory=APISettings)
+    console: ConsoleSettings = Field(default_factory=ConsoleSettings)
     log: LogSettings = Field(default_factory=LogSettings)
 
     @classmethod

@@ -16,10 +16,11 @@ class DatabaseRole(StrEnum):
     WORKER = "sftp_gateway_worker"
     SENDER = "sftp_gateway_sender"
     API = "sftp_gateway_api"
+    CONSOLE = "sftp_gateway_console"
     ADMIN = "sftp_gateway_admin"
 
 
-_FRONT, _WORKER, _SENDER, _API, _ADMIN = DatabaseRole
+_FRONT, _WORKER, _SENDER, _API, _CONSOLE, _ADMIN = DatabaseRole
 _EVERYBODY_READS: Final[Mapping[DatabaseRole, tuple[str, ...]]] = dict.fromkeys(DatabaseRole, ("select",))
 # A notification's end is shown in these columns of its upload, by a trigger that runs with the rights of whoever writes it.
 _SHOWS_END: Final = "update (notified_at, notification_refused_at, notification_error)"
@@ -36,37 +37,76 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
         _API: (
             "select (id, channel, header, status, otp, created_at, api_addresses, api_rate, nric, creator_id)",
         ),
+        _CONSOLE: ("select", "insert", "update"),
         _ADMIN: ("select", "insert", "update"),
     },
     "template_bodies": {
         _WORKER: ("select",),
         _SENDER: ("select",),
         _API: ("select",),
+        _CONSOLE: ("select", "insert"),
         _ADMIN: ("select", "insert"),
     },
     "ssh_keys": {
         _FRONT: ("select (campaign_id, fingerprint, revoked_at)",),
+        _CONSOLE: ("select", "insert", "update (revoked_at)"),
         _ADMIN: ("select", "insert", "update (revoked_at)"),
     },
     # A change of host keys locks the table, for which PostgreSQL demands the right to update all of it.
-    "api_keys": {_API: ("select",), _ADMIN: ("select", "insert", "update (deleted_at)")},
+    "api_keys": {
+        _API: ("select",),
+        _CONSOLE: ("select", "insert", "update (deleted_at)"),
+        _ADMIN: ("select", "insert", "update (deleted_at)"),
+    },
+    "api_uses": {_API: ("select", "insert", "update"), _CONSOLE: ("select",), _ADMIN: ("select",)},
     "api_calls": {_API: ("select", "insert", "update"), _ADMIN: ("select",)},
     "idempotency_keys": {_WORKER: ("delete", "select"), _API: ("select", "insert", "update", "delete")},
-    "nric_test_identifiers": {_API: ("select",), _ADMIN: ("select", "insert", "update", "delete")},
-    "agencies": {_ADMIN: ("select", "insert", "update")},
-    "agency_domains": {_ADMIN: ("select", "insert", "update", "delete")},
+    "nric_test_identifiers": {
+        _API: ("select",),
+        _CONSOLE: ("select",),
+        _ADMIN: ("select", "insert", "update", "delete"),
+    },
+    "agencies": {_CONSOLE: ("select", "insert", "update"), _ADMIN: ("select", "insert", "update")},
+    "agency_domains": {
+        _CONSOLE: ("select", "insert", "update", "delete"),
+        _ADMIN: ("select", "insert", "update", "delete"),
+    },
     # Who made a message stands in its documents.
     "users": {
         _WORKER: ("select (id, email)",),
         _API: ("select (id, email)",),
+        _CONSOLE: ("select", "insert", "update"),
         _ADMIN: ("select", "insert", "update"),
     },
-    "members": {_ADMIN: ("select", "insert", "update", "delete")},
-    "host_key_fingerprints": {_FRONT: ("select",), _ADMIN: ("select", "insert", "update")},
+    "members": {
+        _CONSOLE: ("select", "insert", "update", "delete"),
+        _ADMIN: ("select", "insert", "update", "delete"),
+    },
+    # The console's own. Ops end sessions at the command line, too.
+    "login_codes": {_CONSOLE: ("select", "insert", "update", "delete")},
+    "console_sessions": {
+        _CONSOLE: ("select", "insert", "update", "delete"),
+        _ADMIN: ("select", "update (ended_at)"),
+    },
+    "console_forms": {_CONSOLE: ("select", "insert", "update", "delete")},
+    "campaign_drafts": {_CONSOLE: ("select", "insert", "update", "delete")},
+    "campaign_visits": {_CONSOLE: ("select", "insert", "update")},
+    "console_banner": {_CONSOLE: ("select", "insert", "update", "delete")},
+    "sftp_sessions": {
+        _FRONT: ("select", "insert", "update", "delete"),
+        _CONSOLE: ("select",),
+        _ADMIN: ("select",),
+    },
+    "host_key_fingerprints": {
+        _FRONT: ("select",),
+        _CONSOLE: ("select",),
+        _ADMIN: ("select", "insert", "update"),
+    },
     "uploads": {
         _FRONT: ("select", "insert", "update (listed, modified_at, untold)", _SHOWS_END),
         _WORKER: ("select", "insert", "update"),
         _API: ("select", "insert", "update"),
+        _CONSOLE: ("select", "insert", "update"),
         _ADMIN: ("select", "update"),
     },
     # What is only counted, the front counts, and the worker takes out again to tell it.
@@ -84,55 +124,74 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
         _WORKER: ("insert", "select (id)", "update (created_at)"),
         _SENDER: ("select", "update"),
         _API: ("select", "insert", "update"),
+        _CONSOLE: ("select", "insert", "update"),
         _ADMIN: ("select", "update"),
     },
-    "messages": {_WORKER: ("insert",), _SENDER: ("select",), _API: ("select", "insert"), _ADMIN: ("select",)},
+    "messages": {
+        _WORKER: ("insert",),
+        _SENDER: ("select",),
+        _API: ("select", "insert"),
+        _CONSOLE: ("select", "insert"),
+        _ADMIN: ("select",),
+    },
     "attempts": {
         _SENDER: ("select", "insert", "update"),
         _API: ("select", "insert", "update"),
+        _CONSOLE: ("select", "insert", "update"),
         _ADMIN: ("select", "insert", "update"),
     },
     "senders": {
         _SENDER: ("select", "insert", "update"),
         _API: ("select (id, provider)",),
+        _CONSOLE: ("select", "update"),
         _ADMIN: ("select", "update"),
     },
     "lanes": {
         _SENDER: ("select", "insert", "update"),
         _API: ("select (id, sender_id, priority)",),
+        _CONSOLE: ("select", "insert", "update"),
         _ADMIN: ("select", "insert", "update"),
     },
     # What a receipt shows to have left doesn't go again.
     "due": {
         _SENDER: ("select", "insert", "update", "delete"),
         _API: ("select", "insert", "delete"),
+        _CONSOLE: ("select", "insert", "delete"),
         _ADMIN: ("select", "insert", "delete"),
     },
     # A sender that is about to sign its first callback makes the first key.
     "secret_keys": {
         _SENDER: ("select", "insert"),
         _API: ("select",),
+        _CONSOLE: ("select", "insert"),
         _ADMIN: ("select", "insert", "update", "delete"),
     },
-    "twilio_accounts": {_SENDER: ("select",), _ADMIN: ("select", "insert", "update", "delete")},
-    "message_status": {_ADMIN: ("select",)},
+    "twilio_accounts": {
+        _SENDER: ("select",),
+        _CONSOLE: ("select", "insert", "update", "delete"),
+        _ADMIN: ("select", "insert", "update", "delete"),
+    },
+    "message_status": {_CONSOLE: ("select",), _ADMIN: ("select",)},
     "audit_events": {
         _FRONT: ("insert",),
         _WORKER: ("insert",),
         _SENDER: ("insert",),
         _API: ("insert",),
+        _CONSOLE: ("select", "insert"),
         _ADMIN: ("select", "insert"),
     },
     # PgQueuer's own. A job holds an id and nothing else.
     "pgqueuer": {
         _FRONT: ("select", "insert"),
         _API: ("select", "insert"),
+        _CONSOLE: ("select", "insert"),
         _WORKER: ("select", "insert", "update", "delete"),
         _ADMIN: ("select", "insert"),
     },
     "pgqueuer_log": {
         _FRONT: ("insert",),
         _API: ("insert",),
+        _CONSOLE: ("insert",),
         _WORKER: ("select", "insert", "update", "delete"),
         _ADMIN: ("insert",),
     },

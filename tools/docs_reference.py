@@ -13,11 +13,13 @@ from typing import Final, Literal, get_args, get_origin, get_type_hints
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
+from config.console_section import ConsoleSecret
 from config.environment import Environment
 from config.section import (
     HTTPURL,
     Count,
     DatabaseURL,
+    Domains,
     LookUps,
     MailAddress,
     Networks,
@@ -43,7 +45,9 @@ _KINDS: Final[Sequence[tuple[object, str]]] = (
     (Words, "list"),
     (LookUps, "list of numbers above 0"),
     (SecretsKey, "32 bytes in base64, secret"),
+    (ConsoleSecret, "text of 32 characters at least, secret"),
     (Networks, "list of addresses and networks (`192.0.2.7`, `192.0.2.0/24`)"),
+    (Domains, "list of domains (`agency.gov.sg`)"),
     (DatabaseURL, "address of a PostgreSQL, secret"),
     (HTTPURL, "address that begins with `https://` or `http://`"),
     (MailAddress, "mail address"),

@@ -10,6 +10,7 @@ from typing import Final
 from prometheus_client.metrics import MetricWrapperBase
 
 import api.metrics
+import console.metrics
 import notifications.metrics
 import processing.metrics
 import sending.metrics
@@ -32,6 +33,7 @@ _ROOMS: Final[Sequence[tuple[str, ModuleType]]] = (
     ("Sending", sending.metrics),
     ("HTTP: connections and requests", web.metrics),
     ("HTTP: calls of the API, and callbacks of providers", api.metrics),
+    ("Console", console.metrics),
 )
 # What the parent process tells beside its children; what waits in the database is told by each part that may read it there.
 _NODE: Final = (

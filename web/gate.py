@@ -46,12 +46,11 @@ class Gate:
                 if message["status"] in _PACED:
                     self._pacer.hold(scope)
                 metrics.REQUESTS.labels(scope["state"].get("endpoint", "none"), str(message["status"])).inc()
-                message["headers"] = [
-                    *message["headers"],
-                    (b"x-request-id", request_id.encode()),
-                    (b"cache-control", b"no-store"),
-                    (b"x-content-type-options", b"nosniff"),
-                ]
+                headers = list(message["headers"])
+                if all(name != b"cache-control" for name, _ in headers):
+                    headers.append((b"cache-control", b"no-store"))
+                headers += [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff")]
+                message["headers"] = headers
             await send(message)
 
         if scope["scheme"] != "https" and not self._is_near(scope["state"]["peer"]):

@@ -97,6 +97,20 @@ API: Final = Part(
     uploads_need_it=False,
 )
 
+CONSOLE: Final = Part(
+    name="console",
+    module="gateway.processes.console",
+    processes=lambda settings: settings.console.processes,
+    drain_seconds=lambda settings: settings.console.drain_timeout,
+    # Files are put into the bucket, reports fetched from it; login codes go out by e-mail.
+    dependencies=frozenset({Dependency.DATABASE, Dependency.S3, Dependency.SMTP}),
+    listening=Listening("console", lambda settings: (settings.console.host, settings.console.port)),
+    command="console",
+    help="Only the console, the pages for people (and an ops endpoint), for several nodes.",
+    example="Example: SFTP_GATEWAY_OPS__PORT=9476 sftp-gateway console",
+    uploads_need_it=False,
+)
+
 # A hand-over may take 35 seconds to be answered or given up, and its outcome some more to be recorded.
 SENDER_DRAIN_SECONDS: Final = 45.0
 SENDER: Final = Part(
@@ -115,7 +129,7 @@ SENDER: Final = Part(
 
 # In the order in which a reload replaces them. They stop in the opposite order: a part that takes work in comes after the
 # parts that do this work, so that it stops first and what it has taken in is still done. Callbacks are taken to the very end.
-PARTS: Final = (API, SENDER, WORKER, FRONT)
+PARTS: Final = (API, CONSOLE, SENDER, WORKER, FRONT)
 
 
 def parts_in_use(parts: Sequence[Part], settings: "Settings") -> list[Part]:

@@ -1,18 +1,21 @@
 """Composition root of a sender process: what hands messages over, records what becomes of them, and sweeps."""
 
 import asyncio
+import contextlib
+import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from typing import Final
 
 from campaigns.campaigns import Channel
 from config.settings import Settings
 from database.connections import Connection, open_pool
 from gateway.processes.child_main import Inheritance, run_child
-from gateway.processes.claim_mark import BucketClaimMark
 from gateway.processes.parts import SENDER, SENDER_DRAIN_SECONDS
-from processing.object_store import open_store
+from processing.errors import ObjectMissing, StoreUnavailable
+from processing.object_store import ObjectStore, open_store
 from processing.rule_settings import footers_of
 from sending.accounts import ProviderAccounts
 from sending.composing import Composer
@@ -21,7 +24,7 @@ from sending.outcomes import open_outcomes
 from sending.providers.choice import ProviderName, provider_of
 from sending.senders import PUBLIC, SenderPlan, fetch_internal_services, record_senders
 from sending.taking import INTERNAL, BatchTaking
-from sending.upkeep.restored import DatabaseGuard, check_before_claims, keeping_mark
+from sending.upkeep.restored import NEWEST_CLAIM_KEY, DatabaseGuard, check_before_claims, keeping_mark
 from sending.upkeep.sweeps import open_sweeps
 
 # Of the time to drain, this much is left for recording what the last hand-overs brought.
@@ -82,6 +85,40 @@ async def _plan_senders(connection: Connection, settings: Settings) -> list[Send
     if without_account is not ProviderName.NONE:
         plans.append(SenderPlan(INTERNAL, without_account, sending.internal.rate))
     return plans
+
+
+class BucketClaimMark:
+    """The `ClaimMark` of a gateway: an object that holds a time, such as 2026-11-25T01:30:12.417000+00:00."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    async def read(self) -> datetime | None:
+        """See ClaimMark. An object that holds no time is a bucket that can't be relied on: OSError."""
+        found = io.BytesIO()
+        try:
+            with _away():
+                await self._store.fetch(NEWEST_CLAIM_KEY, found)
+        except ObjectMissing:
+            return None
+        try:
+            return datetime.fromisoformat(found.getvalue().decode("ascii").strip()).astimezone(UTC)
+        except ValueError:
+            raise OSError(f"the object {NEWEST_CLAIM_KEY} holds no time") from None
+
+    async def write(self, at: datetime) -> None:
+        """See ClaimMark."""
+        with _away():
+            source = io.BytesIO(at.isoformat().encode("ascii"))
+            await self._store.put(NEWEST_CLAIM_KEY, source, download_name="newest-claim")
+
+
+@contextlib.contextmanager
+def _away() -> Iterator[None]:
+    try:
+        yield
+    except StoreUnavailable as error:
+        raise OSError(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from config.proxy_protocol import SIGNATURE_2
 from tests.api.served import parse_answer
 from tests.web.echo import serving_echo
 from web import metrics
-from web.tls import load_tls
+from web.server import load_tls
 
 LISTED = [ip_network("127.0.0.0/8"), ip_network("10.0.0.0/24")]
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n%bConnection: close\r\n\r\n"

@@ -13,7 +13,7 @@ from config.errors import ConfigurationError
 from tests.api.served import until
 from tests.web.echo import Echo, serving_echo
 from tests.web.test_listener import LAST, OWN_ADDRESS, cut
-from web.tls import load_tls
+from web.server import load_tls
 
 
 @pytest.fixture

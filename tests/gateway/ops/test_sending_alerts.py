@@ -20,7 +20,7 @@ from campaigns.secret_keys import load_keys
 from config.sending_sections import SecretsSettings
 from config.settings import load_settings
 from gateway.embedded.server_process import free_port
-from gateway.processes.claim_mark import BucketClaimMark
+from gateway.processes.sender import BucketClaimMark
 from messages.callback_urls import callback_url
 from messages.news import AttemptKey
 from processing.object_store import open_store

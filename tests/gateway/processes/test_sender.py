@@ -10,7 +10,7 @@ import pytest
 
 from audit.events import Actor
 from config.settings import Settings
-from gateway.processes.claim_mark import BucketClaimMark
+from gateway.processes.sender import BucketClaimMark
 from processing.object_store import open_store
 from sending.pauses import resume_senders
 from tests.conftest import run_apart

@@ -15,7 +15,7 @@ from config.settings import Settings
 from database.connections import UNREACHABLE, Connection, Pool, open_pool
 from gateway.embedded.postgres import PostgreSQLServer
 from gateway.embedded.s3 import S3Server
-from gateway.processes.claim_mark import BucketClaimMark
+from gateway.processes.sender import BucketClaimMark
 from processing.object_store import open_store
 from sending.errors import RestoreNotConfirmed
 from sending.pauses import RESTORED, resume_senders

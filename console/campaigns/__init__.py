@@ -1,0 +1,1 @@
+"""The pages about campaigns: the list of them, and making a new one."""

@@ -1,0 +1,2 @@
+-- name: fetch_banner
+select sentence from console_banner

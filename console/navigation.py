@@ -1,0 +1,40 @@
+"""What the head of every page links to: one table."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from campaigns.people.permissions import Action
+from console.paths import url
+
+if TYPE_CHECKING:
+    from console.visits import Visit
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A link to the page of that name, for whoever may do `needs` at all; it is marked on pages below `beginnings`."""
+
+    text: str
+    page: str
+    beginnings: tuple[str, ...]
+    needs: Action | None = None
+
+
+ENTRIES: Final = (
+    Entry("Campaigns", "home", ("/campaigns", "/batches", "/messages")),
+    Entry("Help", "help", ("/help",)),
+)
+
+
+def navigation(visit: "Visit") -> list[tuple[str, str, bool]]:
+    """Text, path, and whether the page is below it, of each link that the visitor may follow."""
+    here = visit.request.url.path
+    return [
+        (entry.text, url(entry.page), here == url(entry.page) or _is_below(here, entry.beginnings))
+        for entry in ENTRIES
+        if entry.needs is None or visit.may_at_all(entry.needs)
+    ]
+
+
+def _is_below(path: str, beginnings: tuple[str, ...]) -> bool:
+    return any(path == beginning or path.startswith(f"{beginning}/") for beginning in beginnings)

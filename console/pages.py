@@ -1,0 +1,17 @@
+"""The tables of all folders of pages, in one: a test walks it with every role."""
+
+from typing import Final
+
+import console.technical.pages
+from console.campaigns import home
+from console.guides import help_pages
+from console.login import account, pages
+from console.routes import ConsoleRoute
+
+ROUTES: Final[tuple[ConsoleRoute, ...]] = (
+    *console.technical.pages.ROUTES,
+    *pages.ROUTES,
+    *account.ROUTES,
+    *home.ROUTES,
+    *help_pages.ROUTES,
+)

@@ -1,0 +1,31 @@
+// Spares reloads and typing. Every page does all it does without this file, too.
+import { follow } from "./live.js";
+
+// What is wrong with a form is read first.
+document.querySelector("[data-focus]")?.focus();
+
+// Buttons that copy are there only where copying is.
+if (navigator.clipboard) {
+  for (const button of document.querySelectorAll("[data-copies]")) {
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(button.dataset.copies);
+      const before = button.firstChild.textContent;
+      button.firstChild.textContent = "Copied";
+      setTimeout(() => { button.firstChild.textContent = before; }, 2000);
+    });
+  }
+}
+
+// A second click on the same button sends nothing more; the server would do it once anyway.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post" || form.dataset.sent) {
+    if (form.dataset.sent) event.preventDefault();
+    return;
+  }
+  form.dataset.sent = "yes";
+  setTimeout(() => { delete form.dataset.sent; }, 5000);
+});
+
+for (const list of document.querySelectorAll("[data-live]")) follow(list);

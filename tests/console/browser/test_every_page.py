@@ -1,0 +1,25 @@
+"""Every page in a real browser: accessible in both themes, no wider than a phone, and without a complaint of the browser."""
+
+import pytest
+
+from config.settings import Settings
+from database.connections import Connection
+from tests.console.browser.chromium import accessibility_findings, is_too_wide, open_context
+from tests.console.served import make_user, serving_console, session_value
+
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_pages_are_accessible_and_fit_on_a_phone(
+    chromium: str, settings: Settings, connection: Connection, scheme: str
+) -> None:
+    user = await make_user(connection, "amy@clinic.gov.sg")
+    async with serving_console(settings) as port:
+        session = await session_value(connection, settings, user)
+        async with open_context(chromium, port, session, color_scheme=scheme, viewport=PHONE) as (context, _):
+            page = await context.new_page()
+            for path in ("/", "/account", "/help", "/login"):
+                await page.goto(path)
+                assert not await accessibility_findings(page), path
+                assert not await is_too_wide(page), path
