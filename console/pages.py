@@ -3,7 +3,7 @@
 from typing import Final
 
 import console.technical.pages
-from console.campaigns import home
+from console.campaigns import about, home
 from console.guides import help_pages
 from console.login import account, pages
 from console.routes import ConsoleRoute
@@ -13,5 +13,6 @@ ROUTES: Final[tuple[ConsoleRoute, ...]] = (
     *pages.ROUTES,
     *account.ROUTES,
     *home.ROUTES,
+    *about.ROUTES,
     *help_pages.ROUTES,
 )

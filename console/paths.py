@@ -31,6 +31,11 @@ def url(name: str, **values: object) -> str:
     return f"{made}?{urlencode(query, doseq=True)}" if query else made
 
 
+def has_page(name: str) -> bool:
+    """Whether a route has this name."""
+    return name in _paths
+
+
 def own_path(text: str | None) -> str | None:
     """`text`, where it is a path of ours that a page may lead to (a `next=`), else None."""
     if not text or len(text) > _MOST_NEXT or not _OWN.fullmatch(text):

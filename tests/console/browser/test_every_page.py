@@ -5,6 +5,7 @@ import pytest
 from config.settings import Settings
 from database.connections import Connection
 from tests.console.browser.chromium import accessibility_findings, is_too_wide, open_context
+from tests.console.campaigns.making import make_campaign
 from tests.console.served import make_user, serving_console, session_value
 
 PHONE = {"width": 390, "height": 844}
@@ -14,12 +15,20 @@ PHONE = {"width": 390, "height": 844}
 async def test_pages_are_accessible_and_fit_on_a_phone(
     chromium: str, settings: Settings, connection: Connection, scheme: str
 ) -> None:
+    campaign_id = await make_campaign(connection)
     user = await make_user(connection, "amy@clinic.gov.sg")
+    paths = (
+        "/",
+        "/account",
+        "/help",
+        "/login",
+        f"/campaigns/{campaign_id}/settings",
+    )
     async with serving_console(settings) as port:
         session = await session_value(connection, settings, user)
         async with open_context(chromium, port, session, color_scheme=scheme, viewport=PHONE) as (context, _):
             page = await context.new_page()
-            for path in ("/", "/account", "/help", "/login"):
+            for path in paths:
                 await page.goto(path)
                 assert not await accessibility_findings(page), path
                 assert not await is_too_wide(page), path

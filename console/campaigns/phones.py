@@ -1,0 +1,75 @@
+"""What a text looks like on a phone, before there are values: header, body and footer, its parameters marked, and its segments.
+
+The count is that of the text without its parameters, whose values come on top.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from campaigns.campaigns import Channel
+from config.environment import Environment
+from config.settings import Settings
+from processing.rule_settings import footers_of
+from rules.messages import Frame, Layout
+from rules.segments import Segmentation, segment
+from rules.templates import Language
+
+# The name of each language, and its tag (BCP 47) for whoever reads it aloud.
+LANGUAGES: Final = {
+    Language.ENGLISH: ("English", "en"),
+    Language.CHINESE: ("Chinese", "zh-Hans"),
+    Language.MALAY: ("Malay", "ms"),
+    Language.TAMIL: ("Tamil", "ta"),
+}
+_DEFAULT_SENDER: Final = "gov.sg"
+_TEST_SENDER: Final = "Postman"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of a text. A parameter's is its name."""
+
+    text: str
+    is_parameter: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Phone:
+    """One language's message as the phone has it. `characters` are those of the body, its parameters left out."""
+
+    language: Language
+    sender: str
+    pieces: tuple[Piece, ...]
+    counted: Segmentation
+    characters: int
+
+    @property
+    def name(self) -> str:
+        """The language's name."""
+        return LANGUAGES[self.language][0]
+
+    @property
+    def tag(self) -> str:
+        """The language's tag."""
+        return LANGUAGES[self.language][1]
+
+
+def public_sender(settings: Settings) -> str:
+    """Whom members of the public see as the sender."""
+    sender = settings.sending.public.sender_id
+    return _TEST_SENDER if settings.environment is Environment.TEST and sender == _DEFAULT_SENDER else sender
+
+
+def sender_of(settings: Settings, channel: Channel, own: str | None) -> str:
+    """Whom recipients see as the sender; `own` is the name of an internal campaign's account."""
+    return public_sender(settings) if channel is Channel.PUBLIC else own or "no sender yet"
+
+
+def phone_of(settings: Settings, *, header: str, body: str, language: Language, sender: str) -> Phone:
+    """The message of this body in the frame of this deployment."""
+    bare = Layout.of_body(body)
+    layout = bare.framed(Frame(header, settings.environment, footers_of(settings.messages)), language)
+    pieces = [Piece(layout.literals[0], is_parameter=False)]
+    for name, literal in zip(layout.parameters, layout.literals[1:], strict=True):
+        pieces += Piece(name, is_parameter=True), Piece(literal, is_parameter=False)
+    return Phone(language, sender, tuple(pieces), segment("".join(layout.literals)), bare.literal_units())
