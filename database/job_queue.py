@@ -20,6 +20,7 @@ from config.sections import DatabaseSettings
 from database.connections import UNREACHABLE, Connection, affected, connect
 from database.errors import ServiceUnreachable
 from database.queries import NamedQueries
+from database.queue_wakes import ThriftyQueries
 
 if TYPE_CHECKING:
     import structlog
@@ -164,10 +165,12 @@ async def _run_connected(
     stop: asyncio.Event,
     connected: Callable[[], None],
 ) -> None:
-    queue = QueueManager(Queries.from_asyncpg_connection(connection))
+    # The library takes two jobs at least; where one at a time is wanted, the second waits for its turn.
+    most_jobs = max(2, kind.concurrency)
+    queue = QueueManager(ThriftyQueries(connection, most_jobs))
     log = logger.bind(entrypoint=kind.entrypoint)
     await connection.execute(SQL["name_connection"], str(queue.queue_manager_id))
-    # The library takes two jobs at least; where one at a time is wanted, the second waits here.
+    await connection.execute(SQL["prepare_queue"])
     turns = asyncio.Semaphore(kind.concurrency)
 
     @queue.entrypoint(kind.entrypoint)
@@ -181,7 +184,7 @@ async def _run_connected(
         await queue.run(
             dequeue_timeout=timedelta(seconds=_POLL_SECONDS),
             batch_size=1,
-            max_concurrent_tasks=max(2, kind.concurrency),
+            max_concurrent_tasks=most_jobs,
             heartbeat_timeout=timedelta(seconds=kind.heartbeat_timeout),
             shutdown_on_listener_failure=True,
         )
