@@ -1,9 +1,9 @@
 """When a queue asks PostgreSQL for work: only where there may be some that it has room for.
 
 PgQueuer announces each job that is added or has ended to every queue of every worker, and a queue that hears of one asks four
-things. With four queues in a worker that was more than half of all statements of an upload. Here a queue isn't woken by the end of
-somebody else's job, nor twice before it has asked, and doesn't ask while it has all jobs that it may run at a time. What it
-misses (another worker's job whose heartbeat stops) it finds at its next look, which is never far.
+questions. With four queues in a worker those were more than half of all statements of an upload. Here a queue isn't woken by the
+end of somebody else's job, nor twice before it has asked, and it asks nothing while it runs all jobs that it may. What nobody
+announces (a job whose worker has died) it finds all the same: the library looks by itself every other second.
 """
 
 import json
@@ -66,7 +66,7 @@ class _Announcements(AsyncpgDriver):
 
 
 class ThriftyQueries(Queries):
-    """The library's statements for one queue manager, which runs at most `most_jobs` at a time and has this connection to itself."""
+    """The library's statements for one queue manager, which runs at most `most_jobs` at a time. The connection is its own."""
 
     def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", most_jobs: int) -> None:
         self._announcements = _Announcements(connection)
@@ -74,7 +74,7 @@ class ThriftyQueries(Queries):
         self._most_jobs = most_jobs
         # Picked by this queue, and not known to have ended.
         self._picked: set[JobId] = set()
-        self._outlook: asyncpg.Record | dict[str, Any] = {}
+        self._outlook: dict[str, Any] = {}
 
     @property
     def _is_full(self) -> bool:
@@ -89,16 +89,12 @@ class ThriftyQueries(Queries):
         self._picked.update(job.id for job in jobs)
         return jobs
 
-    async def log_jobs(
-        self, job_status: "list[tuple[Job, JOB_STATUS, TracebackRecord | None]]"
-    ) -> None:
+    async def log_jobs(self, job_status: "list[tuple[Job, JOB_STATUS, TracebackRecord | None]]") -> None:
         """See Queries. There is room for others from here on."""
         await super().log_jobs(job_status)
         self._leave([job.id for job, _, _ in job_status])
 
-    async def retry_job(
-        self, job: Job, delay: timedelta, traceback_record: "TracebackRecord | None"
-    ) -> None:
+    async def retry_job(self, job: Job, delay: timedelta, traceback_record: "TracebackRecord | None") -> None:
         """See Queries. There is room for others from here on, and this one may be due at once."""
         await super().retry_job(job, delay, traceback_record)
         self._leave([job.id])
@@ -109,11 +105,11 @@ class ThriftyQueries(Queries):
 
     async def eligible_queued_work(self, entrypoints: "list[QueueEntrypoint]") -> int:
         """See Queries. Asks for the answers of the next two as well, since the library wants all three, one after the other."""
-        if self._is_full:
-            self._outlook = {"eligible": 0, "eta": None, "queued": 0}
-        else:
-            (self._outlook,) = await self.driver.fetch(SQL["fetch_outlook"], entrypoints)
-        return int(self._outlook["eligible"])
+        outlook: dict[str, Any] = {"eligible": 0, "eta": None, "queued": 0}
+        if not self._is_full:
+            (outlook,) = await self.driver.fetch(SQL["fetch_outlook"], entrypoints)
+        self._outlook = outlook
+        return int(outlook["eligible"])
 
     async def next_deferred_eta(self, entrypoints: "list[QueueEntrypoint]") -> timedelta | None:  # noqa: ARG002
         """See Queries. As of the last look at what is eligible."""

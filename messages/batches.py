@@ -1,7 +1,7 @@
 """The tables `batches` and `messages`: an accepted upload's rows, handed over to the sending core. All or nothing."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import BinaryIO, Final
 
 from database.connections import Connection, affected
@@ -9,6 +9,8 @@ from database.queries import NamedQueries
 
 SQL: Final = NamedQueries("messages", "batches.sql")
 _COPY_SECONDS: Final = 300
+# Bytes of COPY text that are read at once; of more the library has pieces read by a thread.
+_READ_AT_ONCE: Final = 128 * 1024
 
 
 async def create_batch(
@@ -34,13 +36,24 @@ async def create_batch(
     await connection.execute(
         SQL["insert_batch"], batch_id, campaign_id, upload_id, file_name, total_messages, json.dumps(frame)
     )
-    messages.seek(0)
     status = await connection.copy_to_table(
-        "messages", source=messages, columns=columns, format="text", timeout=_COPY_SECONDS
+        "messages", source=_copy_source(messages), columns=columns, format="text", timeout=_COPY_SECONDS
     )
     copied = affected(status)
     if copied != total_messages:
         message = f"{copied} messages copied of {total_messages}"
         raise ValueError(message)
-    await connection.execute(SQL["set_time"], batch_id)
-    await connection.execute(SQL["announce_batch"], batch_id)
+    await connection.execute(SQL["hand_over"], batch_id)
+
+
+def _copy_source(messages: BinaryIO) -> BinaryIO | AsyncIterator[bytes]:
+    messages.seek(0)
+    beginning = messages.read(_READ_AT_ONCE + 1)
+    if len(beginning) <= _READ_AT_ONCE:
+        return _single(beginning)
+    messages.seek(0)
+    return messages
+
+
+async def _single(piece: bytes) -> AsyncIterator[bytes]:
+    yield piece

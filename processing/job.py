@@ -38,6 +38,8 @@ logger = get_logger("processing")
 _LONGEST_DELAY: Final = timedelta(minutes=30)
 # A template has some kilobytes.
 _RULES_KEPT: Final = 500
+# Bytes: a tenth of a millisecond.
+_DIGESTED_AT_ONCE: Final = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Judge:
         """The verdict on the upload, whose original has this SHA-256, with its files until the end of the block."""
         async with self._verdicts.turn() as judging:
             await self._store.fetch(upload.object_key or "", judging.source)
-            if (await asyncio.to_thread(sha256_of, judging.source)).hex() != sha256:
+            if (await _digest(judging.source)).hex() != sha256:
                 raise StoreUnavailable("the object store gives back other bytes than were stored")
             reach("verdict.fetched")
             rules = await self._rules(upload.campaign_id)
@@ -112,6 +114,13 @@ class Judge:
             has_unicode=verdict.has_unicode,
             error_reason=verdict.error_reason,
         )
+
+
+async def _digest(fetched: BinaryIO) -> bytes:
+    """The SHA-256 of a file that has just been written, in a thread where that takes longer than to get to one."""
+    if fetched.tell() <= _DIGESTED_AT_ONCE:
+        return sha256_of(fetched)
+    return await asyncio.to_thread(sha256_of, fetched)
 
 
 def new_batch(judged: Judged) -> NewBatch:
@@ -153,9 +162,10 @@ class VerdictJob:
         Raises TryAgain for temporary trouble until `retry_for` has passed: then the outcome is `failed`.
         """
         log = logger.bind(upload_id=job.subject_id)
-        upload = await self._begin(job, log)
-        if upload is None:
+        begun = await self._begin(job, log)
+        if begun is None:
             return
+        upload, has_accepted_twin = begun
         log = log.bind(
             campaign_id=upload.campaign_id, connection_id=upload.connection_id, attempt=upload.attempts
         )
@@ -164,7 +174,10 @@ class VerdictJob:
             await self._outcomes.fail(upload, "every attempt was cut short", log)
             return
         try:
-            await self._judge_and_store(upload, log)
+            reach("verdict.begun")
+            # Whoever accepts asks once more, under the lock of the content.
+            if not (has_accepted_twin and await self._outcomes.repeat_twin(upload, log)):
+                await self._judge_and_store(upload, log)
         except TryAgain:
             raise
         except VerdictExceeded as excess:
@@ -177,22 +190,30 @@ class VerdictJob:
             log.exception("verdict_crashed")
             await self._retry_or_fail(upload, "internal error", log)
 
-    async def _begin(self, job: RunningJob, log: structlog.stdlib.BoundLogger) -> Upload | None:
-        """Fetch the upload and count the attempt. Returns None where there is nothing to judge, or no longer."""
+    async def _begin(self, job: RunningJob, log: structlog.stdlib.BoundLogger) -> tuple[Upload, bool] | None:
+        """Count the attempt. Returns the upload, and whether it has an accepted twin; or None where there is nothing to judge."""
         upload_id = job.subject_id
         with database_troubles():
             async with self._pool.acquire() as connection:
-                upload = await uploads.fetch_upload(connection, upload_id)
-                if upload is None or upload.finished_at is not None or upload.source is not Source.SFTP:
-                    # A worker of the release before may enqueue those of another source, which have a job of their own.
-                    return None
-                if await self._waits_for_twin(connection, upload_id):
-                    log.info("verdict_waits_for_twin", campaign_id=upload.campaign_id)
-                    return None
-                begun = await uploads.begin_attempt(connection, upload)
-                if begun is not None and upload.attempts == 0:
-                    metrics.QUEUE_SECONDS.observe((datetime.now(UTC) - upload.received_at).total_seconds())
-                return begun
+                while True:
+                    begun = await uploads.begin_first_of_twins(connection, upload_id, self._twins_within)
+                    if begun is not None:
+                        upload, _ = begun
+                        if upload.attempts == 1:
+                            waited = datetime.now(UTC) - upload.received_at
+                            metrics.QUEUE_SECONDS.observe(waited.total_seconds())
+                        return begun
+                    waiting = await uploads.fetch_upload(connection, upload_id)
+                    if (
+                        waiting is None
+                        or waiting.finished_at is not None
+                        or waiting.source is not Source.SFTP
+                    ):
+                        # A worker of the release before may enqueue those of another source, which have a job of their own.
+                        return None
+                    if await self._waits_for_twin(connection, upload_id):
+                        log.info("verdict_waits_for_twin", campaign_id=waiting.campaign_id)
+                        return None
 
     async def _waits_for_twin(self, connection: Connection, upload_id: str) -> bool:
         """Whether the outcome of an earlier upload is this one's too, or puts it on the queue again.
@@ -206,9 +227,6 @@ class VerdictJob:
         return await uploads.has_earlier_undecided(connection, upload_id, self._twins_within)
 
     async def _judge_and_store(self, upload: Upload, log: structlog.stdlib.BoundLogger) -> None:
-        reach("verdict.begun")
-        if await self._outcomes.repeat_twin(upload, log):
-            return
         async with self._judge.judged(upload, upload.sha256) as judged:
             if judged.verdict.valid:
                 await self._outcomes.accept(upload, new_batch(judged), log)

@@ -60,11 +60,6 @@ class Outcomes:
 
     async def repeat_twin(self, upload: Upload, log: Log) -> bool:
         """Accept the upload with the batch of the same content, if there is one. Returns whether it has its outcome."""
-        with database_troubles():
-            async with self._pool.acquire() as connection:
-                # Whoever accepts asks once more, under the lock of the content.
-                if await uploads.fetch_accepted_twin(connection, upload.id, self._twins_within) is None:
-                    return False
 
         async def end(connection: Connection) -> _Ending | None:
             return await self._repeat_accepted(connection, upload, log)

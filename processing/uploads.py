@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
@@ -136,8 +136,7 @@ class ListedUpload:
     received_at: datetime
 
 
-def _upload(row: asyncpg.Record) -> Upload:
-    values = dict(row)
+def _upload(values: dict[str, Any]) -> Upload:
     status = UploadStatus.WITHDRAWN if values["withdrawn_at"] else UploadStatus(values["status"])
     values.update(status=status, source=Source(values["source"]), byte_count=values.pop("bytes"))
     return Upload(**values)
@@ -145,21 +144,22 @@ def _upload(row: asyncpg.Record) -> Upload:
 
 async def record_received(connection: Connection, upload: NewUpload) -> bool:
     """Write the row of an upload that waits for its verdict. False, and no row, where its campaign has lost its access."""
-    inserted = await connection.fetchval(
-        SQL["insert_upload"],
+    inserted = await connection.fetchval(SQL["insert_upload"], *_first_columns(upload), upload.modified_at)
+    return inserted is not None
+
+
+def _first_columns(upload: NewUpload) -> tuple[object, ...]:
+    """What a row begins with, whatever becomes of it."""
+    told = (
         upload.id,
         upload.campaign_id,
         upload.file_name,
         upload.byte_count,
         upload.sha256,
-        upload.modified_at,
         upload.object_key,
-        draw_report_name(),
-        upload.actor.source_address,
-        upload.actor.connection_id,
-        upload.received_at,
     )
-    return inserted is not None
+    actor = upload.actor
+    return *told, draw_report_name(), actor.source_address, actor.connection_id, upload.received_at
 
 
 async def record_refused(
@@ -167,19 +167,7 @@ async def record_refused(
 ) -> None:
     """Write the row of an upload refused before any row of it was read: it has its first outcome, rejected, at once."""
     await connection.execute(
-        SQL["insert_refused_upload"],
-        upload.id,
-        upload.campaign_id,
-        upload.file_name,
-        upload.byte_count,
-        upload.sha256,
-        upload.object_key,
-        draw_report_name(),
-        upload.actor.source_address,
-        upload.actor.connection_id,
-        upload.received_at,
-        refusal_code,
-        error_reason,
+        SQL["insert_refused_upload"], *_first_columns(upload), refusal_code, error_reason
     )
 
 
@@ -201,13 +189,13 @@ async def take_untold(connection: Connection, campaign_id: str) -> list[str]:
 async def fetch_upload(connection: Connection, upload_id: str) -> Upload | None:
     """One upload, or None where there is none of this id."""
     row = await connection.fetchrow(SQL["fetch_upload"], upload_id)
-    return _upload(row) if row else None
+    return _upload(dict(row)) if row else None
 
 
 async def fetch_upload_by_support_id(connection: Connection, support_id: str) -> Upload | None:
     """The failed upload whose sender was told this support id, or None."""
     row = await connection.fetchrow(SQL["fetch_upload_by_support_id"], support_id)
-    return _upload(row) if row else None
+    return _upload(dict(row)) if row else None
 
 
 async def list_uploads(
@@ -220,7 +208,7 @@ async def list_uploads(
 ) -> list[Upload]:
     """Uploads that fit all the conditions given, newest first."""
     rows = await connection.fetch(SQL["list_uploads"], campaign_id, status and status.value, since, limit)
-    return [_upload(row) for row in rows]
+    return [_upload(dict(row)) for row in rows]
 
 
 def _listed_upload(row: asyncpg.Record) -> ListedUpload:
@@ -277,6 +265,18 @@ async def begin_attempt(connection: Connection, upload: Upload) -> Upload | None
     return None if begun is None else replace(upload, status=UploadStatus.VALIDATING, **begun)
 
 
+async def begin_first_of_twins(
+    connection: Connection, upload_id: str, within: timedelta
+) -> tuple[Upload, bool] | None:
+    """As `begin_attempt`, of SFTP, and whether it has an accepted twin. None also where an earlier one is undecided."""
+    begun = await connection.fetchrow(SQL["begin_first_of_twins"], upload_id, within)
+    if begun is None:
+        return None
+    values = dict(begun)
+    has_accepted_twin = bool(values.pop("has_accepted_twin"))
+    return _upload(values), has_accepted_twin
+
+
 async def lock_undecided(connection: Connection, upload: Upload) -> bool:
     """Lock the upload and its content until the transaction ends. False where it has its outcome already."""
     await lock_content(connection, upload)
@@ -297,7 +297,7 @@ async def has_earlier_undecided(connection: Connection, upload_id: str, within: 
 async def fetch_waiting_twins(connection: Connection, upload_id: str, within: timedelta) -> list[Upload]:
     """The same content, received after this upload, that waits for its outcome: oldest first, locked."""
     rows = await connection.fetch(SQL["lock_waiting_twins"], upload_id, within)
-    return [_upload(row) for row in rows]
+    return [_upload(dict(row)) for row in rows]
 
 
 async def fetch_accepted_twin(connection: Connection, upload_id: str, within: timedelta) -> Twin | None:

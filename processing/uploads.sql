@@ -1,7 +1,7 @@
 -- name: insert_upload
 -- Nothing is inserted where the campaign has lost its access since the login.
-insert into uploads (id, campaign_id, file_name, status, bytes, sha256, modified_at, object_key, report_name,
-                     source_address, connection_id, received_at)
+insert into uploads (id, campaign_id, file_name, status, bytes, sha256, object_key, report_name, source_address,
+                     connection_id, received_at, modified_at)
 select $1, c.id, $3, 'received', $4, $5, $6, $7, $8, $9, $10, $11
 from campaigns c where c.id = $2 and c.status = 'active'
 returning id
@@ -94,6 +94,28 @@ update uploads
 set status = 'validating', deciding_since = coalesce(deciding_since, now()), attempts = attempts + 1
 where id = $1 and finished_at is null
 returning deciding_since, attempts
+
+-- name: begin_first_of_twins
+-- As above, where no earlier upload of the same content still waits for its outcome; and whether one has made a batch of it.
+with begun as (
+    update uploads u
+    set status = 'validating', deciding_since = coalesce(deciding_since, now()), attempts = attempts + 1
+    where u.id = $1 and u.finished_at is null and u.source = 'sftp' and not exists (
+        select from uploads o
+        where o.campaign_id = u.campaign_id and o.sha256 = u.sha256 and o.file_name = u.file_name
+          and o.finished_at is null and (o.received_at, o.id) < (u.received_at, u.id)
+          and u.received_at - o.received_at <= $2)
+    returning id, campaign_id, file_name, status, bytes, sha256, object_key, report_name, report_key, connection_id,
+              received_at, deciding_since, attempts, finished_at, outcome, refusal_code, error_reason, batch_id,
+              total_messages, duplicate_of, num_rows, num_errors, has_avoidable_character, has_unicode, support_id,
+              notified_at, notification_refused_at, notification_error, source, content_sha256, waiter, withdrawn_at
+)
+select u.*, exists (
+    select from uploads o
+    where o.campaign_id = u.campaign_id and o.sha256 = u.sha256 and o.file_name = u.file_name
+      and o.id <> u.id and o.status = 'accepted' and o.duplicate_of is null
+      and u.received_at - o.received_at between -$2::interval and $2::interval) as has_accepted_twin
+from begun u
 
 -- name: lock_upload
 select status, outcome from uploads where id = $1 and finished_at is null for update

@@ -301,7 +301,10 @@ def _judge_rows(
 
 
 def _in_order(work: Callable[[Chunk], _CheckedChunk], chunks: Sequence[Chunk]) -> Iterator[_CheckedChunk]:
-    """The checked chunks in their order, two being worked on at once."""
+    """The checked chunks in their order, two being worked on at once. A single one needs no thread of its own."""
+    if len(chunks) == 1:
+        yield work(chunks[0])
+        return
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="verdict") as pool:
         waiting: deque[Future[_CheckedChunk]] = deque()
         for chunk in chunks:

@@ -111,6 +111,11 @@ class _Child:
             raise ProcessingError("internal error")
         return answer.verdict
 
+    async def warm(self) -> None:
+        """Wait until it is ready to judge, or has ended."""
+        with contextlib.suppress(ChildUnavailable):
+            await self._warm(self._running())
+
     async def _warm(self, process: asyncio.subprocess.Process) -> None:
         """Wait until it is ready. Raises ChildUnavailable where it doesn't get there, which is no upload's fault."""
         if self._warm_memory or process.stdout is None:
@@ -282,6 +287,20 @@ class VerdictProcesses:
         while not self._places.empty():
             if child := self._places.get_nowait():
                 await child.end()
+
+    async def warm_up(self, within: float) -> None:
+        """Wait until each child is ready to judge, so that no upload waits for one; for `within` seconds at most.
+
+        Called before the first turn. A child that needs longer, or doesn't come, is dealt with by the upload that gets it.
+        """
+        children = [self._places.get_nowait() for _ in range(self._places.qsize())]
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within):
+                    await asyncio.gather(*(child.warm() for child in children if child))
+        finally:
+            for child in children:
+                self._places.put_nowait(child)
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[Judging]:

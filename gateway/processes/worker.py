@@ -36,6 +36,8 @@ logger = get_logger("gateway")
 # An upload or notification younger than this may be between its commit and its job's start.
 _SWEPT_WHEN_OLDER: Final = timedelta(seconds=10)
 _RETENTION_INTERVAL: Final = timedelta(hours=1)
+# Seconds. A worker that can't judge at once is one all the same, if a slow one.
+_WARM_UP_WITHIN: Final = 10.0
 # The exit status that tells the supervisor: jobs were left to others (EX_TEMPFAIL).
 _DRAIN_TIMED_OUT: Final = 75
 
@@ -48,12 +50,13 @@ async def worker(
 ) -> None:
     """Judge uploads and send e-mails until `stop`, then finish what is begun. Raises ConfigError where it can't start."""
     async with AsyncExitStack() as stack:
+        # First, as they load their libraries while this process goes on.
+        processes = VerdictProcesses(verdict_limits(settings.worker), settings.worker.concurrent_verdicts)
+        await stack.enter_async_context(processes)
         pool = await stack.enter_async_context(
             open_pool(settings.database, name="worker", command_timeout=60)
         )
         store = await stack.enter_async_context(open_store(settings.s3))
-        processes = VerdictProcesses(verdict_limits(settings.worker), settings.worker.concurrent_verdicts)
-        await stack.enter_async_context(processes)
 
         def rules_of(template: Template) -> Rules:
             return make_rules(template, settings.environment, settings.messages)
@@ -63,6 +66,8 @@ async def worker(
             AwaitedVerdictJob(pool, store, settings.worker, rules_of, processes),
         )
         mailer = SMTPMailer(settings.smtp)
+        # An upload that this worker takes is one that no other worker takes meanwhile.
+        await processes.warm_up(_WARM_UP_WITHIN)
         await _run_jobs_and_sweeps(settings, pool, store, verdicts, mailer, stop=stop, ready=ready)
 
 

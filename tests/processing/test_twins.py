@@ -97,6 +97,19 @@ async def test_the_same_content_again_repeats_the_first_batch(
     assert facts[0] == facts[1]
 
 
+async def test_what_comes_after_an_acceptance_repeats_it_without_being_fetched_or_judged(
+    job: VerdictJob, intake: Intake, make_spool: MakeSpool, pool: Pool, store: S3ObjectStore
+) -> None:
+    first, second = make_spool(), make_spool()
+    await intake.store(first)
+    await run_job(job, first)
+    await intake.store(second)
+    key = await pool.fetchval("select object_key from uploads where id = $1", second.upload_id)
+    await store.delete(key)
+    await run_job(job, second)
+    assert await status_of(pool, second) == "accepted"
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -1,6 +1,7 @@
 """A verdict in a process of its own: an upload that takes too much fails itself and no other."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -69,6 +70,41 @@ async def test_an_upload_over_a_limit_fails_and_the_next_one_is_judged(
         assert excess.value.limit == told
         async with verdicts.turn() as judging:
             assert (await judge(judging, GOOD)).valid
+
+
+async def test_children_that_are_warmed_up_are_ready_and_each_place_has_one() -> None:
+    async with VerdictProcesses(VerdictLimits(600, 2048, 120, 600), 2) as verdicts:
+        await verdicts.warm_up(120)
+        async with verdicts.turn() as one, verdicts.turn() as another:
+            assert one.child.warmed.is_set()
+            assert another.child.warmed.is_set()
+            assert (await judge(another, GOOD)).valid
+
+
+async def test_a_child_that_ends_instead_of_getting_warm_is_replaced_by_the_upload_that_gets_its_place() -> (
+    None
+):
+    async with processes() as verdicts:
+        the_child().kill()
+        await verdicts.warm_up(120)
+        await _judge_when_possible(verdicts)
+
+
+async def test_who_waits_for_warm_children_waits_no_longer_than_told_and_loses_none() -> None:
+    async with processes() as verdicts:
+        await verdicts.warm_up(0)
+        async with verdicts.turn() as judging:
+            assert (await judge(judging, GOOD)).valid
+
+
+async def _judge_when_possible(verdicts: VerdictProcesses) -> None:
+    """As a job does, which is put back where it meets a place whose child has just died."""
+    for _ in range(2):
+        with contextlib.suppress(ChildUnavailable):
+            async with verdicts.turn() as judging:
+                assert (await judge(judging, GOOD)).valid
+                return
+    raise AssertionError
 
 
 async def test_a_child_goes_on_to_the_next_upload_and_mixes_none() -> None:
