@@ -12,6 +12,7 @@ from starlette.requests import Request
 from api import metrics
 from api.admission_groups import AdmissionGroups, CallingCampaign, Question, Verdict
 from api.errors import RequestRefused
+from campaigns.campaigns import Creator
 from config.addresses import Address
 from config.errors import ConfigError
 from config.identifiers import is_campaign_id
@@ -31,12 +32,26 @@ _MOST_REMEMBERED: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """An admitted call: its campaign, the public prefix of its key, its real address; the database's time at its admission."""
+    """An admitted call: its campaign, the public prefix of its key, its real address; the database's time at its admission.
+
+    `maker`: the user who made its key, None: the campaign's creator.
+    """
 
     campaign: CallingCampaign
     key_prefix: str
     address: str
     at: datetime
+    maker: Creator | None
+
+    @property
+    def creator(self) -> Creator:
+        """Who makes what is sent by this call."""
+        return self.maker or self.campaign.creator
+
+    @property
+    def maker_id(self) -> str | None:
+        """The maker's id."""
+        return None if self.maker is None else self.maker.id
 
 
 class Admission:
@@ -71,7 +86,7 @@ class Admission:
             case Verdict.ADMITTED:
                 assert decision.campaign is not None  # noqa: S101 - whose key was found
                 at = datetime.fromtimestamp(decision.at, UTC)
-                return Admitted(decision.campaign, question.prefix, question.address, at)
+                return Admitted(decision.campaign, question.prefix, question.address, at, decision.maker)
             case Verdict.KEY:
                 raise _unauthorized()
             case Verdict.RATE:

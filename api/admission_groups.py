@@ -1,13 +1,13 @@
 """Asks the database which calls it admits: one statement for all that gathered while the one before was under way.
 
 So a busy process asks seldom, and a quiet one at once. Nothing of the answers is kept but what never changes, a campaign's
-template: a key that is deleted, or a campaign that is suspended, is known in the next statement everywhere.
+template and who made a key: a key that is deleted, or a campaign that is suspended, is known in the next statement everywhere.
 """
 
 import asyncio
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -71,10 +71,16 @@ class Question(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """The answer. `at` is the database's time, in seconds since 1970; `until`, by this process's clock, when there is room."""
+    """The answer. `at` is the database's time, in seconds since 1970; `until`, by this process's clock, when there is room.
+
+    `campaign_id`: whose key it is, also where it was refused, if it is anybody's. `maker`: the user who made it, if one of the
+    console did.
+    """
 
     verdict: Verdict
     campaign: CallingCampaign | None
+    campaign_id: str | None
+    maker: Creator | None
     at: float
     until: float
 
@@ -86,6 +92,7 @@ class AdmissionGroups:
         self._pool: Final = pool
         self._rate: Final = settings.rate
         self._campaigns: Final[dict[tuple[str, bool], CallingCampaign]] = {}
+        self._makers: Final[dict[str, Creator | None]] = {}
         self._groups: Final = Groups[Question, Decision](
             self._ask, most_in_group=_MOST_IN_GROUP, most_waiting=MOST_WAITING, patience=_PATIENCE
         )
@@ -119,16 +126,24 @@ class AdmissionGroups:
         )
         self.clock.note(rows[-1]["at"], asked_at=asked_at, answered_at=time.monotonic())
         await self._learn_campaigns(connection, rows)
-        decisions = {row["place"]: self._decision_of(row, asked_at) for row in rows}
+        await self._learn_makers(
+            connection,
+            {prefixes[row["place"] - 1] for row in rows if row["verdict"] == Verdict.ADMITTED},
+        )
+        decisions = {
+            row["place"]: self._decision_of(row, prefixes[row["place"] - 1], asked_at) for row in rows
+        }
         return [decisions[place] for place in range(1, len(questions) + 1)]
 
-    def _decision_of(self, row: asyncpg.Record, asked_at: float) -> Decision:
+    def _decision_of(self, row: asyncpg.Record, prefix: str, asked_at: float) -> Decision:
         # Its time was no sooner than the question: nobody is refused from memory for longer than the row says, however slow the
         # answer was.
         until = None if row["until"] is None else asked_at + row["until"] - row["at"]
         return Decision(
             verdict=Verdict(row["verdict"]),
             campaign=self._campaigns.get((row["campaign_id"], row["nric"])),
+            campaign_id=row["campaign_id"],
+            maker=self._makers.get(prefix),
             at=row["at"],
             until=until or 0.0,
         )
@@ -153,3 +168,12 @@ class AdmissionGroups:
                     made_at=row["created_at"],
                     creator=Creator(row["creator_id"], row["creator_email"]),
                 )
+
+    async def _learn_makers(self, connection: Connection, prefixes: Set[str]) -> None:
+        """Fetch who made those keys that isn't known yet."""
+        unknown = prefixes - self._makers.keys()
+        if not unknown:
+            return
+        rows = await connection.fetch(SQL["fetch_makers"], list(unknown))
+        makers = {row["prefix"]: Creator(row["id"], row["email"]) for row in rows}
+        self._makers.update({prefix: makers.get(prefix) for prefix in unknown})

@@ -126,9 +126,15 @@ async def set_nric(connection: Connection, campaign_id: str, *, allowed: bool, a
 
 
 async def add_api_key(
-    connection: Connection, campaign_id: str, *, environment: Environment, name: str, actor: Actor
+    connection: Connection,
+    campaign_id: str,
+    *,
+    environment: Environment,
+    name: str,
+    actor: Actor,
+    creator_id: str | None = None,
 ) -> NewAPIKey:
-    """Make a key for the campaign, whose text is in the answer and nowhere else.
+    """Make a key for the campaign, whose text is in the answer and nowhere else. What is sent by it is `creator_id`'s, a user's.
 
     Raises CampaignNotFound; CampaignRefused: a deleted campaign, or one without an address; KeyRefused: three are in force.
     """
@@ -138,7 +144,9 @@ async def add_api_key(
             f"campaign {campaign_id} has no address from which the API may be called: give it one first by "
             f"`sftp-gateway campaign addresses {campaign_id} --add ADDRESS`"
         )
-    return await record_api_key(connection, campaign_id, environment=environment, name=name, actor=actor)
+    return await record_api_key(
+        connection, campaign_id, environment=environment, name=name, actor=actor, creator_id=creator_id
+    )
 
 
 async def delete_api_key(connection: Connection, campaign_id: str, prefix: str, *, actor: Actor) -> None:

@@ -22,13 +22,14 @@ MOST_IN_FORCE: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class APIKey:
-    """A key as stored. In force until `deleted_at`. Times are aware UTC."""
+    """A key as stored. In force until `deleted_at`. Times are aware UTC. `creator_id`: the user who made it by the console."""
 
     prefix: str
     name: str
     made_by: str | None
     made_at: datetime
     deleted_at: datetime | None
+    creator_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,18 @@ class NewAPIKey:
 
 
 async def record_api_key(
-    connection: Connection, campaign_id: str, *, environment: Environment, name: str, actor: Actor
+    connection: Connection,
+    campaign_id: str,
+    *,
+    environment: Environment,
+    name: str,
+    actor: Actor,
+    creator_id: str | None = None,
 ) -> NewAPIKey:
-    """Make a key and put it in force. Raises KeyRefused: as many are in force as there may be."""
+    """Make a key and put it in force. Raises KeyRefused: as many are in force as there may be.
+
+    What is sent by it, the user `creator_id` has made; without one, the campaign's creator.
+    """
     if await count_in_force(connection, campaign_id) >= MOST_IN_FORCE:
         raise KeyRefused(
             f"campaign {campaign_id} has {MOST_IN_FORCE} API keys in force, and can have no more: delete one by "
@@ -57,7 +67,7 @@ async def record_api_key(
         assert key is not None  # noqa: S101 - it was made a line before
         # Another may have these 8 characters already, once in 200 million million draws.
         if await connection.fetchval(
-            SQL["insert_key"], key.prefix, campaign_id, key.digest, name, actor.name
+            SQL["insert_key"], key.prefix, campaign_id, key.digest, name, actor.name, creator_id
         ):
             break
     await record_event(

@@ -24,17 +24,26 @@ async def create_batch(
     messages: BinaryIO,
     columns: Sequence[str],
     total_messages: int,
+    creator_id: str | None = None,
 ) -> None:
     """Write the batch and its messages in the caller's transaction, and announce it when that commits.
 
     `messages` holds PostgreSQL's COPY text, from its beginning; `columns` are its columns, in their order. The batch's number is
     the table's own default, left by the insert of the batch. `frame` is what stood around each body when the rows were
     validated: `{"before": text, "after": {language: text}}`; it is kept, so that what is sent is what was counted.
+    `creator_id`: the user who made it; None: the campaign's creator.
     Raises ValueError when the number of rows copied is not `total_messages`; asyncpg's COPY errors hold rows, so the caller
     must not let them out.
     """
     await connection.execute(
-        SQL["insert_batch"], batch_id, campaign_id, upload_id, file_name, total_messages, json.dumps(frame)
+        SQL["insert_batch"],
+        batch_id,
+        campaign_id,
+        upload_id,
+        file_name,
+        total_messages,
+        json.dumps(frame),
+        creator_id,
     )
     status = await connection.copy_to_table(
         "messages", source=_copy_source(messages), columns=columns, format="text", timeout=_COPY_SECONDS

@@ -1,5 +1,6 @@
 -- name: insert_batch
-insert into batches (id, campaign_id, upload_id, original_file_name, total_messages, frame) values ($1, $2, $3, $4, $5, $6)
+insert into batches (id, campaign_id, upload_id, original_file_name, total_messages, frame, creator_id)
+values ($1, $2, $3, $4, $5, $6, $7)
 
 -- name: hand_over
 -- A batch takes its place among the campaign's messages where it is committed, not where it was begun: half a million rows take seconds

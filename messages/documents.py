@@ -44,8 +44,9 @@ class _Body:
 class MessageDocuments:
     """Makes the documents of one campaign's messages.
 
-    `made_at` is when the campaign was; `frame` stands in for that of a batch that has none yet. Who made a message is the
-    campaign's creator, for SFTP as for keys of the API, which the command line makes (8-api.md §6).
+    `made_at` is when the campaign was; `frame` stands in for that of a batch that has none yet. A message is from the user that
+    sent it by the console or made the API's key; by SFTP and by keys of the command line, from the campaign's `creator`
+    (8-api.md §6).
     """
 
     campaign_id: str
@@ -67,9 +68,9 @@ class MessageDocuments:
         """A message, its status and its attempts: the answer of the API's call 2."""
         return {
             **self._beginning(message),
-            "batches": _memberships(message, self.creator),
+            "batches": _memberships(message, self._creator_of(message)),
             "language": message.language,
-            "creatorEmail": self.creator.email,
+            "creatorEmail": self._creator_of(message).email,
             "attempts": [_attempt_document(attempt) for attempt in attempts_of(message)],
         }
 
@@ -87,27 +88,27 @@ class MessageDocuments:
 
     def in_batch(self, message: Message) -> dict[str, object]:
         """An item of a batch's list, call 6."""
-        attempts = _list_attempts(message, self.creator)
+        attempts = _list_attempts(message, self._creator_of(message))
         return {
             **self._beginning(message),
             "messageAttempts": attempts,
             "language": message.language,
-            "creatorEmail": self.creator.email,
+            "creatorEmail": self._creator_of(message).email,
             "numAttempts": len(attempts),
         }
 
     def in_campaign(self, message: Message) -> dict[str, object]:
         """An item of a campaign's list, call 7."""
-        attempts = _list_attempts(message, self.creator)
+        attempts = _list_attempts(message, self._creator_of(message))
         document = {
             **self._beginning(message),
-            "batches": _memberships(message, self.creator),
+            "batches": _memberships(message, self._creator_of(message)),
             "messageAttempts": attempts,
             "language": message.language,
         }
         if not message.batch.is_single:
             document["batchId"] = message.batch.id
-        document["creatorEmail"] = self.creator.email
+        document["creatorEmail"] = self._creator_of(message).email
         document["numAttempts"] = len(attempts)
         return document
 
@@ -121,13 +122,16 @@ class MessageDocuments:
             "recipient": message.recipient,
             # The database keeps no order.
             "values": {name: message.values[name] for name in self.template.parameters},
-            "creatorId": self.creator.id,
+            "creatorId": self._creator_of(message).id,
             "fullMessage": self.full_message(message),
             "latestStatus": message.status.word,
             "templateBodyId": body.id,
             "campaignId": self.campaign_id,
             "templateBody": body.document,
         }
+
+    def _creator_of(self, message: Message) -> Creator:
+        return message.creator or self.creator
 
     def _body(self, language: str) -> _Body:
         body = self._bodies.get(language)

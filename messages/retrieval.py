@@ -4,7 +4,7 @@ A message without an attempt has the status that its batch gives it, as the view
 its last attempt. Nothing here writes.
 """
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
@@ -12,6 +12,7 @@ from typing import Final
 
 import asyncpg
 
+from campaigns.campaigns import Creator
 from database.connections import Connection, json_object
 from database.queries import NamedQueries
 from messages.identifiers import message_id, parse_message_id
@@ -30,7 +31,8 @@ class Batch:
     """A batch as stored, with how far it has gone out. `number` is its key in the tables; times are aware UTC.
 
     `by_rank` counts the messages that have an attempt by the rank of their status. `frame` is what stood around each body when
-    the rows were validated, None for a batch of an older program that the sending core has not taken up yet.
+    the rows were validated, None for a batch of an older program that the sending core has not taken up yet. `creator_id`: the
+    user who made it, None: the campaign's creator.
     """
 
     number: int
@@ -54,6 +56,7 @@ class Batch:
     finished_at: datetime | None
     by_rank: tuple[int, ...]
     errors_of_attempts: Mapping[str, int]
+    creator_id: str | None
 
     @property
     def is_single(self) -> bool:
@@ -123,7 +126,10 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Message:
-    """A message of a batch, with its attempts, newest first. `values` are by parameter name, in any order."""
+    """A message of a batch, with its attempts, newest first. `values` are by parameter name, in any order.
+
+    `creator`: the user who made it, None: the campaign's creator.
+    """
 
     batch: Batch
     row_number: int
@@ -133,6 +139,7 @@ class Message:
     segments: int
     encoding: str
     attempts: tuple[Attempt, ...]
+    creator: Creator | None = None
 
     @property
     def created_at(self) -> datetime:
@@ -239,6 +246,7 @@ async def fetch_messages(connection: Connection, keys: Sequence[tuple[int, int]]
         return []
     columns = [number for number, _ in keys], [row for _, row in keys]
     batches = await fetch_batches(connection, set(columns[0]))
+    creators = await _fetch_creators(connection, batches.values())
     attempts: dict[tuple[int, int], list[Attempt]] = {}
     for row in await connection.fetch(SQL["fetch_attempts"], *columns):
         attempts.setdefault((row["batch_no"], row["row_number"]), []).append(_attempt_of(row))
@@ -257,6 +265,7 @@ async def fetch_messages(connection: Connection, keys: Sequence[tuple[int, int]]
                     key=lambda attempt: -attempt.number,
                 )
             ),
+            creator=creators.get(batches[row["batch_no"]].creator_id),
         )
         for row in await connection.fetch(SQL["fetch_messages"], *columns)
     ]
@@ -266,6 +275,15 @@ async def fetch_batches(connection: Connection, numbers: Collection[int]) -> dic
     """The batches of these numbers, by number."""
     rows = await connection.fetch(SQL["fetch_batches"], list(numbers))
     return {row["batch_no"]: _batch_of(row) for row in rows}
+
+
+async def _fetch_creators(
+    connection: Connection, batches: Iterable[Batch]
+) -> Mapping[str | None, Creator | None]:
+    """The users who made these batches, by id. Nothing is asked where all are of their campaigns' creators."""
+    users = {batch.creator_id for batch in batches} - {None}
+    rows = await connection.fetch(SQL["fetch_creators"], list(users)) if users else []
+    return {row["id"]: Creator(row["id"], row["email"]) for row in rows}
 
 
 def _batch_of(row: asyncpg.Record) -> Batch:

@@ -16,9 +16,12 @@ limit $3
 -- name: fetch_batches
 select batch_no, id, campaign_id, kind, upload_id, original_file_name, status, total_messages, created_at, frame, taken_at,
     lane_id, waiting, held_since, held_because, released_at, ended_at, ended_because, finished_at,
-    array[retrying, enqueued, sending, sent, sent_to_telco, success, failure] as by_rank, errors
+    array[retrying, enqueued, sending, sent, sent_to_telco, success, failure] as by_rank, errors, creator_id
 from batches
 where batch_no = any($1)
+
+-- name: fetch_creators
+select id, email from users where id = any($1)
 
 -- name: fetch_messages
 select k.batch_no, k.row_number, m.recipient, m.language, m."values", m.segments, m.encoding

@@ -29,7 +29,7 @@ class KeyedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class SingleRow:
-    """A single send as it is stored. `frame` and `values` are JSON; for `frame` see `create_batch`."""
+    """A single send as it is stored. `frame` and `values` are JSON; for `frame` and `creator_id` see `create_batch`."""
 
     batch_id: str
     campaign_id: str
@@ -40,6 +40,7 @@ class SingleRow:
     segments: int
     encoding: str
     keyed: KeyedAnswer | None
+    creator_id: str | None = None
 
 
 def new_single_id(at: datetime) -> str:
@@ -84,6 +85,7 @@ async def create_singles(
         [one.answer if one else None for one in keyed],
         created_at,
         KEPT_FOR,
+        [single.creator_id for single in singles],
     )
     return {row["id"] for row in rows}
 

@@ -4,8 +4,8 @@
 with asked as materialized (
     select * from unnest(
         $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::smallint[], $8::text[], $9::text[], $10::bytea[],
-        $11::bytea[]
-    ) a (id, campaign_id, frame, recipient, language, "values", segments, encoding, key, fingerprint, answer)
+        $11::bytea[], $14::text[]
+    ) a (id, campaign_id, frame, recipient, language, "values", segments, encoding, key, fingerprint, answer, creator_id)
 ), taken as (
     insert into idempotency_keys as k (campaign_id, key, fingerprint, status, answer)
     select campaign_id, key, fingerprint, 201, answer from asked where key is not null order by campaign_id, key
@@ -15,8 +15,8 @@ with asked as materialized (
     where k.made_at <= now() - $13::interval
     returning campaign_id, key
 ), made as (
-    insert into batches (id, campaign_id, kind, original_file_name, total_messages, frame, created_at)
-    select id, campaign_id, 'single', '', 1, frame::jsonb, $12
+    insert into batches (id, campaign_id, kind, original_file_name, total_messages, frame, created_at, creator_id)
+    select id, campaign_id, 'single', '', 1, frame::jsonb, $12, creator_id
     from asked where key is null or (campaign_id, key) in (select campaign_id, key from taken)
     on conflict (id) do nothing
     returning id, batch_no

@@ -88,7 +88,7 @@ class AwaitedSpool:
 
     `file` is open, holds the upload from its beginning and isn't changed any more; the caller closes it. `sha256` (hex) is its
     content's. `waiter`: the lock that the caller holds, see `processing.awaited`. `find_unauthorized`: as of a FinishedSpool;
-    it may write what belongs to the taking of the upload.
+    it may write what belongs to the taking of the upload. `creator_id`: see `NewAwaited`.
     """
 
     upload_id: str
@@ -100,6 +100,7 @@ class AwaitedSpool:
     sha256: str
     waiter: int
     find_unauthorized: Authority
+    creator_id: str | None = None
 
 
 class IntakeError(ProcessingError):
@@ -329,6 +330,7 @@ async def _insert(connection: Connection, spool: FinishedSpool | AwaitedSpool, k
                 object_key=key,
                 received_at=datetime.now(UTC),
                 waiter=spool.waiter,
+                creator_id=spool.creator_id,
             )
             return await record_awaited(connection, awaited)
 

@@ -81,6 +81,7 @@ class Upload:
     """A row. Times are aware UTC; `byte_count` is the file's size; `outcome` counts from 1.
 
     `sha256` is hex, and None where the source isn't SFTP: then it is `content_sha256`. `waiter`: see `processing.awaited`.
+    `creator_id`: the user who sent it, if one of the console did, or the maker of the API's key.
     """
 
     id: str
@@ -115,6 +116,7 @@ class Upload:
     content_sha256: str | None
     waiter: int | None
     withdrawn_at: datetime | None
+    creator_id: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,7 @@ class BatchSends:
                 sha256=file.sha256,
                 waiter=waiter,
                 find_unauthorized=self._authority_of(call, upload_id, keyed),
+                creator_id=call.admitted.maker_id,
             )
             try:
                 async with self._drain.timeout(self._decide_within):

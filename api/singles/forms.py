@@ -28,7 +28,6 @@ class SingleForm:
     after: str
     parameters: tuple[str, ...]
     frame: str
-    creator_id: str
     answer_end: bytes
 
     @classmethod
@@ -44,7 +43,7 @@ class SingleForm:
         )
         kept = json.dumps({"before": before, "after": {language.value: after}})
         parameters = campaign.template.parameters
-        return cls(layout, before, after, parameters, kept, campaign.creator.id, end.encode())
+        return cls(layout, before, after, parameters, kept, end.encode())
 
     def frame_of(self, names: Sequence[str]) -> str:
         """What is kept of a send whose values came in this order."""
@@ -52,10 +51,11 @@ class SingleForm:
             return self.frame
         return json.dumps(frame_with_order(json.loads(self.frame), names))
 
-    def middle(self, recipient: str, values_json: str, full_text: str) -> bytes:
+    @staticmethod
+    def middle(recipient: str, values_json: str, full_text: str, creator_id: str) -> bytes:
         """The part of an answer between the message's id and `latestStatus`, which doesn't depend on time."""
         return (
-            f'","recipient":"{recipient}","values":{values_json},"creatorId":"{self.creator_id}"'
+            f'","recipient":"{recipient}","values":{values_json},"creatorId":"{creator_id}"'
             f',"fullMessage":{encode_basestring(full_text)}'
         ).encode()
 

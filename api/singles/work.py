@@ -63,8 +63,9 @@ class SingleSends:
         recipient = request.recipient
         if request.is_nric:
             recipient = await self._nrics.find(recipient)
-        middle = text.form.middle(recipient, text.values, text.full_text)
-        return await self._writer.write(SingleSend(campaign.id, recipient, text, middle, keyed))
+        middle = text.form.middle(recipient, text.values, text.full_text, call.admitted.creator.id)
+        send = SingleSend(campaign.id, recipient, text, middle, keyed, creator_id=call.admitted.maker_id)
+        return await self._writer.write(send)
 
 
 def _created(answer: bytes) -> Response:

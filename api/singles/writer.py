@@ -60,6 +60,8 @@ class SingleSend:
     text: CheckedText = field(repr=False)
     middle: bytes = field(repr=False)
     keyed: KeyedCall | None = field(repr=False)
+    # The user who made it; None: the campaign's creator.
+    creator_id: str | None = None
     # It keeps its id, once it has one, so that it can't be written twice.
     batch_id: str = ""
     # A statement that had it may have been committed.
@@ -83,6 +85,7 @@ class SingleSend:
             segments=text.segments,
             encoding=text.encoding,
             keyed=keyed,
+            creator_id=self.creator_id,
         )
 
 

@@ -104,7 +104,7 @@ create table api_uses (
 create index api_uses_of_campaign on api_uses (campaign_id, last_at desc);
 
 alter table uploads
-    -- The user who sent it by the console; without a reference, since that would read the whole table here.
+    -- The user who sent it by the console, or made the API key that did; without a reference, since that would read the whole table here.
     add column creator_id text,
     -- The file was checked and waits to be sent, or to be forgotten. To programs of the release before such an upload has failed.
     add column checked_at timestamptz,

@@ -59,6 +59,7 @@ class AwaitedOutcomes:
                 messages=batch.messages,
                 columns=MESSAGE_COLUMNS,
                 total_messages=batch.total_messages,
+                creator_id=upload.creator_id,
             )
             reach("verdict.copied")
             await uploads.record_accepted(

@@ -19,7 +19,10 @@ SQL: Final = NamedQueries("processing", "awaited/uploads.sql")
 
 @dataclass(frozen=True, slots=True)
 class NewAwaited:
-    """What is known of such an upload before its row is written. `received_at` is aware UTC; `sha256` is hex."""
+    """What is known of such an upload before its row is written. `received_at` is aware UTC; `sha256` is hex.
+
+    `creator_id`: the user who sends it, or who made the key that sends it; None: the campaign's creator.
+    """
 
     id: str
     campaign_id: str
@@ -31,6 +34,7 @@ class NewAwaited:
     object_key: str
     received_at: datetime
     waiter: int
+    creator_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,7 @@ async def record_awaited(connection: Connection, upload: NewAwaited) -> bool:
         upload.received_at,
         upload.source.value,
         upload.waiter,
+        upload.creator_id,
     )
     return inserted is not None
 

@@ -1,8 +1,8 @@
 -- name: insert_awaited
 -- Nothing is inserted where the campaign has lost its access meanwhile. No SFTP listing shows it.
 insert into uploads (id, campaign_id, file_name, status, bytes, content_sha256, object_key, report_name, source_address,
-                     connection_id, received_at, source, waiter, listed)
-select $1, c.id, $3, 'received', $4, $5, $6, $7, $8, $9, $10, $11, $12, false
+                     connection_id, received_at, source, waiter, listed, creator_id)
+select $1, c.id, $3, 'received', $4, $5, $6, $7, $8, $9, $10, $11, $12, false, $13
 from campaigns c where c.id = $2 and c.status = 'active'
 returning id
 
