@@ -18,6 +18,7 @@ from database.connections import Connection
 from database.queries import NamedQueries
 from messages.identifiers import MessageKey, message_id
 from messages.retrieval import Batch, Message, fetch_messages
+from messages.statuses import ErrorCode, MessageStatus
 
 SQL: Final = NamedQueries("messages", "pages.sql")
 # Seconds for which a search looks for a page's messages; and what part of that then for one on the side that the page comes from.
@@ -37,12 +38,11 @@ _BEFORE_ROWS: Final = 2**31
 class Towards(Enum):
     """The way on which rows are looked for, with its statements; `last_row`: a number behind that of any row on that way."""
 
-    OLDER = ("look_older", "look_older_in_batch", 0)
-    NEWER = ("look_newer", "look_newer_in_batch", _BEFORE_ROWS)
+    OLDER = ("older", 0)
+    NEWER = ("newer", _BEFORE_ROWS)
 
-    def __init__(self, over_batches: str, in_batch: str, last_row: int) -> None:
-        self.over_batches = over_batches
-        self.in_batch = in_batch
+    def __init__(self, way: str, last_row: int) -> None:
+        self.way = way
         self.last_row = last_row
 
     @property
@@ -88,12 +88,49 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Filters:
+    """Which messages are wanted besides; None: whatever it is. Those made from `since` on and before `until`, in aware UTC.
+
+    `statuses`: that of the last attempt, or what the batch gives a message without one. `error`: that of a failure, so no other
+    status fits. `creator_id`: who made the message, by default the campaign's creator.
+    """
+
+    statuses: frozenset[MessageStatus] | None = None
+    error: ErrorCode | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    creator_id: str | None = None
+
+    @property
+    def ranks(self) -> list[int] | None:
+        """The statuses as the tables hold them."""
+        statuses = self.statuses
+        if self.error is not None:
+            statuses = frozenset({MessageStatus.FAILURE}) & (statuses or frozenset(MessageStatus))
+        return None if statuses is None else sorted(status.value for status in statuses)
+
+
+NO_FILTERS: Final = Filters()
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
     """What is paged: all messages of a campaign, or of one batch of it. `search`: digits that a recipient must have, or None."""
 
     campaign_id: str
     batch: Batch | None = None
     search: str | None = None
+    filters: Filters = NO_FILTERS
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether rows are wanted by more than their numbers."""
+        return self.filters != NO_FILTERS
+
+    @property
+    def is_looking(self) -> bool:
+        """Whether rows must be looked at to know if they are wanted, so that it may take longer than one has."""
+        return self.search is not None or self.is_filtered
 
 
 async def fetch_page(
@@ -188,7 +225,7 @@ class _Look:
         """Look for so many rows, and at one piece at least, however long that takes."""
         clock = asyncio.get_running_loop().time
         began = clock()
-        searches = self.scope.search is not None
+        searches = self.scope.is_looking
         piece = max(wanted, _LEAST_PIECE if wanted == 1 else _FIRST_PIECE) if searches else wanted
         while len(self.found) < wanted and not self.is_over:
             at = clock()
@@ -203,8 +240,14 @@ class _Look:
         """Look at about so many rows."""
         # The first one may be that of the place, with no row left.
         batches = 1 if self.scope.batch else max(piece, 2)
+        statement = f"look_{self.towards.way}"
+        more: tuple[object, ...] = ()
+        if self.scope.is_filtered:
+            filters = self.scope.filters
+            statement = f"filter_{self.towards.way}"
+            more = (filters.since, filters.until, filters.creator_id, *self._wanted())
         lines = await self.connection.fetch(
-            SQL[self.towards.over_batches],
+            SQL[statement],
             self.scope.campaign_id,
             self.at.created_at,
             self.at.batch_id,
@@ -213,6 +256,7 @@ class _Look:
             batches,
             piece,
             _MOST_ROWS_TOGETHER,
+            *more,
         )
         if not lines:
             self.is_over = True
@@ -223,6 +267,9 @@ class _Look:
         if last["is_large"] and not await self._look_into(last, piece):
             return
         self.at = Place(last["created_at"], last["id"], self.towards.last_row)
+        if self.scope.is_filtered:
+            # Batches were passed over, so that there may have been no row to look at.
+            self.looked_to = self.at
         is_last = self.scope.batch is not None or last["listed"] < batches
         self.is_over = is_last and last["place"] == last["listed"]
 
@@ -230,8 +277,13 @@ class _Look:
         """Look at so many rows of a large batch; whether none of it is left."""
         is_of_place = (batch["created_at"], batch["id"]) == (self.at.created_at, self.at.batch_id)
         bound = self.at.row_number if is_of_place else self.towards.back.last_row
+        statement = f"look_{self.towards.way}_in_batch"
+        more: tuple[object, ...] = ()
+        if self.scope.is_filtered:
+            statement = f"filter_{self.towards.way}_in_batch"
+            more = (*self._wanted(), batch["unclaimed_status"], batch["unclaimed_error"])
         line = await self.connection.fetchrow(
-            SQL[self.towards.in_batch], batch["batch_no"], bound, self.scope.search, piece
+            SQL[statement], batch["batch_no"], bound, self.scope.search, piece, *more
         )
         assert line is not None  # noqa: S101 - it counts, so there is a line
         self._take(batch, line)
@@ -239,6 +291,11 @@ class _Look:
             return True
         self.at = Place(batch["created_at"], batch["id"], line["last_row"])
         return False
+
+    def _wanted(self) -> tuple[list[int] | None, str | None]:
+        """Statuses and error of the rows that are wanted, as the statements take them."""
+        filters = self.scope.filters
+        return filters.ranks, None if filters.error is None else filters.error.value
 
     def _take(self, batch: asyncpg.Record, line: asyncpg.Record) -> None:
         self.found += [(batch["batch_no"], row_number) for row_number in line["found"] or ()]

@@ -92,3 +92,145 @@ from (
     order by batch_no, row_number
     limit $4
 ) looked_at
+
+-- name: filter_older
+-- The same for rows that are wanted by more than their numbers. $9 and $10: when their batch was made; $11: by whom, where null is the
+-- campaign's creator; $12: ranks of statuses; $13: the error. Each may be null. A batch none of whose rows can fit, by its counts, has
+-- size 0: it is passed over.
+with nearest as (
+    select *, case when ended_at is not null then 6 when taken_at is not null then 1 else 0 end as unclaimed_status,
+        case ended_because when 'stopped' then 'stopped' when 'expired' then 'server_unknown_error' end as unclaimed_error,
+        total_messages - retrying - enqueued - sending - sent - sent_to_telco - success - failure as unclaimed
+    from batches
+    where campaign_id = $1 and (created_at, id) <= ($2::timestamptz, $3::text)
+        and created_at >= coalesce($9::timestamptz, '-infinity') and created_at < coalesce($10::timestamptz, 'infinity')
+    order by created_at desc, id desc
+    limit $6
+), bounded as (
+    select *, row_number() over (order by created_at desc, id desc) as place, count(*) over () as listed,
+        case when created_at = $2 and id = $3 then $4::bigint else 2147483648 end as bound,
+        ($11::text is null or coalesce(creator_id, (select creator_id from campaigns where id = $1)) = $11)
+        and ($12::integer[] is null or (unclaimed > 0 and unclaimed_status = any($12)) or exists (
+            select from unnest(array[retrying, enqueued, sending, sent, sent_to_telco, success, failure]) with ordinality r (n, rank)
+            where n > 0 and rank - 1 = any($12)
+        ))
+        and ($13::text is null or errors ? $13 or (unclaimed > 0 and unclaimed_error = $13)) as may_fit
+    from nearest
+), measured as (
+    select *, case when may_fit then least(total_messages, bound - 1)::integer else 0 end as size from bounded
+), summed as (
+    select *, size > $8 as is_large, sum(size) over in_order - size as before,
+        count(*) filter (where size > $8) over in_order as large
+    from measured window in_order as (order by place rows unbounded preceding)
+), chosen as (
+    select * from summed where before < $7 and (large = 0 or (large = 1 and is_large))
+)
+select c.batch_no, c.created_at, c.id, c.place, c.listed, c.is_large, c.unclaimed_status, c.unclaimed_error,
+    r.looked, r.last_row, r.found
+from chosen c
+cross join lateral (
+    select count(*) as looked, min(m.row_number) as last_row, array_agg(m.row_number order by m.row_number desc) filter (where
+        ($5::text is null or strpos(m.recipient, $5) > 0)
+        and ($12::integer[] is null or coalesce(a.status, c.unclaimed_status) = any($12))
+        and ($13::text is null or case when a.status is null then c.unclaimed_error else a.error end = $13)
+    ) as found
+    from messages m
+    left join lateral (
+        -- Asked only where it matters.
+        select status, error from attempts
+        where batch_no = m.batch_no and row_number = m.row_number and $12::integer[] is not null
+        order by attempt desc limit 1
+    ) a on true
+    where m.batch_no = c.batch_no and m.row_number < case when c.size = 0 or c.is_large then 0 else c.bound end
+    offset 0
+) r
+where r.found is not null or c.place = (select max(place) from chosen)
+order by c.place
+
+-- name: filter_newer
+with nearest as (
+    select *, case when ended_at is not null then 6 when taken_at is not null then 1 else 0 end as unclaimed_status,
+        case ended_because when 'stopped' then 'stopped' when 'expired' then 'server_unknown_error' end as unclaimed_error,
+        total_messages - retrying - enqueued - sending - sent - sent_to_telco - success - failure as unclaimed
+    from batches
+    where campaign_id = $1 and (created_at, id) >= ($2::timestamptz, $3::text)
+        and created_at >= coalesce($9::timestamptz, '-infinity') and created_at < coalesce($10::timestamptz, 'infinity')
+    order by created_at, id
+    limit $6
+), bounded as (
+    select *, row_number() over (order by created_at, id) as place, count(*) over () as listed,
+        case when created_at = $2 and id = $3 then $4::bigint else 0 end as bound,
+        ($11::text is null or coalesce(creator_id, (select creator_id from campaigns where id = $1)) = $11)
+        and ($12::integer[] is null or (unclaimed > 0 and unclaimed_status = any($12)) or exists (
+            select from unnest(array[retrying, enqueued, sending, sent, sent_to_telco, success, failure]) with ordinality r (n, rank)
+            where n > 0 and rank - 1 = any($12)
+        ))
+        and ($13::text is null or errors ? $13 or (unclaimed > 0 and unclaimed_error = $13)) as may_fit
+    from nearest
+), measured as (
+    select *, case when may_fit then least(total_messages, 2147483647 - bound)::integer else 0 end as size from bounded
+), summed as (
+    select *, size > $8 as is_large, sum(size) over in_order - size as before,
+        count(*) filter (where size > $8) over in_order as large
+    from measured window in_order as (order by place rows unbounded preceding)
+), chosen as (
+    select * from summed where before < $7 and (large = 0 or (large = 1 and is_large))
+)
+select c.batch_no, c.created_at, c.id, c.place, c.listed, c.is_large, c.unclaimed_status, c.unclaimed_error,
+    r.looked, r.last_row, r.found
+from chosen c
+cross join lateral (
+    select count(*) as looked, max(m.row_number) as last_row, array_agg(m.row_number order by m.row_number) filter (where
+        ($5::text is null or strpos(m.recipient, $5) > 0)
+        and ($12::integer[] is null or coalesce(a.status, c.unclaimed_status) = any($12))
+        and ($13::text is null or case when a.status is null then c.unclaimed_error else a.error end = $13)
+    ) as found
+    from messages m
+    left join lateral (
+        -- Asked only where it matters.
+        select status, error from attempts
+        where batch_no = m.batch_no and row_number = m.row_number and $12::integer[] is not null
+        order by attempt desc limit 1
+    ) a on true
+    where m.batch_no = c.batch_no and m.row_number > case when c.size = 0 or c.is_large then 2147483647 else c.bound end
+    offset 0
+) r
+where r.found is not null or c.place = (select max(place) from chosen)
+order by c.place
+
+-- name: filter_older_in_batch
+-- As above for one batch: $5 ranks of statuses, $6 the error; $7 and $8 are both of a row without an attempt.
+select count(*) as looked, min(m.row_number) as last_row, array_agg(m.row_number order by m.row_number desc) filter (where
+    ($3::text is null or strpos(m.recipient, $3) > 0)
+    and ($5::integer[] is null or coalesce(a.status, $7::integer) = any($5))
+    and ($6::text is null or case when a.status is null then $8::text else a.error end = $6)
+) as found
+from (
+    select batch_no, row_number, recipient from messages
+    where (batch_no, row_number) < ($1::integer, $2::bigint) and batch_no >= $1
+    order by batch_no desc, row_number desc
+    limit $4
+) m
+left join lateral (
+    select status, error from attempts
+    where batch_no = m.batch_no and row_number = m.row_number and $5::integer[] is not null
+    order by attempt desc limit 1
+) a on true
+
+-- name: filter_newer_in_batch
+select count(*) as looked, max(m.row_number) as last_row, array_agg(m.row_number order by m.row_number) filter (where
+    ($3::text is null or strpos(m.recipient, $3) > 0)
+    and ($5::integer[] is null or coalesce(a.status, $7::integer) = any($5))
+    and ($6::text is null or case when a.status is null then $8::text else a.error end = $6)
+) as found
+from (
+    select batch_no, row_number, recipient from messages
+    where (batch_no, row_number) > ($1::integer, $2::bigint) and batch_no <= $1
+    order by batch_no, row_number
+    limit $4
+) m
+left join lateral (
+    select status, error from attempts
+    where batch_no = m.batch_no and row_number = m.row_number and $5::integer[] is not null
+    order by attempt desc limit 1
+) a on true
