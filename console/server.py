@@ -2,9 +2,11 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from config.console_section import ConsoleSettings
 from config.errors import ConfigError, ConfigurationError
 from config.logs import get_logger
 from config.section import networks
@@ -29,6 +31,15 @@ logger = get_logger("console")
 _TIDY_EVERY: Final = 600.0
 
 
+def check_settings(settings: ConsoleSettings) -> ssl.SSLContext | None:
+    """What a console can't start without; returns what it speaks TLS by, if it does. Raises ConfigurationError."""
+    if settings.secret is None:
+        raise ConfigurationError(
+            "the console needs SFTP_GATEWAY_CONSOLE__SECRET, the same on all nodes: make one with `openssl rand -base64 32`"
+        )
+    return load_tls(settings.tls_certificate, settings.tls_key, section="CONSOLE")
+
+
 async def serve_console(
     settings: Settings,
     listening: Sequence[socket.socket],
@@ -42,11 +53,7 @@ async def serve_console(
 
     `ready` is called when people are let in. Sockets, pool and store stay the caller's to close. Raises ConfigError.
     """
-    if settings.console.secret is None:
-        raise ConfigurationError(
-            "the console needs SFTP_GATEWAY_CONSOLE__SECRET, the same on all nodes: make one with `openssl rand -base64 32`"
-        )
-    tls = load_tls(settings.console.tls_certificate, settings.console.tls_key, section="CONSOLE")
+    tls = check_settings(settings.console)
     learn_paths(ROUTES)
     static = StaticFiles()
     renderer = Renderer(static)

@@ -52,7 +52,7 @@ def check(
     dependencies = {dependency for one in parts for dependency in one.dependencies}
     puts_only = all(one.puts_only for one in parts)
     probed = run(probe_everything(settings, dependencies, _PATIENCE, puts_only=puts_only))
-    answers = [*(exposures or [well]), *probed, *_ask_about_sending(settings, part)]
+    answers = [*(exposures or [well]), *probed, *_ask_about_sending(settings, part), *_ask_about_console(settings, part)]
     if as_json:
         print_json(
             {
@@ -85,6 +85,15 @@ def _ask_about_sending(settings: "Settings", part: str | None) -> "list[Answer]"
     if part == "sender" or (part is None and settings.sending.processes > 0):
         answers += run(probe_channels(settings))
     return answers
+
+
+def _ask_about_console(settings: "Settings", part: str | None) -> "list[Answer]":
+    """What only a console needs, asked for it alone or where this node has one."""
+    from gateway.ops.probes import ask, probe_console
+
+    if part == "console" or (part is None and settings.console.processes > 0):
+        return [run(ask("console", lambda: probe_console(settings.console), _PATIENCE))]
+    return []
 
 
 def _print_lines(answers: "list[Answer]") -> None:

@@ -21,13 +21,7 @@ def find_exposures(settings: Settings) -> Iterator[str]:
     yield from _plain_links(settings)
     yield from _plain_database(settings)
     yield from _plain_twilio(settings)
-    api = settings.api
-    if not is_loopback(api.host) and api.tls_certificate is None and not api.trusted_proxies:
-        yield (
-            f"{variable_of('api.host')} is beyond loopback, and HTTP is spoken there without TLS: set "
-            f"{variable_of('api.tls_certificate')} and {variable_of('api.tls_key')}; a TLS front named in "
-            f"{variable_of('api.trusted_proxies')} allows it"
-        )
+    yield from _plain_http(settings)
     smtp = settings.smtp
     if smtp.security == "none" and not is_loopback(smtp.host) and not smtp.allow_plaintext:
         yield (
@@ -66,6 +60,20 @@ def _plain_twilio(settings: Settings) -> Iterator[str]:
         url = urlsplit(getattr(settings.sending.twilio, name) or "")
         if url.scheme == "http" and not is_loopback(url.hostname or ""):
             yield f"{variable_of(f'sending.twilio.{name}')} is plain http:// beyond loopback: use https://"
+
+
+def _plain_http(settings: Settings) -> Iterator[str]:
+    for name, section in (("api", settings.api), ("console", settings.console)):
+        if not is_loopback(section.host) and section.tls_certificate is None and not section.trusted_proxies:
+            yield (
+                f"{variable_of(f'{name}.host')} is beyond loopback, and HTTP is spoken there without TLS: set "
+                f"{variable_of(f'{name}.tls_certificate')} and {variable_of(f'{name}.tls_key')}; a TLS front named in "
+                f"{variable_of(f'{name}.trusted_proxies')} allows it"
+            )
+    url = urlsplit(settings.console.url or "")
+    if url.scheme == "http" and not is_loopback(url.hostname or ""):
+        # Browsers keep no session there, as its cookie is for TLS alone.
+        yield f"{variable_of('console.url')} is plain http:// beyond loopback: use https://"
 
 
 def _plain_database(settings: Settings) -> Iterator[str]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 import aiosmtplib
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
+from config.console_section import ConsoleSettings
 from config.errors import ConfigError
 from config.sections import DatabaseSettings, S3Settings, SFTPSettings, SMTPSettings
 from config.settings import Settings
@@ -96,6 +97,14 @@ async def probe_database(settings: DatabaseSettings) -> str:
         return f"PostgreSQL {version.major}, schema up to date"
     finally:
         connection.terminate()
+
+
+async def probe_console(settings: ConsoleSettings) -> str:
+    """Look at the secret and the certificate of a console."""
+    from console.server import check_settings
+
+    tls = check_settings(settings)
+    return f"its secret is there; it speaks HTTP {'without' if tls is None else 'with'} TLS"
 
 
 async def probe_host_keys(folder: Path, database: DatabaseSettings) -> str:

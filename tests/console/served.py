@@ -10,12 +10,16 @@ from html import unescape
 from html.parser import HTMLParser
 from urllib.parse import urlencode, urlsplit
 
+from pydantic import SecretStr
+
 from audit.events import Actor
 from campaigns.people.users import User, ensure_user, set_ops
+from config.sections import DatabaseSettings
 from config.settings import Settings
 from console.login.sessions import COOKIE, begin_session
 from console.server import serve_console
 from database.connections import Connection, open_pool
+from database.grants import DatabaseRole
 from notifications.mailer import SMTPMailer
 from processing.object_store import open_store
 
@@ -24,7 +28,8 @@ OPS: Actor = Actor(name="admin", source_address="192.0.2.9")
 
 @asynccontextmanager
 async def serving_console(settings: Settings) -> AsyncIterator[int]:
-    """Serve the console with these settings on a free port of loopback; gives the port."""
+    """Serve the console with these settings on a free port of loopback, with its role's rights; gives the port."""
+    settings = settings.model_copy(update={"database": _as_console(settings.database)})
     stop, ready = asyncio.Event(), asyncio.Event()
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
         async with (
@@ -45,6 +50,12 @@ async def serving_console(settings: Settings) -> AsyncIterator[int]:
                 yield listening.getsockname()[1]
             finally:
                 stop.set()
+
+
+def _as_console(database: DatabaseSettings) -> DatabaseSettings:
+    """The same database, in which the console's role logs in."""
+    url = re.sub(r"//\w+@", f"//{DatabaseRole.CONSOLE}@", database.url.get_secret_value())
+    return database.model_copy(update={"url": SecretStr(url)})
 
 
 async def make_user(connection: Connection, email: str, *, is_ops: bool = False) -> User:

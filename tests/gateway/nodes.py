@@ -55,7 +55,7 @@ class Node:
         assert self.process.poll() is None, self.log.read_text()
         self.ports = {
             name: int(str(self.events("node_ready")[-1].get(name, 0)))
-            for name in ("sftp_port", "ops_port", "api_port")
+            for name in ("sftp_port", "ops_port", "api_port", "console_port")
         }
 
     def get(self, path: str) -> tuple[int, str]:

@@ -20,7 +20,8 @@ needs_root = pytest.mark.skipif(
     os.geteuid() != 0 or bool(missing),
     reason=f"only root can try as other users{f', and {missing} is missing' if missing else ''}",
 )
-PARTS = ("front", "worker", "sender", "api", "admin")
+PARTS = ("front", "worker", "sender", "api", "console", "admin")
+TLS_FOLDERS = {"tls": "api", "tls-console": "console"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,8 @@ def install(root: Path) -> Machine:
         owner = made.ids(f"sftp-gateway-{part}", "passwd")
         keep(root / f"var/lib/sftp-gateway-{part}/host-keys/ssh_host_ed25519_key", owner)
     keep(root / "var/lib/sftp-gateway-front/spool/upload_1", made.ids("sftp-gateway-front", "passwd"))
-    keep(root / "etc/sftp-gateway/tls/key.pem", made.ids("sftp-gateway-api", "passwd"))
+    for folder, part in TLS_FOLDERS.items():
+        keep(root / f"etc/sftp-gateway/{folder}/key.pem", made.ids(f"sftp-gateway-{part}", "passwd"))
     return made
 
 
@@ -112,7 +114,8 @@ def test_a_part_reads_its_own_folders_and_no_others(machine: Machine, part: str)
     for other in ("owner", *PARTS):
         assert not machine.can(part, "cat", f"etc/sftp-gateway/credentials/{other}/DATABASE__URL")
     assert not machine.can(part, "ls", "etc/sftp-gateway/credentials")
-    assert machine.can(part, "cat", "etc/sftp-gateway/tls/key.pem") == (part == "api")
+    for folder, owner in TLS_FOLDERS.items():
+        assert machine.can(part, "cat", f"etc/sftp-gateway/{folder}/key.pem") == (part == owner), folder
 
 
 @needs_root
@@ -131,6 +134,7 @@ def test_users_are_as_many_as_parts_and_have_no_shell(machine: Machine) -> None:
         ("sftp-gateway-worker@.service", "sftp-gateway-worker", "worker", []),
         ("sftp-gateway-sender@.service", "sftp-gateway-sender", "sender", []),
         ("sftp-gateway-api.service", "sftp-gateway-api", "api", []),
+        ("sftp-gateway-console.service", "sftp-gateway-console", "console", []),
         ("sftp-gateway-migrate.service", "sftp-gateway-admin", "owner", []),
     ],
 )
@@ -146,7 +150,7 @@ def test_a_unit_has_its_own_user_credentials_and_folders(
     assert "UMask=0077" in text
 
 
-@pytest.mark.parametrize("service", ["front.service", "worker@.service", "sender@.service", "api.service"])
+@pytest.mark.parametrize("service", ["front.service", "worker@.service", "sender@.service", "api.service", "console.service"])
 def test_what_serves_has_a_limit_of_memory(service: str) -> None:
     assert re.search(r"^MemoryMax=\d+[MG]$", (UNITS / f"sftp-gateway-{service}").read_text(), re.MULTILINE)
 

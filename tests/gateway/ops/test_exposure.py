@@ -57,6 +57,9 @@ FAR = "postgresql://u:p@db.agency.example:5432/x"
         pytest.param({"API__HOST": "::1"}, None, id="callbacks on loopback"),
         pytest.param({"API__HOST": "::", "API__TLS_CERTIFICATE": "/c", "API__TLS_KEY": "/k"}, None, id="callbacks by TLS"),
         pytest.param({"API__HOST": "::", "API__TRUSTED_PROXIES": "192.0.2.7"}, None, id="callbacks through a TLS front"),
+        pytest.param({"CONSOLE__HOST": "0.0.0.0"}, "CONSOLE__TLS_CERTIFICATE", id="plain console"),
+        pytest.param({"CONSOLE__HOST": "::", "CONSOLE__TLS_CERTIFICATE": "/c", "CONSOLE__TLS_KEY": "/k"}, None, id="console by TLS"),
+        pytest.param({"CONSOLE__HOST": "::", "CONSOLE__TRUSTED_PROXIES": "192.0.2.7"}, None, id="console through a TLS front"),
     ],
 )  # fmt: skip
 def test_exposures_are_found(
@@ -71,11 +74,12 @@ def test_exposures_are_found(
         assert re.search(r"SFTP_GATEWAY_\w+__(ALLOW_\w+|TRUSTED_PROXIES) allows", lines[0])
 
 
-@pytest.mark.parametrize("name", ["BASE_URL", "CALLBACK_BASE_URL"])
-def test_twilio_is_spoken_to_in_clear_on_loopback_alone(
-    settings_with: Callable[..., Settings], name: str
+@pytest.mark.parametrize(
+    "variable", ["SENDING__TWILIO__BASE_URL", "SENDING__TWILIO__CALLBACK_BASE_URL", "CONSOLE__URL"]
+)
+def test_an_address_in_clear_is_on_loopback_alone(
+    settings_with: Callable[..., Settings], variable: str
 ) -> None:
-    variable = f"SENDING__TWILIO__{name}"
     for near in (
         "http://127.0.0.1:8080",
         "http://[::1]:8080",

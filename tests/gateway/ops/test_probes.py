@@ -69,6 +69,29 @@ def test_check_names_what_is_wrong(
     assert "secretword" not in str(failed)
 
 
+@pytest.mark.parametrize(
+    ("changes", "status", "text"),
+    [
+        pytest.param({}, 2, "SFTP_GATEWAY_CONSOLE__SECRET", id="no secret"),
+        pytest.param({"SECRET": "x" * 32, "TLS_CERTIFICATE": "/no", "TLS_KEY": "/no"}, 2, "/no", id="no certificate"),
+        pytest.param({"SECRET": "x" * 32}, 0, "without TLS", id="all is well"),
+    ],
+)  # fmt: skip
+def test_a_console_is_asked_for_what_only_it_needs(
+    gateway_variables: Variables, changes: Variables, status: int, text: str
+) -> None:
+    changed = {f"SFTP_GATEWAY_CONSOLE__{name}": value for name, value in changes.items()}
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "check", "--part", "console"], cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, **PATIENT, **gateway_variables, **changed}, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == status, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.split()[1] for line in lines] == ["configuration", "database", "s3", "smtp", "console"]
+    assert text in lines[-1]
+    assert "x" * 32 not in done.stdout
+
+
 def test_a_mail_server_that_is_away_is_named(
     gateway_variables: Variables, provisioned: str, mailbox: Mailbox
 ) -> None:
