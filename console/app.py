@@ -64,16 +64,20 @@ class Application:
 
     def endpoint(self, route: ConsoleRoute) -> Route:
         """The route as starlette knows it."""
-        web_metrics.REQUESTS.labels(route.name, "500")
+        # Requests of all parts are counted together, and alerts tell the API's by their names.
+        endpoint = f"console_{route.name}"
+        for status in ("500", "503"):
+            web_metrics.REQUESTS.labels(endpoint, status)
         seconds = metrics.PAGE_SECONDS.labels(route.name)
 
         async def answer(request: Request) -> Response:
-            request.scope["state"]["endpoint"] = route.name
+            request.scope["state"]["endpoint"] = endpoint
             began = perf_counter()
             try:
                 return await self._answer(route, request)
             finally:
-                if not route.is_stream:
+                # A file takes as long as its sender's line does.
+                if not route.is_stream and not (route.takes_files and request.method == "POST"):
                     seconds.observe(perf_counter() - began)
 
         return Route(route.path, answer, methods=list(route.methods), name=route.name)

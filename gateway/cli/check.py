@@ -52,7 +52,12 @@ def check(
     dependencies = {dependency for one in parts for dependency in one.dependencies}
     puts_only = all(one.puts_only for one in parts)
     probed = run(probe_everything(settings, dependencies, _PATIENCE, puts_only=puts_only))
-    answers = [*(exposures or [well]), *probed, *_ask_about_sending(settings, part), *_ask_about_console(settings, part)]
+    answers = [
+        *(exposures or [well]),
+        *probed,
+        *_ask_about_sending(settings, part),
+        *_ask_about_console(settings, part),
+    ]
     if as_json:
         print_json(
             {

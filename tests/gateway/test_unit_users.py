@@ -150,7 +150,9 @@ def test_a_unit_has_its_own_user_credentials_and_folders(
     assert "UMask=0077" in text
 
 
-@pytest.mark.parametrize("service", ["front.service", "worker@.service", "sender@.service", "api.service", "console.service"])
+@pytest.mark.parametrize(
+    "service", ["front.service", "worker@.service", "sender@.service", "api.service", "console.service"]
+)
 def test_what_serves_has_a_limit_of_memory(service: str) -> None:
     assert re.search(r"^MemoryMax=\d+[MG]$", (UNITS / f"sftp-gateway-{service}").read_text(), re.MULTILINE)
 

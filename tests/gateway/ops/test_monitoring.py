@@ -11,6 +11,7 @@ import prometheus_client
 import pytest
 
 import api.metrics
+import console.metrics
 import notifications.metrics
 import processing.metrics
 import sending.metrics
@@ -21,7 +22,15 @@ from tests.gateway.nodes import ROOT, Node
 
 ALERTS = ROOT / "docs" / "ops" / "alerts.yml"
 DASHBOARD = ROOT / "docs" / "ops" / "dashboard.json"
-ROOMS = (api.metrics, notifications.metrics, processing.metrics, sending.metrics, sftpd.metrics, web.metrics)
+ROOMS = (
+    api.metrics,
+    console.metrics,
+    notifications.metrics,
+    processing.metrics,
+    sending.metrics,
+    sftpd.metrics,
+    web.metrics,
+)
 promtool = shutil.which("promtool")
 needs_promtool = pytest.mark.skipif(promtool is None, reason="promtool isn't installed (Debian: prometheus)")
 NAME = re.compile(r"sftp_gateway_[a-z_]+")
