@@ -58,7 +58,7 @@ FAR = "postgresql://u:p@db.agency.example:5432/x"
         pytest.param({"API__HOST": "::", "API__TLS_CERTIFICATE": "/c", "API__TLS_KEY": "/k"}, None, id="callbacks by TLS"),
         pytest.param({"API__HOST": "::", "API__TRUSTED_PROXIES": "192.0.2.7"}, None, id="callbacks through a TLS front"),
         pytest.param({"CONSOLE__HOST": "0.0.0.0"}, "CONSOLE__TLS_CERTIFICATE", id="plain console"),
-        pytest.param({"CONSOLE__HOST": "::", "CONSOLE__TLS_CERTIFICATE": "/c", "CONSOLE__TLS_KEY": "/k"}, None, id="console by TLS"),
+        pytest.param({"CONSOLE__HOST": "::", "CONSOLE__TLS_CERTIFICATE": "/c", "CONSOLE__TLS_KEY": "/k"}, None, id="by TLS"),
         pytest.param({"CONSOLE__HOST": "::", "CONSOLE__TRUSTED_PROXIES": "192.0.2.7"}, None, id="console by a front"),
     ],
 )  # fmt: skip
