@@ -84,8 +84,8 @@ def install(root: Path) -> Machine:
         owner = made.ids(f"sftp-gateway-{part}", "passwd")
         keep(root / f"var/lib/sftp-gateway-{part}/host-keys/ssh_host_ed25519_key", owner)
     keep(root / "var/lib/sftp-gateway-front/spool/upload_1", made.ids("sftp-gateway-front", "passwd"))
-    for folder, part in TLS_FOLDERS.items():
-        keep(root / f"etc/sftp-gateway/{folder}/key.pem", made.ids(f"sftp-gateway-{part}", "passwd"))
+    for kept, part in TLS_FOLDERS.items():
+        keep(root / f"etc/sftp-gateway/{kept}/key.pem", made.ids(f"sftp-gateway-{part}", "passwd"))
     return made
 
 
