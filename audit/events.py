@@ -50,6 +50,8 @@ class AuditEvent(StrEnum):
     SESSION_ENDED = "session_ended"
     UPLOAD_RECEIVED = "upload_received"
     UPLOAD_REFUSED = "upload_refused"
+    UPLOAD_CHECKED = "upload_checked"
+    UPLOAD_SEND_ASKED = "upload_send_asked"
     UPLOAD_DECIDED = "upload_decided"
     UPLOAD_FAILED = "upload_failed"
     UPLOAD_WITHDRAWN = "upload_withdrawn"

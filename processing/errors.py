@@ -27,6 +27,10 @@ class ReopeningRefused(ProcessingError):  # noqa: N818
     """The upload is in no state in which ops may retry or release it; the text tells them why."""
 
 
+class SendingRefused(ProcessingError):  # noqa: N818
+    """A checked upload can't be sent or forgotten; the text tells its sender why."""
+
+
 class ObjectMissing(ProcessingError):  # noqa: N818
     """An object that the database knows is not in the bucket."""
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Final, TypeVar
+from typing import BinaryIO, Final, TypeAlias, TypeVar
 
 import asyncpg
 
@@ -21,11 +21,18 @@ from database.connections import Connection, Pool, database_troubles
 from database.errors import ServiceUnreachable
 from processing import metrics, uploads
 from processing.awaited.uploads import NewAwaited, record_awaited
+from processing.checked.uploads import NewChecked
+from processing.checked.uploads import record_received as record_checked
 from processing.errors import ProcessingError, StoreUnavailable
 from processing.object_store import ObjectStore, original_key
 from processing.refusals import RefusalBudgets, has_budget, record_refusal
 from processing.uploads import NewUpload, Source
-from processing.verdict_queue import AWAITED_ENTRYPOINT, HourlyBudget, enqueue_verdict
+from processing.verdict_queue import (
+    AWAITED_ENTRYPOINT,
+    CHECKED_ENTRYPOINT,
+    HourlyBudget,
+    enqueue_verdict,
+)
 from rules.codes import FindingCode
 
 logger = get_logger("processing")
@@ -103,6 +110,26 @@ class AwaitedSpool:
     creator_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CheckedSpool:
+    """An upload of the console, which is checked first and sent only when somebody says so: see `processing.checked`.
+
+    `file`, `sha256` and `find_unauthorized` are as of an AwaitedSpool; `creator_id` is the user who sent it.
+    """
+
+    upload_id: str
+    sender: Sender
+    creator_id: str
+    file_name: str
+    file: BinaryIO
+    byte_count: int
+    sha256: str
+    find_unauthorized: Authority
+
+
+AnySpool: TypeAlias = FinishedSpool | AwaitedSpool | CheckedSpool
+
+
 class IntakeError(ProcessingError):
     """The upload was not taken; the text is one line for the client, without secrets or personal data."""
 
@@ -131,7 +158,11 @@ class Intake:
         """Do the same for an upload whose sender goes on to wait for the outcome."""
         await self._store_all(spool)
 
-    async def _store_all(self, spool: FinishedSpool | AwaitedSpool) -> None:
+    async def store_checked(self, spool: CheckedSpool) -> None:
+        """Do the same for an upload that is only checked for now."""
+        await self._store_all(spool)
+
+    async def _store_all(self, spool: AnySpool) -> None:
         log = logger.bind(
             upload_id=spool.upload_id,
             campaign_id=spool.sender.campaign_id,
@@ -221,18 +252,18 @@ class Intake:
         except ServiceUnreachable:
             return False
 
-    async def _put_spool(self, key: str, spool: FinishedSpool | AwaitedSpool) -> str:
+    async def _put_spool(self, key: str, spool: AnySpool) -> str:
         match spool:
             case FinishedSpool():
                 return await self._put(key, spool.path)
-            case AwaitedSpool():
+            case AwaitedSpool() | CheckedSpool():
                 return await self._store.put(key, spool.file, download_name="upload.csv", sha256=spool.sha256)
 
     async def _put(self, key: str, path: Path) -> str:
         with path.open("rb") as source:
             return await self._store.put(key, source, download_name="upload.csv")
 
-    async def _record(self, spool: FinishedSpool | AwaitedSpool, key: str, sha256: str) -> None:
+    async def _record(self, spool: AnySpool, key: str, sha256: str) -> None:
         """Write upload and job in one transaction. A second call, after an unclear COMMIT, finds the upload by its id."""
         with database_troubles():
             async with self._pool.acquire() as connection:
@@ -269,7 +300,7 @@ class Intake:
 
 async def _record_upload(
     connection: Connection,
-    spool: FinishedSpool | AwaitedSpool,
+    spool: AnySpool,
     key: str,
     sha256: str,
     budget: HourlyBudget | None,
@@ -291,6 +322,8 @@ async def _record_upload(
             await enqueue_verdict(connection, spool.upload_id, campaign_id, budget)
         case AwaitedSpool():
             await enqueue_verdict(connection, spool.upload_id, campaign_id, entrypoint=AWAITED_ENTRYPOINT)
+        case CheckedSpool():
+            await enqueue_verdict(connection, spool.upload_id, campaign_id, entrypoint=CHECKED_ENTRYPOINT)
     await record_event(
         connection,
         AuditEvent.UPLOAD_RECEIVED,
@@ -302,7 +335,7 @@ async def _record_upload(
     reach("intake.before_commit")
 
 
-async def _insert(connection: Connection, spool: FinishedSpool | AwaitedSpool, key: str, sha256: str) -> bool:
+async def _insert(connection: Connection, spool: AnySpool, key: str, sha256: str) -> bool:
     """Write the upload's row. False, and no row, where its campaign has lost its access."""
     match spool:
         case FinishedSpool():
@@ -333,6 +366,19 @@ async def _insert(connection: Connection, spool: FinishedSpool | AwaitedSpool, k
                 creator_id=spool.creator_id,
             )
             return await record_awaited(connection, awaited)
+        case CheckedSpool():
+            checked = NewChecked(
+                id=spool.upload_id,
+                campaign_id=spool.sender.campaign_id,
+                actor=spool.sender.actor,
+                creator_id=spool.creator_id,
+                file_name=spool.file_name,
+                byte_count=spool.byte_count,
+                sha256=sha256,
+                object_key=key,
+                received_at=datetime.now(UTC),
+            )
+            return await record_checked(connection, checked)
 
 
 async def _until_done(step: Callable[[], Awaitable[_T]]) -> _T:

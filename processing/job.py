@@ -70,7 +70,7 @@ class Judge:
 
     @asynccontextmanager
     async def judged(
-        self, upload: Upload, sha256: str | None, *, most_findings: int = 0
+        self, upload: Upload, sha256: str | None, *, most_findings: int = 0, with_counts: bool = False
     ) -> AsyncIterator[Judged]:
         """The verdict on the upload, whose original has this SHA-256, with its files until the end of the block."""
         async with self._verdicts.turn() as judging:
@@ -80,7 +80,7 @@ class Judge:
             reach("verdict.fetched")
             rules = await self._rules(upload.campaign_id)
             with metrics.VALIDATION_SECONDS.time():
-                verdict = await judging.judge(rules, most_findings=most_findings)
+                verdict = await judging.judge(rules, most_findings=most_findings, with_counts=with_counts)
             reach("verdict.judged")
             for file in (judging.messages, judging.report):
                 file.seek(0)

@@ -20,7 +20,8 @@ UPLOADS_DECIDED = Counter(
 UPLOADS_WITHDRAWN = Counter(
     "sftp_gateway_uploads_withdrawn",
     "Uploads by HTTP that nobody waited for any more, so that nothing of them was accepted: late (no verdict in time), hung_up "
-    "(the sender was gone), stopping (the process was told to stop), forsaken (the process that waited was gone).",
+    "(the sender was gone), stopping (the process was told to stop), forsaken (the process that waited was gone); and files of "
+    "the console that were checked and not sent: forgotten (by their sender), expired (they waited too long).",
     ["cause"],
 )
 VERDICTS_EXCEEDED = Counter(
@@ -51,7 +52,7 @@ for _service in ("s3", "database"):
     UPLOADS_NOT_STORED.labels(_service)
 for _outcome in ("accepted", "duplicate", "rejected", "failed"):
     UPLOADS_DECIDED.labels(_outcome)
-for _cause in ("late", "hung_up", "stopping", "forsaken"):
+for _cause in ("late", "hung_up", "stopping", "forsaken", "forgotten", "expired"):
     UPLOADS_WITHDRAWN.labels(_cause)
 for _limit in ("memory", "output", "processor", "time", "died"):
     VERDICTS_EXCEEDED.labels(_limit)

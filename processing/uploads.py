@@ -30,11 +30,13 @@ class Source(StrEnum):
 class UploadStatus(StrEnum):
     """received → validating → accepted, rejected or failed. Failed and interrupted ones may be reopened by ops.
 
-    One that nobody waits for any more is withdrawn instead, where its sender waits for the outcome.
+    One that nobody waits for any more is withdrawn instead, where its sender waits for the outcome. One of the console is checked
+    before it is accepted (`processing.checked`).
     """
 
     RECEIVED = "received"
     VALIDATING = "validating"
+    CHECKED = "checked"
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     FAILED = "failed"
@@ -117,6 +119,7 @@ class Upload:
     waiter: int | None
     withdrawn_at: datetime | None
     creator_id: str | None
+    checked_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,12 @@ class ListedUpload:
 
 def _upload(values: dict[str, Any]) -> Upload:
     status = UploadStatus.WITHDRAWN if values["withdrawn_at"] else UploadStatus(values["status"])
+    has_check = values.pop("has_check")
+    if values["checked_at"] is not None:
+        # To the database it has failed while it waits: so no program of the release before does anything with it.
+        under_way = UploadStatus.VALIDATING if values["attempts"] else UploadStatus.RECEIVED
+        status = UploadStatus.CHECKED if has_check else under_way
+        values.update(finished_at=None, support_id=None)
     values.update(status=status, source=Source(values["source"]), byte_count=values.pop("bytes"))
     return Upload(**values)
 
@@ -152,15 +161,8 @@ async def record_received(connection: Connection, upload: NewUpload) -> bool:
 
 def _first_columns(upload: NewUpload) -> tuple[object, ...]:
     """What a row begins with, whatever becomes of it."""
-    told = (
-        upload.id,
-        upload.campaign_id,
-        upload.file_name,
-        upload.byte_count,
-        upload.sha256,
-        upload.object_key,
-    )
-    actor = upload.actor
+    actor, sha256, key = upload.actor, upload.sha256, upload.object_key
+    told = (upload.id, upload.campaign_id, upload.file_name, upload.byte_count, sha256, key)
     return *told, draw_report_name(), actor.source_address, actor.connection_id, upload.received_at
 
 
@@ -340,15 +342,9 @@ async def record_rejected(
     return int(
         await connection.fetchval(
             SQL["record_rejected"],
-            upload_id,
-            report_key,
-            num_rows,
-            num_errors,
-            has_avoidable,
-            has_unicode,
-            error_reason,
+            upload_id, report_key, num_rows, num_errors, has_avoidable, has_unicode, error_reason,
         )
-    )
+    )  # fmt: skip
 
 
 async def record_failed(connection: Connection, upload_id: str, support_id: str) -> int:

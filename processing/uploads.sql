@@ -25,25 +25,30 @@ select exists (select from uploads where id = $1)
 select id, campaign_id, file_name, status, bytes, sha256, object_key, report_name, report_key, connection_id, received_at,
        deciding_since, attempts, finished_at, outcome, refusal_code, error_reason, batch_id, total_messages,
        duplicate_of, num_rows, num_errors, has_avoidable_character, has_unicode, support_id, notified_at,
-       notification_refused_at, notification_error, source, content_sha256, waiter, withdrawn_at, creator_id
+       notification_refused_at, notification_error, source, content_sha256, waiter, withdrawn_at, creator_id, checked_at,
+       checked is not null as has_check
 from uploads where id = $1
 
 -- name: fetch_upload_by_support_id
 select id, campaign_id, file_name, status, bytes, sha256, object_key, report_name, report_key, connection_id, received_at,
        deciding_since, attempts, finished_at, outcome, refusal_code, error_reason, batch_id, total_messages,
        duplicate_of, num_rows, num_errors, has_avoidable_character, has_unicode, support_id, notified_at,
-       notification_refused_at, notification_error, source, content_sha256, waiter, withdrawn_at, creator_id
+       notification_refused_at, notification_error, source, content_sha256, waiter, withdrawn_at, creator_id, checked_at,
+       checked is not null as has_check
 from uploads where support_id = $1
 
 -- name: list_uploads
 select id, campaign_id, file_name, status, bytes, sha256, object_key, report_name, report_key, connection_id, received_at,
        deciding_since, attempts, finished_at, outcome, refusal_code, error_reason, batch_id, total_messages,
        duplicate_of, num_rows, num_errors, has_avoidable_character, has_unicode, support_id, notified_at,
-       notification_refused_at, notification_error, source, content_sha256, waiter, withdrawn_at, creator_id
+       notification_refused_at, notification_error, source, content_sha256, waiter, withdrawn_at, creator_id, checked_at,
+       checked is not null as has_check
 from uploads
 where ($1::text is null or campaign_id = $1)
-  -- To the database one that was withdrawn has failed: so programs of the release before can read it.
-  and ($2::text is null or case when withdrawn_at is null then status else 'withdrawn' end = $2)
+  -- To the database one that was withdrawn, or waits to be sent, has failed: so programs of the release before can read it.
+  and ($2::text is null or $2 = case
+      when withdrawn_at is not null then 'withdrawn' when checked_at is null then status when checked is not null then 'checked'
+      when attempts > 0 then 'validating' else 'received' end)
   and ($3::timestamptz is null or received_at >= $3)
 order by received_at desc, id desc
 limit $4
@@ -109,7 +114,7 @@ with begun as (
               received_at, deciding_since, attempts, finished_at, outcome, refusal_code, error_reason, batch_id,
               total_messages, duplicate_of, num_rows, num_errors, has_avoidable_character, has_unicode, support_id,
               notified_at, notification_refused_at, notification_error, source, content_sha256, waiter, withdrawn_at,
-              creator_id
+              creator_id, checked_at, false as has_check
 )
 select u.*, exists (
     select from uploads o
@@ -146,7 +151,8 @@ select o.id, o.campaign_id, o.file_name, o.status, o.bytes, o.sha256, o.object_k
        o.connection_id, o.received_at, o.deciding_since, o.attempts, o.finished_at, o.outcome, o.refusal_code,
        o.error_reason, o.batch_id, o.total_messages, o.duplicate_of, o.num_rows, o.num_errors,
        o.has_avoidable_character, o.has_unicode, o.support_id, o.notified_at, o.notification_refused_at,
-       o.notification_error, o.source, o.content_sha256, o.waiter, o.withdrawn_at, o.creator_id
+       o.notification_error, o.source, o.content_sha256, o.waiter, o.withdrawn_at, o.creator_id, o.checked_at,
+       false as has_check
 from uploads o join uploads u on u.id = $1
 where o.campaign_id = u.campaign_id and o.sha256 = u.sha256 and o.file_name = u.file_name
   and o.finished_at is null and (o.received_at, o.id) > (u.received_at, u.id)

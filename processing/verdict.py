@@ -19,6 +19,7 @@ import polars as pl
 
 from config.environment import Environment
 from config.sizes import MAX_UPLOAD_BYTES
+from processing.checked.counts import Counts
 from processing.columns.checks import Checks
 from processing.columns.chunk_rows import read_rows
 from processing.columns.chunks import CHUNK_BYTES, Chunk
@@ -66,7 +67,7 @@ class Verdict:
 
     `num_rows` are the rows with findings, `num_errors` all findings. `error_reason` is there where the file as a whole
     is at fault: then no row was checked, and `num_rows` is 0. `report_written`: the report has its bytes. `findings` are the
-    first ones, as many as the caller keeps.
+    first ones, as many as the caller keeps. `counts` are of a valid upload, where the caller asked for them.
     """
 
     valid: bool
@@ -78,6 +79,7 @@ class Verdict:
     error_reason: str | None = None
     report_written: bool = False
     findings: tuple[Finding, ...] = ()
+    counts: Counts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from config.environment import Environment
+from processing.checked.counting import count_messages
 from processing.columns.findings import Finding
 from processing.verdict import Rules, Verdict, judge
 from rules.templates import Language, Template
@@ -34,11 +35,13 @@ _OPEN_FILES: Final = 64
 class Request:
     """An upload to judge; its bytes stand in the file of originals, from its beginning.
 
-    `most_findings`: how many findings, of the first ones, the verdict is to name.
+    `most_findings`: how many findings, of the first ones, the verdict is to name. `with_counts`: whether the messages of a valid
+    upload are to be counted.
     """
 
     rules: Rules
     most_findings: int = 0
+    with_counts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +70,12 @@ class Files:
     report: int
 
 
-def request_line(rules: Rules, most_findings: int = 0) -> bytes:
+def request_line(rules: Rules, most_findings: int = 0, *, with_counts: bool = False) -> bytes:
     """A request as the child reads it: a line of JSON."""
     # A view of a dictionary can't be written down.
     template = replace(rules.template, bodies=dict(rules.template.bodies))
     plain = replace(rules, footers=dict(rules.footers), template=template)
-    return _REQUEST.dump_json(Request(plain, most_findings)) + b"\n"
+    return _REQUEST.dump_json(Request(plain, most_findings, with_counts)) + b"\n"
 
 
 def child_main(arguments: Sequence[str] | None = None) -> None:
@@ -174,7 +177,11 @@ def _judge_files(request: Request, files: Files) -> Verdict:
             findings=findings.append if request.most_findings else None,
             most_findings=request.most_findings,
         )
-        return replace(verdict, findings=tuple(findings))
+    counts = None
+    if request.with_counts and verdict.valid:
+        with os.fdopen(files.messages, "rb", closefd=False) as written:
+            counts = count_messages(written)
+    return replace(verdict, findings=tuple(findings), counts=counts)
 
 
 def _describe(error: BaseException) -> str:

@@ -90,7 +90,7 @@ class _Child:
             env=_bare_environment(),
         )  # fmt: skip
 
-    async def judge(self, rules: Rules, most_findings: int) -> Verdict:
+    async def judge(self, rules: Rules, most_findings: int, with_counts: bool) -> Verdict:
         """The verdict on what stands in `source`.
 
         Raises VerdictExceeded, ChildUnavailable where it didn't get warm, or ProcessingError for a bug of ours.
@@ -100,7 +100,7 @@ class _Child:
         if process.stdin is None:
             raise RuntimeError("the child has no input")
         with contextlib.suppress(ConnectionError):
-            process.stdin.write(request_line(rules, most_findings))
+            process.stdin.write(request_line(rules, most_findings, with_counts=with_counts))
             await process.stdin.drain()
         line = await self._answer(process)
         answer = ANSWER.validate_json(line)
@@ -230,8 +230,8 @@ class Judging:
     def child(self) -> _Child:
         return self._child
 
-    async def judge(self, rules: Rules, *, most_findings: int = 0) -> Verdict:
-        """The verdict, which names the first `most_findings`.
+    async def judge(self, rules: Rules, *, most_findings: int = 0, with_counts: bool = False) -> Verdict:
+        """The verdict, which names the first `most_findings`, and counts the messages `with_counts`.
 
         Raises VerdictExceeded where the upload takes more than a verdict may.
 
@@ -239,12 +239,12 @@ class Judging:
         upload's doing.
         """
         try:
-            return await self._child.judge(rules, most_findings)
+            return await self._child.judge(rules, most_findings, with_counts)
         except VerdictDied:
             logger.warning("verdict_process_died")
         await self._replace()
         try:
-            return await self._child.judge(rules, most_findings)
+            return await self._child.judge(rules, most_findings, with_counts)
         except VerdictDied:
             raise VerdictExceeded("died") from None
 

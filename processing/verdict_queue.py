@@ -29,6 +29,8 @@ from rules.codes import FindingCode
 ENTRYPOINT: Final = "verdict"
 # Of uploads whose senders wait: workers of the release before know no such job.
 AWAITED_ENTRYPOINT: Final = "verdict_api"
+# Of uploads that are checked before they are sent: nor do these know this one.
+CHECKED_ENTRYPOINT: Final = "verdict_console"
 logger = get_logger("processing")
 # How many waiting uploads a sweep looks at in one statement.
 _SWEPT_AT_A_TIME: Final = 1000
@@ -104,6 +106,8 @@ def _explain_refusal(upload: Upload, reopening: Reopening) -> str:
         return f"{upload.id} is {upload.status} and will get its outcome by itself"
     if upload.source is not Source.SFTP:
         told = "its sender was told so at once, and only an upload of SFTP can be decided anew"
+        if upload.status is UploadStatus.CHECKED:
+            told = "whoever sent it says on its page whether it is sent"
         return f"{upload.id} came by {_WAYS[upload.source]} and is {upload.status}: {told}"
     is_retry = reopening is Reopening.RETRY
     fits = (

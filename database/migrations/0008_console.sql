@@ -106,9 +106,10 @@ create index api_uses_of_campaign on api_uses (campaign_id, last_at desc);
 alter table uploads
     -- The user who sent it by the console, or made the API key that did; without a reference, since that would read the whole table here.
     add column creator_id text,
-    -- The file was checked and waits to be sent, or to be forgotten. To programs of the release before such an upload has failed.
+    -- The file was received, or checked, and waits to be checked, or to be sent or forgotten. Until then it has failed to programs of the
+    -- release before, from its receipt on, so that they neither judge nor withdraw it.
     add column checked_at timestamptz,
-    -- What the check found: counts by language, segments, cost, and the like.
+    -- What the check found: counts by language and the like, and who has asked for its sending. Null until its verdict.
     add column checked jsonb;
 alter table batches
     -- The user who made it by the console or by an API key of the user's; null: the campaign's creator.

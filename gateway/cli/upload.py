@@ -59,7 +59,7 @@ def list_all(
         typer.Option(
             "--status",
             metavar="STATUS",
-            help="received, validating, accepted, rejected, failed or withdrawn.",
+            help="received, validating, checked, accepted, rejected, failed or withdrawn.",
         ),
     ] = None,
     since: Annotated[

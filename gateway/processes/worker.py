@@ -20,6 +20,8 @@ from notifications.mailer import Mailer, SMTPMailer
 from processing import metrics
 from processing.awaited.job import AwaitedVerdictJob
 from processing.awaited.sweep import sweep_awaited
+from processing.checked.job import CheckJob
+from processing.checked.sweep import sweep_checked
 from processing.errors import ProcessingError
 from processing.job import VerdictJob, verdict_limits
 from processing.object_store import ObjectStore, open_store
@@ -64,6 +66,7 @@ async def worker(
         verdicts = (
             VerdictJob(pool, store, settings.worker, rules_of, processes),
             AwaitedVerdictJob(pool, store, settings.worker, rules_of, processes),
+            CheckJob(pool, store, settings.worker, rules_of, processes),
         )
         mailer = SMTPMailer(settings.smtp)
         # An upload that this worker takes is one that no other worker takes meanwhile.
@@ -75,7 +78,7 @@ async def _run_jobs_and_sweeps(
     settings: Settings,
     pool: Pool,
     store: ObjectStore,
-    verdicts: tuple[VerdictJob, AwaitedVerdictJob],
+    verdicts: tuple[VerdictJob, AwaitedVerdictJob, CheckJob],
     mailer: Mailer,
     *,
     stop: asyncio.Event,
@@ -90,7 +93,7 @@ async def _run_jobs_and_sweeps(
     notifications = NotificationJob(pool, mailer, store, settings.smtp)
     summaries = RefusalSummaryJob(pool)
     twins_within = timedelta(hours=timing.duplicate_hours)
-    listening = _Countdown(3, ready)
+    listening = _Countdown(len(verdicts) + 1, ready)
     queues: list[tuple[JobKind, Handler, Callable[[], None]]] = [
         *((verdict.kind(), verdict, listening.one_less) for verdict in verdicts),
         (
@@ -108,6 +111,8 @@ async def _run_jobs_and_sweeps(
         sweep_interval = timedelta(seconds=timing.sweep_interval)
         tasks.create_task(_every(sweep_interval, stop, lambda: _sweep(pool, twins_within)))
         tasks.create_task(_every(sweep_interval, stop, lambda: remove_superseded(pool, store)))
+        checked_life = timedelta(seconds=settings.console.checked_life)
+        tasks.create_task(_every(sweep_interval, stop, lambda: _sweep_checked(pool, store, checked_life)))
         tasks.create_task(
             _every(_RETENTION_INTERVAL, stop, lambda: remove_expired(pool, store, settings.retention))
         )
@@ -149,6 +154,17 @@ async def _sweep(pool: Pool, twins_within: timedelta) -> None:
             if count:
                 metrics.SWEPT.labels(kind).inc(count)
                 logger.warning("jobs_swept", kind=kind, count=count)
+
+
+async def _sweep_checked(pool: Pool, store: ObjectStore, life: timedelta) -> None:
+    """Give a job to what the console's senders wait for, and forget what they don't send."""
+    async with pool.acquire() as connection, connection.transaction():
+        count, forgotten = await sweep_checked(connection, _SWEPT_WHEN_OLDER, life)
+    if count:
+        metrics.SWEPT.labels("upload").inc(count)
+        logger.warning("jobs_swept", kind="upload", count=count)
+    for key in forgotten:
+        await store.delete(key)
 
 
 async def _every(interval: timedelta, stop: asyncio.Event, work: Callable[[], Awaitable[None]]) -> None:
