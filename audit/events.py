@@ -48,6 +48,12 @@ class AuditEvent(StrEnum):
     LOGIN_ACCEPTED = "login_accepted"
     LOGIN_REFUSED = "login_refused"
     SESSION_ENDED = "session_ended"
+    CONSOLE_CODE_ASKED = "console_code_asked"
+    CONSOLE_LOGIN_ACCEPTED = "console_login_accepted"
+    CONSOLE_LOGIN_REFUSED = "console_login_refused"
+    CONSOLE_STEP_UP_ACCEPTED = "console_step_up_accepted"
+    CONSOLE_STEP_UP_REFUSED = "console_step_up_refused"
+    CONSOLE_SESSION_ENDED = "console_session_ended"
     UPLOAD_RECEIVED = "upload_received"
     UPLOAD_REFUSED = "upload_refused"
     UPLOAD_CHECKED = "upload_checked"
@@ -69,7 +75,7 @@ class AuditEvent(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts. `name`: an operating-system user, or a key's fingerprint. `source_address`: an IP address as text."""
+    """Who acts. `name`: an operating-system user, a key's fingerprint, a user's id. `source_address`: an IP address as text."""
 
     name: str | None = None
     connection_id: str | None = None

@@ -7,7 +7,7 @@ and whether they gave a code lately.
 from collections.abc import Sequence
 from time import perf_counter
 from typing import Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -25,7 +25,7 @@ from console import metrics
 from console.errors import GoTo, PageRefused
 from console.login.sessions import COOKIE, find_session, is_fresh
 from console.login.visitors import fetch_visitor
-from console.paths import url
+from console.paths import own_path, url
 from console.routes import Access, ConsoleRoute
 from console.subjects import fetch_place
 from console.technical.protection import Headers, is_own
@@ -53,7 +53,6 @@ _TITLES: Final = {
 _CROSS_SITE: Final = (
     "This came from another site, and was refused: open the page here, and send it from there."
 )
-CONFIRM_PATH: Final = "/account/confirm"
 
 
 class Application:
@@ -124,7 +123,7 @@ class Application:
                 connection, request.cookies.get(COOKIE), settings, is_activity=not route.is_stream
             )
             if session is not None:
-                visit.visitor, visit.banner = await fetch_visitor(connection, session)
+                visit.visitor, visit.banner = await fetch_visitor(connection, session, settings)
             if needs is Access.ANYBODY:
                 return
             if visit.visitor is None:
@@ -139,7 +138,7 @@ class Application:
             if isinstance(needs, tuple) and not any(visit.may(action) for action in needs):
                 raise PageRefused(403)
             if route.is_fresh and not await is_fresh(connection, visit.session.id, settings):
-                raise GoTo(f"{CONFIRM_PATH}?{urlencode({'next': _own_path(request)})}")
+                raise GoTo(url("confirm", next=_shown_path(route, request)))
 
     def error(self, status: int, message: str = "", visit: Visit | None = None) -> Response:
         """A page that says what is wrong."""
@@ -183,6 +182,15 @@ def _own_path(request: Request) -> str:
     """The path and query that were asked for, as a path of ours."""
     path = quote(request.url.path, safe="/:@!$&'()*+,;=-._~")
     return f"{path}?{request.url.query}" if request.url.query else path
+
+
+def _shown_path(route: ConsoleRoute, request: Request) -> str:
+    """The page to go back to: what was asked for, or the page whose form was sent where that is no page by itself."""
+    if "GET" in route.methods:
+        return _own_path(request)
+    referrer = urlsplit(request.headers.get("referer", ""))
+    path = f"{referrer.path}?{referrer.query}" if referrer.query else referrer.path
+    return own_path(path) or url("home")
 
 
 def _login_path(request: Request, method: str) -> str:

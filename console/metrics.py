@@ -25,3 +25,17 @@ POLICY_VIOLATIONS: Final = Counter(
 CROSS_SITE: Final = Counter(
     "sftp_gateway_console_cross_site", "Requests that the console refused since they came from another site."
 )
+LOGINS: Final = Counter(
+    "sftp_gateway_console_logins",
+    "Tries to log in to the console, by result: right, wrong, tried_out, expired, unknown (no code of that browser), or limited "
+    "(no further code was sent).",
+    ["result"],
+)
+STEP_UPS: Final = Counter(
+    "sftp_gateway_console_step_ups",
+    "Fresh codes given inside a session of the console, by result.",
+    ["result"],
+)
+CODES: Final = Counter(
+    "sftp_gateway_console_codes", "E-mails with a code, by result: sent, refused or failed.", ["result"]
+)

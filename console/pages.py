@@ -5,13 +5,14 @@ from typing import Final
 import console.technical.pages
 from console.campaigns import about, home
 from console.guides import help_pages
-from console.login import account, pages
+from console.login import account, confirm, pages
 from console.routes import ConsoleRoute
 
 ROUTES: Final[tuple[ConsoleRoute, ...]] = (
     *console.technical.pages.ROUTES,
     *pages.ROUTES,
     *account.ROUTES,
+    *confirm.ROUTES,
     *home.ROUTES,
     *about.ROUTES,
     *help_pages.ROUTES,

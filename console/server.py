@@ -14,6 +14,7 @@ from config.settings import Settings
 from console.app import make_app
 from console.forms import delete_old_forms
 from console.live.hub import Hub
+from console.login.codes import delete_old_codes
 from console.login.sessions import delete_old_sessions
 from console.pages import ROUTES
 from console.paths import learn_paths
@@ -88,5 +89,6 @@ async def _tidy(pool: Pool) -> None:
                 async with pool.acquire() as connection:
                     await delete_old_forms(connection)
                     await delete_old_sessions(connection)
+                    await delete_old_codes(connection)
         except ConfigError as error:
             logger.warning("console_untidy", reason=str(error))

@@ -3,6 +3,7 @@
 import email.policy
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from email.header import Header
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
@@ -68,18 +69,32 @@ class LinkSigner(Protocol):
 async def make_message(notification: Notification, settings: SMTPSettings, links: LinkSigner) -> EmailMessage:
     """The e-mail of one outcome: one line of plain text. It has the same Message-ID if it is made again after a crash."""
     status, body = await _status_and_body(notification, links)
-    message = EmailMessage(policy=_POLICY)
-    message["From"] = settings.sender
-    message["To"] = notification.notify_email
-    subject = compose_subject(status, notification.file_name, notification.campaign_name)
-    # The library would decode what looks encoded, with the line ends in it, so that a file's name could add headers.
-    message["Subject"] = _in_words(subject, "") if _needs_words(subject) else subject
-    message["Date"] = format_datetime(notification.created_at)
-    domain = settings.message_id_domain or parseaddr(settings.sender)[1].rpartition("@")[2]
-    message["Message-ID"] = f"<{notification_id(notification.upload_id, notification.number)}@{domain}>"
-    message["Auto-Submitted"] = "auto-generated"
+    message = make_plain_message(
+        settings,
+        recipient=notification.notify_email,
+        subject=compose_subject(status, notification.file_name, notification.campaign_name),
+        body=body,
+        message_id=notification_id(notification.upload_id, notification.number),
+        at=notification.created_at,
+    )
     message["X-Upload-Id"] = notification.upload_id
     message["X-Campaign-Id"] = notification.campaign_id
+    return message
+
+
+def make_plain_message(
+    settings: SMTPSettings, *, recipient: str, subject: str, body: str, message_id: str, at: datetime
+) -> EmailMessage:
+    """An e-mail of plain text that answers nobody. `message_id` is what stands before the `@`."""
+    message = EmailMessage(policy=_POLICY)
+    message["From"] = settings.sender
+    message["To"] = recipient
+    # The library would decode what looks encoded, with the line ends in it, so that a file's name could add headers.
+    message["Subject"] = _in_words(subject, "") if _needs_words(subject) else subject
+    message["Date"] = format_datetime(at)
+    domain = settings.message_id_domain or parseaddr(settings.sender)[1].rpartition("@")[2]
+    message["Message-ID"] = f"<{message_id}@{domain}>"
+    message["Auto-Submitted"] = "auto-generated"
     message.set_content(body)
     return message
 

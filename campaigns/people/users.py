@@ -68,20 +68,18 @@ async def standing_in(connection: Connection, user: User) -> Standing:
     )
 
 
-async def ensure_user(connection: Connection, email: str) -> User:
+async def ensure_user(connection: Connection, email: str, *, is_admitted: bool = False) -> User:
     """The user of that address, locked until the transaction ends; a new one where it has none.
 
-    Raises PeopleRefused: no address, or one whose domain lets nobody in.
+    `is_admitted`: the settings let its domain in. Raises PeopleRefused: no address, or one whose domain lets nobody in.
     """
     address = parse_email(email)
     row = await connection.fetchrow(SQL["lock_user"], address)
     if row is None:
         listed = await find_domain(connection, address)
         member_only = listed is not None and listed.member_only
-        if (
-            standing_of(address, is_listed=listed is not None, is_member_only=member_only)
-            is Standing.STRANGER
-        ):
+        standing = standing_of(address, is_listed=listed is not None, is_member_only=member_only)
+        if standing is Standing.STRANGER and not is_admitted:
             raise PeopleRefused(
                 "that address is neither below gov.sg nor of an agency's domain: list its domain first by "
                 "`sftp-gateway agency add NAME --domain DOMAIN --member-only`"

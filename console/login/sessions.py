@@ -5,8 +5,10 @@ import json
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Final
 
+from audit.events import NOBODY, Actor, AuditEvent, record_event
 from config.console_section import ConsoleSettings
 from config.identifiers import new_identifier
 from database.connections import Connection
@@ -15,6 +17,19 @@ from database.queries import NamedQueries
 SQL: Final = NamedQueries("console", "login/sessions.sql")
 COOKIE: Final = "__Host-session"
 _MOST_BROWSER: Final = 200
+
+
+class Ended(StrEnum):
+    """Why a session ended before its time, as the audit trail says it."""
+
+    LOGOUT = "logout"
+    # In that browser somebody logged in again.
+    LOGIN = "login"
+    # By its user, from another one.
+    USER = "user"
+    OPS = "ops"
+    # The address may not log in any more.
+    ACCESS = "access"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +115,36 @@ async def clear_flash(connection: Connection, session_id: str) -> None:
     await connection.execute(SQL["clear_flash"], session_id)
 
 
-async def end_session(connection: Connection, session_id: str, user_id: str) -> bool:
-    """End one session of this user. False where it isn't the user's, or has ended already."""
-    return await connection.fetchval(SQL["end_session"], session_id, user_id) is not None
+async def end_session(
+    connection: Connection, session_id: str, user_id: str, *, actor: Actor, reason: Ended
+) -> bool:
+    """In the caller's transaction: end one session of this user. False where it isn't the user's, or has ended already."""
+    if await connection.fetchval(SQL["end_session"], session_id, user_id) is None:
+        return False
+    await _record_end(connection, user_id, [session_id], actor, reason)
+    return True
 
 
-async def end_sessions(connection: Connection, user_id: str, *, but: str | None = None) -> int:
-    """End all sessions of this user, or all but one; how many that were."""
-    return len(await connection.fetch(SQL["end_sessions_of_user"], user_id, but))
+async def end_sessions(
+    connection: Connection,
+    user_id: str,
+    *,
+    but: str | None = None,
+    actor: Actor = NOBODY,
+    reason: Ended = Ended.OPS,
+) -> int:
+    """In the caller's transaction: end all sessions of this user, or all but one; how many that were."""
+    ended = [row["id"] for row in await connection.fetch(SQL["end_sessions_of_user"], user_id, but)]
+    if ended:
+        await _record_end(connection, user_id, ended, actor, reason)
+    return len(ended)
+
+
+async def _record_end(
+    connection: Connection, user_id: str, sessions: list[str], actor: Actor, reason: Ended
+) -> None:
+    details = {"user_id": user_id, "sessions": sessions, "reason": reason.value}
+    await record_event(connection, AuditEvent.CONSOLE_SESSION_ENDED, actor=actor, details=details)
 
 
 async def list_sessions(connection: Connection, user_id: str, settings: ConsoleSettings) -> list[OpenSession]:

@@ -7,7 +7,7 @@ import typer
 from gateway.cli.arguments import JSON
 from gateway.cli.invocation import current_actor, invocation_of, run
 from gateway.cli.people.arguments import Email, Remove, user_document
-from gateway.output import for_people, note, print_facts, print_json
+from gateway.output import counted, for_people, note, print_facts, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from campaigns.people.users import User
 
 app = typer.Typer(
-    help="Users: look at one, make one of ops.", rich_markup_mode="rich", pretty_exceptions_enable=False
+    help="Users: look at one, make one of ops, end its sessions.",
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
 )
 
 
@@ -78,3 +80,23 @@ def ops(context: typer.Context, email: Email, remove: Remove = False) -> None:
 
     user = run(change())
     note(f"{user.email} is {'no longer ' if remove else ''}one of ops")
+
+
+@app.command("end-sessions", epilog="Example: sftp-gateway user end-sessions tan@examples.gov.sg")
+def end_sessions(context: typer.Context, email: Email, as_json: JSON = False) -> None:
+    """End all sessions of a person in the console, at once. Whoever still may can log in again."""
+    from campaigns.people.users import find_user
+    from console.login.sessions import end_sessions as end_sessions_of
+
+    invocation = invocation_of(context)
+
+    async def change() -> "tuple[User, int]":
+        async with invocation.open_database() as connection, connection.transaction():
+            user = await find_user(connection, email)
+            return user, await end_sessions_of(connection, user.id, actor=current_actor())
+
+    user, count = run(change())
+    if as_json:
+        print_json({"userId": user.id, "email": user.email, "sessionsEnded": count})
+        return
+    note(f"{counted(count, 'session')} of {user.email} ended")

@@ -1,6 +1,9 @@
 """Every page in a real browser: accessible in both themes, no wider than a phone, and without a complaint of the browser."""
 
+import re
+
 import pytest
+from playwright.async_api import expect
 
 from config.settings import Settings
 from database.connections import Connection
@@ -21,10 +24,20 @@ async def test_pages_are_accessible_and_fit_on_a_phone(
         "/",
         "/account",
         "/help",
-        "/login",
+        "/account/confirm",
         f"/campaigns/{campaign_id}/settings",
     )
     async with serving_console(settings) as port:
+        async with open_context(chromium, port, color_scheme=scheme, viewport=PHONE) as (context, _):
+            page = await context.new_page()
+            await page.goto("/login")
+            assert not await accessibility_findings(page)
+            assert not await is_too_wide(page)
+            await page.get_by_label("Your work e-mail address").fill("amy@clinic.gov.sg")
+            await page.keyboard.press("Enter")
+            await expect(page).to_have_title(re.compile("^Type the code"))
+            assert not await accessibility_findings(page)
+            assert not await is_too_wide(page)
         session = await session_value(connection, settings, user)
         async with open_context(chromium, port, session, color_scheme=scheme, viewport=PHONE) as (context, _):
             page = await context.new_page()

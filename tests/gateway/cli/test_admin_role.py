@@ -81,6 +81,8 @@ def test_the_admin_can_work(
     done("campaign", "twilio", made, *account, stdin=b"secret")
     done("secrets", "rotate")
     done("secrets", "rotate", "--old-key-file", "-", stdin=base64.b64encode(bytes(32)))
+    done("user", "ops", "tan@examples.gov.sg")
+    done("user", "end-sessions", "tan@examples.gov.sg")
     done("hostkey", "generate")
     done("hostkey", "show")
     done("hostkey", "rotate")

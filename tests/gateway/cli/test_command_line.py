@@ -30,12 +30,12 @@ def start(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
 
 
 CALLS = [
-    ("run",), ("sftpd",), ("worker",), ("sender",), ("api",),
+    ("run",), ("sftpd",), ("worker",), ("sender",), ("api",), ("console",),
     ("demo",), ("devstack",), ("migrate",), ("check",), ("validate",), ("segments",), ("openapi",),
     *[("campaign", verb) for verb in ("create", "list", "show", "suspend", "resume", "notify", "allow", "delete", "twilio")],
     *[("campaign", verb) for verb in ("addresses", "rate", "nric")],
     *[("agency", verb) for verb in ("add", "list", "show", "pic", "creator")],
-    *[("user", verb) for verb in ("show", "ops")], *[("member", verb) for verb in ("add", "list", "remove")],
+    *[("user", verb) for verb in ("show", "ops", "end-sessions")], *[("member", verb) for verb in ("add", "list", "remove")],
     *[("apikey", verb) for verb in ("add", "list", "delete")], ("nric", "add"),
     *[("key", verb) for verb in ("check", "add", "list", "revoke")],
     *[("hostkey", verb) for verb in ("generate", "show", "rotate", "retire")],

@@ -178,3 +178,23 @@ def test_the_audit_trail_tells_people_by_id_alone(admin: "Call", agency: str, da
     told = json.dumps([event["details"] for event in events])
     assert TAN not in told
     assert LIM not in told
+
+
+def test_all_sessions_of_a_person_are_ended(admin: "Call", database: "Database") -> None:
+    admin("user", "ops", TAN)
+    admin("user", "ops", LIM)
+    database.run(
+        "insert into console_sessions (id, digest, user_id, ends_at) select 'session_' || n || u.id,"
+        " sha256((n || u.id)::bytea), u.id, now() + interval '1 hour' from users u, generate_series(1, 2) n where not is_service"
+    )
+    answer = admin("user", "end-sessions", TAN, "--json")
+    assert (answer.document["email"], answer.document["sessionsEnded"]) == (TAN, 2)
+    rows = database.run(
+        "select u.email from console_sessions s join users u on u.id = s.user_id where s.ended_at is null"
+    )
+    assert [row["email"] for row in rows] == [LIM, LIM]
+    assert f"0 sessions of {TAN} ended" in admin("user", "end-sessions", TAN).err
+    assert "nobody here" in refused(admin("user", "end-sessions", "no@examples.gov.sg"))
+    (event,) = database.run("select actor, details from audit_events where event = 'console_session_ended'")
+    assert event["actor"]
+    assert '"reason": "ops"' in event["details"]
