@@ -12,6 +12,7 @@ from starlette.requests import Request
 from api import metrics
 from api.admission_groups import AdmissionGroups, CallingCampaign, Question, Verdict
 from api.errors import RequestRefused
+from api.key_uses import KeyUsesCounter, Use
 from campaigns.campaigns import Creator
 from config.addresses import Address
 from config.errors import ConfigError
@@ -28,6 +29,14 @@ _BEARER: Final = re.compile(r"bearer (\S+)", re.ASCII | re.IGNORECASE)
 _TELL_AGAIN: Final = 60.0
 # So many reasons and refusals are remembered. Only whoever has a key makes any.
 _MOST_REMEMBERED: Final = 10_000
+_USES: Final = {
+    Verdict.ADMITTED: Use.ADMITTED,
+    Verdict.KEY: Use.UNAUTHORIZED,
+    Verdict.CAMPAIGN: Use.FORBIDDEN,
+    Verdict.ADDRESS: Use.FORBIDDEN,
+    Verdict.SUSPENDED: Use.FORBIDDEN,
+    Verdict.RATE: Use.LIMITED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +64,12 @@ class Admitted:
 
 
 class Admission:
-    """Admits calls. A process has one, and runs `groups` in a task; calls that come together are asked for together."""
+    """Admits calls. A process has one, and runs `groups` and `uses` in tasks; calls that come together are asked for together."""
 
     def __init__(self, pool: Pool, settings: Settings) -> None:
         self._environment: Final = settings.environment
         self.groups: Final = AdmissionGroups(pool, settings.api)
+        self.uses: Final = KeyUsesCounter(pool, self.groups.clock.at)
         # Until when, by this process's clock, the campaign's rate admits no call that is made just so.
         self._full_until: Final[dict[Question, float]] = {}
         self._told: Final[dict[tuple[Verdict, str, str], float]] = {}
@@ -74,6 +84,7 @@ class Admission:
         if until is not None:
             if time.monotonic() < until:
                 metrics.ADMISSIONS.labels("rate_remembered").inc()
+                self.uses.count(question.prefix, question.address, Use.LIMITED)
                 raise _too_many(until)
             del self._full_until[question]
         try:
@@ -82,6 +93,7 @@ class Admission:
             metrics.ADMISSIONS.labels("unavailable").inc()
             raise
         metrics.ADMISSIONS.labels(decision.verdict).inc()
+        self.uses.count(question.prefix, question.address, _USES[decision.verdict])
         match decision.verdict:
             case Verdict.ADMITTED:
                 assert decision.campaign is not None  # noqa: S101 - whose key was found

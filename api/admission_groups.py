@@ -73,13 +73,11 @@ class Question(NamedTuple):
 class Decision(NamedTuple):
     """The answer. `at` is the database's time, in seconds since 1970; `until`, by this process's clock, when there is room.
 
-    `campaign_id`: whose key it is, also where it was refused, if it is anybody's. `maker`: the user who made it, if one of the
-    console did.
+    `maker`: the user who made the key, if one of the console did.
     """
 
     verdict: Verdict
     campaign: CallingCampaign | None
-    campaign_id: str | None
     maker: Creator | None
     at: float
     until: float
@@ -142,7 +140,6 @@ class AdmissionGroups:
         return Decision(
             verdict=Verdict(row["verdict"]),
             campaign=self._campaigns.get((row["campaign_id"], row["nric"])),
-            campaign_id=row["campaign_id"],
             maker=self._makers.get(prefix),
             at=row["at"],
             until=until or 0.0,

@@ -59,6 +59,7 @@ async def serve_api(
             keys.keep_fresh(),
             groups.run(),
             admission.groups.run(),
+            admission.uses.run(),
             *(run() for run in works.background),
         ],
         on_stop=works.on_stop,

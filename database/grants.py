@@ -58,7 +58,7 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
         _CONSOLE: ("select", "insert", "update (deleted_at)"),
         _ADMIN: ("select", "insert", "update (deleted_at)"),
     },
-    "api_uses": {_API: ("select", "insert", "update"), _CONSOLE: ("select",), _ADMIN: ("select",)},
+    "api_uses": {_API: ("select", "insert", "update", "delete"), _CONSOLE: ("select",), _ADMIN: ("select",)},
     "api_calls": {_API: ("select", "insert", "update"), _ADMIN: ("select",)},
     "idempotency_keys": {_WORKER: ("delete", "select"), _API: ("select", "insert", "update", "delete")},
     "nric_test_identifiers": {
