@@ -1,6 +1,7 @@
 """Hands e-mails to the mail server. aiosmtplib speaks SMTP; its errors end here."""
 
 import email.policy
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
@@ -48,6 +49,8 @@ _POLICY: Final = _Policy(linesep="\r\n", max_line_length=998)
 # For a mail server that takes 7 bits only (RFC 6152): what isn't ASCII is encoded, and the reader sees the same line.
 _SEVEN_BITS: Final = _POLICY.clone(cte_type="7bit")
 _IMPLICIT_TLS_PORT: Final = 465
+# Seconds. The library asks the system for this machine's name, and that the DNS, for each e-mail.
+_NAME_KEPT: Final = 600.0
 # A login or TLS is missing or wrong (RFC 4954, RFC 3207). Until ops mend that, no e-mail at all would pass.
 _NOT_THE_EMAILS_FAULT: Final = frozenset({530, 534, 535, 538})
 
@@ -152,10 +155,15 @@ class SMTPMailer:
 
     def __init__(self, settings: SMTPSettings) -> None:
         self._settings = settings
+        self._own_name: str | None = None
+        self._name_until = 0.0
 
     async def send(self, message: EmailMessage, recipient: str) -> None:
         """See Mailer."""
-        async with _conversation(self._settings) as client:
+        known = self._own_name if time.monotonic() < self._name_until else None
+        async with _conversation(self._settings, known) as client:
+            if known is None:
+                self._own_name, self._name_until = client.local_hostname, time.monotonic() + _NAME_KEPT
             if client.is_ehlo_or_helo_needed:
                 await client.ehlo()
             takes_eight_bits = client.supports_extension("8BITMIME")
@@ -184,14 +192,14 @@ def _refuse(code: int, what: str) -> None:
 
 
 @asynccontextmanager
-async def _conversation(settings: SMTPSettings) -> AsyncIterator[aiosmtplib.SMTP]:
-    """A client that is connected, secured and logged in.
+async def _conversation(settings: SMTPSettings, own_name: str | None) -> AsyncIterator[aiosmtplib.SMTP]:
+    """A client that is connected, secured and logged in. It introduces itself by `own_name`, or looks this machine's name up.
 
     All trouble but a refusal of the e-mail itself is MailUnavailable, since ops can mend it and the e-mail be sent later.
     """
     client = make_client(settings)
     try:
-        await client.connect()
+        await client.connect(local_hostname=own_name)
         yield client
         # The e-mail is handed over; how the conversation ends changes nothing.
         with suppress(aiosmtplib.SMTPException, OSError):

@@ -353,3 +353,25 @@ async def test_a_mail_server_for_7_bits_gets_no_others_and_the_same_line_comes_o
     message = message_from_bytes(content, _class=EmailMessage, policy=email.policy.default)
     assert '"errorReason":"the column 名 is missing"}' in body_of(message)
     assert max(map(len, content.split(b"\r\n"))) < 998
+
+
+async def test_the_name_of_this_machine_is_looked_up_once_for_the_next_e_mails(
+    job: NotificationJob,
+    tell: Callable[[Outcome], Awaitable[str]],
+    mailbox: Mailbox,
+    pool: Pool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_up: list[str] = []
+
+    def look_up() -> str:
+        looked_up.append("node.example")
+        return "node.example"
+
+    monkeypatch.setattr("socket.getfqdn", look_up)
+    subject_id = await tell(Accepted("batch_1"))
+    await job(RunningJob(subject_id, 0))
+    await pool.execute("update notifications set done_at = null")
+    await job(RunningJob(subject_id, 0))
+    assert len(mailbox.messages()) == 2
+    assert looked_up == ["node.example"]
