@@ -24,6 +24,7 @@ from sftpd.connections.algorithms import quiet_group_exchange_warnings, server_o
 from sftpd.connections.front_state import FrontState, make_front_state
 from sftpd.connections.listener import Listener
 from sftpd.connections.live_connections import LiveConnection
+from sftpd.connections.session_table import SessionTable
 from sftpd.session.channel import ChannelTasks
 from sftpd.spool.spool import Spool
 from sftpd.spool_sweep import SpoolSweep
@@ -72,11 +73,13 @@ async def serve_front(
     _allow_open_files()
     async with ChannelTasks() as channel_tasks:
         front = make_front_state(settings.sftp, pool, spool, intake, channel_tasks)
+        session_table = SessionTable(pool, front.live_sessions)
         sweep = SpoolSweep(spool, intake, front.received_uploads, settings.sftp, settings.retention)
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(front.login_audit.run()),
                 tasks.create_task(front.pacer.run()),
+                tasks.create_task(session_table.run()),
                 tasks.create_task(recheck_live_sessions(front)),
                 tasks.create_task(recheck_regularly(front)),
                 tasks.create_task(listen_for_changes(settings.database, front)),
@@ -93,6 +96,7 @@ async def serve_front(
             for task in reversed(background):
                 task.cancel()
     await front.login_audit.finish(timeout=2)
+    await session_table.finish()
     logger.info("front_stopped")
 
 

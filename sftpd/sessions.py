@@ -6,10 +6,19 @@ connection.
 
 import time
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from audit.events import Actor
 from keys.access import KeyUse
 from processing.intake import Sender
+
+
+class Receiving(Protocol):
+    """An upload whose bytes are coming."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has so far."""
 
 
 @dataclass(slots=True, eq=False)
@@ -26,6 +35,8 @@ class Session:
     open_handles: int = 0
     # Uploads that a stop should wait for: a handle open for writing, or a CLOSE or RENAME not yet answered.
     active_uploads: int = 0
+    # Those of them whose handles are open, or whose CLOSE is not answered yet.
+    receiving: set[Receiving] = field(default_factory=set, repr=False)
     # The login's access was taken away: nothing more is served, and what is unfinished is dropped.
     revoked: bool = False
     # When the last bytes came from the client, or an answer was ready for it, by `time.monotonic()`. For the idle limit.
@@ -54,10 +65,19 @@ class Session:
         """Serve nothing more, not even requests that have arrived already. The caller then ends the connection."""
         self.revoked = True
 
-    def begin_upload(self) -> None:
-        """Count one upload in progress."""
-        self.active_uploads += 1
+    @property
+    def receiving_bytes(self) -> int | None:
+        """How many bytes have come of the uploads whose handles are open; None where there are none."""
+        return sum(upload.size for upload in self.receiving) if self.receiving else None
 
-    def end_upload(self) -> None:
+    def begin_upload(self, upload: Receiving | None = None) -> None:
+        """Count one upload in progress. `upload`: its bytes are still to come."""
+        self.active_uploads += 1
+        if upload is not None:
+            self.receiving.add(upload)
+
+    def end_upload(self, upload: Receiving | None = None) -> None:
         """Count one upload less, whatever became of it."""
         self.active_uploads -= 1
+        if upload is not None:
+            self.receiving.discard(upload)

@@ -9,7 +9,7 @@ import contextlib
 import itertools
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -37,6 +37,8 @@ _RETRY_MILLISECONDS: Final = 3000
 _PROBE_INTERVAL: Final = 5.0
 _PROBE_TIMEOUT: Final = 3.0
 _RECONNECT: Final = 0.5
+# Seconds after which a view is looked at again that could not be read.
+_READ_AGAIN: Final = 1.0
 # Where a line ends in a stream of events, and nowhere else.
 _LINE_ENDS: Final = re.compile(r"\r\n|\r|\n")
 _TROUBLES: Final[tuple[type[BaseException], ...]] = (*UNREACHABLE, ConfigError, asyncpg.PostgresError)
@@ -60,12 +62,12 @@ class _Watched:
 class _Stream:
     """An open page. `waiting`: the newest state of each element that it hasn't been told yet."""
 
+    views: Sequence[LiveView]
     user_id: str
-    campaign_id: str | None
+    campaign_ids: Collection[str]
     check: Check
     waiting: dict[str, Fragment] = field(default_factory=dict)
     woken: asyncio.Event = field(default_factory=asyncio.Event)
-    is_gone: bool = False
     is_stopping: bool = False
     must_check: bool = False
 
@@ -99,19 +101,26 @@ class Hub:
             stream.woken.set()
 
     def open(
-        self, view: LiveView, *, user_id: str, campaign_id: str | None, check: Check
+        self,
+        *views: LiveView,
+        user_id: str,
+        campaign_id: str | None = None,
+        campaign_ids: Collection[str] = (),
+        check: Check,
     ) -> StreamingResponse:
-        """A stream for a page. `check` is asked again whenever something of the user's or the campaign's changes.
+        """A stream for a page that shows these views, of this campaign, or of these.
 
-        Raises PageRefused (503): there are too many, or the process stops.
+        `check` is asked again whenever something of the user's or of a campaign's changes, and now and then besides: the end of
+        a session that nobody uses is announced by nobody. Raises PageRefused (503): there are too many, or the process stops.
         """
         if len(self._streams) >= MOST_STREAMS or self._is_stopping:
             raise PageRefused(
                 503, "Too many pages are open: this one isn't live. Reload it to see what is new."
             )
-        stream = _Stream(user_id, campaign_id, check)
+        about = frozenset(campaign_ids) if campaign_id is None else frozenset({campaign_id, *campaign_ids})
+        stream = _Stream(views, user_id, about, check)
         headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
-        return StreamingResponse(self._events(view, stream), media_type="text/event-stream", headers=headers)
+        return StreamingResponse(self._events(stream), media_type="text/event-stream", headers=headers)
 
     async def run(self) -> None:
         """Listen and tell, until cancelled."""
@@ -121,35 +130,42 @@ class Hub:
 
     # What a page is sent.
 
-    async def _events(self, view: LiveView, stream: _Stream) -> AsyncIterator[bytes]:
-        self._join(view, stream)
+    async def _events(self, stream: _Stream) -> AsyncIterator[bytes]:
+        self._join(stream)
         try:
             yield f"retry: {_RETRY_MILLISECONDS}\n\n".encode()
+            check_at = time.monotonic() + _ALIVE_EVERY
             while True:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_ALIVE_EVERY):
                         await stream.woken.wait()
                 if stream.is_stopping:
                     return
-                is_alive_sign = not stream.woken.is_set()
+                is_silent = not stream.woken.is_set()
                 stream.woken.clear()
-                if (stream.must_check or is_alive_sign) and not await self._may_stay(stream):
-                    yield b"event: gone\ndata: gone\n\n"
-                    return
+                if stream.must_check or time.monotonic() >= check_at:
+                    check_at = time.monotonic() + _ALIVE_EVERY
+                    if not await self._may_stay(stream):
+                        yield b"event: gone\ndata: gone\n\n"
+                        return
                 if stream.waiting:
                     yield self._rows(stream)
-                elif is_alive_sign:
+                elif is_silent:
                     yield b": alive\n\n"
         finally:
-            self._leave(view, stream)
+            self._leave(stream)
 
     def _rows(self, stream: _Stream) -> bytes:
-        fragments = list(stream.waiting.values())
+        """What waits, as events. Rows of a table stand in an event of their own: beside other elements no parser takes them."""
+        fragments = [(fragment.html.strip(), fragment) for fragment in stream.waiting.values()]
         stream.waiting.clear()
-        text = "\n".join(fragment.html.strip() for fragment in fragments)
-        lines = "".join(f"data: {line}\n" for line in _LINE_ENDS.split(text))
-        metrics.EVENTS_SENT.inc()
-        return f"event: rows\nid: {next(self._numbers)}\n{lines}\n".encode()
+        events = []
+        for _, group in itertools.groupby(fragments, lambda pair: pair[0].startswith("<tr")):
+            text = "\n".join(html for html, _ in group)
+            lines = "".join(f"data: {line}\n" for line in _LINE_ENDS.split(text))
+            events.append(f"event: rows\nid: {next(self._numbers)}\n{lines}\n")
+        metrics.EVENTS_SENT.inc(len(events))
+        return "".join(events).encode()
 
     async def _may_stay(self, stream: _Stream) -> bool:
         stream.must_check = False
@@ -159,23 +175,28 @@ class Hub:
             # The database is away: asked again at the next sign of life.
             return True
 
-    def _join(self, view: LiveView, stream: _Stream) -> None:
+    def _join(self, stream: _Stream) -> None:
+        stream.is_stopping = self._is_stopping
         self._streams.add(stream)
         metrics.STREAMS.set(len(self._streams))
-        watched = self._watched.setdefault(view.key, _Watched(view))
-        watched.streams.add(stream)
-        # What the others have been told. Whatever has happened since then concerns all of them.
-        stream.tell(list(reversed(watched.fragments)))
+        for view in stream.views:
+            watched = self._watched.setdefault(view.key, _Watched(view))
+            watched.streams.add(stream)
+            # What the others have been told. Whatever has happened since then concerns all of them.
+            stream.tell(list(reversed(watched.fragments)))
+        if stream.is_stopping:
+            stream.woken.set()
         self._heard.set()
 
-    def _leave(self, view: LiveView, stream: _Stream) -> None:
+    def _leave(self, stream: _Stream) -> None:
         self._streams.discard(stream)
         metrics.STREAMS.set(len(self._streams))
-        watched = self._watched.get(view.key)
-        if watched is not None:
-            watched.streams.discard(stream)
-            if not watched.streams:
-                del self._watched[view.key]
+        for view in stream.views:
+            watched = self._watched.get(view.key)
+            if watched is not None:
+                watched.streams.discard(stream)
+                if not watched.streams:
+                    del self._watched[view.key]
 
     # What happens.
 
@@ -189,7 +210,7 @@ class Hub:
                 self._heard.set()
         for stream in self._streams:
             if (note.kind == "user" and note.id == stream.user_id) or (
-                note.kind == "campaign" and note.id == stream.campaign_id
+                note.kind == "campaign" and note.id in stream.campaign_ids
             ):
                 stream.must_check = True
                 stream.woken.set()
@@ -245,8 +266,10 @@ class Hub:
                     await self._heard.wait()
 
     def _rest(self) -> float:
-        """Seconds until a view is looked at of its own."""
+        """Seconds until a view is looked at without a note."""
         now = time.monotonic()
+        if any(watched.is_due for watched in self._watched.values()):
+            return _READ_AGAIN
         times = [
             watched.looked_at + watched.view.interval - now
             for watched in self._watched.values()

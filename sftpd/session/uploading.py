@@ -108,7 +108,7 @@ class ChannelUploads:
         else:
             opened.spooled = await self._create(name, announced)
         self.open.add(opened)
-        self._session.begin_upload()
+        self._session.begin_upload(opened)
         return opened
 
     async def write(self, opened: OpenFile, offset: int, content: bytes) -> None:
@@ -151,7 +151,7 @@ class ChannelUploads:
         try:
             await self._complete(opened)
         finally:
-            self._session.end_upload()
+            self._session.end_upload(opened)
 
     async def _complete(self, opened: OpenFile) -> None:
         if opened.refusal is not None:
@@ -236,7 +236,7 @@ class ChannelUploads:
             spooled.set_modified_at(opened.modified_at)
             await self._keep(spooled, PartialState.CUT)
         finally:
-            self._session.end_upload()
+            self._session.end_upload(opened)
 
     async def rename(self, partial: Partial, name: str) -> None:
         """Rename an upload that waits for it. A name in .csv completes it; this then returns when it is durable, like CLOSE."""

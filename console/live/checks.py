@@ -1,0 +1,35 @@
+"""Whether a page may still be shown to whoever opened it: what its route asked at the beginning, asked again."""
+
+from collections.abc import Awaitable, Callable
+
+from campaigns.people.members import fetch_person
+from campaigns.people.permissions import Action, Person, may
+from campaigns.people.users import fetch_user
+from console.live.hub import Check
+from console.login.sessions import is_in_force
+from console.subjects import fetch_place
+from console.visits import Visit
+from database.connections import Connection
+
+# What a page asks besides of whoever is still logged in.
+Further = Callable[[Connection, Person], Awaitable[bool]]
+
+
+def still_allowed(visit: Visit, *actions: Action, further: Further | None = None) -> Check:
+    """Asks whether the session goes on, the page's campaign is still seen, and one of `actions` is still allowed there."""
+    session, place = visit.session, visit.place
+
+    async def check() -> bool:
+        async with visit.connection() as connection:
+            if not await is_in_force(connection, session.id, visit.settings.console):
+                return False
+            person = await fetch_person(connection, await fetch_user(connection, session.user_id))
+            if place is not None:
+                now = await fetch_place(connection, place.id)
+                if now is None or not may(person, Action.SEE_CAMPAIGN, now):
+                    return False
+                if actions and not any(may(person, action, now) for action in actions):
+                    return False
+            return further is None or await further(connection, person)
+
+    return check

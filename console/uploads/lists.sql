@@ -1,0 +1,56 @@
+-- name: list_uploads
+-- Of all campaigns ($1), of some ($2), and of others ($3) only what one user ($4) has sent. Each branch walks an index from the newest
+-- upload backwards until it has enough; what is chosen by $5 to $8 is sorted out on the way.
+with chosen as (
+    (
+        select id, received_at from uploads u
+        where $1
+          and ($5::text is null or case when withdrawn_at is not null then 'withdrawn'
+                                        when checked_at is not null and status = 'failed' then 'checked' else status end = $5)
+          and ($6::text is null or source = $6)
+          and ($7::timestamptz is null or received_at >= $7) and ($8::timestamptz is null or received_at < $8)
+          and ($9::timestamptz is null or (received_at, id) < ($9, $10))
+        order by received_at desc, id desc limit $11
+    )
+    union all
+    (
+        select found.id, found.received_at from unnest($2::text[]) as c (id) cross join lateral (
+            select id, received_at from uploads u
+            where campaign_id = c.id
+              and ($5::text is null or case when withdrawn_at is not null then 'withdrawn'
+                                            when checked_at is not null and status = 'failed' then 'checked' else status end = $5)
+              and ($6::text is null or source = $6)
+              and ($7::timestamptz is null or received_at >= $7) and ($8::timestamptz is null or received_at < $8)
+              and ($9::timestamptz is null or (received_at, id) < ($9, $10))
+            order by received_at desc, id desc limit $11
+        ) found
+    )
+    union all
+    (
+        select id, received_at from uploads u
+        where creator_id = $4 and campaign_id = any ($3::text[])
+          and ($5::text is null or case when withdrawn_at is not null then 'withdrawn'
+                                        when checked_at is not null and status = 'failed' then 'checked' else status end = $5)
+          and ($6::text is null or source = $6)
+          and ($7::timestamptz is null or received_at >= $7) and ($8::timestamptz is null or received_at < $8)
+          and ($9::timestamptz is null or (received_at, id) < ($9, $10))
+        order by received_at desc, id desc limit $11
+    )
+), newest as (
+    select id from chosen order by received_at desc, id desc limit $11
+)
+select u.id, u.campaign_id, c.name as campaign_name, u.file_name, u.received_at, u.source,
+       case when u.withdrawn_at is not null then 'withdrawn'
+            when u.checked_at is not null and u.status = 'failed' then 'checked' else u.status end as status,
+       u.bytes, u.total_messages, u.batch_id, u.duplicate_of, u.num_rows, u.num_errors, u.error_reason, u.support_id
+from newest join uploads u on u.id = newest.id join campaigns c on c.id = u.campaign_id
+order by u.received_at desc, u.id desc
+
+-- name: list_connected
+-- Rows that their front no longer renews are of one that is gone.
+select s.connection_id, s.campaign_id, c.name as campaign_name, host(s.source_address) as source_address, s.began_at, s.receiving_bytes,
+       count(*) over () as total
+from sftp_sessions s join campaigns c on c.id = s.campaign_id
+where s.seen_at > now() - interval '30 seconds' and ($1 or s.campaign_id = any ($2::text[]))
+order by s.began_at desc, s.connection_id
+limit $3

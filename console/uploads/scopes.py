@@ -1,0 +1,66 @@
+"""Whose uploads somebody sees: all, or those of some campaigns; and of campaigns where one sees only one's own, those."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from campaigns.people.permissions import Action, Person, Place, may
+from database.connections import Connection
+from database.queries import NamedQueries
+
+SQL: Final = NamedQueries("console", "uploads/scopes.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Equal ones see the same. `creator_id` is there where `own_ids`, the campaigns of which only one's own are seen, has any."""
+
+    is_all: bool = False
+    campaign_ids: tuple[str, ...] = ()
+    own_ids: tuple[str, ...] = ()
+    creator_id: str | None = None
+
+    def narrowed(self, campaign_id: str | None) -> "Scope":
+        """The part of it that is about one campaign, which may be nothing; without a campaign all of it."""
+        if campaign_id is None:
+            return self
+        if self.is_all or campaign_id in self.campaign_ids:
+            return Scope(campaign_ids=(campaign_id,))
+        if campaign_id in self.own_ids:
+            return Scope(own_ids=(campaign_id,), creator_id=self.creator_id)
+        return Scope()
+
+    def has(self, campaign_id: str) -> bool:
+        """Whether anything of that campaign is seen."""
+        return self.is_all or campaign_id in self.campaign_ids or campaign_id in self.own_ids
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCampaign:
+    """A campaign that somebody sees."""
+
+    id: str
+    name: str
+
+
+def sees_only_own(person: Person, place: Place) -> bool:
+    """Whether the person sees nothing of the campaign but what the person has sent."""
+    return may(person, Action.SEE_OWN_MESSAGES, place) and not may(person, Action.SEE_MASKED_MESSAGES, place)
+
+
+async def fetch_scope(connection: Connection, person: Person) -> tuple[Scope, list[KnownCampaign]]:
+    """What the person sees as of now, with the campaigns that may be chosen, by name."""
+    rows = await connection.fetch(
+        SQL["list_places"],
+        person.is_ops,
+        person.agency_id if person.is_pic else None,
+        person.id,
+        list(person.memberships),
+    )
+    places = [(Place(row["id"], row["agency_id"], row["creator_id"], row["is_deleted"]), row) for row in rows]
+    seen = [(place, row) for place, row in places if may(person, Action.SEE_CAMPAIGN, place)]
+    known = [KnownCampaign(place.id, row["name"]) for place, row in seen]
+    if person.is_ops:
+        return Scope(is_all=True), known
+    own = tuple(sorted(place.id for place, _ in seen if sees_only_own(person, place)))
+    whole = tuple(sorted({place.id for place, _ in seen} - set(own)))
+    return Scope(campaign_ids=whole, own_ids=own, creator_id=person.id if own else None), known
