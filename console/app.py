@@ -131,6 +131,9 @@ class Application:
                     raise PageRefused(403, "You are logged out: log in again.")
                 raise GoTo(_login_path(request, method))
             if route.subject is not None:
+                if any("\0" in str(value) for value in request.path_params.values()):
+                    # No id has it, and the database takes no text that does.
+                    raise PageRefused(404)
                 campaign_id = await route.subject(connection, request.path_params)
                 visit.place = None if campaign_id is None else await fetch_place(connection, campaign_id)
                 if visit.place is None or not visit.may(Action.SEE_CAMPAIGN):

@@ -22,6 +22,7 @@ class Entry:
 
 ENTRIES: Final = (
     Entry("Campaigns", "home", ("/campaigns", "/batches", "/messages")),
+    Entry("Uploads", "uploads", ("/uploads",)),
     Entry("Help", "help", ("/help",)),
 )
 

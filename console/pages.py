@@ -7,6 +7,7 @@ from console.campaigns import about, home
 from console.guides import help_pages
 from console.login import account, confirm, pages
 from console.routes import ConsoleRoute
+from console.uploads import lists, one
 
 ROUTES: Final[tuple[ConsoleRoute, ...]] = (
     *console.technical.pages.ROUTES,
@@ -16,4 +17,6 @@ ROUTES: Final[tuple[ConsoleRoute, ...]] = (
     *home.ROUTES,
     *about.ROUTES,
     *help_pages.ROUTES,
+    *lists.ROUTES,
+    *one.ROUTES,
 )

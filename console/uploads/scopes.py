@@ -34,21 +34,27 @@ class Scope:
         return self.is_all or campaign_id in self.campaign_ids or campaign_id in self.own_ids
 
 
-@dataclass(frozen=True, slots=True)
-class KnownCampaign:
-    """A campaign that somebody sees."""
-
-    id: str
-    name: str
-
-
 def sees_only_own(person: Person, place: Place) -> bool:
     """Whether the person sees nothing of the campaign but what the person has sent."""
     return may(person, Action.SEE_OWN_MESSAGES, place) and not may(person, Action.SEE_MASKED_MESSAGES, place)
 
 
-async def fetch_scope(connection: Connection, person: Person) -> tuple[Scope, list[KnownCampaign]]:
-    """What the person sees as of now, with the campaigns that may be chosen, by name."""
+async def fetch_scope(connection: Connection, person: Person) -> Scope:
+    """What the person sees as of now."""
+    if person.is_ops:
+        return Scope(is_all=True)
+    places = [place for place, _ in await _fetch_places(connection, person)]
+    own = tuple(sorted(place.id for place in places if sees_only_own(person, place)))
+    whole = tuple(sorted({place.id for place in places} - set(own)))
+    return Scope(campaign_ids=whole, own_ids=own, creator_id=person.id if own else None)
+
+
+async def list_known(connection: Connection, person: Person) -> list[tuple[str, str]]:
+    """Ids and names of the campaigns that the person sees, by name."""
+    return [(place.id, name) for place, name in await _fetch_places(connection, person)]
+
+
+async def _fetch_places(connection: Connection, person: Person) -> list[tuple[Place, str]]:
     rows = await connection.fetch(
         SQL["list_places"],
         person.is_ops,
@@ -56,11 +62,8 @@ async def fetch_scope(connection: Connection, person: Person) -> tuple[Scope, li
         person.id,
         list(person.memberships),
     )
-    places = [(Place(row["id"], row["agency_id"], row["creator_id"], row["is_deleted"]), row) for row in rows]
-    seen = [(place, row) for place, row in places if may(person, Action.SEE_CAMPAIGN, place)]
-    known = [KnownCampaign(place.id, row["name"]) for place, row in seen]
-    if person.is_ops:
-        return Scope(is_all=True), known
-    own = tuple(sorted(place.id for place, _ in seen if sees_only_own(person, place)))
-    whole = tuple(sorted({place.id for place, _ in seen} - set(own)))
-    return Scope(campaign_ids=whole, own_ids=own, creator_id=person.id if own else None), known
+    places = [
+        (Place(row["id"], row["agency_id"], row["creator_id"], row["is_deleted"]), str(row["name"]))
+        for row in rows
+    ]
+    return [(place, name) for place, name in places if may(person, Action.SEE_CAMPAIGN, place)]

@@ -161,3 +161,6 @@ create index concurrently if not exists audit_events_of_actor on audit_events (a
 
 -- step: alone
 create index concurrently if not exists uploads_checked on uploads (checked_at) where checked_at is not null;
+
+-- step: alone
+create index concurrently if not exists uploads_of_creator on uploads (creator_id, received_at desc) where creator_id is not null;

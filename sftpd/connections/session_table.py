@@ -1,7 +1,7 @@
 """The table `sftp_sessions`: who is connected by SFTP, for the console to show. Each front process tells of its own sessions.
 
-They are written beside the sessions, never by them: once a second, what is new, has moved or has ended, in one statement each. While
-the database is away nothing is written, and no session notices. Names of files are never written.
+They are written beside the sessions, never by them: once a second, what is new, has moved or has ended, in one statement each.
+While the database is away nothing is written, and no session notices. Names of files are never written.
 """
 
 import asyncio

@@ -42,7 +42,8 @@ with chosen as (
 select u.id, u.campaign_id, c.name as campaign_name, u.file_name, u.received_at, u.source,
        case when u.withdrawn_at is not null then 'withdrawn'
             when u.checked_at is not null and u.status = 'failed' then 'checked' else u.status end as status,
-       u.bytes, u.total_messages, u.batch_id, u.duplicate_of, u.num_rows, u.num_errors, u.error_reason, u.support_id
+       u.bytes, u.total_messages, u.batch_id, u.duplicate_of, u.num_rows, u.num_errors, u.error_reason, u.support_id,
+       u.report_key is not null as has_report
 from newest join uploads u on u.id = newest.id join campaigns c on c.id = u.campaign_id
 order by u.received_at desc, u.id desc
 

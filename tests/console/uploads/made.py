@@ -1,0 +1,46 @@
+"""Uploads as rows, for pages to show."""
+
+import itertools
+import json
+from datetime import UTC, datetime, timedelta
+
+from config.identifiers import new_identifier
+from database.connections import Connection
+
+_numbers = itertools.count()
+_BEGAN = datetime(2026, 11, 1, 8, tzinfo=UTC)
+
+
+async def add_upload(
+    connection: Connection,
+    campaign_id: str,
+    file_name: str = "file.csv",
+    status: str = "received",
+    **columns: object,
+) -> str:
+    """An upload, received a minute after the one made before it; `columns` are further ones of its row. Its id."""
+    upload_id = new_identifier("upload")
+    received_at = columns.pop("received_at", None) or _BEGAN + timedelta(minutes=next(_numbers))
+    values: dict[str, object] = {
+        "id": upload_id,
+        "campaign_id": campaign_id,
+        "file_name": file_name,
+        "status": status,
+        "bytes": 1234,
+        "report_name": "0" * 32,
+        "received_at": received_at,
+        "finished_at": None if status in {"received", "validating"} else received_at,
+        "sha256": "ab" * 32,
+    }
+    if status == "accepted":
+        values |= {"batch_id": new_identifier("batch"), "total_messages": 1204}
+    if status == "failed":
+        values |= {"support_id": "S-0123456789AB"}
+    if status == "rejected":
+        values |= {"num_rows": 9, "num_errors": 12}
+    values |= columns
+    names = ", ".join(values)
+    marks = ", ".join(f"${place}" for place in range(1, len(values) + 1))
+    given = [json.dumps(value) if isinstance(value, dict) else value for value in values.values()]
+    await connection.execute(f"insert into uploads ({names}) values ({marks})", *given)
+    return upload_id
