@@ -43,13 +43,11 @@ class SameFile:
 
 @dataclass(frozen=True, slots=True)
 class KnownUpload:
-    """One upload with all that its page tells. `status` is what lists call it."""
+    """One upload with all that its page tells."""
 
     upload: Upload
-    status: str
     campaign_name: str
     source_address: str | None
-    creator_id: str | None
     sender: str | None
     original: SameFile | None
     repeats: tuple[SameFile, ...]
@@ -58,7 +56,7 @@ class KnownUpload:
     @property
     def tag(self) -> tuple[str, str]:
         """The status in words, and the kind of its tag."""
-        return STATUSES.get(self.status, (self.status, "grey"))
+        return STATUSES[self.upload.status.value]
 
     @property
     def way(self) -> str:
@@ -105,13 +103,10 @@ async def fetch_known(connection: Connection, upload_id: str) -> KnownUpload | N
         original = None if row is None else SameFile(**row)
     repeats = await connection.fetch(SQL["list_repeats"], upload.campaign_id, upload.sha256, upload.id)
     events = await fetch_events_of_upload(connection, upload.id)
-    is_checked = upload.status is UploadStatus.FAILED and more["checked_at"] is not None
     return KnownUpload(
         upload=upload,
-        status="checked" if is_checked else upload.status.value,
         campaign_name=more["campaign_name"],
         source_address=more["source_address"],
-        creator_id=more["creator_id"],
         sender=more["sender"],
         original=original,
         repeats=tuple(SameFile(**row) for row in repeats),
@@ -124,7 +119,7 @@ async def open_upload(visit: Visit, connection: Connection) -> KnownUpload:
     known = await fetch_known(connection, visit.parameter("upload_id"))
     if known is None or visit.place is None:
         raise PageRefused(404)
-    if sees_only_own(visit.person, visit.place) and known.creator_id != visit.user.id:
+    if sees_only_own(visit.person, visit.place) and known.upload.creator_id != visit.user.id:
         raise PageRefused(404)
     return known
 
@@ -133,7 +128,7 @@ def may_read_report(visit: Visit, known: KnownUpload) -> bool:
     """Whether the visitor may see the report, if with numbers masked."""
     if visit.may(Action.SEE_MESSAGES) or visit.may(Action.SEE_MASKED_MESSAGES):
         return True
-    return visit.may(Action.SEE_OWN_MESSAGES) and known.creator_id == visit.user.id
+    return visit.may(Action.SEE_OWN_MESSAGES) and known.upload.creator_id == visit.user.id
 
 
 class UploadView:

@@ -1,5 +1,5 @@
 -- name: fetch_more
-select host(source_address) as source_address, creator_id, checked_at,
+select host(source_address) as source_address,
        (select email from users where users.id = uploads.creator_id) as sender,
        (select name from campaigns where campaigns.id = uploads.campaign_id) as campaign_name
 from uploads where id = $1

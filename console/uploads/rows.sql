@@ -5,8 +5,7 @@ with chosen as (
     (
         select id, received_at from uploads u
         where $1
-          and ($5::text is null or case when withdrawn_at is not null then 'withdrawn'
-                                        when checked_at is not null and status = 'failed' then 'checked' else status end = $5)
+          and ($5::text is null or upload_status(u) = $5)
           and ($6::text is null or source = $6)
           and ($7::timestamptz is null or received_at >= $7) and ($8::timestamptz is null or received_at < $8)
           and ($9::timestamptz is null or (received_at, id) < ($9, $10))
@@ -17,8 +16,7 @@ with chosen as (
         select found.id, found.received_at from unnest($2::text[]) as c (id) cross join lateral (
             select id, received_at from uploads u
             where campaign_id = c.id
-              and ($5::text is null or case when withdrawn_at is not null then 'withdrawn'
-                                            when checked_at is not null and status = 'failed' then 'checked' else status end = $5)
+              and ($5::text is null or upload_status(u) = $5)
               and ($6::text is null or source = $6)
               and ($7::timestamptz is null or received_at >= $7) and ($8::timestamptz is null or received_at < $8)
               and ($9::timestamptz is null or (received_at, id) < ($9, $10))
@@ -29,8 +27,7 @@ with chosen as (
     (
         select id, received_at from uploads u
         where creator_id = $4 and campaign_id = any ($3::text[])
-          and ($5::text is null or case when withdrawn_at is not null then 'withdrawn'
-                                        when checked_at is not null and status = 'failed' then 'checked' else status end = $5)
+          and ($5::text is null or upload_status(u) = $5)
           and ($6::text is null or source = $6)
           and ($7::timestamptz is null or received_at >= $7) and ($8::timestamptz is null or received_at < $8)
           and ($9::timestamptz is null or (received_at, id) < ($9, $10))
@@ -40,8 +37,7 @@ with chosen as (
     select id from chosen order by received_at desc, id desc limit $11
 )
 select u.id, u.campaign_id, c.name as campaign_name, u.file_name, u.received_at, u.source,
-       case when u.withdrawn_at is not null then 'withdrawn'
-            when u.checked_at is not null and u.status = 'failed' then 'checked' else u.status end as status,
+       upload_status(u) as status,
        u.bytes, u.total_messages, u.batch_id, u.duplicate_of, u.num_rows, u.num_errors, u.error_reason, u.support_id,
        u.report_key is not null as has_report
 from newest join uploads u on u.id = newest.id join campaigns c on c.id = u.campaign_id

@@ -118,6 +118,13 @@ alter table api_keys
     -- Null: the campaign's creator.
     add column creator_id text references users;
 
+-- What people are told of an upload's status, see processing/uploads.py: to the database, one that was withdrawn, or is of the console
+-- and not decided, has failed.
+create function upload_status(u uploads) returns text language sql immutable as $$
+    select case when u.withdrawn_at is not null then 'withdrawn' when u.checked_at is null then u.status
+                when u.checked is not null then 'checked' when u.attempts > 0 then 'validating' else 'received' end
+$$;
+
 -- Pages that are open follow what changes. Each is told an id, and reads the row itself.
 create function announce_upload_to_console() returns trigger language plpgsql as $$
 begin

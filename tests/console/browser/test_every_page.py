@@ -10,6 +10,7 @@ from database.connections import Connection
 from tests.console.browser.chromium import accessibility_findings, is_too_wide, open_context
 from tests.console.campaigns.making import make_campaign
 from tests.console.served import make_user, serving_console, session_value
+from tests.console.uploads.made import add_connected, add_upload
 
 PHONE = {"width": 390, "height": 844}
 
@@ -20,12 +21,17 @@ async def test_pages_are_accessible_and_fit_on_a_phone(
 ) -> None:
     campaign_id = await make_campaign(connection)
     user = await make_user(connection, "amy@clinic.gov.sg")
+    upload_id = await add_upload(connection, campaign_id, "a_rather_long_name_of_a_file.csv", "rejected")
+    await add_connected(connection, campaign_id)
     paths = (
         "/",
         "/account",
         "/help",
         "/account/confirm",
         f"/campaigns/{campaign_id}/settings",
+        "/uploads",
+        "/uploads?status=accepted",
+        f"/uploads/{upload_id}",
     )
     async with serving_console(settings) as port:
         async with open_context(chromium, port, color_scheme=scheme, viewport=PHONE) as (context, _):

@@ -44,3 +44,16 @@ async def add_upload(
     given = [json.dumps(value) if isinstance(value, dict) else value for value in values.values()]
     await connection.execute(f"insert into uploads ({names}) values ({marks})", *given)
     return upload_id
+
+
+async def add_connected(
+    connection: Connection, campaign_id: str, receiving_bytes: int | None = 1_500_000
+) -> None:
+    """A client that is connected by SFTP, as a front of another node tells of it."""
+    await connection.execute(
+        "insert into sftp_sessions (connection_id, campaign_id, source_address, receiving_bytes)"
+        " values ($1, $2, '192.0.2.7', $3)",
+        new_identifier("connection"),
+        campaign_id,
+        receiving_bytes,
+    )

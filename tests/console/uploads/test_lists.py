@@ -78,7 +78,7 @@ async def test_uploads_are_chosen_by_status_way_and_day(
     await add_upload(connection, campaign_id, "b.csv", "rejected", received_at=late)
     await add_upload(connection, campaign_id, "c.csv", "failed", withdrawn_at=late, source="api", sha256=None)
     await add_upload(
-        connection, campaign_id, "d.csv", "failed", checked_at=late, source="console", sha256=None
+        connection, campaign_id, "d.csv", "failed", checked_at=late, checked={}, source="console", sha256=None
     )
     await add_upload(connection, campaign_id, "e.csv", "failed")
     async with serving_console(settings) as port:
