@@ -43,6 +43,17 @@ class CampaignStatus(StrEnum):
     DELETED = "deleted"
 
 
+class SuspensionReason(StrEnum):
+    """Why ops shut a campaign out: a word of this list, since the audit trail keeps no text of anybody's own."""
+
+    AGENCY = "agency"
+    CONTENT = "content"
+    COMPLAINTS = "complaints"
+    SECURITY = "security"
+    BILLING = "billing"
+    OTHER = "other"
+
+
 # From each status, those that it may change to; every other change is refused.
 _MOVES: Final[Mapping[CampaignStatus, frozenset[CampaignStatus]]] = MappingProxyType(
     {
@@ -184,9 +195,20 @@ def _campaign_of(row: asyncpg.Record) -> Campaign:
     )
 
 
-async def suspend_campaign(connection: Connection, campaign_id: str, *, actor: Actor) -> bool:
+async def suspend_campaign(
+    connection: Connection, campaign_id: str, *, reason: SuspensionReason | None = None, actor: Actor
+) -> bool:
     """Shut the campaign out at once. False when it already was. Raises CampaignNotFound, CampaignRefused (a deleted one)."""
-    return await _move(connection, campaign_id, CampaignStatus.SUSPENDED, actor)
+    details = {} if reason is None else {"reason": reason.value}
+    return await _move(connection, campaign_id, CampaignStatus.SUSPENDED, actor, details)
+
+
+async def fetch_suspension_reason(connection: Connection, campaign_id: str) -> SuspensionReason | None:
+    """Why the campaign was suspended last; None where nobody said."""
+    reason = await connection.fetchval(
+        SQL["fetch_suspension_reason"], campaign_id, AuditEvent.CAMPAIGN_SUSPENDED.value
+    )
+    return None if reason is None else SuspensionReason(reason)
 
 
 async def resume_campaign(connection: Connection, campaign_id: str, *, actor: Actor) -> bool:
@@ -204,7 +226,13 @@ async def delete_campaign(connection: Connection, campaign_id: str, *, actor: Ac
     return True
 
 
-async def _move(connection: Connection, campaign_id: str, target: CampaignStatus, actor: Actor) -> bool:
+async def _move(
+    connection: Connection,
+    campaign_id: str,
+    target: CampaignStatus,
+    actor: Actor,
+    details: Mapping[str, str] | None = None,
+) -> bool:
     status = await lock_campaign(connection, campaign_id)
     if status is target:
         return False
@@ -213,7 +241,7 @@ async def _move(connection: Connection, campaign_id: str, target: CampaignStatus
             f"campaign {campaign_id} is {status}, and that can't be undone: create a new campaign"
         )
     await connection.execute(SQL["set_status"], campaign_id, target.value)
-    await record_event(connection, _EVENTS[target], campaign_id=campaign_id, actor=actor)
+    await record_event(connection, _EVENTS[target], campaign_id=campaign_id, actor=actor, details=details)
     return True
 
 

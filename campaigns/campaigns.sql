@@ -31,6 +31,9 @@ set status = $2,
     deleted_at = case $2 when 'deleted' then now() end
 where id = $1
 
+-- name: fetch_suspension_reason
+select details ->> 'reason' from audit_events where campaign_id = $1 and event = $2 order by id desc limit 1
+
 -- name: set_notify_email
 update campaigns set notify_email = $2 where id = $1
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from audit.events import Actor
 from campaigns.campaigns import Channel, record_campaign
-from campaigns.errors import CampaignRefused, PeopleRefused
+from campaigns.errors import CampaignRefused, NotOfficer, PeopleRefused
 from campaigns.fields import TwilioCredentials, parse_campaign_id, parse_notify_address, parse_sources
 from campaigns.people.addresses import Standing
 from campaigns.people.agencies import DEFAULT_AGENCY_ID, fetch_agency, find_agency
@@ -92,8 +92,8 @@ async def create_campaign(
     `allowed_sources` are addresses and networks as they were typed; `unsupported` says which characters the settings refuse;
     `twilio` is for the internal channel alone, where messages wait without it.
     Raises CampaignRefused: a template that breaks a rule (a line for each), an id that is taken (a deleted campaign keeps its
-    own) or malformed, no name, not one e-mail address, a source that is no network, an account for the public channel. Raises
-    SecretsKeyError where the account's secret can't be stored.
+    own) or malformed, no name, not one e-mail address, a source that is no network, an account for
+    the public channel. Raises SecretsKeyError where the account's secret can't be stored.
     """
     if twilio is not None and channel is not Channel.INTERNAL:
         raise CampaignRefused(
@@ -126,11 +126,13 @@ async def create_campaign(
     return CreatedCampaign(identifier, (*warnings, *_channel_warnings(identifier, channel, twilio)))
 
 
-async def find_ownership(connection: Connection, *, creator: str | None, agency: str | None) -> Ownership:
+async def find_ownership(
+    connection: Connection, *, creator: str | None, agency: str | None, for_any_agency: bool = False
+) -> Ownership:
     """Whose a campaign is that is made for this person, this agency, both or neither (9-console.md §7).
 
-    A person who is new here becomes a user. Raises AgencyNotFound; PeopleRefused: no address, one that may not create campaigns,
-    or another agency's.
+    A person who is new here becomes a user. `for_any_agency`: the person is one of ops, who make campaigns for others.
+    Raises AgencyNotFound; PeopleRefused: no address, or another agency's; NotOfficer: one that may not create campaigns.
     """
     named = None if agency is None else await find_agency(connection, agency)
     if creator is None:
@@ -140,10 +142,10 @@ async def find_ownership(connection: Connection, *, creator: str | None, agency:
         return Ownership(named.id, named.name, service.id, None)
     user = await ensure_user(connection, creator)
     if await standing_in(connection, user) is not Standing.OFFICER:
-        raise PeopleRefused(
+        raise NotOfficer(
             "only addresses below gov.sg create campaigns, and those that were given the right by `sftp-gateway agency creator`"
         )
-    if named is not None and user.agency_id not in {None, named.id}:
+    if named is not None and not for_any_agency and user.agency_id not in {None, named.id}:
         raise PeopleRefused(f"the creator is another agency's than {named.name}: leave --agency out")
     if named is None and user.agency_id is not None:
         named = await fetch_agency(connection, user.agency_id)

@@ -22,6 +22,10 @@ class CampaignRefused(CampaignsError):  # noqa: N818 - a fact, read as one
         self.warnings = tuple(warnings)
 
 
+class MessagingServiceTaken(CampaignRefused):
+    """Another campaign has the messaging service with another account at Twilio."""
+
+
 class SecretsKeyError(CampaignsError):
     """The setting `SECRETS__KEY` is missing, or isn't the one that the secrets in the database are encrypted with."""
 
@@ -32,6 +36,14 @@ class SecretUnreadable(CampaignsError):  # noqa: N818 - a fact, read as one
 
 class PeopleRefused(CampaignsError):  # noqa: N818 - a fact, read as one
     """What was asked of an agency, a user or a member breaks a rule."""
+
+
+class NotOfficer(PeopleRefused):
+    """The address is of a domain whose people create and own no campaigns, and wasn't raised."""
+
+
+class AddressUnknown(PeopleRefused):
+    """The address is of a domain that nobody here has."""
 
 
 class AgencyNotFound(CampaignsError):  # noqa: N818 - a fact, read as one

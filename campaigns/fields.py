@@ -16,6 +16,10 @@ from config.identifiers import is_campaign_id
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
+# Its page in the console would be hidden by the one on which campaigns are made.
+_RESERVED_ID: Final = "new"
+LONGEST_NAME: Final = 200
+
 # One address as RFC 5321 has it, without quoted local parts, comments and domains in brackets.
 _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -30,7 +34,22 @@ def parse_campaign_id(text: str) -> str:
         raise CampaignRefused(
             "a campaignId has 3 to 64 characters, only letters A-Z a-z, digits, '_' and '-': choose another --id"
         )
+    if text == _RESERVED_ID:
+        raise CampaignRefused(f"{text} is a page of the console and no campaignId: choose another --id")
     return text
+
+
+def parse_campaign_name(text: str) -> str:
+    """`text` with single blanks, as pages take it: a name that people can tell apart by reading it. Raises CampaignRefused."""
+    name = " ".join(text.split())
+    if not name:
+        raise CampaignRefused("a campaign needs a name")
+    if len(name) > LONGEST_NAME:
+        raise CampaignRefused(f"the name has {len(name)} characters, at most {LONGEST_NAME} are allowed")
+    if not name.isprintable():
+        # Such as those that turn the direction of a line: names stand in lists and in questions before something is deleted.
+        raise CampaignRefused("the name has characters that can't be seen: type it again")
+    return name
 
 
 def parse_notify_address(text: str) -> str:
@@ -83,6 +102,41 @@ _SENDER_NUMBER: Final = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 _SECRET: Final = re.compile(r"[!-~]{1,128}", re.ASCII)
 
 
+# Where each value of an account comes from at the command line.
+_OPTIONS: Final = {
+    "account": "--account", "key": "--key", "secret": "--secret-file", "service": "--service", "sender": "--sender",
+}  # fmt: skip
+
+
+def check_twilio_credentials(
+    *, account: str, key: str, secret: str, service: str, sender: str
+) -> dict[str, str]:
+    """What is wrong with the five values, by the names that they have here; nothing where they have Twilio's forms.
+
+    The secret is never repeated.
+    """
+    found = {
+        "account": (account, "AC", "the account SID"),
+        "key": (key, "SK", "the API key's SID"),
+        "service": (service, "MG", "the messaging service's SID"),
+    }
+    refusals = {
+        name: f"{what} is {prefix} and 32 hexadecimal digits"
+        for name, (value, prefix, what) in found.items()
+        if not re.fullmatch(rf"{prefix}[0-9a-fA-F]{{32}}", value, re.ASCII)
+    }
+    if not _SECRET.fullmatch(secret):
+        refusals |= {"secret": "the API key's secret is one word of letters and digits on a line of its own"}
+    elif re.fullmatch(r"(?:AC|SK|MG)[0-9a-fA-F]{32}", secret, re.ASCII):
+        refusals |= {"secret": "what stands for the API key's secret is a SID, and not the secret"}
+    if not _SENDER_NAME.fullmatch(sender) and not _SENDER_NUMBER.fullmatch(sender):
+        refusals["sender"] = (
+            "the sender is a name of up to 11 letters, digits and blanks, with a letter among them, or a number such as "
+            "+6591234567"
+        )
+    return refusals
+
+
 def parse_twilio_credentials(
     *, account: str, key: str, secret: str, service: str, sender: str
 ) -> TwilioCredentials:
@@ -90,29 +144,10 @@ def parse_twilio_credentials(
 
     The secret is never repeated; line ends after it, as files have them, are left out.
     """
-    found = {
-        "--account": (account, "AC", "the account SID"),
-        "--key": (key, "SK", "the API key's SID"),
-        "--service": (service, "MG", "the messaging service's SID"),
-    }
-    refusals = [
-        f"{what} is {prefix} and 32 hexadecimal digits: see {option}"
-        for option, (value, prefix, what) in found.items()
-        if not re.fullmatch(rf"{prefix}[0-9a-fA-F]{{32}}", value, re.ASCII)
-    ]
-    secret = secret.rstrip("\r\n")
-    if not _SECRET.fullmatch(secret):
-        refusals.append(
-            "the API key's secret is one word of letters and digits on a line of its own: see --secret-file"
-        )
-    elif re.fullmatch(r"(?:AC|SK|MG)[0-9a-fA-F]{32}", secret, re.ASCII):
-        refusals.append("what --secret-file holds is a SID, and not the API key's secret")
-    sender = sender.strip()
-    if not _SENDER_NAME.fullmatch(sender) and not _SENDER_NUMBER.fullmatch(sender):
-        refusals.append(
-            "the sender is a name of up to 11 letters, digits and blanks, with a letter among them, or a number such as "
-            "+6591234567: see --sender"
-        )
+    secret, sender = secret.rstrip("\r\n"), sender.strip()
+    refusals = check_twilio_credentials(
+        account=account, key=key, secret=secret, service=service, sender=sender
+    )
     if refusals:
-        raise CampaignRefused("\n".join(refusals))
+        raise CampaignRefused("\n".join(f"{text}: see {_OPTIONS[name]}" for name, text in refusals.items()))
     return TwilioCredentials(account, key, secret, service, sender)

@@ -8,7 +8,7 @@ import asyncpg
 
 from audit.events import Actor, AuditEvent, record_event
 from campaigns.campaigns import Channel, fetch_known_campaign, lock_live_campaign
-from campaigns.errors import CampaignRefused, SecretUnreadable
+from campaigns.errors import CampaignRefused, MessagingServiceTaken, SecretUnreadable
 from campaigns.fields import TwilioCredentials
 from campaigns.secret_keys import Keys, Sealed, delete_old_keys, load_keys, make_first_key, record_rotation
 from config.sending_sections import SecretsSettings
@@ -77,7 +77,7 @@ async def set_twilio_account(
         SQL["fetch_other_owner"], credentials.service_sid, credentials.account_sid, campaign_id
     )
     if other is not None:
-        raise CampaignRefused(
+        raise MessagingServiceTaken(
             f"the messaging service {credentials.service_sid} belongs to the account of campaign {other}, which is another one: "
             "compare --account and --service with what the agency sent"
         )

@@ -3,7 +3,7 @@
 from typing import Final
 
 import console.technical.pages
-from console.campaigns import about, home
+from console.campaigns import about, home, new_channel, new_content, new_look, new_name
 from console.guides import help_pages
 from console.login import account, confirm, pages
 from console.routes import ConsoleRoute
@@ -15,6 +15,11 @@ ROUTES: Final[tuple[ConsoleRoute, ...]] = (
     *account.ROUTES,
     *confirm.ROUTES,
     *home.ROUTES,
+    # Before the pages of campaigns, whose paths would take `new` for an id.
+    *new_name.ROUTES,
+    *new_channel.ROUTES,
+    *new_content.ROUTES,
+    *new_look.ROUTES,
     *about.ROUTES,
     *help_pages.ROUTES,
     *lists.ROUTES,

@@ -12,6 +12,7 @@ from config.logs import get_logger
 from config.section import networks
 from config.settings import Settings
 from console.app import make_app
+from console.campaigns.drafts import delete_old_drafts
 from console.forms import delete_old_forms
 from console.live.hub import Hub
 from console.login.codes import delete_old_codes
@@ -90,5 +91,6 @@ async def _tidy(pool: Pool) -> None:
                     await delete_old_forms(connection)
                     await delete_old_sessions(connection)
                     await delete_old_codes(connection)
+                    await delete_old_drafts(connection)
         except ConfigError as error:
             logger.warning("console_untidy", reason=str(error))

@@ -12,9 +12,16 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import cycle
 from typing import Final
 
-from rules.characters.unsupported import Unsupported, UnsupportedRule, first_unsupported
+from rules.characters.unsupported import (
+    Unsupported,
+    UnsupportedRule,
+    all_unsupported,
+    first_unsupported,
+    with_replacements,
+)
 from rules.languages import parse_language, suggest_language
 from rules.messages import BODY_LIMIT, BODY_RECOMMENDED, Layout
 from rules.templates import (
@@ -31,6 +38,8 @@ _BROKEN_PLACEHOLDER: Final = re.compile(
     rf"[{{｛]+\s*(?P<name>{_NAME}?)\s*[}}｝]+|[{{｛]{{2,}}|[}}｝]{{2,}}|[{{｛]\0|\0[}}｝]"
 )
 _IN_BRACES: Final = re.compile(rf"[{{｛]+({_NAME})")
+# A placeholder, or what looks like one.
+_PLACEHOLDERS: Final = re.compile(rf"(\{{\{{[ \t]*[^{{}}]*?[ \t]*\}}\}}|[{{｛]+\s*{_NAME}?\s*[}}｝]+)")
 _EXCERPT: Final = 20
 # With recipient and language, the 200 columns that a header row may have.
 MOST_PARAMETERS: Final = 198
@@ -71,6 +80,25 @@ def check_template(header: str, bodies: Mapping[str, str], rule: UnsupportedRule
             )
     refusals.extend(_differing_parameters(known))
     return TemplateCheck(refusals, warnings)
+
+
+def find_unsupported(body: str, rule: UnsupportedRule) -> list[Unsupported]:
+    """Every refused character of a body, once each, in order; what stands for a parameter is left aside."""
+    found = (each for text in _literals(body) for each in all_unsupported(text, rule))
+    return list(dict.fromkeys(found))
+
+
+def replace_unsupported(body: str, rule: UnsupportedRule) -> str:
+    """The body with each refused character replaced or left out; what stands for a parameter stays as it is."""
+    pieces = _PLACEHOLDERS.split(body)
+    return "".join(
+        piece if is_placeholder else with_replacements(piece, rule)
+        for piece, is_placeholder in zip(pieces, cycle((False, True)), strict=False)
+    )
+
+
+def _literals(body: str) -> list[str]:
+    return _PLACEHOLDERS.split(body)[::2]
 
 
 def _is_encodable(text: str) -> bool:

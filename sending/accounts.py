@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from campaigns.errors import CampaignsError
+from campaigns.fields import TwilioCredentials
 from campaigns.secret_keys import load_keys, make_first_key
 from campaigns.twilio_accounts import fetch_account_of_service
 from config.environment import Environment
@@ -19,10 +20,33 @@ from sending.providers.provider import Provider, Surroundings
 from sending.providers.twilio_account import TwilioAccount
 from sending.senders import PUBLIC, SenderState
 
+if TYPE_CHECKING:
+    from sending.providers.twilio import ServiceTrouble
+
 # An attempt's row may be older than its message, as it may have been put back before, for at most 80 h.
 _LONGEST_WAIT: Final = timedelta(days=4)
 SQL: Final = NamedQueries("sending", "accounts.sql")
 logger = get_logger("sending")
+
+
+async def try_credentials(
+    credentials: TwilioCredentials, settings: SendingSettings
+) -> "ServiceTrouble | None":
+    """Look the messaging service of an agency's account up at Twilio: None where it is this account's.
+
+    It raises nothing, and takes ten seconds at most. Nothing is stored.
+    """
+    await asyncio.to_thread(load_twilio)
+    from sending.providers.twilio import try_service
+
+    account = TwilioAccount(
+        account_sid=credentials.account_sid,
+        key_sid=credentials.key_sid,
+        key_secret=credentials.secret,
+        service_sid=credentials.service_sid,
+        sender_name=credentials.sender_name,
+    )
+    return await try_service(account, base_url=settings.twilio.base_url)
 
 
 class ProviderAccounts:

@@ -7,7 +7,7 @@ from typing import Final
 
 from audit.events import Actor, AuditEvent, record_event
 from campaigns.campaigns import lock_campaign, lock_live_campaign
-from campaigns.errors import PeopleRefused
+from campaigns.errors import NotOfficer, PeopleRefused
 from campaigns.people.addresses import Standing
 from campaigns.people.permissions import Membership, Person
 from campaigns.people.users import User, ensure_user, find_user, standing_in
@@ -38,7 +38,7 @@ async def set_member(
     await lock_live_campaign(connection, campaign_id)
     user = await ensure_user(connection, email)
     if role is Membership.OWNER and await standing_in(connection, user) is not Standing.OFFICER:
-        raise PeopleRefused(
+        raise NotOfficer(
             "only addresses below gov.sg own campaigns, and those that were given the right to create them: add the address as "
             "a member"
         )

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from audit.events import Actor, AuditEvent, record_event
-from campaigns.errors import PeopleRefused, UserNotFound
+from campaigns.errors import AddressUnknown, PeopleRefused, UserNotFound
 from campaigns.people.addresses import Standing, parse_email, standing_of
 from campaigns.people.agencies import Agency, find_domain
 from config.identifiers import new_identifier
@@ -71,7 +71,8 @@ async def standing_in(connection: Connection, user: User) -> Standing:
 async def ensure_user(connection: Connection, email: str, *, is_admitted: bool = False) -> User:
     """The user of that address, locked until the transaction ends; a new one where it has none.
 
-    `is_admitted`: the settings let its domain in. Raises PeopleRefused: no address, or one whose domain lets nobody in.
+    `is_admitted`: the settings let its domain in. Raises PeopleRefused: no address; AddressUnknown: one whose domain lets
+    nobody in.
     """
     address = parse_email(email)
     row = await connection.fetchrow(SQL["lock_user"], address)
@@ -80,7 +81,7 @@ async def ensure_user(connection: Connection, email: str, *, is_admitted: bool =
         member_only = listed is not None and listed.member_only
         standing = standing_of(address, is_listed=listed is not None, is_member_only=member_only)
         if standing is Standing.STRANGER and not is_admitted:
-            raise PeopleRefused(
+            raise AddressUnknown(
                 "that address is neither below gov.sg nor of an agency's domain: list its domain first by "
                 "`sftp-gateway agency add NAME --domain DOMAIN --member-only`"
             )

@@ -1,24 +1,138 @@
-"""The first page: the visitor's campaigns."""
+"""The first page: the visitor's campaigns, the one last opened first, with what each has sent lately."""
 
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
+import asyncpg
 from starlette.responses import Response
 
+from campaigns.campaigns import Channel
+from campaigns.people.permissions import Action
+from console.campaigns.frame import CHANNELS, campaign_path
+from console.campaigns.phones import sender_of
+from console.paths import url
 from console.routes import Access, ConsoleRoute
 from console.visits import Visit
+from database.connections import Connection
 from database.queries import NamedQueries
 
 SQL: Final = NamedQueries("console", "campaigns/home.sql")
+_PAGE: Final = 100
+# Of each campaign so many of its newest sends are counted: with more, what is shown is the least that it can be.
+_MOST_SENDS: Final = 200
+_LONGEST_SEARCH: Final = 100
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the list: the campaign that was shown last."""
+
+    opened_at: datetime
+    created_at: datetime
+    id: str
+
+    def written(self) -> str:
+        """As it stands in a link."""
+        values = [self.opened_at.isoformat(), self.created_at.isoformat(), self.id]
+        return base64.urlsafe_b64encode(json.dumps(values).encode()).decode()
+
+
+def parse_place(text: str) -> Place | None:
+    """The place that a link names; None where that is none, which begins the list."""
+    try:
+        opened, created, campaign_id = json.loads(base64.urlsafe_b64decode(text))
+        place = Place(datetime.fromisoformat(opened), datetime.fromisoformat(created), str(campaign_id))
+    except (binascii.Error, ValueError, TypeError):
+        return None
+    has_zones = place.opened_at.tzinfo is not None and place.created_at.tzinfo is not None
+    return place if has_zones and "\0" not in place.id else None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A campaign as the list shows it. `is_partly`: it has sent more than was counted."""
+
+    id: str
+    name: str
+    path: str
+    recipients: str
+    sender: str
+    status: str
+    creator: str
+    opened_at: datetime | None
+    last_at: datetime | None
+    waiting: int
+    failed: int
+    is_partly: bool
 
 
 async def show_campaigns(visit: Visit) -> Response:
-    """The campaigns that the visitor may see, the one last opened first."""
-    person = visit.person
+    """The campaigns that the visitor may see, or those among them that are searched for."""
+    search = visit.query.get("search", "").replace("\0", "").strip()[:_LONGEST_SEARCH]
+    after = parse_place(visit.query.get("after", ""))
+    may_create = visit.may_at_all(Action.CREATE_CAMPAIGN)
     async with visit.connection() as connection:
-        campaigns = await connection.fetch(
-            SQL["list_campaigns"], person.id, person.is_ops, person.agency_id if person.is_pic else None
-        )
-    return await visit.page("campaigns/home.html", campaigns=campaigns)
+        found = await _fetch(visit, connection, search, after)
+        ask: Sequence[str] = ()
+        if not may_create and visit.user.agency_id is not None:
+            ask = [row["email"] for row in await connection.fetch(SQL["whom_to_ask"], visit.user.agency_id)]
+    rows = [_row_of(visit, row) for row in found[:_PAGE]]
+    more = None
+    if len(found) > _PAGE:
+        last = found[_PAGE - 1]
+        place = Place(last["opened_at"] or _NEVER, last["created_at"], last["id"])
+        more = url("home", search=search, after=place.written())
+    return await visit.page(
+        "campaigns/home.html",
+        rows=rows,
+        search=search,
+        first=url("home", search=search) if after else None,
+        more=more,
+        may_create=may_create,
+        ask=ask,
+    )
+
+
+async def _fetch(
+    visit: Visit, connection: Connection, search: str, after: Place | None
+) -> list[asyncpg.Record]:
+    person = visit.person
+    return await connection.fetch(
+        SQL["list_campaigns"],
+        person.id,
+        person.is_ops,
+        person.agency_id if person.is_pic else None,
+        search,
+        after.id if after else None,
+        after.opened_at if after else None,
+        after.created_at if after else None,
+        _PAGE + 1,
+        _MOST_SENDS,
+    )
+
+
+def _row_of(visit: Visit, row: asyncpg.Record) -> Row:
+    channel = Channel(row["channel"])
+    return Row(
+        id=row["id"],
+        name=row["name"],
+        path=campaign_path(row["id"]),
+        recipients=CHANNELS[channel],
+        sender=sender_of(visit.settings, channel, row["sender_name"]),
+        status=row["status"],
+        creator=row["creator_email"],
+        opened_at=row["opened_at"],
+        last_at=row["last_at"],
+        waiting=row["waiting"],
+        failed=row["failed"],
+        is_partly=row["sends"] >= _MOST_SENDS,
+    )
 
 
 ROUTES: Final = (ConsoleRoute("home", "/", {"GET": show_campaigns}, Access.USERS),)

@@ -1,13 +1,46 @@
 -- name: list_campaigns
--- Of all, of the agency where the user is in charge, the user's own, or those whose member the user is.
-select c.id, c.name, c.channel, c.status, c.created_at, u.email as creator_email, v.opened_at
-from campaigns c
-join users u on u.id = c.creator_id
-left join campaign_visits v on v.campaign_id = c.id and v.user_id = $1
-where ($2::boolean
-    or ($3::text is not null and c.agency_id = $3)
-    or (c.status <> 'deleted' and (
-        c.creator_id = $1 or exists (select from members m where m.campaign_id = c.id and m.user_id = $1)
-    )))
-order by v.opened_at desc nulls last, c.created_at desc, c.id
-limit 100
+-- Of all, of the agency where the user is in charge, the user's own, or those whose member the user is: those last opened first.
+-- What a campaign has sent is counted over its newest sends of seven days, at most as many as asked for, so that one with millions
+-- keeps nobody waiting. Whoever sees own messages only has these counted only.
+with page as (
+    select c.id, c.name, c.channel, c.status, c.created_at, c.creator_id, v.opened_at,
+        ($2::boolean or ($3::text is not null and c.agency_id = $3) or coalesce(m.role in ('owner', 'member'), false)) as sees_all
+    from campaigns c
+    left join campaign_visits v on v.campaign_id = c.id and v.user_id = $1
+    left join members m on m.campaign_id = c.id and m.user_id = $1
+    where ($2::boolean
+        or ($3::text is not null and c.agency_id = $3)
+        or (c.status <> 'deleted' and (c.creator_id = $1 or m.role is not null)))
+        and ($4::text = '' or strpos(lower(c.name), lower($4)) > 0 or strpos(lower(c.id), lower($4)) > 0)
+        and ($5::text is null
+            or (coalesce(v.opened_at, 'epoch'), c.created_at, c.id) < ($6::timestamptz, $7::timestamptz, $5))
+    order by coalesce(v.opened_at, 'epoch') desc, c.created_at desc, c.id desc
+    limit $8
+)
+select p.id, p.name, p.channel, p.status, p.created_at, p.opened_at, u.email as creator_email, t.sender_name,
+    case when p.sees_all
+        then (select b.created_at from batches b where b.campaign_id = p.id order by b.created_at desc limit 1)
+        else s.own_last_at end as last_at,
+    s.waiting, s.failed, s.sends
+from page p
+join users u on u.id = p.creator_id
+left join twilio_accounts t on t.campaign_id = p.id
+cross join lateral (
+    select count(*) as sends, max(n.created_at) filter (where n.is_seen) as own_last_at,
+        coalesce(sum(n.failure + case when n.ended_at is null then 0 else n.unclaimed end) filter (where n.is_seen), 0) as failed,
+        coalesce(sum(n.retrying + n.enqueued + case when n.ended_at is null then n.unclaimed else 0 end)
+            filter (where n.is_seen), 0) as waiting
+    from (
+        select b.created_at, b.retrying, b.enqueued, b.failure, b.ended_at, p.sees_all or b.creator_id = $1 as is_seen,
+            b.total_messages - b.retrying - b.enqueued - b.sending - b.sent - b.sent_to_telco - b.success - b.failure as unclaimed
+        from batches b
+        where b.campaign_id = p.id and b.created_at > now() - interval '7 days'
+        order by b.created_at desc
+        limit $9
+    ) n
+) s
+order by coalesce(p.opened_at, 'epoch') desc, p.created_at desc, p.id desc
+
+-- name: whom_to_ask
+-- Who is in charge of an agency.
+select email from users where agency_id = $1 and is_pic order by email limit 20

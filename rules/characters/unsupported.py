@@ -156,6 +156,10 @@ class Unsupported(NamedTuple):
         return f"use {in_words.get(self.replacement, self.replacement)} instead"
 
 
+# How a replacement is told where that is more than what is written.
+_TOLD: Final = {"I (uppercase i)": "I"}
+
+
 class UnsupportedColumn(NamedTuple):
     """The rows of a column that have a refused character, ascending, and the first such character of each."""
 
@@ -194,6 +198,23 @@ def first_unsupported(text: str, rule: UnsupportedRule) -> Unsupported | None:
 def all_unsupported(text: str, rule: UnsupportedRule) -> list[Unsupported]:
     """Every refused character of `text` in order, once for each time it stands there."""
     return [describe_unsupported(match[0], rule) for match in _pattern(rule).finditer(text)]
+
+
+def with_replacements(text: str, rule: UnsupportedRule) -> str:
+    """`text` with each refused character replaced as the list says, or left out.
+
+    A fraction doesn't run into the digit before it: `1½` becomes `1 1/2`.
+    """
+
+    def instead(match: re.Match[str]) -> str:
+        told = replacements(rule)[match[0]] or ""
+        written = _TOLD.get(told, told)
+        before = text[match.start() - 1 : match.start()] if match.start() else ""
+        return f" {written}" if before.isdigit() and written[:1].isdigit() else written
+
+    replaced = _pattern(rule).sub(instead, text)
+    # What stands for U+02C6 is refused by itself.
+    return replaced if replaced == text else with_replacements(replaced, rule)
 
 
 def first_unsupported_column(

@@ -101,17 +101,9 @@ def read_credentials(
 
 def try_account(invocation: Invocation, credentials: "TwilioCredentials") -> None:
     """Look the messaging service up at Twilio. Raises CallRefused, which says what is wrong; ProviderUnreachable."""
-    from sending.providers.twilio import try_service
-    from sending.providers.twilio_account import TwilioAccount
+    from sending.accounts import try_credentials
 
-    account = TwilioAccount(
-        account_sid=credentials.account_sid,
-        key_sid=credentials.key_sid,
-        key_secret=credentials.secret,
-        service_sid=credentials.service_sid,
-        sender_name=credentials.sender_name,
-    )
-    trouble = run(try_service(account, base_url=invocation.settings.sending.twilio.base_url))
+    trouble = run(try_credentials(credentials, invocation.settings.sending))
     if trouble is None:
         return
     text = f"{trouble.text}. Nothing was stored"
