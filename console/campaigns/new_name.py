@@ -24,7 +24,7 @@ from console.errors import PageRefused
 from console.forms import Form
 from console.paths import url
 from console.routes import ConsoleRoute
-from console.subjects import of_campaign
+from console.subjects import fetch_place
 from console.visits import Visit
 from database.connections import Connection
 
@@ -101,13 +101,14 @@ async def throw_away(visit: Visit) -> Response:
 
 async def copy_campaign(visit: Visit) -> Response:
     """Begin a draft that says what an old campaign says. Its secrets aren't copied, nor its members and addresses."""
-    if not visit.may_at_all(Action.CREATE_CAMPAIGN):
-        raise PageRefused(403)
     form = await visit.form()
     async with visit.change(form) as connection:
-        campaign = await fetch_known_campaign(connection, visit.campaign_id)
+        place = await fetch_place(connection, form["campaign_id"])
+        if place is None or not visit.may(Action.SEE_CAMPAIGN, place):
+            raise PageRefused(404)
+        campaign = await fetch_known_campaign(connection, place.id)
         account = None
-        if campaign.channel is Channel.INTERNAL and visit.may(Action.MANAGE_CAMPAIGN):
+        if campaign.channel is Channel.INTERNAL and visit.may(Action.MANAGE_CAMPAIGN, place):
             stored = await fetch_twilio_account(connection, campaign.id)
             if stored is not None:
                 account = DraftAccount(
@@ -178,11 +179,5 @@ ROUTES: Final = (
         {"POST": throw_away},
         Action.CREATE_CAMPAIGN,
     ),
-    ConsoleRoute(
-        "campaign_copy",
-        "/campaigns/{campaign_id}/copy",
-        {"POST": copy_campaign},
-        Action.SEE_CAMPAIGN,
-        subject=of_campaign,
-    ),
+    ConsoleRoute("campaign_copy", "/campaigns/new/copy", {"POST": copy_campaign}, Action.CREATE_CAMPAIGN),
 )

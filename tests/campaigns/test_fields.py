@@ -3,7 +3,7 @@
 import pytest
 
 from campaigns.errors import CampaignRefused
-from campaigns.fields import parse_campaign_id, parse_notify_address, parse_sources
+from campaigns.fields import parse_campaign_id, parse_campaign_name, parse_notify_address, parse_sources
 
 
 @pytest.mark.parametrize("text", ["abc", "A_b-9", "x" * 64, "campaign_0b9e1c1c-2f7e-4f5e-9f39-6d3b2f3c1a11"])
@@ -15,6 +15,18 @@ def test_ids_of_the_form_pass(text: str) -> None:
 def test_ids_of_any_other_form_are_refused(text: str) -> None:
     with pytest.raises(CampaignRefused, match="3 to 64 characters"):
         parse_campaign_id(text)
+
+
+def test_an_id_that_is_a_page_of_the_console_is_refused() -> None:
+    with pytest.raises(CampaignRefused, match="is a page of the console"):
+        parse_campaign_id("new")
+
+
+def test_a_name_is_what_people_can_read() -> None:
+    assert parse_campaign_name("  Clinic \n 诊所 <b> ") == "Clinic 诊所 <b>"
+    for text, says in ((" \t", "needs a name"), ("x" * 201, "at most 200"), ("a\u202eb", "can't be seen")):
+        with pytest.raises(CampaignRefused, match=says):
+            parse_campaign_name(text)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from rules.characters.unsupported import UnsupportedRule
-from rules.template_checks import check_template
+from rules.template_checks import check_template, find_unsupported, replace_unsupported
 
 GOOD = {"english": "Dear {{name}}, {{topic}}.", "chinese": "{{name}}：{{topic}}。"}
 
@@ -141,3 +141,11 @@ def test_a_long_body_is_a_warning(length: int, warned: bool) -> None:
 
 def test_the_switches_hold_for_templates() -> None:
     assert refusals(bodies={"english": "a – b"}, rule=UnsupportedRule(tier3=False)) == []
+
+
+def test_characters_are_replaced_around_parameters_and_never_in_them() -> None:
+    rule = UnsupportedRule()
+    body = "“{{name}}” [{{ topic }}] {half} – ｛｛wide｝｝"
+    assert [each.character for each in find_unsupported(body, rule)] == ["“", "”", "[", "]", "–"]
+    assert replace_unsupported(body, rule) == '"{{name}}" ({{ topic }}) {half} - ｛｛wide｝｝'
+    assert find_unsupported(replace_unsupported(body, rule), rule) == []

@@ -5,8 +5,11 @@ import re
 import pytest
 from playwright.async_api import expect
 
+from campaigns.campaigns import Channel
 from config.settings import Settings
+from console.campaigns.drafts import Draft, record_draft
 from database.connections import Connection
+from rules.templates import Language
 from tests.console.browser.chromium import accessibility_findings, is_too_wide, open_context
 from tests.console.campaigns.making import make_campaign
 from tests.console.served import make_user, serving_console, session_value
@@ -23,7 +26,7 @@ async def test_pages_are_accessible_and_fit_on_a_phone(
     user = await make_user(connection, "amy@clinic.gov.sg")
     upload_id = await add_upload(connection, campaign_id, "a_rather_long_name_of_a_file.csv", "rejected")
     await add_connected(connection, campaign_id)
-    paths = (
+    paths: tuple[str, ...] = (
         "/",
         "/account",
         "/help",
@@ -32,6 +35,13 @@ async def test_pages_are_accessible_and_fit_on_a_phone(
         "/uploads",
         "/uploads?status=accepted",
         f"/uploads/{upload_id}",
+    )
+    draft = Draft("Results", channel=Channel.PUBLIC, bodies={Language.ENGLISH: "Dear {{name}} – 1½ [kg]"})
+    draft_id = await record_draft(connection, user.id, draft)
+    paths = (
+        *paths,
+        "/campaigns/new",
+        *(f"/campaigns/new/{draft_id}/{step}" for step in ("name", "channel", "account", "content", "look")),
     )
     async with serving_console(settings) as port:
         async with open_context(chromium, port, color_scheme=scheme, viewport=PHONE) as (context, _):
@@ -48,6 +58,8 @@ async def test_pages_are_accessible_and_fit_on_a_phone(
         async with open_context(chromium, port, session, color_scheme=scheme, viewport=PHONE) as (context, _):
             page = await context.new_page()
             for path in paths:
-                await page.goto(path)
+                answer = await page.goto(path)
+                assert answer is not None
+                assert answer.ok, path
                 assert not await accessibility_findings(page), path
                 assert not await is_too_wide(page), path

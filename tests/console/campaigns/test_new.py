@@ -190,7 +190,7 @@ async def test_an_old_campaign_is_the_beginning_of_a_new_one(
     async with serving_console(settings) as port:
         browser = await browse(connection, settings, port, await make_pic(connection))
         page = await browser.get(f"/campaigns/{campaign_id}/settings")
-        page = _landed(await browser.send(page, f"/campaigns/{campaign_id}/copy"), "/name")
+        page = _landed(await browser.send(page, "/campaigns/new/copy"), "/name")
         assert dict(page.form(page.path).fields)["name"] == "Copy of Reminders"
         page = await browser.send(page, page.path, name="Reminders 2")
         page = await browser.send(page, page.path)
@@ -198,8 +198,17 @@ async def test_an_old_campaign_is_the_beginning_of_a_new_one(
         made = await browser.send(page, page.path)
         copy = await fetch_known_campaign(connection, made.path.split("/")[2])
         assert copy.template == (await fetch_known_campaign(connection, campaign_id)).template
-        member = await browse(connection, settings, port, await make_user(connection, "new@clinic.gov.sg"))
-        assert (await member.post(f"/campaigns/{campaign_id}/copy", {"form_id": "x" * 24})).status == 404
+        # Nobody copies what isn't there for that one.
+        stranger = await browse(connection, settings, port, await make_creator_of_other(connection))
+        fields = {"form_id": "x" * 24, "campaign_id": campaign_id}
+        assert (await stranger.post("/campaigns/new/copy", fields)).status == 404
+
+
+async def make_creator_of_other(connection: Connection) -> User:
+    """Somebody who may create campaigns for another agency."""
+    async with connection.transaction():
+        agency = await add_agency(connection, "Other", ["other.gov.sg"], member_only=False, actor=OPS)
+        return await set_creator(connection, agency, "sue@other.gov.sg", may_create=True, actor=OPS)
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from rules.characters.unsupported import (
     first_unsupported,
     first_unsupported_column,
     replacements,
+    with_replacements,
 )
 from tests.rules.vectors import UNSUPPORTED
 
@@ -80,6 +81,23 @@ def test_the_first_refused_character_is_told_and_all_of_them_in_order() -> None:
     assert first_unsupported("a “b” [", ALL) == Unsupported("“", "U+201C", '"')
     assert [one.character for one in all_unsupported("[“[😀", ALL)] == ["[", "“", "[", "😀"]
     assert first_unsupported("😀", ALL) == Unsupported("😀", "U+1F600", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "replaced"),
+    [
+        ("“hi” – ok…", '"hi" - ok...'),
+        ("[a]|{b}", "(a)I(b)"),
+        ("½ cup, 1½ cups", "1/2 cup, 1 1/2 cups"),
+        ("zero\u200bwidth, a\u00a0blank, ^ 😀", "zerowidth, a blank,  "),
+        # Its replacement is refused too.
+        ("a\u02c6b", "ab"),
+        ("plain", "plain"),
+    ],
+)
+def test_replacements_leave_nothing_that_is_refused(text: str, replaced: str) -> None:
+    assert with_replacements(text, ALL) == replaced
+    assert first_unsupported(replaced, ALL) is None
 
 
 MIXED = st.text(st.sampled_from("ab[“\t\u00a0😀ç中\ufe0f¬~\n") | st.characters(codec="utf-8"), max_size=10)
