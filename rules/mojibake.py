@@ -14,6 +14,7 @@ which a report would otherwise call a ¼; but not U+02BB, which `«BEBÊ»` woul
 
 import re
 import unicodedata
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -53,7 +54,7 @@ _MORE_LETTERS: Final = frozenset("Œœı\u02bc")
 # Marks of a decomposed letter, as macOS writes them.
 _MARKS: Final = characters_of("0300-0304 0306-030C 031B 0323 0327-0328 0331")
 _PUNCTUATION: Final = characters_of("2000-206F 20AC")
-_CHINESE_JAPANESE_KOREAN: Final = characters_of(
+_CHINESE_JAPANESE_KOREAN: Final = (
     "1100-11FF 2E80-303F 3040-4DBF 4E00-9FFF AC00-D7AF F900-FAFF FE30-FE4F FF00-FFEF 20000-3134F"
 )
 _TAMIL: Final = characters_of("0B80-0BFF")
@@ -61,19 +62,22 @@ _TAMIL: Final = characters_of("0B80-0BFF")
 _EMOJI: Final = characters_of(
     "20E3 2122 2139 2190-21FF 2300-23FF 24C2 25A0-27BF 2934-2935 2B00-2BFF FE0F 1F000-1FAFF E0020-E007F"
 )
-_BELIEVED: Final = re.compile(
-    python_class(
+
+
+@cache
+def _believed() -> re.Pattern[str]:
+    """Texts of characters that people write here: 120,000 of them, so that it is made when the first text is asked about."""
+    characters = (
         characters_of("0000-007F 00A0-00FF")
         | _MARKED_LATIN
         | _MORE_LETTERS
         | _MARKS
         | _PUNCTUATION
-        | _CHINESE_JAPANESE_KOREAN
+        | characters_of(_CHINESE_JAPANESE_KOREAN)
         | _TAMIL
         | _EMOJI
     )
-    + "+"
-)
+    return re.compile(python_class(characters) + "+")
 
 
 def read_again(text: str) -> str | None:
@@ -86,7 +90,7 @@ def read_again(text: str) -> str | None:
             text = text.translate(_SPECIALS).encode("latin-1").decode("utf-8")
         except UnicodeError:
             break
-        if _BELIEVED.fullmatch(text):
+        if _believed().fullmatch(text):
             meant = text
     return meant
 
