@@ -33,6 +33,20 @@ class ConsoleSettings(Section):
             "forms are taken from no other origin. Empty: whatever address the browser asked for."
         ),
     )
+    api_url: HTTPURL | None = Field(
+        default=None,
+        description=(
+            "Address of the HTTP API for agencies, such as https://sms.agency.gov.sg, as pages tell it. Empty: the name by which "
+            "the browser reached the console, with the port of section `api`."
+        ),
+    )
+    sftp_server: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$")] | None = Field(
+        default=None,
+        description=(
+            "Name of the SFTP server for agencies, HOST or HOST:PORT, as pages tell it. Empty: the name by which the browser "
+            "reached the console, with the port of section `sftp`."
+        ),
+    )
     tls_certificate: Path | None = Field(
         default=None, description="Certificate chain (PEM), where this part speaks TLS by itself."
     )

@@ -5,6 +5,7 @@ from typing import Final
 import console.technical.pages
 from console.campaigns import about, home, new_channel, new_content, new_look, new_name
 from console.guides import help_pages
+from console.integrations import api_keys, changes, overview, ssh_keys
 from console.login import account, confirm, pages
 from console.routes import ConsoleRoute
 from console.uploads import lists, one
@@ -21,6 +22,10 @@ ROUTES: Final[tuple[ConsoleRoute, ...]] = (
     *new_content.ROUTES,
     *new_look.ROUTES,
     *about.ROUTES,
+    *overview.ROUTES,
+    *changes.ROUTES,
+    *api_keys.ROUTES,
+    *ssh_keys.ROUTES,
     *help_pages.ROUTES,
     *lists.ROUTES,
     *one.ROUTES,

@@ -51,6 +51,11 @@ def parse_key(text: str, environment: Environment) -> PresentedKey | None:
     return PresentedKey(match["prefix"], hashlib.sha256(text.encode()).digest())
 
 
+def shown_key(prefix: str, environment: Environment) -> str:
+    """A key as people are shown it: all of its beginning that is no secret, such as `key_test_Fj4iqW0b****`."""
+    return f"key_{_WORDS[environment]}_{prefix}****"
+
+
 def is_prefix(text: str) -> bool:
     """Whether `text` has the form of the 8 characters that a key is known by."""
     return _PREFIX_FORM.fullmatch(text) is not None

@@ -4,6 +4,7 @@ Every change is made in the caller's transaction, together with its audit event.
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from audit.events import Actor, AuditEvent, record_event
@@ -13,6 +14,20 @@ from keys.errors import HostKeyError
 from keys.host_keys import HostKey
 
 SQL: Final = NamedQueries("keys", "host_key_fingerprints.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedHostKey:
+    """A host key in force. `fingerprint` is `SHA256:…`; `public_key` is algorithm and base64."""
+
+    fingerprint: str
+    algorithm: str
+    public_key: str
+
+
+async def list_host_keys(connection: Connection) -> list[RecordedHostKey]:
+    """The host keys that all nodes show."""
+    return [RecordedHostKey(**row) for row in await connection.fetch(SQL["list_in_force"])]
 
 
 async def lock_fingerprints(connection: Connection) -> set[str]:

@@ -1,6 +1,9 @@
 -- name: fetch_all
 select fingerprint, retired_at from host_key_fingerprints
 
+-- name: list_in_force
+select fingerprint, algorithm, public_key from host_key_fingerprints where retired_at is null order by algorithm, fingerprint
+
 -- name: lock_all
 lock table host_key_fingerprints in share row exclusive mode
 

@@ -20,6 +20,7 @@ from keys.errors import HostKeyError
 
 RSA_BITS: Final = 3072
 _NEXT: Final = ".next"
+_SSH_PORT: Final = 22
 _SHA256_TYPE: Final = 2  # RFC 6594, of an SSHFP record
 
 
@@ -75,13 +76,18 @@ class HostKey:
 
     def known_hosts_line(self, host: str, port: int) -> str:
         """The line that an agency puts into its known_hosts."""
-        name = host if port == 22 else f"[{host}]:{port}"
-        return f"{name} {self.public_line}"
+        return known_hosts_line(host, port, self.public_line)
 
     def sshfp_record(self, host: str) -> str:
         """The DNS record of this key, SHA-256 only."""
         digest = hashlib.sha256(base64.b64decode(self.public_line.split()[1])).hexdigest()
         return f"{host} IN SSHFP {self.type.sshfp_number} {_SHA256_TYPE} {digest}"
+
+
+def known_hosts_line(host: str, port: int, public_line: str) -> str:
+    """The line that tells a client which key this server has."""
+    name = host if port == _SSH_PORT else f"[{host}]:{port}"
+    return f"{name} {public_line}"
 
 
 def key_path(folder: Path, kind: HostKeyType, *, is_current: bool) -> Path:

@@ -1,0 +1,20 @@
+-- name: list_api_keys
+-- Those in force. Who made it: the console's user, or a user of the operating system at the command line.
+select k.prefix, k.name, k.made_at, coalesce(u.email, k.made_by) as made_by
+from api_keys k
+left join users u on u.id = k.creator_id
+where k.campaign_id = $1 and k.deleted_at is null
+order by k.made_at, k.prefix
+
+-- name: list_ssh_keys
+-- Those in force, with the last login of each.
+select k.fingerprint, k.algorithm, k.label, k.added_at, login.at as last_login_at, login.source_address as last_login_from
+from ssh_keys k
+left join lateral (
+    select at, host(source_address) as source_address from audit_events
+    where actor = k.fingerprint and event = 'login_accepted' and campaign_id = k.campaign_id
+    order by id desc
+    limit 1
+) login on true
+where k.campaign_id = $1 and k.revoked_at is null
+order by k.id
