@@ -40,8 +40,9 @@ class ConsoleSettings(Section):
             "the browser reached the console, with the port of section `api`."
         ),
     )
-    sftp_server: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$")] | None = Field(
+    sftp_server: str | None = Field(
         default=None,
+        pattern=r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$",
         description=(
             "Name of the SFTP server for agencies, HOST or HOST:PORT, as pages tell it. Empty: the name by which the browser "
             "reached the console, with the port of section `sftp`."

@@ -9,7 +9,7 @@ from campaigns.campaigns import add_keys, revoke_key
 from campaigns.errors import CampaignRefused
 from campaigns.people.permissions import Action
 from console.campaigns.frame import open_frame
-from console.errors import PageRefused
+from console.errors import GoTo, PageRefused
 from console.integrations.changes import sentence
 from console.integrations.key_words import words_of
 from console.integrations.overview import HERE
@@ -71,7 +71,10 @@ def _told(result: AddedKeys) -> list[str]:
 
 async def ask_removal(visit: Visit) -> Response:
     """What ends with it."""
-    key = await _find(visit, visit.query.get("fingerprint", ""))
+    fingerprint = visit.query.get("fingerprint")
+    if not fingerprint:
+        raise GoTo(url(HERE, campaign_id=visit.campaign_id))
+    key = await _find(visit, fingerprint)
     async with visit.connection() as connection:
         frame = await open_frame(visit, connection, HERE)
     return await visit.page("integrations/ssh_key_remove.html", frame=frame, key=key)
