@@ -32,6 +32,8 @@ class AuditEvent(StrEnum):
     CAMPAIGN_NRIC_CHANGED = "campaign_nric_changed"
     API_KEY_ADDED = "api_key_added"
     API_KEY_DELETED = "api_key_deleted"
+    AUDIT_DOWNLOADED = "audit_downloaded"
+    BANNER_CHANGED = "banner_changed"
     AGENCY_ADDED = "agency_added"
     USER_OPS_CHANGED = "user_ops_changed"
     USER_PIC_CHANGED = "user_pic_changed"

@@ -23,6 +23,8 @@ class Entry:
 ENTRIES: Final = (
     Entry("Campaigns", "home", ("/campaigns", "/batches", "/messages")),
     Entry("Uploads", "uploads", ("/uploads",)),
+    Entry("Agency", "agency", ("/agency",), Action.GRANT_CREATION),
+    Entry("Operations", "ops", ("/ops",), Action.ADMINISTER),
     Entry("Help", "help", ("/help",)),
 )
 

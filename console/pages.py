@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import console.administration.pages
 import console.technical.pages
 from console.campaigns import about, home, new_channel, new_content, new_look, new_name
 from console.guides import help_pages
@@ -12,6 +13,7 @@ from console.uploads import lists, one
 
 ROUTES: Final[tuple[ConsoleRoute, ...]] = (
     *console.technical.pages.ROUTES,
+    *console.administration.pages.ROUTES,
     *pages.ROUTES,
     *account.ROUTES,
     *confirm.ROUTES,

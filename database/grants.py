@@ -118,6 +118,7 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
         # What the front refuses, it has told. It counts what waits, for the metrics; what it says stays unread.
         _FRONT: ("insert (upload_id, outcome, status, facts)", "select (created_at, done_at)"),
         _WORKER: ("select", "insert", "update (done_at, sent_at, refused_at, error)"),
+        _CONSOLE: ("select (created_at, done_at)",),
     },
     # A batch's number is read back, to copy its messages in; its time is that of their end.
     "batches": {

@@ -111,14 +111,22 @@ async def set_ops(connection: Connection, email: str, *, is_ops: bool, actor: Ac
     return await _set(connection, replace(user, is_ops=is_ops), AuditEvent.USER_OPS_CHANGED, is_ops, actor)
 
 
-async def set_pic(connection: Connection, agency: Agency, email: str, *, is_pic: bool, actor: Actor) -> User:
+async def set_pic(
+    connection: Connection,
+    agency: Agency,
+    email: str,
+    *,
+    is_pic: bool,
+    reference: str | None = None,
+    actor: Actor,
+) -> User:
     """Put somebody in charge of the agency, or back among its officers, without the right to create campaigns.
 
-    Memberships stay. Raises PeopleRefused, UserNotFound.
+    Memberships stay. `reference`: of the CIO's word, no text of anybody's own. Raises PeopleRefused, UserNotFound.
     """
     user = await _officer_of(connection, agency, email, is_new=is_pic)
     changed = replace(user, is_pic=is_pic, may_create=user.may_create and is_pic, agency_id=agency.id)
-    return await _set(connection, changed, AuditEvent.USER_PIC_CHANGED, is_pic, actor)
+    return await _set(connection, changed, AuditEvent.USER_PIC_CHANGED, is_pic, actor, reference)
 
 
 async def set_creator(
@@ -137,10 +145,19 @@ async def _officer_of(connection: Connection, agency: Agency, email: str, *, is_
     return user
 
 
-async def _set(connection: Connection, user: User, event: AuditEvent, given: bool, actor: Actor) -> User:
+async def _set(
+    connection: Connection,
+    user: User,
+    event: AuditEvent,
+    given: bool,
+    actor: Actor,
+    reference: str | None = None,
+) -> User:
     await connection.execute(
         SQL["set_rights"], user.id, user.is_ops, user.is_pic, user.may_create, user.agency_id
     )
     details = {"user_id": user.id, "agency_id": user.agency_id, "given": given}
+    if reference is not None:
+        details["reference"] = reference
     await record_event(connection, event, actor=actor, details=details)
     return user

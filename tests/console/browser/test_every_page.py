@@ -11,7 +11,7 @@ from console.campaigns.drafts import Draft, record_draft
 from database.connections import Connection
 from rules.templates import Language
 from tests.console.browser.chromium import accessibility_findings, is_too_wide, open_context
-from tests.console.campaigns.making import make_campaign
+from tests.console.campaigns.making import make_campaign, make_pic
 from tests.console.served import make_user, serving_console, session_value
 from tests.console.uploads.made import add_connected, add_upload
 
@@ -66,3 +66,44 @@ async def test_pages_are_accessible_and_fit_on_a_phone(
                 assert answer.ok, path
                 assert not await accessibility_findings(page), path
                 assert not await is_too_wide(page), path
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_pages_of_ops_and_of_persons_in_charge_are_so_too(
+    chromium: str, settings: Settings, connection: Connection, scheme: str
+) -> None:
+    campaign_id = await make_campaign(connection)
+    pic = await make_pic(connection)
+    ops = await make_user(connection, "a-rather-long-name-of-somebody@operations.tech.gov.sg", is_ops=True)
+    await connection.execute(
+        "insert into console_banner (sentence, set_by) values ('Messages wait until noon.', $1)", ops.id
+    )
+    paths = {
+        ops: (
+            "/ops",
+            "/ops/agencies",
+            f"/ops/agencies/{pic.agency_id}",
+            f"/ops/agencies/{pic.agency_id}/pics",
+            "/ops/users",
+            f"/ops/users/{ops.id}",
+            f"/ops/users/{pic.id}/ops",
+            f"/ops/campaigns/{campaign_id}",
+            "/ops/audit",
+            "/ops/banner",
+        ),
+        pic: ("/agency",),
+    }
+    async with serving_console(settings) as port:
+        for user, theirs in paths.items():
+            session = await session_value(connection, settings, user)
+            async with open_context(chromium, port, session, color_scheme=scheme, viewport=PHONE) as (
+                context,
+                _,
+            ):
+                page = await context.new_page()
+                for path in theirs:
+                    answer = await page.goto(path)
+                    assert answer is not None
+                    assert answer.status == 200, path
+                    assert not await accessibility_findings(page), path
+                    assert not await is_too_wide(page), path

@@ -1,0 +1,35 @@
+-- name: list_campaigns
+-- By the index on agency and time; what is older than ($2, $3).
+select c.id, c.name, c.status, c.created_at, u.email as creator_email
+from campaigns c join users u on u.id = c.creator_id
+where c.agency_id = $1 and ($2::timestamptz is null or (c.created_at, c.id) < ($2, $3::text))
+order by c.created_at desc, c.id desc
+limit $4
+
+-- name: list_members
+-- The first ones of each campaign, and how many there are.
+select * from (
+    select m.campaign_id, u.email, m.role, count(*) over (partition by m.campaign_id) as members,
+        row_number() over (partition by m.campaign_id order by m.role = 'owner' desc, u.email) as place
+    from members m join users u on u.id = m.user_id
+    where m.campaign_id = any($1::text[])
+) ranked
+where place <= $2
+order by campaign_id, place
+
+-- name: list_months
+-- The beginnings of the last months in Singapore, the oldest first.
+select (date_trunc('month', now() at time zone 'Asia/Singapore') - n * interval '1 month') at time zone 'Asia/Singapore' as month
+from generate_series($1::integer - 1, 0, -1) n
+
+-- name: count_messages
+-- All that is read stands in the index on campaign and time. Of a campaign only its newest sends are counted, $3 at most.
+select w.id as campaign_id, date_trunc('month', b.created_at at time zone 'Asia/Singapore') at time zone 'Asia/Singapore' as month,
+    count(*) as sends, sum(b.total_messages) as messages
+from unnest($1::text[]) w (id)
+cross join lateral (
+    select created_at, total_messages from batches
+    where campaign_id = w.id and created_at >= $2
+    order by created_at desc, batches.id desc limit $3
+) b
+group by 1, 2
