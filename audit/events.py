@@ -68,6 +68,7 @@ class AuditEvent(StrEnum):
     BATCH_RETRIED = "batch_retried"
     BATCH_STOPPED = "batch_stopped"
     BATCH_RELEASED = "batch_released"
+    MESSAGE_SENT = "message_sent"
     MESSAGE_RETRIED = "message_retried"
     SENDING_PAUSED = "sending_paused"
     SENDING_RESUMED = "sending_resumed"

@@ -9,6 +9,7 @@ from console.guides import help_pages
 from console.integrations import api_keys, changes, overview, ssh_keys
 from console.login import account, confirm, pages
 from console.routes import ConsoleRoute
+from console.sending import checks, files, sample, single
 from console.uploads import lists, one
 
 ROUTES: Final[tuple[ConsoleRoute, ...]] = (
@@ -29,6 +30,10 @@ ROUTES: Final[tuple[ConsoleRoute, ...]] = (
     *api_keys.ROUTES,
     *ssh_keys.ROUTES,
     *help_pages.ROUTES,
+    *single.ROUTES,
+    *files.ROUTES,
+    *sample.ROUTES,
+    *checks.ROUTES,
     *lists.ROUTES,
     *one.ROUTES,
 )

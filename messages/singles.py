@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from audit.events import Actor, AuditEvent, record_event
 from database.connections import Connection
 from database.queries import NamedQueries
 from messages.idempotency_keys import KEPT_FOR
@@ -88,6 +89,32 @@ async def create_singles(
         [single.creator_id for single in singles],
     )
     return {row["id"] for row in rows}
+
+
+async def create_single_of_user(
+    connection: Connection, single: SingleRow, *, created_at: datetime, actor: Actor
+) -> None:
+    """Write a message that a user sends by a page, in the caller's transaction. Nobody is told: see `announce_singles`."""
+    await connection.execute(
+        SQL["create_single_of_user"],
+        single.batch_id,
+        single.campaign_id,
+        single.frame,
+        single.recipient,
+        single.language,
+        single.values,
+        single.segments,
+        single.encoding,
+        created_at,
+        single.creator_id,
+    )
+    await record_event(
+        connection,
+        AuditEvent.MESSAGE_SENT,
+        campaign_id=single.campaign_id,
+        actor=actor,
+        details={"batchId": single.batch_id, "segments": single.segments},
+    )
 
 
 async def find_created(connection: Connection, batch_ids: Collection[str]) -> dict[str, datetime]:

@@ -26,6 +26,16 @@ with asked as materialized (
 )
 select id from made
 
+-- name: create_single_of_user
+-- One that a user sends by a page: a form's id is its key.
+with made as (
+    insert into batches (id, campaign_id, kind, original_file_name, total_messages, frame, created_at, creator_id)
+    values ($1, $2, 'single', '', 1, $3::jsonb, $9, $10)
+    returning batch_no
+)
+insert into messages (batch_no, row_number, recipient, language, "values", segments, encoding, created_at)
+select batch_no, 1, $4, $5, $6::jsonb, $7, $8, $9 from made
+
 -- name: find_created
 select id, created_at from batches where id = any($1)
 

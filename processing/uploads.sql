@@ -46,9 +46,7 @@ select id, campaign_id, file_name, status, bytes, sha256, object_key, report_nam
 from uploads
 where ($1::text is null or campaign_id = $1)
   -- To the database one that was withdrawn, or waits to be sent, has failed: so programs of the release before can read it.
-  and ($2::text is null or $2 = case
-      when withdrawn_at is not null then 'withdrawn' when checked_at is null then status when checked is not null then 'checked'
-      when attempts > 0 then 'validating' else 'received' end)
+  and ($2::text is null or $2 = upload_status(uploads))
   and ($3::timestamptz is null or received_at >= $3)
 order by received_at desc, id desc
 limit $4

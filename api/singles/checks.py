@@ -2,28 +2,35 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NoReturn
 
 from api.errors import DomainRefused
 from api.singles.forms import SingleForm, values_json
-from api.singles.reasons import language_reason, length_reason, recipient_reason, value_reason
 from api.singles.request import SingleRequest
 from config.environment import Environment
 from rules.codes import FindingCode
-from rules.languages import check_language, parse_language
-from rules.messages import BODY_LIMIT
-from rules.recipients import check_recipient
-from rules.segments import segment, utf16_units
+from rules.segments import segment
+from rules.single.checks import (
+    Refusal,
+    Subject,
+    read_language,
+    refuse_length,
+    refuse_recipient,
+    refuse_values,
+)
 from rules.templates import Language
-from rules.texts import quote
-from rules.values import ValueRule, check_value
+from rules.values import ValueRule
 
 _UNSUPPORTED: Final = (
     "Parameter values cannot contain avoidable expensive characters. "
     "Please refer to the guide ({url}) to learn more."
 )
-# It stands where other bytes were lost, and must not be sent to anyone.
-_LOST: Final = "\ufffd"
+_CODES: Final = {
+    Subject.RECIPIENT: "recipient_invalid",
+    Subject.LANGUAGE: "language_unknown",
+    Subject.VALUE: "parameter_invalid",
+    Subject.LENGTH: "message_too_long",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +56,22 @@ class SingleChecks:
 
     def check_recipient(self, recipient: str) -> None:
         """Refuse what is no number that messages go to."""
-        code = check_recipient(recipient, self.environment)
-        if code is not None:
-            raise DomainRefused("recipient_invalid", recipient_reason(code, recipient))
+        refusal = refuse_recipient(recipient, self.environment)
+        if refusal is not None:
+            self._refuse(refusal)
 
     def check_text(self, request: SingleRequest, forms: Mapping[Language, SingleForm]) -> CheckedText:
         """The text, or refuse language, values or length."""
-        language = _check_language(request.language, forms)
+        language = read_language(request.language, forms)
+        if isinstance(language, Refusal):
+            self._refuse(language)
         form = forms[language]
-        self._check_values(request.values, form, english=language is Language.ENGLISH)
+        english = language is Language.ENGLISH
+        for refusal in refuse_values(request.values, form.parameters, self.values, english=english):
+            self._refuse(refusal)
         body = form.layout.fill(request.values)
-        length = utf16_units(body)
-        if length > BODY_LIMIT:
-            raise DomainRefused("message_too_long", length_reason(length))
+        if too_long := refuse_length(body):
+            self._refuse(too_long)
         full_text = f"{form.before}{body}{form.after}"
         counted = segment(full_text)
         return CheckedText(
@@ -74,39 +84,10 @@ class SingleChecks:
             encoding=counted.encoding,
         )
 
-    def _check_values(self, values: Mapping[str, str], form: SingleForm, *, english: bool) -> None:
-        for name in form.parameters:
-            if name not in values:
-                raise DomainRefused("parameter_invalid", f"{name} is missing: give it a value")
-        for name, value in values.items():
-            if name not in form.parameters:
-                raise DomainRefused(
-                    "parameter_invalid",
-                    f"{quote(name)} is not a parameter of this campaign's template: leave it out",
-                )
-            findings = check_value(value, english=english, rule=self.values)
-            if findings:
-                raise DomainRefused("parameter_invalid", self._words(findings[0], name, value))
-            if _LOST in value:
-                raise DomainRefused(
-                    "parameter_invalid",
-                    f"{name} has the character U+FFFD, which stands where text was lost: send the original text",
-                )
-
-    def _words(self, code: FindingCode, name: str, value: str) -> str:
-        if code is FindingCode.VALUE_UNSUPPORTED_CHARACTERS:
-            return _UNSUPPORTED.format(url=self.guide_url)
-        return value_reason(code, name, value, self.values)
-
-
-def _check_language(text: str, available: Mapping[Language, SingleForm]) -> Language:
-    code = check_language(text, available)
-    language = parse_language(text)
-    if code is None and language is not None:
-        return language
-    code = code or FindingCode.LANGUAGE_UNKNOWN
-    unavailable = code is FindingCode.LANGUAGE_UNAVAILABLE
-    raise DomainRefused(
-        "language_unavailable" if unavailable else "language_unknown",
-        language_reason(code, text, list(available)),
-    )
+    def _refuse(self, refusal: Refusal) -> NoReturn:
+        code, text = _CODES[refusal.subject], refusal.text
+        if refusal.code is FindingCode.LANGUAGE_UNAVAILABLE:
+            code = "language_unavailable"
+        if refusal.code is FindingCode.VALUE_UNSUPPORTED_CHARACTERS:
+            text = _UNSUPPORTED.format(url=self.guide_url)
+        raise DomainRefused(code, text)

@@ -1,5 +1,7 @@
 // Spares reloads and typing. Every page does all it does without this file, too.
 import { follow } from "./live.js";
+import { previewWhileTyping } from "./preview.js";
+import { uploadWithProgress } from "./upload.js";
 
 // What is wrong with a form is read first.
 document.querySelector("[data-focus]")?.focus();
@@ -29,3 +31,11 @@ document.addEventListener("submit", (event) => {
 });
 
 for (const list of document.querySelectorAll("[data-live]")) follow(list);
+for (const form of document.querySelectorAll("form[data-preview]")) previewWhileTyping(form);
+for (const form of document.querySelectorAll("form[data-upload]")) uploadWithProgress(form);
+
+// A page that waits for something is made anew once that is there.
+document.addEventListener("live-changed", (event) => {
+  const list = event.target.closest("[data-live-state]");
+  if (list && event.detail.dataset.state !== list.dataset.liveState) location.reload();
+});

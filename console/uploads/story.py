@@ -51,6 +51,8 @@ _ENDS = {
 _KNOWN: Mapping[str, str] = {
     AuditEvent.UPLOAD_RECEIVED: "Received",
     AuditEvent.UPLOAD_REFUSED: "Refused before its rows were checked",
+    AuditEvent.UPLOAD_CHECKED: "Checked: it is good, and waits to be sent",
+    AuditEvent.UPLOAD_SEND_ASKED: "Its sender said that it is to be sent: it is checked once more",
     AuditEvent.UPLOAD_DECIDED: "Decided",
     AuditEvent.UPLOAD_FAILED: "Failed: the service was at fault",
     AuditEvent.UPLOAD_WITHDRAWN: "Withdrawn: its sender didn't wait for the outcome, and nothing is sent",
@@ -66,6 +68,8 @@ def _sentence(upload: Upload, event: RecordedEvent) -> str:
     if event.event == AuditEvent.UPLOAD_RECEIVED:
         ways = {Source.SFTP: "by SFTP", Source.API: "by the API", Source.CONSOLE: "by the console"}
         return f"{known} {ways[upload.source]}"
+    if event.event == AuditEvent.UPLOAD_WITHDRAWN and upload.source is Source.CONSOLE:
+        return "Forgotten: nothing of it is sent, and it is no longer kept"
     if event.event == AuditEvent.UPLOAD_DECIDED:
         return _decision(event.details) or known
     return known

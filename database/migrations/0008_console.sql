@@ -136,9 +136,9 @@ create trigger uploads_console_insert after insert on uploads
     for each row execute function announce_upload_to_console();
 create trigger uploads_console_update after update on uploads
     for each row when (
-        (old.status, old.finished_at, old.withdrawn_at, old.checked_at, old.notified_at, old.notification_refused_at)
+        (old.status, old.finished_at, old.withdrawn_at, old.checked_at, old.checked, old.notified_at, old.notification_refused_at)
         is distinct from
-        (new.status, new.finished_at, new.withdrawn_at, new.checked_at, new.notified_at, new.notification_refused_at)
+        (new.status, new.finished_at, new.withdrawn_at, new.checked_at, new.checked, new.notified_at, new.notification_refused_at)
     ) execute function announce_upload_to_console();
 
 -- Whoever loses a right loses the pages that are open by it.

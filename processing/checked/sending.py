@@ -13,13 +13,14 @@ from processing.verdict_queue import CHECKED_ENTRYPOINT, enqueue_verdict
 async def ask_for_sending(
     connection: Connection, upload_id: str, life: timedelta, *, user_id: str, actor: Actor
 ) -> bool:
-    """Let a worker judge the upload anew and, if it is still good, make its batch. False where somebody has said so before.
+    """Let a worker judge the upload anew and, if it is still good, make its batch.
 
-    Raises SendingRefused where it isn't there to be sent; `life` is how long it was to wait for that.
+    False where somebody has said so before, or it has its outcome: its page tells which. Raises SendingRefused where it can't be
+    sent; `life` is how long it was to wait for that.
     """
     waiting = await lock_waiting(connection, upload_id, life)
     if waiting is None:
-        raise SendingRefused("this file doesn't wait to be sent any more")
+        return False
     if waiting.check is None:
         raise SendingRefused("this file is still being checked")
     if waiting.check.asked_by is not None:

@@ -1,4 +1,5 @@
-"""Reads a multipart/form-data body while it comes in: its one file goes into a nameless temporary file, and nothing else is kept.
+"""Reads a multipart/form-data body while it comes in: its one file goes into a nameless temporary file, and of other parts only
+short texts are kept.
 
 Neither the body nor the file is ever whole in memory, and whatever ends this process leaves nothing behind on the disk.
 """
@@ -8,8 +9,8 @@ import contextlib
 import hashlib
 import re
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
 from python_multipart.exceptions import FormParserError
@@ -36,12 +37,16 @@ class BodyRefused(Exception):  # noqa: N818 - a fact about a request
 
 @dataclass(frozen=True, slots=True)
 class ReceivedFile:
-    """The part named `file`, whole. `file` is the caller's to close; `sha256` (hex) is its content's."""
+    """The part named `file`, whole. `file` is the caller's to close; `sha256` (hex) is its content's.
+
+    `fields`: the other parts by their names, as what their bytes are in UTF-8, where they are.
+    """
 
     file: BinaryIO
     file_name: str
     byte_count: int
     sha256: str
+    fields: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +125,8 @@ class _Body:
         # Of the part that is being read.
         self._is_file = False
         self._other_bytes = 0
+        self._others: Final[dict[bytes, bytearray]] = {}
+        self._other = bytearray()
         self._field = self._value = b""
         self._disposition: bytes | None = None
         self._has_ended = False
@@ -154,7 +161,8 @@ class _Body:
         if self._file_name is None:
             raise BodyRefused(400, 'the part "file" is missing')
         self._spool.seek(0)
-        return ReceivedFile(self._spool, self._file_name, self._file_bytes, self._digest.hexdigest())
+        fields = {name.decode("utf-8", "replace"): _text(value) for name, value in self._others.items()}
+        return ReceivedFile(self._spool, self._file_name, self._file_bytes, self._digest.hexdigest(), fields)
 
     def _begin_part(self) -> None:
         self._parts += 1
@@ -182,6 +190,7 @@ class _Body:
         if kind.strip().lower() != b"form-data" or b"name" not in options:
             raise BodyRefused(400, "a part has no Content-Disposition of form-data with a name")
         if options[b"name"] != b"file":
+            self._other = self._others.setdefault(options[b"name"], bytearray())
             return
         if self._file_name is not None:
             raise BodyRefused(400, 'there is more than one part "file"')
@@ -200,6 +209,7 @@ class _Body:
                 raise BodyRefused(
                     400, f'a part beside the part "file" has more than {_MOST_OTHER_BYTES} bytes'
                 )
+            self._other += data[start:end]
             return
         self._file_bytes += end - start
         if self._file_bytes >= self._limits.file_refused_from:
@@ -209,6 +219,10 @@ class _Body:
 
     def _end(self) -> None:
         self._has_ended = True
+
+
+def _text(value: bytearray) -> str:
+    return value.decode("utf-8", "replace")
 
 
 def _open_spool() -> BinaryIO:

@@ -85,9 +85,9 @@ async def make_examples(connection: Connection, settings: Settings) -> Examples:
         await store.put(key, io.BytesIO(REPORT), download_name="validation-report.csv")
     await connection.execute(
         "insert into uploads (id, campaign_id, file_name, status, bytes, report_name, report_key, num_rows, num_errors,"
-        " received_at, finished_at, outcome, creator_id) values"
-        " ($1, $2, 'a.csv', 'rejected', 60, $3, $4, 1, 1, now(), now(), 1, $5)",
-        UPLOAD, campaign, "r" * 22, key, mine,
+        " received_at, finished_at, outcome, creator_id, source, content_sha256) values"
+        " ($1, $2, 'a.csv', 'rejected', 60, $3, $4, 1, 1, now(), now(), 1, $5, 'console', $6)",
+        UPLOAD, campaign, "r" * 22, key, mine, "ab" * 32,
     )  # fmt: skip
     people = {
         "nobody": Somebody(None),

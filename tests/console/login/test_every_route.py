@@ -84,7 +84,7 @@ def refusal_of(route: ConsoleRoute, method: str, who: Somebody) -> set[int]:
         return {404}
     if isinstance(needs, tuple) and not any(ALLOWED[action] & roles for action in needs):
         return {403}
-    if who.owns_nothing and {"batch_id", "message_id"} & set(parameters_of(route.path)):
+    if who.owns_nothing and {"batch_id", "message_id", "upload_id"} & set(parameters_of(route.path)):
         return {403, 404}
     return set()
 

@@ -4,13 +4,13 @@ import io
 
 import pytest
 
-from api.singles.reasons import language_reason, length_reason, recipient_reason, value_reason
 from processing.columns.findings import Finding
 from processing.verdict import judge
 from rules.codes import FindingCode as Code
 from rules.languages import check_language
 from rules.messages import body_length
 from rules.recipients import check_recipient
+from rules.single.reasons import language_reason, length_reason, recipient_reason, value_reason
 from rules.templates import Language
 from rules.values import check_value
 from tests.processing.cases.csv_case import RULES, cells

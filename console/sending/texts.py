@@ -1,0 +1,97 @@
+"""What a message says once its values are filled in: as the phone shows it, counted, and what it costs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from campaigns.campaigns import Campaign, Channel
+from config.environment import Environment
+from config.settings import Settings
+from console.campaigns.phones import LANGUAGES, Piece
+from processing.rule_settings import footers_of, value_rule
+from rules.billing.prices import Cost, shown_cost
+from rules.messages import BODY_RECOMMENDED, Frame, Layout
+from rules.segments import Segmentation, segment, utf16_units
+from rules.single.checks import Refusal, refuse_length, refuse_values
+from rules.templates import Language
+
+
+@dataclass(frozen=True, slots=True)
+class FilledPhone:
+    """A message as its phone has it; parameters without a value are shown as parameters. `characters` are those of its body."""
+
+    language: Language
+    sender: str
+    pieces: tuple[Piece, ...] = field(repr=False)
+    counted: Segmentation
+    characters: int
+    recipient: str = field(default="", repr=False)
+
+    @property
+    def name(self) -> str:
+        """The language's name."""
+        return LANGUAGES[self.language][0]
+
+    @property
+    def tag(self) -> str:
+        """The language's tag."""
+        return LANGUAGES[self.language][1]
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it is longer than the guide recommends."""
+        return self.characters > BODY_RECOMMENDED
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The texts of one campaign in this deployment."""
+
+    campaign: Campaign
+    settings: Settings
+    sender: str
+
+    @property
+    def frame(self) -> Frame:
+        """What stands around each body."""
+        header = self.campaign.template.header
+        return Frame(header, self.settings.environment, footers_of(self.settings.messages))
+
+    def fill(self, language: Language, values: Mapping[str, str], recipient: str = "") -> FilledPhone:
+        """The message with these values."""
+        layout = Layout.of_body(self.campaign.template.bodies[language])
+        pieces = [Piece(self.frame.before() + layout.literals[0], is_parameter=False)]
+        for name, literal in zip(layout.parameters, layout.literals[1:], strict=True):
+            value = values.get(name, "")
+            pieces.append(Piece(value or name, is_parameter=not value))
+            pieces.append(Piece(literal, is_parameter=False))
+        pieces.append(Piece(self.frame.after(language), is_parameter=False))
+        body = layout.fill({name: values.get(name, "") for name in layout.parameters})
+        full = self.frame.full_text(body, language)
+        return FilledPhone(language, self.sender, tuple(pieces), segment(full), utf16_units(body), recipient)
+
+    def refuse(self, language: Language, values: Mapping[str, str]) -> Sequence[Refusal]:
+        """All that is wrong with the values, or that the text is too long with them."""
+        template = self.campaign.template
+        rule = value_rule(self.settings.messages)
+        english = language is Language.ENGLISH
+        refusals = list(refuse_values(values, template.parameters, rule, english=english))
+        if refusals:
+            return refusals
+        too_long = refuse_length(Layout.of_body(template.bodies[language]).fill(values))
+        return [] if too_long is None else [too_long]
+
+    def cost(self, local_segments: int, foreign_segments: int) -> str | None:
+        """See `cost_in_words`."""
+        return cost_in_words(
+            self.settings.environment, self.campaign.channel, local_segments, foreign_segments
+        )
+
+
+def cost_in_words(environment: Environment, channel: Channel, local: int, foreign: int) -> str | None:
+    """What so many segments to local and to other numbers cost; None on the channel that each agency pays for itself."""
+    if channel is not Channel.PUBLIC:
+        return None
+    would_be = shown_cost(Cost(local, foreign).mills)
+    if environment is Environment.PRODUCTION:
+        return f"{would_be} before GST"
+    return f"{shown_cost(0)} (in production {would_be} before GST)"
