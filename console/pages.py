@@ -4,7 +4,16 @@ from typing import Final
 
 import console.administration.pages
 import console.technical.pages
-from console.campaigns import about, home, new_channel, new_content, new_look, new_name
+from console.campaigns import (
+    about,
+    deletion,
+    home,
+    members,
+    new_channel,
+    new_content,
+    new_look,
+    new_name,
+)
 from console.guides import help_pages
 from console.integrations import api_keys, changes, overview, ssh_keys
 from console.login import account, confirm, pages
@@ -29,6 +38,8 @@ ROUTES: Final[tuple[ConsoleRoute, ...]] = (
     *changes.ROUTES,
     *api_keys.ROUTES,
     *ssh_keys.ROUTES,
+    *members.ROUTES,
+    *deletion.ROUTES,
     *help_pages.ROUTES,
     *single.ROUTES,
     *files.ROUTES,

@@ -52,6 +52,7 @@ async def choose_channel(visit: Visit) -> Response:
 async def _show_channel(visit: Visit, draft: Draft, errors: dict[str, str]) -> Response:
     return await visit.page(
         "campaigns/new_channel.html",
+        status=400 if errors else 200,
         steps=steps_of(draft, CHANNEL),
         draft=draft,
         sender=public_sender(visit.settings),
@@ -120,6 +121,7 @@ async def _show_account(
 ) -> Response:
     return await visit.page(
         "campaigns/new_account.html",
+        status=400 if errors else 200,
         steps=steps_of(draft, CHANNEL),
         draft=draft,
         values=values,

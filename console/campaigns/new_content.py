@@ -171,6 +171,7 @@ async def _show(
         warnings = sentences(checked.warnings)
     return await visit.page(
         "campaigns/new_content.html",
+        status=400 if errors else 200,
         steps=steps_of(draft, CONTENT),
         draft=draft,
         header=header,
@@ -186,15 +187,16 @@ async def _show(
 def _texts(
     visit: Visit, draft: Draft, header: str, bodies: Mapping[Language, str], errors: Mapping[str, str]
 ) -> list[Text]:
-    sender = sender_of(
-        visit.settings, draft.channel or Channel.PUBLIC, draft.account.sender_name if draft.account else None
-    )
+    channel = draft.channel or Channel.PUBLIC
+    sender = sender_of(visit.settings, channel, draft.account.sender_name if draft.account else None)
     texts = []
     for language in Language:
         body = bodies.get(language, "")
         phone = None
         if body and len(body) <= _LONGEST:
-            phone = phone_of(visit.settings, header=header, body=body, language=language, sender=sender)
+            phone = phone_of(
+                visit.settings, header=header, body=body, language=language, sender=sender, channel=channel
+            )
         texts.append(
             Text(
                 language,

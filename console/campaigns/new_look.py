@@ -122,9 +122,8 @@ async def _show(visit: Visit, connection: Connection, draft: Draft, errors: dict
     if not errors:
         refusals = " ".join(errors_of(checked).values())
         errors = {"": refusals} if refusals else {}
-    sender = sender_of(
-        visit.settings, draft.channel or Channel.PUBLIC, draft.account.sender_name if draft.account else None
-    )
+    channel = draft.channel or Channel.PUBLIC
+    sender = sender_of(visit.settings, channel, draft.account.sender_name if draft.account else None)
     warnings = sentences(checked.warnings)
     if draft.channel is Channel.INTERNAL:
         warnings.append(sentence(FOREIGN_NUMBERS))
@@ -135,11 +134,13 @@ async def _show(visit: Visit, connection: Connection, draft: Draft, errors: dict
         steps=steps_of(draft, LOOK),
         draft=draft,
         agency=await agency_name_of(visit, connection, draft),
-        recipients=CHANNELS[draft.channel or Channel.PUBLIC],
+        recipients=CHANNELS[channel],
         sender=sender,
         header=header,
         phones=[
-            phone_of(visit.settings, header=header, body=body, language=language, sender=sender)
+            phone_of(
+                visit.settings, header=header, body=body, language=language, sender=sender, channel=channel
+            )
             for language, body in draft.bodies.items()
         ],
         parameters=Template(header, draft.bodies).parameters,

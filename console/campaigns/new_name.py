@@ -138,6 +138,7 @@ async def _again(visit: Visit, form: Form, draft: Draft | None, errors: dict[str
         agencies = await _agencies(visit, connection)
     return await visit.page(
         "campaigns/new_name.html",
+        status=400,
         steps=steps_of(draft, NAME),
         drafts=(),
         agencies=agencies,

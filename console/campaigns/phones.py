@@ -4,12 +4,13 @@ The count is that of the text without its parameters, whose values come on top.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
 
 from campaigns.campaigns import Channel
 from config.environment import Environment
 from config.settings import Settings
 from processing.rule_settings import footers_of
+from rules.billing.prices import Cost, shown_cost
 from rules.messages import Frame, Layout
 from rules.segments import Segmentation, segment
 from rules.templates import Language
@@ -42,6 +43,7 @@ class Phone:
     pieces: tuple[Piece, ...]
     counted: Segmentation
     characters: int
+    cost: str
 
     @property
     def name(self) -> str:
@@ -65,11 +67,38 @@ def sender_of(settings: Settings, channel: Channel, own: str | None) -> str:
     return public_sender(settings) if channel is Channel.PUBLIC else own or "no sender yet"
 
 
-def phone_of(settings: Settings, *, header: str, body: str, language: Language, sender: str) -> Phone:
+def cost_in_words(settings: Settings, channel: Channel, segments: int) -> str:
+    """What a message of so many segments costs to a number of Singapore's (10-billing.md §1): only the public channel in
+    production is charged here.
+    """
+    if channel is Channel.INTERNAL:
+        return "billed by Twilio to your agency"
+    match settings.environment:
+        case Environment.TEST:
+            return "free: test environment"
+        case Environment.LOADTEST:
+            return "free: nothing is sent"
+        case Environment.PRODUCTION:
+            return f"{shown_cost(Cost(local_segments=segments).mills)} to a local number before GST"
+        case never:
+            assert_never(never)
+
+
+def phone_of(
+    settings: Settings, *, header: str, body: str, language: Language, sender: str, channel: Channel
+) -> Phone:
     """The message of this body in the frame of this deployment."""
     bare = Layout.of_body(body)
     layout = bare.framed(Frame(header, settings.environment, footers_of(settings.messages)), language)
     pieces = [Piece(layout.literals[0], is_parameter=False)]
     for name, literal in zip(layout.parameters, layout.literals[1:], strict=True):
         pieces += Piece(name, is_parameter=True), Piece(literal, is_parameter=False)
-    return Phone(language, sender, tuple(pieces), segment("".join(layout.literals)), bare.literal_units())
+    counted = segment("".join(layout.literals))
+    return Phone(
+        language,
+        sender,
+        tuple(pieces),
+        counted,
+        bare.literal_units(),
+        cost_in_words(settings, channel, counted.segments),
+    )

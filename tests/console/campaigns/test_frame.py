@@ -1,9 +1,11 @@
 """What stands around each page of a campaign, and its About page."""
 
-from campaigns.campaigns import delete_campaign, suspend_campaign
+from campaigns.campaigns import Channel, delete_campaign, suspend_campaign
 from campaigns.people.permissions import Membership
+from config.environment import Environment
 from config.settings import Settings
 from console.campaigns.frame import TABS
+from console.campaigns.phones import cost_in_words
 from console.paths import has_page
 from database.connections import Connection
 from rules.templates import Language
@@ -55,6 +57,14 @@ async def test_about_says_what_a_campaign_is(settings: Settings, connection: Con
         async with connection.transaction():
             await suspend_campaign(connection, campaign_id, actor=OPS)
         assert "suspended since" in (await browser.get(shown.path)).text
+
+
+def test_what_a_text_costs_is_told_where_it_is_charged(settings: Settings) -> None:
+    production = settings.model_copy(update={"environment": Environment.PRODUCTION})
+    told = cost_in_words(production, Channel.PUBLIC, 3)
+    assert told == "SGD 0.14 to a local number before GST"
+    assert cost_in_words(production, Channel.INTERNAL, 3) == "billed by Twilio to your agency"
+    assert cost_in_words(settings, Channel.PUBLIC, 3) == "free: test environment"
 
 
 async def test_a_deleted_campaign_is_there_for_its_agency_and_ops_alone(
