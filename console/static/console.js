@@ -3,6 +3,10 @@ import { follow } from "./live.js";
 import { previewWhileTyping } from "./preview.js";
 import { uploadWithProgress } from "./upload.js";
 
+// A page that the browser kept for the way back is blank, and asked for anew: after a logout nothing is left of it.
+addEventListener("pagehide", (event) => { if (event.persisted) document.documentElement.hidden = true; });
+addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+
 // What is wrong with a form is read first.
 document.querySelector("[data-focus]")?.focus();
 

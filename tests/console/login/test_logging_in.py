@@ -1,5 +1,6 @@
 """The way in, with a real mailbox: address, e-mail, code, session; and what leads nobody in."""
 
+import asyncio
 import re
 
 import pytest
@@ -183,6 +184,31 @@ async def test_codes_are_limited_by_address_and_by_source(
             assert (
                 "20 codes were asked for that address within a day" in (await ask(Browser(port), last)).text
             )
+
+
+async def test_many_at_once_are_no_more_than_one_after_the_other(
+    settings: Settings, connection: Connection, mailbox: Mailbox
+) -> None:
+    async with serving_console(settings) as port:
+        shown = await asyncio.gather(*(ask(Browser(port)) for _ in range(12)))
+        assert sorted(each.status for each in shown) == [200] * 5 + [429] * 7
+        await mailbox.arrival(5)
+
+        browser = Browser(port)
+        code = await asked_code(browser, mailbox, "bob@clinic.gov.sg", count=6)
+        twins = [Browser(port, dict(browser.cookies)) for _ in range(6)]
+        shown = await asyncio.gather(*(type_code(each, code, follow=False) for each in twins))
+        assert sorted(each.status for each in shown) == [303, 400, 400, 400, 400, 400]
+        assert await connection.fetchval("select count(*) from console_sessions") == 1
+
+        browser = Browser(port)
+        code = await asked_code(browser, mailbox, "eve@clinic.gov.sg", count=7)
+        twins = [Browser(port, dict(browser.cookies)) for _ in range(10)]
+        await asyncio.gather(*(type_code(each, wrong_for(code)) for each in twins))
+        assert await connection.fetchval("select max(tries) from login_codes") == MOST_TRIES
+        refused = "select count(*) from audit_events where event = 'console_login_refused'"
+        assert await connection.fetchval(refused) == MOST_TRIES
+        assert (await type_code(browser, code)).status == 400
 
 
 @pytest.mark.parametrize("mode", [MailboxMode.AWAY, MailboxMode.HANGING, MailboxMode.REFUSING_FOR_GOOD])
