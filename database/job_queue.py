@@ -58,11 +58,16 @@ Handler = Callable[[RunningJob], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class JobKind:
-    """A kind of job and how it is run. `heartbeat_timeout`: seconds after which a dead worker's job is taken over."""
+    """A kind of job and how it is run. `heartbeat_timeout`: seconds after which a dead worker's job is taken over.
+
+    `is_urgent`: a new job is begun at once. Another one, for which nobody waits, begins within 2 s, and spares the database the
+    question whether each new job of any kind is one of these.
+    """
 
     entrypoint: str
     concurrency: int
     heartbeat_timeout: float
+    is_urgent: bool = True
 
 
 def dedupe_key(entrypoint: str, subject_id: str) -> str:
@@ -167,7 +172,7 @@ async def _run_connected(
 ) -> None:
     # The library takes two jobs at least; where one at a time is wanted, the second waits for its turn.
     most_jobs = max(2, kind.concurrency)
-    queue = QueueManager(ThriftyQueries(connection, most_jobs))
+    queue = QueueManager(ThriftyQueries(connection, most_jobs, hears_of_jobs=kind.is_urgent))
     log = logger.bind(entrypoint=kind.entrypoint)
     await connection.execute(SQL["name_connection"], str(queue.queue_manager_id))
     await connection.execute(SQL["prepare_queue"])

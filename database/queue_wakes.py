@@ -7,7 +7,6 @@ announces (a job whose worker has died) it finds all the same: the library looks
 """
 
 import json
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,8 +26,9 @@ SQL: Final = NamedQueries("database", "job_queue.sql")
 class _Announcements(AsyncpgDriver):
     """The library's driver, which passes on what wakes the queue at most once until the queue asks for jobs."""
 
-    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", *, hears_of_jobs: bool) -> None:
         super().__init__(connection)
+        self._hears_of_jobs = hears_of_jobs
         self._channel = ""
         self._pass_on: NotifyCallback | None = None
         self._is_woken = False
@@ -42,7 +42,7 @@ class _Announcements(AsyncpgDriver):
         event = json.loads(payload)
         if event.get("type") != "table_changed_event":
             self._tell(payload)
-        elif event.get("operation") != "delete":
+        elif self._hears_of_jobs and event.get("operation") != "delete":
             # What ends is of interest to the queue that ran it alone, and that one knows.
             self._wake(payload)
 
@@ -66,10 +66,19 @@ class _Announcements(AsyncpgDriver):
 
 
 class ThriftyQueries(Queries):
-    """The library's statements for one queue manager, which runs at most `most_jobs` at a time. The connection is its own."""
+    """The library's statements for one queue manager, which runs at most `most_jobs` at a time. The connection is its own.
 
-    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", most_jobs: int) -> None:
-        self._announcements = _Announcements(connection)
+    Without `hears_of_jobs` new ones are found at the library's own look only.
+    """
+
+    def __init__(
+        self,
+        connection: "asyncpg.Connection[asyncpg.Record]",
+        most_jobs: int,
+        *,
+        hears_of_jobs: bool = True,
+    ) -> None:
+        self._announcements = _Announcements(connection, hears_of_jobs=hears_of_jobs)
         super().__init__(self._announcements)
         self._most_jobs = most_jobs
         # Picked by this queue, and not known to have ended.
@@ -90,17 +99,17 @@ class ThriftyQueries(Queries):
         return jobs
 
     async def log_jobs(self, job_status: "list[tuple[Job, JOB_STATUS, TracebackRecord | None]]") -> None:
-        """See Queries. There is room for others from here on."""
+        """See Queries. Where the queue was full, it has room from here on; else it knows that nothing waits."""
         await super().log_jobs(job_status)
-        self._leave([job.id for job, _, _ in job_status])
+        was_full = self._is_full
+        self._picked.difference_update(job.id for job, _, _ in job_status)
+        if was_full:
+            self._announcements.wake()
 
     async def retry_job(self, job: Job, delay: timedelta, traceback_record: "TracebackRecord | None") -> None:
-        """See Queries. There is room for others from here on, and this one may be due at once."""
+        """See Queries. This one may be due at once."""
         await super().retry_job(job, delay, traceback_record)
-        self._leave([job.id])
-
-    def _leave(self, ended: "Sequence[JobId]") -> None:
-        self._picked.difference_update(ended)
+        self._picked.discard(job.id)
         self._announcements.wake()
 
     async def eligible_queued_work(self, entrypoints: "list[QueueEntrypoint]") -> int:

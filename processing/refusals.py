@@ -154,7 +154,7 @@ class RefusalSummaryJob:
 
     def kind(self, heartbeat_timeout: float) -> JobKind:
         """How the queue runs it. `heartbeat_timeout` is in seconds."""
-        return JobKind(SUMMARY_ENTRYPOINT, _CONCURRENT_SUMMARIES, heartbeat_timeout)
+        return JobKind(SUMMARY_ENTRYPOINT, _CONCURRENT_SUMMARIES, heartbeat_timeout, is_urgent=False)
 
     async def __call__(self, job: RunningJob) -> None:
         """Handle one job, whose subject is a campaign."""

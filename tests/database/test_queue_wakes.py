@@ -26,8 +26,10 @@ MOST_JOBS = 2
 class Asked:
     """A queue's statements on a connection of its own: what wakes it, and what is asked of PostgreSQL."""
 
-    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        self.queries = ThriftyQueries(connection, MOST_JOBS)
+    def __init__(
+        self, connection: "asyncpg.Connection[asyncpg.Record]", *, hears_of_jobs: bool = True
+    ) -> None:
+        self.queries = ThriftyQueries(connection, MOST_JOBS, hears_of_jobs=hears_of_jobs)
         # The operations told to the library.
         self.wakes: list[str] = []
         self._marked = asyncio.Event()
@@ -142,6 +144,32 @@ async def test_a_full_queue_asks_nothing_until_a_job_of_its_own_ends_which_wakes
     await asked.queries.retry_job(second, timedelta(0), None)
     assert asked.wakes == ["update"]
     assert [job.payload for job in await asked.look()] == [b"b"]
+
+
+async def test_the_end_of_a_job_wakes_no_queue_that_had_room_for_more(pool: Pool, asked: Asked) -> None:
+    await put(pool, "a")
+    (job,) = await asked.look()
+    assert await asked.look() == []
+    await asked.hear(pool)
+    asked.wakes.clear()
+    await asked.queries.log_jobs([(job, "successful", None)])
+    await asked.hear(pool)
+    assert asked.wakes == []
+
+
+async def test_a_queue_of_jobs_that_nobody_waits_for_is_not_woken_by_new_ones(
+    pool: Pool, settings: Settings
+) -> None:
+    connection = await connect(settings.database)
+    try:
+        patient = Asked(connection, hears_of_jobs=False)
+        await patient.listen()
+        await put(pool, "a")
+        await patient.hear(pool)
+        assert patient.wakes == []
+        assert [job.payload for job in await patient.look()] == [b"a"]
+    finally:
+        await connection.close()
 
 
 async def test_the_outlook_is_one_statement_and_tells_what_is_due_and_when_the_next_will_be(
