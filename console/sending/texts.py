@@ -80,18 +80,18 @@ class Texts:
         too_long = refuse_length(Layout.of_body(template.bodies[language]).fill(values))
         return [] if too_long is None else [too_long]
 
-    def cost(self, local_segments: int, foreign_segments: int) -> str | None:
+    def cost(self, local_segments: int, foreign_segments: int) -> str:
         """See `cost_in_words`."""
         return cost_in_words(
             self.settings.environment, self.campaign.channel, local_segments, foreign_segments
         )
 
 
-def cost_in_words(environment: Environment, channel: Channel, local: int, foreign: int) -> str | None:
-    """What so many segments to local and to other numbers cost; None on the channel that each agency pays for itself."""
+def cost_in_words(environment: Environment, channel: Channel, local: int, foreign: int) -> str:
+    """What so many segments to local and to other numbers cost. Only production's messages to the public are charged."""
     if channel is not Channel.PUBLIC:
-        return None
+        return "billed by Twilio to your agency"
     would_be = shown_cost(Cost(local, foreign).mills)
     if environment is Environment.PRODUCTION:
         return f"{would_be} before GST"
-    return f"{shown_cost(0)} (in production {would_be} before GST)"
+    return f"free: {environment.value} environment (in production {would_be} before GST)"

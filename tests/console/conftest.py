@@ -1,11 +1,15 @@
 """What tests of the console use: settings with which it runs, and a database whose roles have their rights."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 from pydantic import SecretStr
 
 from config.settings import Settings
+from database.connections import Pool
 from database.grants import DatabaseRole, grant_statements
 from gateway.embedded.postgres import PostgreSQLServer
+from tests.console.sending.working import working
 
 SECRET = "a-secret-of-tests-that-nobody-else-has"
 GRANTED = "console_template"
@@ -29,3 +33,10 @@ def settings(settings: Settings) -> Settings:
     """The settings, with which a console runs."""
     console = settings.console.model_copy(update={"secret": SecretStr(SECRET)})
     return settings.model_copy(update={"console": console})
+
+
+@pytest.fixture
+async def worker(settings: Settings, pool: Pool) -> AsyncIterator[None]:
+    """A worker that checks files of the console, for the length of the test."""
+    async with working(settings, pool):
+        yield

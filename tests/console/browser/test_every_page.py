@@ -41,6 +41,8 @@ async def test_pages_are_accessible_and_fit_on_a_phone(
         "/uploads",
         "/uploads?status=accepted",
         f"/uploads/{upload_id}",
+        f"/campaigns/{campaign_id}/send",
+        f"/campaigns/{campaign_id}/send-file",
     )
     draft = Draft("Results", channel=Channel.PUBLIC, bodies={Language.ENGLISH: "Dear {{name}} – 1½ [kg]"})
     draft_id = await record_draft(connection, user.id, draft)

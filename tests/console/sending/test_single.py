@@ -30,7 +30,7 @@ async def test_a_message_is_sent_once_after_it_was_seen(settings: Settings, conn
         assert "Dear Tan, your letter is ready." in preview.text
         # Header and footer take it over 160 characters.
         assert "2 segments (GSM-7), 31 characters" in preview.text
-        assert "SGD 0.00 (in production SGD 0.09 before GST)" in preview.text
+        assert "free: test environment (in production SGD 0.09 before GST)" in preview.text
         assert await connection.fetchval("select count(*) from batches") == 0
         # One of the two finds that the form was sent.
         answers = await asyncio.gather(*(post(browser, preview, "send") for _ in range(2)))

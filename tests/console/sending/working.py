@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-
-import pytest
+from contextlib import asynccontextmanager
 
 from config.environment import Environment
 from config.settings import Settings
@@ -18,9 +17,9 @@ from processing.verdict_process import VerdictProcesses
 from tests.conftest import CAMPAIGN_TEMPLATE
 
 
-@pytest.fixture
-async def worker(settings: Settings, pool: Pool) -> AsyncIterator[None]:
-    """A worker's queue of such files for the length of the test; what it has begun is finished."""
+@asynccontextmanager
+async def working(settings: Settings, pool: Pool) -> AsyncIterator[None]:
+    """A worker's queue of such files until the end of the block; what it has begun is finished."""
     processes = VerdictProcesses(verdict_limits(settings.worker), 1)
     stop, connected = asyncio.Event(), asyncio.Event()
     async with open_store(settings.s3) as store, processes, asyncio.TaskGroup() as tasks:
