@@ -1,6 +1,8 @@
 // Spares reloads and typing. Every page does all it does without this file, too.
 import { follow } from "./live.js";
 import { previewWhileTyping } from "./preview.js";
+import { remarkWhileTyping } from "./remarks.js";
+import { makeTabs } from "./tabs.js";
 import { uploadWithProgress } from "./upload.js";
 
 // A page that the browser kept for the way back is blank, and asked for anew: after a logout nothing is left of it.
@@ -35,6 +37,8 @@ document.addEventListener("submit", (event) => {
 });
 
 for (const list of document.querySelectorAll("[data-live]")) follow(list);
+for (const sections of document.querySelectorAll("[data-tabs]")) makeTabs(sections);
+for (const form of document.querySelectorAll("form[data-remarks-from]")) remarkWhileTyping(form);
 for (const form of document.querySelectorAll("form[data-preview]")) previewWhileTyping(form);
 for (const form of document.querySelectorAll("form[data-upload]")) uploadWithProgress(form);
 

@@ -60,3 +60,13 @@ async def make_pic(connection: Connection, email: str = "pia@clinic.gov.sg") -> 
         agency = await add_agency(connection, "Clinic", ["clinic.gov.sg"], member_only=False, actor=OPS)
         await make_user(connection, email)
         return await set_pic(connection, agency, email, is_pic=True, actor=OPS)
+
+
+async def make_creator(
+    connection: Connection, email: str = "amy@clinic.gov.sg", agency_name: str = "Clinic"
+) -> User:
+    """Somebody who may create campaigns for the agency of that name."""
+    async with connection.transaction():
+        domain = email.rpartition("@")[2]
+        agency = await add_agency(connection, agency_name, [domain], member_only=False, actor=OPS)
+        return await set_creator(connection, agency, email, may_create=True, actor=OPS)

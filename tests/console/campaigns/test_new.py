@@ -7,17 +7,15 @@ import pytest
 from pydantic import SecretStr
 
 from campaigns.campaigns import Channel, fetch_known_campaign, list_campaigns
-from campaigns.people.agencies import add_agency
 from campaigns.people.members import list_members
 from campaigns.people.permissions import Membership
-from campaigns.people.users import User, set_creator
 from campaigns.secret_keys import load_keys
 from campaigns.twilio_accounts import fetch_twilio_account
 from config.settings import Settings
 from database.connections import Connection
 from rules.templates import Language
-from tests.console.campaigns.making import make_campaign, make_pic
-from tests.console.served import OPS, Browser, Shown, browse, make_user, serving_console
+from tests.console.campaigns.making import make_campaign, make_creator, make_pic
+from tests.console.served import Browser, Shown, browse, make_user, serving_console
 from tests.sending.twilio_control import (
     ACCOUNT_SID,
     KEY_SECRET,
@@ -28,13 +26,6 @@ from tests.sending.twilio_control import (
 )
 
 ACCOUNT = {"account": ACCOUNT_SID, "key": KEY_SID, "service": SERVICE_SID, "sender": "CLINIC"}
-
-
-async def make_creator(connection: Connection, email: str = "amy@clinic.gov.sg") -> User:
-    """Somebody who may create campaigns for the agency Clinic."""
-    async with connection.transaction():
-        agency = await add_agency(connection, "Clinic", ["clinic.gov.sg"], member_only=False, actor=OPS)
-        return await set_creator(connection, agency, email, may_create=True, actor=OPS)
 
 
 async def _to_content(browser: Browser, name: str = "Reminders") -> Shown:
@@ -199,16 +190,11 @@ async def test_an_old_campaign_is_the_beginning_of_a_new_one(
         copy = await fetch_known_campaign(connection, made.path.split("/")[2])
         assert copy.template == (await fetch_known_campaign(connection, campaign_id)).template
         # Nobody copies what isn't there for that one.
-        stranger = await browse(connection, settings, port, await make_creator_of_other(connection))
+        stranger = await browse(
+            connection, settings, port, await make_creator(connection, "sue@other.gov.sg", "Other")
+        )
         fields = {"form_id": "x" * 24, "campaign_id": campaign_id}
         assert (await stranger.post("/campaigns/new/copy", fields)).status == 404
-
-
-async def make_creator_of_other(connection: Connection) -> User:
-    """Somebody who may create campaigns for another agency."""
-    async with connection.transaction():
-        agency = await add_agency(connection, "Other", ["other.gov.sg"], member_only=False, actor=OPS)
-        return await set_creator(connection, agency, "sue@other.gov.sg", may_create=True, actor=OPS)
 
 
 @pytest.fixture(scope="module")
