@@ -1,4 +1,4 @@
-"""What an admin does before an agency's first upload or call: schema, host keys, a campaign, the agency's keys."""
+"""What an admin does before an agency's first upload or call: schema, host keys, the agency, its campaign and keys."""
 
 import asyncio
 import shutil
@@ -10,11 +10,13 @@ from typing import Final
 from audit.events import Actor
 from campaigns.api_access import add_api_key, change_api_addresses, parse_api_addresses
 from campaigns.campaigns import add_keys
-from campaigns.creation import create_campaign
+from campaigns.creation import create_campaign, find_ownership
+from campaigns.people.agencies import add_agency
+from campaigns.people.users import set_creator
 from config.settings import Settings
 from database.connections import connect, database_troubles
 from database.schema import migrate
-from gateway.demo.samples import AGENCY, BODIES, CAMPAIGN_NAME, NOTIFY_ADDRESS
+from gateway.demo.samples import AGENCY, AGENCY_DOMAIN, BODIES, CAMPAIGN_NAME, NOTIFY_ADDRESS, OFFICER
 from gateway.errors import EmbeddedError
 from keys.host_key_changes import generate_host_keys
 from keys.host_keys import HostKey
@@ -67,11 +69,14 @@ async def _provision(settings: Settings, public_key: bytes, actor: Actor) -> Pro
         with database_troubles():
             async with connection.transaction():
                 host_keys = await generate_host_keys(connection, settings.sftp.host_key_dir, actor=actor)
+                agency = await add_agency(connection, AGENCY, [AGENCY_DOMAIN], member_only=False, actor=actor)
+                await set_creator(connection, agency, OFFICER, may_create=True, actor=actor)
                 campaign = await create_campaign(
                     connection,
                     name=CAMPAIGN_NAME,
                     template=Template(AGENCY, BODIES),
                     notify_email=NOTIFY_ADDRESS,
+                    ownership=await find_ownership(connection, creator=OFFICER, agency=AGENCY),
                     unsupported=unsupported_rule(settings.messages),
                     actor=actor,
                 )

@@ -11,6 +11,9 @@ from rules.templates import Language
 AGENCY: Final = "Riverside Library"
 CAMPAIGN_NAME: Final = "Book reminders"
 NOTIFY_ADDRESS: Final = "night-desk@library.example"
+# Whose campaign it is, and who logs in to the console. No e-mail leaves the machine.
+AGENCY_DOMAIN: Final = "library.gov.sg"
+OFFICER: Final = f"amy@{AGENCY_DOMAIN}"
 BODIES: Final = {
     Language.ENGLISH: "Dear {{name}}, please return {{title}} by {{due}}. Reply is not possible.",
     Language.CHINESE: "{{name}}您好，请于{{due}}前归还《{{title}}》。",

@@ -1,16 +1,16 @@
-"""The demo as one sees it: what runs, what is sent and how, what comes of it, and what to type next."""
+"""The demo as one sees it: what runs, what is sent and how, what comes of it, how to log in, and what to type next."""
 
 import io
 import json
 import os
+import secrets
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Final, TypeVar
@@ -27,8 +27,19 @@ from gateway.demo.agency import ERROR_COLUMN, Agency, fetch_report
 from gateway.demo.caller import Call, Caller
 from gateway.demo.devstack import end_as_ctrl_c, own_folder, say_if_root
 from gateway.demo.node_process import LOG_NAME, running_node, without_settings, write_config
+from gateway.demo.officer import Officer, code_in
 from gateway.demo.provision import find_client, make_agency_key, provision
-from gateway.demo.samples import BAD, BAD_NAME, BODIES, CAMPAIGN_NAME, GOOD, GOOD_NAME, NOTIFY_ADDRESS, SINGLE
+from gateway.demo.samples import (
+    BAD,
+    BAD_NAME,
+    BODIES,
+    CAMPAIGN_NAME,
+    GOOD,
+    GOOD_NAME,
+    NOTIFY_ADDRESS,
+    OFFICER,
+    SINGLE,
+)
 from gateway.embedded.server_process import answers, free_port
 from gateway.embedded.stack import DATABASE, embedded_stack, sending_variables
 from gateway.errors import CallMisused, EmbeddedError
@@ -48,6 +59,8 @@ _LAST: Final = ("success", "failure")
 _USUAL_PORT: Final = 2222
 # Seconds within which an outcome must have been mailed. It takes less than one.
 _OUTCOME_TIMEOUT: Final = 60.0
+# Seconds after which the mailbox is looked at, though nothing was heard of it.
+_MAILBOX_LOOK: Final = 3600.0
 # Seconds within which all messages must have their last status. The simulator takes one.
 _SENDING_TIMEOUT: Final = 60.0
 
@@ -66,10 +79,11 @@ def run_demo(*, exit_after: bool, port: int | None, folder: Path | None, actor: 
         show.send_bad()
         show.send_single()
         show.list_uploads()
+        show.open_console(by_itself=exit_after)
         show.tell_next(serving=not exit_after)
         if not exit_after:
             try:
-                signal.pause()
+                show.watch_mailbox()
             except KeyboardInterrupt:
                 note("stopping…")
 
@@ -101,7 +115,7 @@ class Show:
         services = self._wait(
             "PostgreSQL, S3 and a mailbox start", lambda: stack.enter_context(embedded_stack(self._folder))
         )
-        ops_port, api_port = free_port(), free_port()
+        ops_port, api_port, console_port = free_port(), free_port(), free_port()
         variables = {
             **services.settings(),
             **sending_variables(),
@@ -109,6 +123,9 @@ class Show:
             variable_of("sftp.port"): str(port),
             variable_of("api.processes"): "1",
             variable_of("api.port"): str(api_port),
+            variable_of("console.processes"): "1",
+            variable_of("console.port"): str(console_port),
+            variable_of("console.secret"): secrets.token_urlsafe(32),
             variable_of("ops.port"): str(ops_port),
         }
         config = write_config(self._folder, variables)
@@ -121,6 +138,7 @@ class Show:
         self._agency = Agency(self._folder, made.campaign_id, port)
         self._agency.know_host(made.host_keys)
         self._caller = Caller(made.campaign_id, api_port, made.api_key)
+        self._officer = Officer(OFFICER, console_port)
         self._tell_running(settings, ops_port)
 
     def send_good(self) -> None:
@@ -209,6 +227,47 @@ class Show:
         self._heading("5", "What ops see")
         self._call("upload", "list")
 
+    def open_console(self, *, by_itself: bool) -> None:
+        """Say how to log in to the console; or let the officer do it, and say what is seen there. Raises EmbeddedError."""
+        self._heading("6", "The console: the same by pages, live")
+        if not by_itself:
+            self._print(Text.assemble("Open in a browser:  ", (self._officer.address, "bold cyan")))
+            self._print(Text.assemble("Log in as:          ", (OFFICER, "bold cyan")))
+            self._print(
+                Text("The code is mailed to the mailbox of this demo, and printed here as soon as it comes.")
+            )
+            return
+        self._officer.log_in(self._read_code)
+        uploads = self._officer.page("/uploads")
+        missing = [name for name in (GOOD_NAME, BAD_NAME) if name not in uploads]
+        if missing:
+            raise EmbeddedError(f"the console's list of uploads lacks {' and '.join(missing)}")
+        self._print(
+            Text(
+                f"{OFFICER} asked for a code at {self._officer.address}, typed it, and sees both uploads there: "
+                f"{GOOD_NAME} and {BAD_NAME}."
+            )
+        )
+
+    def _read_code(self) -> str:
+        self._mails += 1
+        mail = self._services.mailbox.wait_for(self._mails, _OUTCOME_TIMEOUT)[-1]
+        code = code_in(str(mail["Subject"]))
+        if code is None:
+            raise EmbeddedError(f"another e-mail came than the one with the code: {mail['Subject']}")
+        return code
+
+    def watch_mailbox(self) -> None:
+        """Print each login code that is mailed, for ever."""
+        while True:
+            mails = self._services.mailbox.messages()
+            for mail in mails[self._mails :]:
+                if code := code_in(str(mail["Subject"])):
+                    self._print(Text.assemble(f"\nlogin code for {mail['To']}: ", (code, "bold green")))
+            self._mails = len(mails)
+            with suppress(TimeoutError):
+                self._services.mailbox.wait_for(self._mails + 1, _MAILBOX_LOOK)
+
     def _call(self, *words: str) -> None:
         """Show a command, and what it really prints."""
         self._command(f"{self._program} {shlex.join(words)} --config {shlex.quote(str(self._config))}")
@@ -228,7 +287,7 @@ class Show:
                 )
             )
             return
-        self._heading("6", "Now you, in another terminal")
+        self._heading("7", "Now you, in another terminal")
         config = shlex.quote(str(self._config))
         steps = [
             (
@@ -243,6 +302,7 @@ class Show:
                 "suspend the campaign",
                 f"{self._program} campaign suspend {self._agency.campaign_id} --config {config}",
             ),
+            ("see what ops see in the console", f"{self._program} user ops {OFFICER} --config {config}"),
             ("everything else", f"{self._program} --help"),
         ]
         for what, line in steps:
@@ -256,6 +316,7 @@ class Show:
         for name, what in (
             ("SFTP", f"127.0.0.1:{self._agency.port}, host keys Ed25519, ECDSA, RSA"),
             ("HTTP API", self._caller.base),
+            ("Console", f"{self._officer.address} for {OFFICER}"),
             ("PostgreSQL", f"127.0.0.1:{self._services.postgres.port}, database {DATABASE}"),
             ("S3", f"{settings.s3.endpoint_url}, bucket {settings.s3.bucket}"),
             ("Mailbox", f"{settings.smtp.host}:{settings.smtp.port}, e-mails kept in {mail}"),

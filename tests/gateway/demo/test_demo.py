@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from gateway.demo.devstack import own_folder
+from gateway.demo.officer import Officer
 from tests.gateway.nodes import ROOT, call, wait_until
 from tests.messages.seven_numbers import SEVEN_NUMBERS
 
@@ -60,6 +61,7 @@ def test_demo_shows_both_outcomes_then_serves_until_ctrl_c(short_tmp_path: Path)
             lambda: "Serving until Ctrl-C" in shown.read_text() or demo.poll() is not None, "serving", 100
         )
         assert demo.poll() is None, shown.read_text()
+        see_the_uploads_in_the_console(shown)
         family = family_of(demo)
         demo.send_signal(signal.SIGINT)
         assert demo.wait(60) == 0
@@ -93,13 +95,33 @@ def test_demo_shows_both_outcomes_then_serves_until_ctrl_c(short_tmp_path: Path)
     assert sent["id"] == retrieved["id"]
 
 
-def test_demo_with_exit_ends_with_0(short_tmp_path: Path) -> None:
+def see_the_uploads_in_the_console(shown: Path) -> None:
+    """As a newcomer does: by the address and the name that stand there, and by the code that is printed."""
+    found = re.search(r"^Open in a browser: +http://127\.0\.0\.1:(\d+)/$", shown.read_text(), re.MULTILINE)
+    assert found is not None
+    email = re.search(r"^Log in as: +(\S+)$", shown.read_text(), re.MULTILINE)
+    assert email is not None
+    officer = Officer(email[1], int(found[1]))
+    code = re.compile(rf"^login code for {re.escape(email[1])}: ([2-7A-Z]{{6}})$", re.MULTILINE)
+
+    def read_code() -> str:
+        wait_until(lambda: code.search(shown.read_text()) is not None, "the code")
+        return str(code.findall(shown.read_text())[-1])
+
+    officer.log_in(read_code)
+    uploads = officer.page("/uploads")
+    assert "reminders.csv" in uploads
+    assert "reminders-with-faults.csv" in uploads
+
+
+def test_demo_with_exit_logs_in_and_ends_with_0(short_tmp_path: Path) -> None:
     demo = start_demo(short_tmp_path, "--exit", "--port", "0")
     try:
         assert demo.wait(110) == 0, (short_tmp_path / "demo.txt").read_text()
     finally:
         demo.kill()
         demo.wait()
+    assert "sees both uploads there" in (short_tmp_path / "demo.txt").read_text()
     assert_nothing_left([], short_tmp_path)
 
 
