@@ -25,6 +25,7 @@ ENTRIES: Final = (
     Entry("Uploads", "uploads", ("/uploads",)),
     Entry("Agency", "agency", ("/agency",), Action.GRANT_CREATION),
     Entry("Operations", "ops", ("/ops",), Action.ADMINISTER),
+    Entry("Calculator", "calculator", ("/calculator",)),
     Entry("Help", "help", ("/help",)),
 )
 

@@ -14,7 +14,7 @@ from console.campaigns import (
     new_look,
     new_name,
 )
-from console.guides import help_pages
+from console.guides import calculator, file_count, help_pages
 from console.integrations import api_keys, changes, overview, ssh_keys
 from console.login import account, confirm, pages
 from console.routes import ConsoleRoute
@@ -40,6 +40,8 @@ ROUTES: Final[tuple[ConsoleRoute, ...]] = (
     *ssh_keys.ROUTES,
     *members.ROUTES,
     *deletion.ROUTES,
+    *calculator.ROUTES,
+    *file_count.ROUTES,
     *help_pages.ROUTES,
     *single.ROUTES,
     *files.ROUTES,

@@ -6,7 +6,7 @@ be parted. A grapheme longer than a segment makes one over-full segment. Empty t
 normalised: line ends count as they stand (`messages` makes them LF first).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -114,3 +114,49 @@ def _pack(sizes: Sequence[int]) -> int:
             first.append(size)
         used += size
     return count
+
+
+def segment_texts(text: str) -> list[str]:
+    """What stands in each segment, as `segment` counts them: together they are the text."""
+    if is_gsm7(text):
+        if gsm7_units(text) <= GSM7_SINGLE:
+            return [text]
+        return _filled(text, gsm7_units, GSM7_PART)
+    if utf16_units(text) <= UCS2_SINGLE:
+        return [text]
+    graphemes = list(clusters(text))
+    if all(utf16_units(each) <= UCS2_PART for each in graphemes):
+        return _filled(graphemes, utf16_units, UCS2_PART)
+    return _packed(graphemes)
+
+
+def _filled(pieces: Iterable[str], units_of: Callable[[str], int], most: int) -> list[str]:
+    """The pieces, one after the other, in as few texts as hold them, none of which takes more units than that."""
+    texts = [""]
+    used = 0
+    for piece in pieces:
+        size = units_of(piece)
+        if used + size > most:
+            texts.append("")
+            used = 0
+        texts[-1] += piece
+        used += size
+    return texts
+
+
+def _packed(graphemes: Iterable[str]) -> list[str]:
+    """As `_pack` counts them."""
+    texts: list[list[str]] = [[]]
+    used = 0
+    for grapheme in graphemes:
+        size = utf16_units(grapheme)
+        if used + size > (UCS2_SINGLE if len(texts) == 1 else UCS2_PART):
+            moved: list[str] = []
+            while len(texts) == 1 and used > UCS2_PART:
+                moved.insert(0, texts[0].pop())
+                used -= utf16_units(moved[0])
+            texts.append(moved)
+            used = sum(map(utf16_units, moved))
+        texts[-1].append(grapheme)
+        used += size
+    return ["".join(each) for each in texts]

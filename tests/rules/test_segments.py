@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from rules.characters import grapheme_properties
 from rules.characters.code_points import characters_of
 from rules.characters.graphemes import clusters
-from rules.characters.gsm7 import EXTENSION, is_gsm7
+from rules.characters.gsm7 import EXTENSION, gsm7_units, is_gsm7
 from rules.measures import measure
 from rules.segment_columns import SegmentColumns, segment_columns
-from rules.segments import segment, utf16_units
+from rules.segments import segment, segment_texts, utf16_units
 from tests.rules.vectors import SEGMENTS
 
 # Consonants of conjuncts bring their virama: `regex` joins a stray one to what follows, UAX #29 doesn't.
@@ -236,3 +236,22 @@ def test_measures_are_of_texts_with_line_feeds(texts: list[str]) -> None:
     fed = [text.replace("\r\n", "\n").replace("\r", "\n") for text in texts]
     assert measures.texts.to_list() == fed
     assert measures.units.tolist() == [utf16_units(text) for text in fed]
+
+
+@pytest.mark.parametrize("vector", SEGMENTS, ids=lambda vector: vector["id"])
+def test_each_segment_of_a_vector_has_its_own_text(vector: dict[str, Any]) -> None:
+    texts = segment_texts(vector["text"])
+    assert "".join(texts) == vector["text"]
+    units_of = gsm7_units if vector["encoding"] == "GSM-7" else utf16_units
+    assert [units_of(text) for text in texts] == vector["segment_units"]
+
+
+@given(TEXTS)
+@settings(max_examples=200)
+def test_segments_have_texts_that_fit_and_are_the_whole(text: str) -> None:
+    texts = segment_texts(text)
+    assert "".join(texts) == text
+    counted = segment(text)
+    assert len(texts) == counted.segments
+    if counted.segments > 1 and counted.encoding == "GSM-7":
+        assert all(segment(each).units <= 153 for each in texts)
