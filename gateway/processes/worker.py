@@ -39,7 +39,7 @@ logger = get_logger("gateway")
 _SWEPT_WHEN_OLDER: Final = timedelta(seconds=10)
 _RETENTION_INTERVAL: Final = timedelta(hours=1)
 # Seconds. A worker that can't judge at once is one all the same, if a slow one.
-_WARM_UP_WITHIN: Final = 10.0
+_WARM_UP_WITHIN: Final = 5.0
 # The exit status that tells the supervisor: jobs were left to others (EX_TEMPFAIL).
 _DRAIN_TIMED_OUT: Final = 75
 
