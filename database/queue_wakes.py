@@ -1,9 +1,9 @@
 """When a queue asks PostgreSQL for work: only where there may be some that it has room for.
 
 PgQueuer announces each job that is added or has ended to every queue of every worker, and a queue that hears of one asks four
-questions: they were more than half of all statements of an upload. Here a queue isn't woken by the end of somebody else's job
-nor twice before it has asked, and it asks nothing while it runs all jobs that it may. What nobody announces (a job whose worker has
-died) it finds all the same: the library looks by itself every other second.
+questions: they were more than half of all statements of an upload. Here a queue isn't woken by the end of somebody else's job,
+nor twice before it has asked, and it asks nothing while it runs all jobs that it may. What nobody announces (a job whose worker
+has died) it finds all the same: the library looks by itself every other second.
 """
 
 import json
