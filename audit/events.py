@@ -65,6 +65,7 @@ class AuditEvent(StrEnum):
     UPLOAD_WITHDRAWN = "upload_withdrawn"
     UPLOAD_RETRIED = "upload_retried"
     UPLOAD_RELEASED = "upload_released"
+    REPORT_DOWNLOADED = "report_downloaded"
     BATCH_RETRIED = "batch_retried"
     BATCH_STOPPED = "batch_stopped"
     BATCH_RELEASED = "batch_released"

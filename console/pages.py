@@ -19,7 +19,7 @@ from console.integrations import api_keys, changes, overview, ssh_keys
 from console.login import account, confirm, pages
 from console.routes import ConsoleRoute
 from console.sending import checks, files, sample, single
-from console.uploads import lists, one
+from console.uploads import lists, one, reports
 
 ROUTES: Final[tuple[ConsoleRoute, ...]] = (
     *console.technical.pages.ROUTES,
@@ -49,4 +49,5 @@ ROUTES: Final[tuple[ConsoleRoute, ...]] = (
     *checks.ROUTES,
     *lists.ROUTES,
     *one.ROUTES,
+    *reports.ROUTES,
 )

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import hashlib
 import re
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, TypeVar
@@ -32,6 +32,8 @@ PROBES: Final = "probes"
 _THREADS: Final = 8
 # So many bytes are fetched at a time.
 _FETCHED_BYTES: Final = 1024 * 1024
+# And so many where somebody reads them as they come.
+_STREAMED_BYTES: Final = 256 * 1024
 _T = TypeVar("_T")
 
 
@@ -56,6 +58,15 @@ class ObjectStore(Protocol):
 
     async def fetch(self, key: str, target: BinaryIO) -> None:
         """Write the object into `target`. Raises ObjectMissing."""
+
+    async def read(self, key: str, use: Callable[[Iterator[bytes]], _T], *, start: int = 0) -> _T:
+        """What `use`, in a thread, makes of the object's bytes from `start` on, which come piece by piece. Raises ObjectMissing.
+
+        It need not take them all, and raises nothing. From behind the object's end on there are none.
+        """
+
+    def stream(self, key: str) -> AsyncGenerator[bytes, None]:
+        """The object's bytes, piece by piece. Raises ObjectMissing at the first."""
 
     async def sign_link(self, key: str) -> str:
         """A link by which the object can be fetched without credentials, for a while."""
@@ -112,6 +123,30 @@ class S3ObjectStore:
                 target.writelines(body.iter_chunks(_FETCHED_BYTES))
 
         await self._run(fetch)
+
+    async def read(self, key: str, use: Callable[[Iterator[bytes]], _T], *, start: int = 0) -> _T:
+        """See ObjectStore."""
+
+        def read() -> _T:
+            try:
+                answer = self._client.get_object(
+                    Bucket=self._settings.bucket, Key=key, Range=f"bytes={start}-"
+                )
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") == "InvalidRange":
+                    return use(iter(()))
+                raise
+            with contextlib.closing(answer["Body"]) as body:
+                return use(body.iter_chunks(_FETCHED_BYTES))
+
+        return await self._run(read)
+
+    async def stream(self, key: str) -> AsyncGenerator[bytes, None]:
+        """See ObjectStore."""
+        answer = await self._run(lambda: self._client.get_object(Bucket=self._settings.bucket, Key=key))
+        with contextlib.closing(answer["Body"]) as body:
+            while piece := await self._run(lambda: body.read(_STREAMED_BYTES)):
+                yield piece
 
     async def sign_link(self, key: str) -> str:
         """See ObjectStore. With a public base URL set, its plain form."""

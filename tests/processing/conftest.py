@@ -3,12 +3,12 @@
 import asyncio
 import io
 import sys
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import pytest
 
@@ -25,6 +25,7 @@ from processing.refusals import RefusalBudgets
 from processing.rule_settings import make_rules
 from processing.verdict_process import VerdictProcesses
 
+T = TypeVar("T")
 CAMPAIGN = "campaign_test"
 GOOD = b"recipient,language,name\r\n6591234567,english,Tan\r\n6591234568,chinese,\xe9\x99\x88\r\n"
 BAD = b"recipient,language,name\r\n+6591234567,english,Tan\r\n6591234568,english,[x]\r\n6591234569,english,Lee\r\n"
@@ -53,6 +54,12 @@ class HoldingStore:
         self.asked.set()
         await self.let_go.wait()
         await self._store.fetch(key, target)
+
+    async def read(self, key: str, use: Callable[[Iterator[bytes]], T], *, start: int = 0) -> T:
+        return await self._store.read(key, use, start=start)
+
+    def stream(self, key: str) -> AsyncGenerator[bytes, None]:
+        return self._store.stream(key)
 
     async def sign_link(self, key: str) -> str:
         return await self._store.sign_link(key)

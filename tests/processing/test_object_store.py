@@ -26,6 +26,22 @@ async def test_an_object_comes_back_as_it_was_put(store: S3ObjectStore) -> None:
     assert await read_object(store, "originals/c/1.csv") == GOOD
 
 
+async def test_an_object_is_read_piece_by_piece_from_a_place_on(store: S3ObjectStore) -> None:
+    content = bytes(range(256)) * 8192
+    key = "validation-reports/c/1.csv"
+    await store.put(key, io.BytesIO(content), download_name="a.csv")
+    assert b"".join([piece async for piece in store.stream(key)]) == content
+    assert await store.read(key, b"".join) == content
+    assert await store.read(key, b"".join, start=2_000_000) == content[2_000_000:]
+    assert await store.read(key, b"".join, start=9_000_000) == b""
+    # Whoever has read enough leaves the rest.
+    assert await store.read(key, next) == content[: 1024 * 1024]
+    with pytest.raises(ObjectMissing):
+        await store.read("validation-reports/c/2.csv", b"".join)
+    with pytest.raises(ObjectMissing):
+        await anext(store.stream("validation-reports/c/2.csv"))
+
+
 async def test_the_service_is_told_the_checksum_that_the_upload_is_recorded_with(
     store: S3ObjectStore,
 ) -> None:

@@ -1,11 +1,17 @@
 """Uploads as rows, for pages to show."""
 
+import io
 import itertools
 import json
 from datetime import UTC, datetime, timedelta
 
+from campaigns.campaigns import fetch_known_campaign
+from config.environment import Environment
 from config.identifiers import new_identifier
+from config.settings import Settings
 from database.connections import Connection
+from processing.object_store import open_store, report_key
+from processing.verdict import Rules, judge
 
 _numbers = itertools.count()
 _BEGAN = datetime(2026, 11, 1, 8, tzinfo=UTC)
@@ -57,3 +63,30 @@ async def add_connected(
         campaign_id,
         receiving_bytes,
     )
+
+
+async def add_rejected(
+    connection: Connection,
+    settings: Settings,
+    campaign_id: str,
+    data: str,
+    file_name: str = "bad.csv",
+    **columns: object,
+) -> str:
+    """An upload that was judged and rejected, with its report in the bucket. Its id."""
+    campaign = await fetch_known_campaign(connection, campaign_id)
+    report = io.BytesIO()
+    verdict = judge(
+        io.BytesIO(data.encode()),
+        Rules(campaign.template, Environment.PRODUCTION),
+        messages=None,
+        report=report,
+    )
+    assert verdict.report_written
+    key = report_key(campaign_id, new_identifier("report"))
+    async with open_store(settings.s3) as store:
+        await store.put(key, report, download_name="validation-report.csv")
+    return await add_upload(
+        connection, campaign_id, file_name, "rejected", report_key=key, num_rows=verdict.num_rows,
+        num_errors=verdict.num_errors, error_reason=verdict.error_reason, **columns,
+    )  # fmt: skip
