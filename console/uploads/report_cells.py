@@ -73,10 +73,16 @@ def shown_table(head: Head, rows: Sequence[BadRow], *, is_masked: bool) -> Shown
         columns = sorted([*first, *others][:_MOST_COLUMNS])
     shown = tuple(_shown_row(names, row, columns, is_masked=is_masked) for row in rows)
     return ShownTable(
-        tuple(names[place] if place < len(names) else f"Column {place + 1}" for place in columns),
+        tuple(_title(names, place) for place in columns),
         shown,
         width - len(columns),
     )
+
+
+def _title(names: Sequence[str], place: int) -> str:
+    """A column's name. A row that is wider than the header row has more columns than that names."""
+    name = names[place].strip() if place < len(names) else ""
+    return name[:_MOST_CHARACTERS] or f"Column {place + 1}"
 
 
 def _shown_row(names: Sequence[str], row: BadRow, columns: Sequence[int], *, is_masked: bool) -> ShownRow:

@@ -13,7 +13,7 @@ from rules.templates import Language
 from tests.console.browser.chromium import accessibility_findings, is_too_wide, open_context
 from tests.console.campaigns.making import make_campaign, make_pic
 from tests.console.served import make_user, serving_console, session_value
-from tests.console.uploads.made import add_connected, add_upload
+from tests.console.uploads.made import add_connected, add_rejected, add_upload
 
 PHONE = {"width": 390, "height": 844}
 
@@ -24,7 +24,10 @@ async def test_pages_are_accessible_and_fit_on_a_phone(
 ) -> None:
     campaign_id = await make_campaign(connection)
     user = await make_user(connection, "amy@clinic.gov.sg")
-    upload_id = await add_upload(connection, campaign_id, "a_rather_long_name_of_a_file.csv", "rejected")
+    data = "recipient,language,name,topic\n+6591234567,english, Em,“x”\n6591234567,english,Em,x,more\n"
+    upload_id = await add_rejected(
+        connection, settings, campaign_id, data, "a_rather_long_name_of_a_file.csv"
+    )
     await add_connected(connection, campaign_id)
     paths: tuple[str, ...] = (
         "/",
@@ -50,6 +53,8 @@ async def test_pages_are_accessible_and_fit_on_a_phone(
         f"/uploads/{upload_id}",
         f"/campaigns/{campaign_id}/send",
         f"/campaigns/{campaign_id}/send-file",
+        f"/uploads/{upload_id}/report",
+        f"/uploads/{upload_id}/report?kind=value_whitespace&from=2-40",
     )
     draft = Draft("Results", channel=Channel.PUBLIC, bodies={Language.ENGLISH: "Dear {{name}} – 1½ [kg]"})
     draft_id = await record_draft(connection, user.id, draft)
@@ -90,8 +95,11 @@ async def test_pages_of_ops_and_of_persons_in_charge_are_so_too(
     await connection.execute(
         "insert into console_banner (sentence, set_by) values ('Messages wait until noon.', $1)", ops.id
     )
+    failed = await add_upload(connection, campaign_id, status="failed", object_key="originals/a")
     paths = {
         ops: (
+            f"/uploads/{failed}",
+            f"/uploads/{failed}/retry",
             "/ops",
             "/ops/agencies",
             f"/ops/agencies/{pic.agency_id}",
