@@ -136,9 +136,16 @@ class UploadView:
 
     interval: float | None = None
 
-    def __init__(self, upload_id: str, *, is_ops: bool, sees_report: bool, sees_others: bool) -> None:
+    def __init__(
+        self, upload_id: str, *, is_ops: bool, is_sender: bool, sees_report: bool, sees_others: bool
+    ) -> None:
         self._upload_id: Final = upload_id
-        self._kind: Final = {"is_ops": is_ops, "sees_report": sees_report, "sees_others": sees_others}
+        self._kind: Final = {
+            "is_ops": is_ops,
+            "is_sender": is_sender,
+            "sees_report": sees_report,
+            "sees_others": sees_others,
+        }
 
     @property
     def key(self) -> Hashable:
@@ -170,6 +177,7 @@ def _view_of(visit: Visit, known: KnownUpload) -> UploadView:
     return UploadView(
         known.upload.id,
         is_ops=visit.may(Action.ADMINISTER),
+        is_sender=visit.may(Action.SEND) and known.upload.creator_id == visit.user.id,
         sees_report=may_read_report(visit, known),
         sees_others=not sees_only_own(visit.person, visit.place),
     )

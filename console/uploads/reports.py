@@ -18,7 +18,6 @@ from console.subjects import of_upload
 from console.uploads.one import KnownUpload, may_read_report, open_upload
 from console.uploads.report_cells import shown_table
 from console.uploads.report_rows import OTHER, Found, Head, Mark, find_rows, read_head
-from console.uploads.words import link_to
 from console.visits import Visit
 from processing.errors import ObjectMissing, StoreUnavailable
 from rules.codes import FindingCode
@@ -99,7 +98,6 @@ async def show_report(visit: Visit) -> Response:
 
 
 async def _page(visit: Visit, known: KnownUpload, **values: object) -> Response:
-    may_send = visit.may(Action.SEND)
     shown: dict[str, Any] = {
         "table": None,
         "counts": None,
@@ -115,7 +113,8 @@ async def _page(visit: Visit, known: KnownUpload, **values: object) -> Response:
         "uploads/report.html",
         known=known,
         may_download=_may_download(visit, known),
-        send_path=link_to("send_file", campaign_id=known.upload.campaign_id) if may_send else None,
+        may_send=visit.may(Action.SEND),
+        most_bytes=visit.settings.sftp.max_upload_bytes,
         **shown,
     )
 

@@ -62,6 +62,8 @@ async def test_faults_stand_in_their_cells_with_characters_shown(
         assert "the row has 5 columns instead of 4" in marked[3]
         assert "language tamil is not in this campaign" in marked[-1]
         assert EVIL not in shown.body
+        # The mended file is uploaded right there.
+        assert shown.form(f"/campaigns/{campaign_id}/send-file").method == "post"
         assert len(marked) == 6
         # Of one kind only.
         link = next(path for text, path in shown.links if text == "The number begins with a plus sign")
@@ -116,6 +118,7 @@ async def test_ops_see_no_number_and_no_value(settings: Settings, connection: Co
         for secret in ("91234568", "Secret", "Tan", "José", "“"):
             assert secret not in shown.body, secret
         assert "Download" not in shown.text.replace("report to download", "")
+        assert "Upload the mended file" not in shown.text
         assert (await browser.post(f"/uploads/{upload_id}/report", {})).status == 403
 
 
