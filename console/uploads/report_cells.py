@@ -7,11 +7,11 @@ from typing import Final
 from console.rendering import masked_number
 from console.uploads.report_rows import BadRow, Head
 from processing.columns.report import MORE
+from processing.columns.told_reasons import ToldReason
 from rules.characters.code_points import CONTROLS, INVISIBLE, LINE_SEPARATORS, WHITE_SPACE
 from rules.characters.gsm7 import is_gsm7
 from rules.templates import Language
 from rules.texts import REASONS
-from rules.told_reasons import ToldReason
 
 # What is shown of a cell, and of a row.
 _MOST_CHARACTERS: Final = 160

@@ -14,7 +14,7 @@ from typing import Final
 
 from config.sizes import MAX_UPLOAD_BYTES
 from processing.columns.header import REASON_COLUMN
-from rules.told_reasons import ReasonReader, ToldReason
+from processing.columns.told_reasons import ReasonReader, ToldReason
 
 ON_A_PAGE: Final = 100
 # How many rows with faults are looked at for one page, or counted by kind, and how many rows are cut into cells for that; and how

@@ -7,10 +7,10 @@ import pytest
 
 from config.environment import Environment
 from processing.columns.findings import Finding
+from processing.columns.told_reasons import ReasonReader, ToldReason
 from processing.verdict import Rules, judge
 from rules.codes import FindingCode
 from rules.templates import Language, Template
-from rules.told_reasons import ReasonReader, ToldReason
 
 COLUMNS = ("recipient", "language", "name", "name_of_child", "note")
 TEMPLATE = Template(

@@ -1,4 +1,4 @@
-"""Reasons read back: from what a report says of a row to the codes and columns that are meant. The inverse of `texts`.
+"""Reasons read back: from what a report says of a row to the codes and columns that are meant. The inverse of `rules.texts`.
 
 A report keeps words alone, several reasons of a row joined by `; `. Every text begins in a way of its own: with `recipient`,
 `language`, a column's name, or what is said of a row. What can't be told apart is given back as it stands, without a code.
