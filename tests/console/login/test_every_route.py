@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
+import pytest
+
 from campaigns.people.permissions import ALLOWED, Action, Role
 from config.settings import Settings
 from console.login.sessions import COOKIE, begin_session
@@ -15,6 +17,8 @@ from database.connections import Connection
 from tests.console.login.examples import THERE, Somebody, make_examples, parameters_of
 from tests.console.served import serving_console
 
+# Pages for everybody who is logged in are shown to these as to the others.
+OUTSIDERS = {"owner of another", "pic of another"}
 FORM = {"form_id": "a-form-id-of-these-tests"}
 
 
@@ -98,6 +102,7 @@ def is_let_in(route: ConsoleRoute, status: int, location: str) -> bool:
     return status not in {403, 404} and status < 500
 
 
+@pytest.mark.timeout(300)
 async def test_each_role_is_let_in_where_the_table_says_and_nowhere_else(
     settings: Settings, connection: Connection
 ) -> None:
@@ -108,11 +113,14 @@ async def test_each_role_is_let_in_where_the_table_says_and_nowhere_else(
     async with serving_console(settings) as port:
         walker = Walker(port)
         for name, who in examples.people.items():
+            session = await session_of(connection, settings, who)
             for route, method in each_method():
-                # One of them ends its session.
-                session = await session_of(connection, settings, who)
+                if name in OUTSIDERS and not isinstance(route.needs_for(method), tuple):
+                    continue
                 # A form without an id is refused by the page itself: whoever gets so far is let in, and nothing is changed.
                 status, location = await walker.ask(method, examples.path(route.path), session)
+                if route.name == "logout":
+                    session = await session_of(connection, settings, who)
                 refusal = refusal_of(route, method, who)
                 good = status in refusal if refusal else is_let_in(route, status, location)
                 if refusal == {303}:
@@ -123,7 +131,7 @@ async def test_each_role_is_let_in_where_the_table_says_and_nowhere_else(
                     )
                 seen += 1
     assert not wrong, "\n".join(wrong)
-    assert seen >= len(ROUTES) * len(examples.people)
+    assert seen >= len(ROUTES) * (len(examples.people) - len(OUTSIDERS))
 
 
 async def test_a_campaign_that_is_unknown_or_deleted_is_not_there(
