@@ -2,11 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 
-from campaigns.people.members import fetch_person
 from campaigns.people.permissions import Action, Person, may
-from campaigns.people.users import fetch_user
 from console.live.hub import Check
 from console.login.sessions import is_in_force
+from console.login.visitors import fetch_visitor
 from console.subjects import fetch_place
 from console.visits import Visit
 from database.connections import Connection
@@ -23,7 +22,10 @@ def still_allowed(visit: Visit, *actions: Action, further: Further | None = None
         async with visit.connection() as connection:
             if not await is_in_force(connection, session.id, visit.settings.console):
                 return False
-            person = await fetch_person(connection, await fetch_user(connection, session.user_id))
+            visitor, _ = await fetch_visitor(connection, session, visit.settings.console)
+            if visitor is None:
+                return False
+            person = visitor.person
             if place is not None:
                 now = await fetch_place(connection, place.id)
                 if now is None or not may(person, Action.SEE_CAMPAIGN, now):
