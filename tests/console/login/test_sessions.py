@@ -11,6 +11,7 @@ from console.login.sessions import COOKIE, end_sessions
 from console.paths import own_path
 from database.connections import Connection
 from gateway.embedded.mail_server import Mailbox
+from tests.console.live.streams import streaming
 from tests.console.login.logins import EMAIL, ask, asked_code, code_in, type_code
 from tests.console.served import OPS, Browser, browse, make_user, serving_console
 
@@ -133,6 +134,22 @@ async def test_a_domain_that_is_let_in_no_more_ends_sessions_and_sends_no_codes(
         "dev@vendor.example",
         "eng@x.tech.gov.sg",
     ]
+
+
+async def test_an_open_page_ends_with_the_domain(settings: Settings, connection: Connection) -> None:
+    async with connection.transaction():
+        await add_agency(connection, "Vendor", ["vendor.example"], member_only=True, actor=OPS)
+    vendor = await make_user(connection, "dev@vendor.example")
+    async with serving_console(settings) as port:
+        browser = await browse(connection, settings, port, vendor)
+        async with streaming(browser, "/uploads/stream") as events:
+            await events.rows_with("Nobody")
+            await connection.execute("delete from agency_domains")
+            # It is asked again every 15 s, and at once where something of the user's changes.
+            await connection.execute("update users set is_pic = is_pic where id = $1", vendor.id)
+            await events.next("gone")
+            await events.end()
+    assert await reasons(connection) == ["access"]
 
 
 async def test_a_code_of_somebody_who_may_no_more_log_in_leads_nowhere(
