@@ -5,12 +5,14 @@ from collections.abc import Mapping
 import pytest
 
 from campaigns.people.agencies import add_agency
+from campaigns.people.permissions import Membership
 from config.settings import Settings
 from console.login.asking import COOKIE as ASKED
 from console.login.sessions import COOKIE, end_sessions
 from console.paths import own_path
 from database.connections import Connection
 from gateway.embedded.mail_server import Mailbox
+from tests.console.campaigns.making import make_member
 from tests.console.live.streams import streaming
 from tests.console.login.logins import EMAIL, ask, asked_code, code_in, type_code
 from tests.console.served import OPS, Browser, browse, make_user, serving_console
@@ -136,10 +138,12 @@ async def test_a_domain_that_is_let_in_no_more_ends_sessions_and_sends_no_codes(
     ]
 
 
-async def test_an_open_page_ends_with_the_domain(settings: Settings, connection: Connection) -> None:
+async def test_an_open_page_ends_with_the_domain(
+    settings: Settings, connection: Connection, campaign_id: str
+) -> None:
     async with connection.transaction():
         await add_agency(connection, "Vendor", ["vendor.example"], member_only=True, actor=OPS)
-    vendor = await make_user(connection, "dev@vendor.example")
+    vendor = await make_member(connection, campaign_id, "dev@vendor.example", Membership.MEMBER)
     async with serving_console(settings) as port:
         browser = await browse(connection, settings, port, vendor)
         async with streaming(browser, "/uploads/stream") as events:
