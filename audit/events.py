@@ -71,6 +71,8 @@ class AuditEvent(StrEnum):
     BATCH_RELEASED = "batch_released"
     MESSAGE_SENT = "message_sent"
     MESSAGE_RETRIED = "message_retried"
+    MESSAGE_UNMASKED = "message_unmasked"
+    DELIVERY_REPORT_DOWNLOADED = "delivery_report_downloaded"
     SENDING_PAUSED = "sending_paused"
     SENDING_RESUMED = "sending_resumed"
     NOTIFICATION_SENT = "notification_sent"

@@ -17,6 +17,7 @@ from console.campaigns import (
 from console.guides import calculator, file_count, help_pages
 from console.integrations import api_keys, changes, overview, ssh_keys
 from console.login import account, confirm, pages
+from console.messages import batch, batch_changes, batches, delivery_reports, listing, message
 from console.routes import ConsoleRoute
 from console.sending import checks, files, sample, single
 from console.uploads import lists, one, reports
@@ -42,6 +43,12 @@ ROUTES: Final[tuple[ConsoleRoute, ...]] = (
     *deletion.ROUTES,
     *calculator.ROUTES,
     *file_count.ROUTES,
+    *listing.ROUTES,
+    *batches.ROUTES,
+    *batch.ROUTES,
+    *batch_changes.ROUTES,
+    *delivery_reports.ROUTES,
+    *message.ROUTES,
     *help_pages.ROUTES,
     *single.ROUTES,
     *files.ROUTES,

@@ -6,6 +6,7 @@ Each call makes a transaction of its own on `connection`, runs it again after a 
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
@@ -126,6 +127,27 @@ async def retry_batch(
             f"batch {batch_id}", "has messages that haven't begun: try again once they have"
         )
     return retried
+
+
+@dataclass(frozen=True, slots=True)
+class RetriesAhead:
+    """What `retry_batch` would begin anew, in messages and segments, if it were asked now; what was stopped is no part of it.
+
+    `may_have_arrived` of them may be texted a second time; `at_limit` have failed, but were retried too often.
+    """
+
+    messages: int
+    segments: int
+    local_segments: int
+    may_have_arrived: int
+    at_limit: int
+
+
+async def count_retries(connection: Connection, number: int, *, max_retries: int) -> RetriesAhead:
+    """What a retry of this batch would do. It reads all its attempts."""
+    row = await connection.fetchrow(SQL["count_retries"], number, max_retries, timeout=_BULK_SECONDS)
+    assert row is not None  # noqa: S101 - it counts, so there is a row
+    return RetriesAhead(**row)
 
 
 async def _retried(connection: Connection, work: Callable[[], Awaitable[_T]]) -> _T:

@@ -49,6 +49,29 @@ with last as (
 )
 select error, count(*) as messages from retried group by error
 
+-- name: count_retries
+-- What `insert_expired_attempts` and `insert_retries` would begin anew, as things are.
+with last as (
+    select distinct on (row_number) row_number, attempt, status, error, may_have_arrived
+    from attempts where batch_no = $1
+    order by row_number, attempt desc
+), failed as (
+    select row_number, attempt, may_have_arrived from last where status = 6 and error is distinct from 'stopped'
+    union all
+    select m.row_number, 1, false from messages m join batches b using (batch_no)
+    where m.batch_no = $1 and b.ended_because = 'expired'
+        and not exists (select from attempts a where a.batch_no = m.batch_no and a.row_number = m.row_number offset 0)
+), counted as (
+    select f.attempt <= $2::integer as is_retried, f.may_have_arrived, m.segments, m.recipient like '65%' as is_local
+    from failed f join messages m on m.batch_no = $1 and m.row_number = f.row_number
+)
+select count(*) filter (where is_retried) as messages,
+    coalesce(sum(segments) filter (where is_retried), 0) as segments,
+    coalesce(sum(segments) filter (where is_retried and is_local), 0) as local_segments,
+    count(*) filter (where is_retried and may_have_arrived) as may_have_arrived,
+    count(*) filter (where not is_retried) as at_limit
+from counted
+
 -- name: set_enqueuing_failed
 update batches set status = 'messages_enqueuing_failed' where batch_no = $1
 

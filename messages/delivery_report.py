@@ -6,8 +6,9 @@ string, and in CSV a cell that begins like a formula gets an apostrophe in front
 
 import csv
 import io
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Final, Protocol
 
 import asyncpg
@@ -19,7 +20,7 @@ from config.environment import Environment
 from database.connections import Connection, json_object
 from messages.documents import api_time
 from messages.identifiers import message_id
-from messages.retrieval import Batch, read_deliveries
+from messages.retrieval import Batch, fetch_batches, fetch_creators, fetch_deliveries, read_deliveries
 from messages.statuses import ErrorCode, MessageStatus
 
 # What stands before the columns of the parameters, and behind them.
@@ -54,7 +55,8 @@ Cell = str | int | None
 class ReportFrame:
     """What all rows of a report have in common. `key_name`: the label of the key that the file came with, or empty.
 
-    Without `charges` nothing is charged: test and loadtest messages, and those of the internal channel.
+    Without `charges` nothing is charged: test and loadtest messages, and those of the internal channel. With a `mask` numbers are
+    as it makes them, and there are no values: for whoever may see statuses alone.
     """
 
     batch: Batch
@@ -62,14 +64,25 @@ class ReportFrame:
     key_name: str
     creator_email: str
     charges: bool
+    mask: Callable[[str], str] | None = None
 
     @classmethod
-    def of_batch(
-        cls, batch: Batch, campaign: Campaign, environment: Environment, *, key_name: str
+    async def of_batch(
+        cls,
+        connection: Connection,
+        batch: Batch,
+        campaign: Campaign,
+        environment: Environment,
+        *,
+        key_name: str,
+        mask: Callable[[str], str] | None = None,
     ) -> "ReportFrame":
         """The frame of a batch's report in that environment."""
         charges = environment is Environment.PRODUCTION and campaign.channel is Channel.PUBLIC
-        return cls(batch, campaign.template.parameters, key_name, campaign.creator.email, charges)
+        creators = await fetch_creators(connection, [batch])
+        creator = creators.get(batch.creator_id) or campaign.creator
+        parameters = () if mask else campaign.template.parameters
+        return cls(batch, parameters, key_name, creator.email, charges, mask)
 
     def columns(self) -> list[str]:
         """The header row. A parameter that is called like a column of ours says that it is a parameter."""
@@ -90,7 +103,7 @@ class ReportFrame:
             message_id(self.batch.id, row["row_number"]),
             self.batch.id,
             self.batch.original_file_name,
-            row["recipient"],
+            row["recipient"] if self.mask is None else self.mask(row["recipient"]),
             row["language"],
             *(values[name] for name in self.parameters),
             status.word,
@@ -156,6 +169,32 @@ async def write_delivery_report(
             rows += 1
     writer.close()
     return rows
+
+
+async def read_csv_report(
+    connect: Callable[[], AbstractAsyncContextManager[Connection]], frame: ReportFrame
+) -> AsyncIterator[bytes]:
+    """The report as CSV in pieces, for somebody who may read them slowly.
+
+    Between pieces nothing of the database is held, so that rows are each as they are when their piece is read.
+    """
+    target = io.BytesIO()
+    writer = _CSVWriter(target, frame.columns())
+    after = 0
+    while True:
+        async with connect() as connection:
+            batch = (await fetch_batches(connection, [frame.batch.number]))[frame.batch.number]
+            rows = await fetch_deliveries(connection, batch, _CHARGED_ERRORS, after=after)
+        current = replace(frame, batch=batch)
+        for row in rows:
+            writer.add(current.cells(row))
+        writer.close()
+        yield target.getvalue()
+        if not rows:
+            return
+        target.seek(0)
+        target.truncate()
+        after = rows[-1]["row_number"]
 
 
 class _CSVWriter:

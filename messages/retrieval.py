@@ -240,13 +240,27 @@ async def read_deliveries(
         yield row
 
 
+async def fetch_deliveries(
+    connection: Connection, batch: Batch, charged_errors: Collection[ErrorCode], *, after: int
+) -> list[asyncpg.Record]:
+    """The next rows of a batch's delivery report, some thousands at most: those whose numbers are above `after`."""
+    return await connection.fetch(
+        SQL["fetch_deliveries"],
+        batch.number,
+        after,
+        batch.status_of_unclaimed.value,
+        [code.value for code in charged_errors],
+        _ROWS_AT_ONCE,
+    )
+
+
 async def fetch_messages(connection: Connection, keys: Sequence[tuple[int, int]]) -> list[Message]:
     """The messages of these keys, in their order; those that don't exist are left out."""
     if not keys:
         return []
     columns = [number for number, _ in keys], [row for _, row in keys]
     batches = await fetch_batches(connection, set(columns[0]))
-    creators = await _fetch_creators(connection, batches.values())
+    creators = await fetch_creators(connection, batches.values())
     attempts: dict[tuple[int, int], list[Attempt]] = {}
     for row in await connection.fetch(SQL["fetch_attempts"], *columns):
         attempts.setdefault((row["batch_no"], row["row_number"]), []).append(_attempt_of(row))
@@ -277,7 +291,7 @@ async def fetch_batches(connection: Connection, numbers: Collection[int]) -> dic
     return {row["batch_no"]: _batch_of(row) for row in rows}
 
 
-async def _fetch_creators(
+async def fetch_creators(
     connection: Connection, batches: Iterable[Batch]
 ) -> Mapping[str | None, Creator | None]:
     """The users who made these batches, by id. Nothing is asked where all are of their campaigns' creators."""

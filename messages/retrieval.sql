@@ -74,3 +74,23 @@ left join lateral (
 ) a on true
 where m.batch_no = $1 and coalesce(a.status, $3) = any($2)
 order by m.row_number
+
+-- name: fetch_deliveries
+-- The same in pieces: at most $5 rows whose numbers are above $2, of all statuses.
+select m.row_number, m.recipient, m.language, m."values", m.segments, m.encoding, coalesce(a.status, $3) as status,
+    (select created_at from batches where batch_no = $1) as created_at, coalesce(a.attempt, 0) as attempt, a.sent_at, a.delivered_at, a.error, a.expired,
+    case
+        when a.attempt > 1 then (
+            select count(*) from attempts e
+            where e.batch_no = m.batch_no and e.row_number = m.row_number and e.attempt < a.attempt
+                and e.error = any($4) and not e.expired
+        )
+        else 0
+    end as charged_before
+from messages m
+left join lateral (
+    select * from attempts where batch_no = m.batch_no and row_number = m.row_number order by attempt desc limit 1
+) a on true
+where (m.batch_no, m.row_number) > ($1::integer, $2::integer) and m.batch_no <= $1
+order by m.batch_no, m.row_number
+limit $5

@@ -42,7 +42,8 @@ class Outlook:
     """When a batch will have left, and what keeps it. All are None for a batch of which nothing waits.
 
     `sender` and `provider` are None before the sending core has taken up anything of that channel. `obstacle` says in one
-    sentence why nobody knows when it will leave; without one `expected_end_at` is known.
+    sentence why nobody knows when it will leave; without one `expected_end_at` is known. `cause` is what it says before it
+    comes to the command that ends it, for people who have none.
     """
 
     sender: str | None = None
@@ -50,6 +51,7 @@ class Outlook:
     rate: float | None = None
     expected_end_at: datetime | None = None
     obstacle: str | None = None
+    cause: str | None = None
 
 
 async def fetch_queues(connection: Connection) -> list[SenderQueue]:
@@ -75,11 +77,14 @@ async def fetch_outlook(connection: Connection, batch: Batch, *, now: datetime) 
         return Outlook()
     row = await connection.fetchrow(SQL["fetch_sender_of_batch"], batch.number)
     assert row is not None  # noqa: S101 - batches stay
+    found = _first_obstacle(batch, row)
     if row["sender_id"] is None:
-        return Outlook(obstacle=_first_obstacle(batch, row) or _NOT_TAKEN)
+        cause, way_out = found or _NOT_TAKEN
+        return Outlook(obstacle=cause + way_out, cause=cause)
     known = (row["name"], row["provider"], row["rate"])
-    if obstacle := _first_obstacle(batch, row):
-        return Outlook(*known, obstacle=obstacle)
+    if found:
+        cause, way_out = found
+        return Outlook(*known, obstacle=cause + way_out, cause=cause)
     work = await connection.fetch(SQL["fetch_work_of_sender"], row["sender_id"], batch.number, batch.lane_id)
     own = sum(lane["segments"] for lane in work if lane["lane_id"] == batch.lane_id)
     same = [
@@ -120,25 +125,32 @@ def may_still_leave(batch: Batch) -> bool:
 
 
 _NOT_TAKEN: Final = (
-    "no sender has taken it up yet: one runs where sending.processes is above 0, or as `sftp-gateway sender`"
+    "no sender has taken it up yet",
+    ": one runs where sending.processes is above 0, or as `sftp-gateway sender`",
 )
 
 
-def _first_obstacle(batch: Batch, row: asyncpg.Record) -> str | None:
-    """What must be put right before anyone can say when the batch will have left."""
+def _first_obstacle(batch: Batch, row: asyncpg.Record) -> tuple[str, str] | None:
+    """What must be put right before anyone can say when the batch will have left; and by which command or setting."""
     if row["campaign_status"] == "deleted":
-        return "its campaign is deleted: what has not left will fail"
+        return "its campaign is deleted: what has not left will fail", ""
     if batch.is_held:
-        return f"it is held ({batch.held_because}) until `sftp-gateway batch release {batch.id}`"
+        return f"it is held ({batch.held_because})", f" until `sftp-gateway batch release {batch.id}`"
     if row["campaign_status"] == "suspended":
-        return f"its campaign is suspended: messages wait until `sftp-gateway campaign resume {batch.campaign_id}`"
+        way_out = f" until `sftp-gateway campaign resume {batch.campaign_id}`"
+        return "its campaign is suspended: messages wait", way_out
     if row["lane_paused_since"] is not None:
         because = row["lane_paused_because"] or ASKED_FOR
-        return f"its campaign is paused ({because}) until `sftp-gateway sending resume --campaign {batch.campaign_id}`"
+        way_out = f" until `sftp-gateway sending resume --campaign {batch.campaign_id}`"
+        return f"its campaign is paused ({because})", way_out
     if row["lacks_account"] and row["provider"] in (None, "none"):
-        return f"its campaign has no account: give it one with `sftp-gateway campaign twilio {batch.campaign_id}`"
+        way_out = f": give it one with `sftp-gateway campaign twilio {batch.campaign_id}`"
+        return "its campaign has no account", way_out
     if row["provider"] == "none":
-        return "its channel has no provider, so its messages wait: see the setting sending.public.provider"
+        return (
+            "its channel has no provider, so its messages wait",
+            ": see the setting sending.public.provider",
+        )
     if row["paused_since"] is not None and row["paused_until"] is None:
         because = row["paused_because"] or ASKED_FOR
         words = (
@@ -146,5 +158,5 @@ def _first_obstacle(batch: Batch, row: asyncpg.Record) -> str | None:
             if because == RESTORED
             else f"--sender {row['name']}`"
         )
-        return f"its sender is paused ({because}) until `sftp-gateway sending resume {words}"
+        return f"its sender is paused ({because})", f" until `sftp-gateway sending resume {words}"
     return None

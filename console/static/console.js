@@ -12,17 +12,17 @@ addEventListener("pageshow", (event) => { if (event.persisted) location.reload()
 // What is wrong with a form is read first.
 document.querySelector("[data-focus]")?.focus();
 
-// Buttons that copy are there only where copying is.
+// Buttons that copy are there only where copying is, also those that come later.
 if (navigator.clipboard) {
-  for (const button of document.querySelectorAll("[data-copies]")) {
-    button.hidden = false;
-    button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(button.dataset.copies);
-      const before = button.firstChild.textContent;
-      button.firstChild.textContent = "Copied";
-      setTimeout(() => { button.firstChild.textContent = before; }, 2000);
-    });
-  }
+  document.documentElement.classList.add("can-copy");
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copies]");
+    if (!button) return;
+    await navigator.clipboard.writeText(button.dataset.copies);
+    const before = button.firstChild.textContent;
+    button.firstChild.textContent = "Copied";
+    setTimeout(() => { button.firstChild.textContent = before; }, 2000);
+  });
 }
 
 // A second click on the same button sends nothing more; the server would do it once anyway.

@@ -171,3 +171,7 @@ create index concurrently if not exists uploads_checked on uploads (checked_at) 
 
 -- step: alone
 create index concurrently if not exists uploads_of_creator on uploads (creator_id, received_at desc) where creator_id is not null;
+
+-- step: alone
+-- What a campaign's list of batches shows, however many single sends lie between them.
+create index concurrently if not exists batches_of_campaign_listed on batches (campaign_id, created_at desc, id desc) where kind = 'batch';

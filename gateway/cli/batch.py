@@ -14,9 +14,7 @@ from gateway.output import counted, for_people, note, print_facts, print_json, p
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from config.environment import Environment
     from database.connections import Connection
-    from messages.delivery_report import ReportFrame
     from messages.retrieval import Batch, FailureCounts
     from messages.statuses import MessageStatus
     from sending.queues import Outlook
@@ -273,7 +271,9 @@ def report(
     ] = None,
 ) -> None:
     """Write a batch's delivery report: a row for each message, with its status. It is personal data."""
-    from messages.delivery_report import write_delivery_report
+    from campaigns.campaigns import fetch_known_campaign
+    from keys.ssh_keys import fetch_label_of_upload
+    from messages.delivery_report import ReportFrame, write_delivery_report
 
     chosen = _parse_format(form, out)
     statuses = _parse_statuses(status or [])
@@ -282,7 +282,10 @@ def report(
     async def write(target: BinaryIO) -> int:
         async with invocation.open_database() as connection:
             batch = await _fetch_known(connection, batch_id)
-            frame = await _frame_report(connection, batch, invocation.settings.environment)
+            campaign = await fetch_known_campaign(connection, batch.campaign_id)
+            environment = invocation.settings.environment
+            key_name = await fetch_label_of_upload(connection, batch.campaign_id, batch.upload_id)
+            frame = await ReportFrame.of_batch(connection, batch, campaign, environment, key_name=key_name)
             return await write_delivery_report(connection, frame, target, form=chosen, statuses=statuses)
 
     with new_private_file(out) as target:
@@ -290,23 +293,6 @@ def report(
     note(
         f"The report is in {out}, {counted(rows, 'message')}. It is personal data: delete it when you are done."
     )
-
-
-async def _frame_report(
-    connection: "Connection", batch: "Batch", environment: "Environment"
-) -> "ReportFrame":
-    """What a batch's report says in each row: among others, the label of the key with which the file came."""
-    from audit.events import AuditEvent, fetch_events_of_upload
-    from campaigns.campaigns import fetch_known_campaign
-    from keys.ssh_keys import list_keys
-    from messages.delivery_report import ReportFrame
-
-    campaign = await fetch_known_campaign(connection, batch.campaign_id)
-    events = await fetch_events_of_upload(connection, batch.upload_id) if batch.upload_id else []
-    senders = [event.actor for event in events if event.event == AuditEvent.UPLOAD_RECEIVED]
-    labels = {key.fingerprint: key.label for key in await list_keys(connection, campaign.id)}
-    key_name = labels.get(senders[0] or "", "") if senders else ""
-    return ReportFrame.of_batch(batch, campaign, environment, key_name=key_name)
 
 
 def _parse_format(form: str | None, out: Path) -> str:

@@ -6,12 +6,15 @@ import pytest
 from playwright.async_api import expect
 
 from campaigns.campaigns import Channel
+from campaigns.people.permissions import Membership
 from config.settings import Settings
 from console.campaigns.drafts import Draft, record_draft
 from database.connections import Connection
+from messages.identifiers import message_id
 from rules.templates import Language
 from tests.console.browser.chromium import accessibility_findings, is_too_wide, open_context
-from tests.console.campaigns.making import make_campaign, make_pic
+from tests.console.campaigns.making import make_campaign, make_member, make_pic
+from tests.console.messages.sending import add_batch, make_sending_campaign
 from tests.console.served import make_user, serving_console, session_value
 from tests.console.uploads.made import add_connected, add_rejected, add_upload
 
@@ -62,6 +65,19 @@ async def test_pages_are_accessible_and_fit_on_a_phone(
         *paths,
         "/campaigns/new",
         *(f"/campaigns/new/{draft_id}/{step}" for step in ("name", "channel", "account", "content", "look")),
+    )
+    sending_id = await make_sending_campaign(connection)
+    await make_member(connection, sending_id, user.email, Membership.OWNER)
+    batch = await add_batch(connection, sending_id, file_name="a_rather_long_name_of_a_file.csv", unclaimed=2)
+    paths = (
+        *paths,
+        f"/campaigns/{sending_id}",
+        f"/campaigns/{sending_id}?search=x&status=failure",
+        f"/campaigns/{sending_id}/batches",
+        f"/batches/{batch.id}",
+        f"/batches/{batch.id}/retry",
+        f"/messages/{message_id(batch.id, 2)}",
+        f"/messages/{message_id(batch.id, 4)}",
     )
     async with serving_console(settings) as port:
         async with open_context(chromium, port, color_scheme=scheme, viewport=PHONE) as (context, _):

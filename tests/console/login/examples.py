@@ -12,6 +12,7 @@ from config.settings import Settings
 from database.connections import Connection
 from messages.identifiers import message_id
 from processing.object_store import open_store
+from rules.templates import Language
 from tests.console.campaigns.making import make_campaign, make_member, make_pic
 from tests.console.served import OPS, make_user
 from tests.messages.builders import make_batch
@@ -56,7 +57,9 @@ def parameters_of(pattern: str) -> list[str]:
 
 async def make_examples(connection: Connection, settings: Settings) -> Examples:
     """The campaign's creator owns it no more, so that the right of having created it is seen alone."""
-    campaign = await make_campaign(connection, owner="amy@clinic.gov.sg")
+    # Its parameter is the one of which `make_batch` has values.
+    bodies = {Language.ENGLISH: "Dear {{name}}"}
+    campaign = await make_campaign(connection, owner="amy@clinic.gov.sg", bodies=bodies)
     deleted = await make_campaign(connection, owner="amy@clinic.gov.sg", name="Old")
     other = await make_campaign(connection, owner="bob@clinic.gov.sg", name="Other")
     await make_member(connection, campaign, "olga@clinic.gov.sg", Membership.OWNER)

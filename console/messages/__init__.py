@@ -1,0 +1,1 @@
+"""Pages about messages: a campaign's, its batches, one batch, one message; retries, downloads, and what ops may do."""
