@@ -14,8 +14,8 @@ from gateway.embedded.server_process import ServerProcess, free_port
 from gateway.errors import EmbeddedError
 from gateway.processes.child_handle import python_environment
 
-Command = Literal["run", "sftpd", "worker", "sender", "api"]
-PartName = Literal["front", "worker", "sender", "api"]
+Command = Literal["run", "sftpd", "worker", "sender", "api", "console"]
+PartName = Literal["front", "worker", "sender", "api", "console"]
 _START_TIMEOUT: Final = 90.0
 
 
