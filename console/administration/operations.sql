@@ -7,7 +7,12 @@ group by entrypoint
 order by entrypoint
 
 -- name: fetch_undecided
-select count(*) as uploads, min(received_at) as oldest_at from uploads where finished_at is null
+select count(*) as uploads, min(since) as oldest_at from (
+    select received_at as since from uploads where finished_at is null
+    union all
+    select case when checked is null then received_at else coalesce(deciding_since, now()) end
+    from uploads where checked_at is not null and (checked is null or checked ? 'send')
+) waiting
 
 -- name: fetch_untold
 select count(*) as uploads, min(created_at) as oldest_at from notifications where done_at is null

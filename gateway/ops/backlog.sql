@@ -7,9 +7,14 @@ from pgqueuer
 group by entrypoint, status;
 
 -- name: fetch_undecided
-select count(*) as uploads, coalesce(max(extract(epoch from now() - received_at)), 0)::float8 as oldest_seconds
-from uploads
-where finished_at is null;
+-- Of the console, those that are being checked or sent; one that waits until somebody sends it, waits for nobody here.
+select count(*) as uploads, coalesce(max(extract(epoch from now() - since)), 0)::float8 as oldest_seconds
+from (
+    select received_at as since from uploads where finished_at is null
+    union all
+    select case when checked is null then received_at else coalesce(deciding_since, now()) end
+    from uploads where checked_at is not null and (checked is null or checked ? 'send')
+) waiting;
 
 -- name: fetch_untold
 -- Refusals that one e-mail sums up have no notification of their own: they aren't waited for.
