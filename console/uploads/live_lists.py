@@ -34,12 +34,12 @@ class UploadsView:
         return note.kind == "upload" and note.campaign_id is not None and seen.has(note.campaign_id)
 
     async def render(self, connection: Connection, renderer: Renderer) -> Sequence[Fragment]:
-        """See LiveView. The last fragment tells which rows the list holds: what fits no more leaves the page."""
+        """See LiveView. One fragment tells which rows the list holds: what fits no more leaves the page, before new ones come."""
         rows = await list_uploads(connection, self._scope, self._filters)
         self._made = {row: self._made.get(row) or _fragment(row, renderer) for row in rows}
         fragments = list(self._made.values())
         names = " ".join(fragment.id for fragment in fragments)
-        return [Fragment("uploads-only", renderer.macro(TEMPLATE, "only", names)), *fragments]
+        return [*fragments, Fragment("uploads-only", renderer.macro(TEMPLATE, "only", names))]
 
 
 def _fragment(row: UploadRow, renderer: Renderer) -> Fragment:
