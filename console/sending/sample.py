@@ -2,9 +2,7 @@
 
 import csv
 import io
-import re
 from typing import Final
-from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -12,12 +10,13 @@ from campaigns.campaigns import Campaign, fetch_known_campaign
 from campaigns.people.permissions import Action
 from console.routes import ConsoleRoute
 from console.subjects import of_campaign
+from console.technical.downloads import attachment
 from console.visits import Visit
 
 # A number that the guide calls made up: the page counts such rows before a file is sent.
 _NUMBER: Final = "6590000000"
 _BOM: Final = "\ufeff"
-_NOT_PLAIN: Final = re.compile(r'[^ -~]|["\\%]')
+_MOST_NAME: Final = 100
 
 
 async def send_sample(visit: Visit) -> Response:
@@ -27,7 +26,7 @@ async def send_sample(visit: Visit) -> Response:
     return Response(
         sample_of(campaign).encode(),
         media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": disposition_of(f"(sample) {campaign.name}.csv")},
+        headers={"Content-Disposition": attachment(f"(sample) {campaign.name[:_MOST_NAME]}.csv")},
     )
 
 
@@ -40,13 +39,6 @@ def sample_of(campaign: Campaign) -> str:
     language = next(iter(template.bodies)).value
     rows.writerow([_NUMBER, language, *(f"sample {name}" for name in template.parameters)])
     return _BOM + written.getvalue()
-
-
-def disposition_of(name: str) -> str:
-    """The header by which a file is saved under this name (RFC 6266, RFC 8187): plain for old programs, and as it is."""
-    name = re.sub(r"[\x00-\x1f\x7f/\\]", "_", name)
-    plain = _NOT_PLAIN.sub("_", name)
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 ROUTES: Final = (

@@ -54,7 +54,9 @@ async def test_a_refused_file_is_corrected_dropped_and_sent_after_its_price_was_
         await expect(page.get_by_text("2 faults in 2 rows")).to_be_visible()
         assert not await accessibility_findings(page)
         assert not await is_too_wide(page)
-        # From the page that refused it, the corrected one goes on.
+        # From the page of its report, the corrected one goes on.
+        await page.get_by_role("link", name="See the whole report").click()
+        await expect(page.get_by_role("heading", name="Upload the mended file")).to_be_visible()
         await page.evaluate(DROP, ["corrected.csv", GOOD.decode()])
         await expect(
             page.get_by_text(re.compile(r"4 messages, 8 segments, free: test environment"))
@@ -67,6 +69,8 @@ async def test_a_refused_file_is_corrected_dropped_and_sent_after_its_price_was_
         await expect(page.get_by_text("4 messages were handed over")).to_be_visible()
         assert await connection.fetchval("select count(*) from messages") == 4
         assert not await accessibility_findings(page)
+        await page.get_by_role("link", name="See how they are delivered").click()
+        await expect(page.get_by_role("heading", level=1)).to_contain_text("corrected.csv")
 
 
 async def test_a_message_is_seen_while_it_is_typed_and_then_sent(

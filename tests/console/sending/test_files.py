@@ -209,6 +209,6 @@ async def test_the_template_to_begin_with_is_good_itself(settings: Settings, con
         browser = await browse(connection, settings, port, amy)
         sample = await browser.get(f"/campaigns/{campaign_id}/send-file/sample")
         saved_as = sample.headers["content-disposition"]
-        assert unquote(saved_as.partition("UTF-8''")[2]) == '(sample) Reminders "A_B" 提醒.csv'
+        assert unquote(saved_as.partition("UTF-8''")[2]) == "(sample) Reminders _A_B_ 提醒.csv"
         assert 'filename="(sample) Reminders _A_B_ __.csv"' in saved_as
         assert "1 message" in (await checked(browser, campaign_id, sample.body.encode())).text
