@@ -4,7 +4,7 @@ from campaigns.campaigns import Channel, delete_campaign, suspend_campaign
 from campaigns.people.permissions import Membership
 from config.environment import Environment
 from config.settings import Settings
-from console.campaigns.frame import TABS
+from console.campaigns.frame import SEND_TABS, TABS
 from console.campaigns.phones import cost_in_words
 from console.paths import has_page
 from database.connections import Connection
@@ -35,6 +35,24 @@ async def test_the_tabs_are_those_that_the_visitor_may_open(
         assert 'aria-current="page">Settings' in shown.body
         assert "Delete" not in _tabs(await (await browse(connection, settings, port, restricted)).get(path))
         assert (await (await browse(connection, settings, port, stranger)).get(path)).status == 404
+
+
+async def test_whoever_may_send_finds_the_ways_while_the_campaign_is_active(
+    settings: Settings, connection: Connection
+) -> None:
+    campaign_id = await make_campaign(connection)
+    owner = await make_user(connection, "amy@clinic.gov.sg")
+    path = f"/campaigns/{campaign_id}/settings"
+    async with serving_console(settings) as port:
+        ways = {tab.text for tab in SEND_TABS if has_page(tab.page)}
+        browser = await browse(connection, settings, port, owner)
+        assert ways <= {text for text, _ in (await browser.get(path)).links}
+        pic = await browse(connection, settings, port, await make_pic(connection))
+        assert not ways & {text for text, _ in (await pic.get(path)).links}
+        async with connection.transaction():
+            await suspend_campaign(connection, campaign_id, actor=OPS)
+        assert not ways & {text for text, _ in (await browser.get(path)).links}
+    assert ways
 
 
 async def test_about_says_what_a_campaign_is(settings: Settings, connection: Connection) -> None:

@@ -12,6 +12,7 @@ from campaigns.people.permissions import Membership
 from campaigns.secret_keys import load_keys
 from campaigns.twilio_accounts import fetch_twilio_account
 from config.settings import Settings
+from console.campaigns.drafts import Draft, delete_old_drafts, list_drafts, record_draft
 from database.connections import Connection
 from rules.templates import Language
 from tests.console.campaigns.making import make_campaign, make_creator, make_pic
@@ -153,6 +154,21 @@ async def test_a_draft_is_its_users_alone_and_can_be_gone_on_with_or_thrown_away
         assert (await (await browse(connection, settings, port, officer)).get("/campaigns/new")).status == 403
 
 
+async def test_drafts_that_nobody_touches_go_and_so_do_the_oldest_of_many(connection: Connection) -> None:
+    creator = await make_creator(connection)
+    for number in range(22):
+        await record_draft(connection, creator.id, Draft(f"Draft {number}"))
+    assert [draft.name for draft in await list_drafts(connection, creator.id)] == [
+        f"Draft {number}" for number in range(21, 1, -1)
+    ]
+    await connection.execute("update campaign_drafts set changed_at = now() - interval '6 days'")
+    await delete_old_drafts(connection)
+    assert len(await list_drafts(connection, creator.id)) == 20
+    await connection.execute("update campaign_drafts set changed_at = now() - interval '8 days'")
+    await delete_old_drafts(connection)
+    assert not await list_drafts(connection, creator.id)
+
+
 async def test_ops_choose_agency_and_header_and_nobody_else_does(
     settings: Settings, connection: Connection
 ) -> None:
@@ -241,6 +257,13 @@ async def test_an_internal_campaign_leaves_by_an_account_that_was_tried(
         assert not dict(account.form(account.path).fields)["secret"]
         page = await browser.send(page, page.path, body_english="Your shift is at {{time}}.", then="continue")
         assert "From CLINIC" in page.text
+        # A secret is read beside the values that it was typed with, and beside no others.
+        kept = await connection.fetchval("select document from campaign_drafts")
+        await connection.execute(
+            "update campaign_drafts set document = $1", kept.replace(SERVICE_SID, "MG" + "1" * 32)
+        )
+        assert "The secret can't be read any more" in (await browser.send(page, page.path)).text
+        await connection.execute("update campaign_drafts set document = $1", kept)
         made = await browser.send(page, page.path)
         stored = await fetch_twilio_account(connection, made.path.split("/")[2])
         assert stored is not None
