@@ -14,7 +14,7 @@ from console.live.views import Fragment, Note
 from console.messages.batches import OUTLOOK_EVERY, PARTS, BatchRights, fetch_file, fetch_versions
 from console.messages.facts import BatchFacts, fetch_facts
 from console.messages.listing import links_of, make_rows
-from console.messages.queries import parse_query
+from console.messages.queries import ERROR_CHOICES, STATUS_CHOICES, parse_query
 from console.messages.rows import RowMaker
 from console.messages.sight import SEES_MESSAGES, Sight, check_of
 from console.messages.tables import Pace, TableView, fetch_table
@@ -26,7 +26,6 @@ from console.visits import Visit
 from database.connections import Connection
 from messages.identifiers import message_id
 from messages.retrieval import Batch, fetch_batch, fetch_batches, fetch_creators
-from messages.statuses import ErrorCode, MessageStatus
 from sending.queues import may_still_leave
 
 # The macros that make them are called like the elements.
@@ -111,8 +110,8 @@ async def show_batch(visit: Visit) -> Response:
         maker=maker,
         rows=[maker.row(message) for message in page.messages],
         links=links,
-        statuses=[("", "Any status"), *((status.word, status.word) for status in MessageStatus)],
-        errors=[("", "Any error"), *((code.value, code.value) for code in ErrorCode)],
+        statuses=STATUS_CHOICES,
+        errors=ERROR_CHOICES,
     )
 
 

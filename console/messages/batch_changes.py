@@ -4,21 +4,19 @@ from typing import Final
 
 from starlette.responses import Response
 
-from campaigns.campaigns import Channel
 from campaigns.people.permissions import Action
-from config.environment import Environment
-from console.campaigns.frame import CampaignFrame, open_frame
+from console.campaigns.frame import open_frame
 from console.errors import PageRefused
 from console.messages.batch import fetch_batch_facts, fetch_seen_batch
 from console.messages.sight import Sight
 from console.paths import url
 from console.rendering import shown_count
 from console.routes import ConsoleRoute, Page
+from console.sending.texts import cost_in_words
 from console.subjects import of_batch
 from console.visits import Visit
 from messages.changes import count_retries, release_batch, retry_batch, stop_batch
 from messages.errors import BatchNotFound, ChangeRefused
-from rules.billing.prices import Cost, shown_cost
 
 
 async def ask_retry(visit: Visit) -> Response:
@@ -47,8 +45,10 @@ async def _ask(visit: Visit, change: str, refusal: str = "") -> Response:
         if change == "retry":
             ahead = await count_retries(connection, batch.number, max_retries=limit)
     cost = None
-    if ahead is not None and charges(visit, frame):
-        cost = shown_cost(Cost(ahead.local_segments, ahead.segments - ahead.local_segments).mills)
+    if ahead is not None:
+        foreign = ahead.segments - ahead.local_segments
+        environment = visit.settings.environment
+        cost = cost_in_words(environment, frame.campaign.channel, ahead.local_segments, foreign)
     return await visit.page(
         f"messages/{change}.html",
         status=409 if refusal else 200,
@@ -59,12 +59,6 @@ async def _ask(visit: Visit, change: str, refusal: str = "") -> Response:
         limit=limit,
         refusal=refusal,
     )
-
-
-def charges(visit: Visit, frame: CampaignFrame) -> bool:
-    """Whether messages of the campaign are charged here: in production, and not those that Twilio bills to the agency itself."""
-    is_production = visit.settings.environment is Environment.PRODUCTION
-    return is_production and frame.campaign.channel is Channel.PUBLIC
 
 
 async def retry(visit: Visit) -> Response:

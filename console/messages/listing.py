@@ -12,7 +12,7 @@ from console.campaigns.campaign_visits import note_visit
 from console.campaigns.frame import open_frame
 from console.campaigns.phones import sender_of
 from console.messages.cursors import cursor_of
-from console.messages.queries import MessageQuery, parse_query
+from console.messages.queries import ERROR_CHOICES, STATUS_CHOICES, MessageQuery, parse_query
 from console.messages.rows import RowMaker
 from console.messages.sight import SEES_MESSAGES, Sight, check_of
 from console.messages.tables import ROWS, TableView, fetch_table, list_creators
@@ -22,7 +22,6 @@ from console.subjects import of_campaign
 from console.visits import Visit
 from database.connections import Connection
 from messages.pages import Page
-from messages.statuses import ErrorCode, MessageStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +81,8 @@ async def show_messages(visit: Visit) -> Response:
         ),
         sight=sight,
         creators=creators,
-        statuses=[("", "Any status"), *((status.word, status.word) for status in MessageStatus)],
-        errors=[("", "Any error"), *((code.value, code.value) for code in ErrorCode)],
+        statuses=STATUS_CHOICES,
+        errors=ERROR_CHOICES,
         most=ROWS,
     )
 

@@ -1,5 +1,6 @@
-"""One message: its text as it was sent, each attempt, what a failure means, and another try."""
+"""One message: its text as it was sent, each attempt, what a failure means, and another try. Its status is followed live."""
 
+from collections.abc import Callable
 from typing import Final
 
 from starlette.responses import Response
@@ -9,24 +10,22 @@ from campaigns.people.permissions import Action
 from console.campaigns.frame import CampaignFrame, open_frame
 from console.campaigns.phones import LANGUAGES
 from console.errors import PageRefused
-from console.messages.batch_changes import charges
 from console.messages.batches import BatchRights
 from console.messages.listing import make_rows
-from console.messages.rows import STATUS_KINDS
-from console.messages.sight import SEES_MESSAGES, Sight
+from console.messages.message_facts import MessageFacts, MessageView
+from console.messages.sight import SEES_MESSAGES, Sight, check_of
 from console.paths import url
 from console.routes import ConsoleRoute
+from console.sending.texts import cost_in_words
 from console.subjects import of_message
 from console.visits import Visit
 from database.connections import Connection
 from messages.changes import retry_message
-from messages.documents import MessageDocuments, attempts_of
+from messages.documents import MessageDocuments
 from messages.errors import ChangeRefused, MessageNotFound
-from messages.meanings import ERROR_MEANINGS, STATUS_MEANINGS, arrival
 from messages.retrieval import Message, fetch_message
-from messages.statuses import ErrorCode, MessageStatus
 from processing.rule_settings import make_rules
-from rules.billing.prices import cost_of, shown_cost
+from rules.billing.prices import cost_of
 from rules.templates import Language
 
 
@@ -62,34 +61,53 @@ async def _show(visit: Visit, *, is_unmasked: bool = False, refusal: str = "") -
         maker = await make_rows(visit, connection, frame.campaign, sight)
     shows = sight.sees_contents(message.batch)
     row = maker.row(message)
-    error = (
-        (message.error or ErrorCode.SERVER_UNKNOWN_ERROR) if message.status is MessageStatus.FAILURE else None
-    )
-    language = LANGUAGES[Language(message.language)]
     return await visit.page(
         "messages/message.html",
         status=409 if refusal else 200,
         frame=frame,
         message=message,
         row=row,
+        facts=_facts_maker(visit, frame)(message),
         creator=message.creator or frame.campaign.creator,
         number=message.recipient if shows or is_unmasked else row.recipient,
         is_unmasked=is_unmasked,
         shows=shows,
         text=_full_text(visit, frame, message) if shows else None,
         parameters=[(name, message.values.get(name, "")) for name in maker.parameters] if shows else (),
-        language=language,
-        status_kinds=STATUS_KINDS,
-        means=STATUS_MEANINGS[message.status],
-        error=error,
-        meaning=error and ERROR_MEANINGS[error],
-        arrival=arrival(message),
-        attempts=attempts_of(message),
+        language=LANGUAGES[Language(message.language)],
         rights=BatchRights.of_visit(visit),
-        may_retry=visit.may(Action.SEND) and error is not None and error is not ErrorCode.STOPPED,
-        cost=_cost(message) if charges(visit, frame) else None,
         refusal=refusal,
     )
+
+
+async def follow_message(visit: Visit) -> Response:
+    """What becomes of the message."""
+    sight = Sight.of_visit(visit)
+    async with visit.connection() as connection:
+        message = await _fetch_seen(visit, connection, sight)
+        frame = await open_frame(visit, connection, "campaign_messages")
+    return visit.services.hub.open(
+        MessageView(message, visit.may(Action.SEND), _facts_maker(visit, frame)),
+        user_id=visit.user.id,
+        campaign_id=visit.campaign_id,
+        check=check_of(visit, sight),
+    )
+
+
+def _facts_maker(visit: Visit, frame: CampaignFrame) -> Callable[[Message], MessageFacts]:
+    """What makes the facts of a message of this campaign for the visitor."""
+    may_send, channel, environment = (
+        visit.may(Action.SEND),
+        frame.campaign.channel,
+        visit.settings.environment,
+    )
+
+    def make(message: Message) -> MessageFacts:
+        cost = cost_of([(message.recipient, message.segments)])
+        words = cost_in_words(environment, channel, cost.local_segments, cost.foreign_segments)
+        return MessageFacts(message, may_send, words)
+
+    return make
 
 
 def _full_text(visit: Visit, frame: CampaignFrame, message: Message) -> str:
@@ -100,10 +118,6 @@ def _full_text(visit: Visit, frame: CampaignFrame, message: Message) -> str:
         campaign.id, campaign.template, campaign.created_at, campaign.creator, around.document()
     )
     return documents.full_message(message)
-
-
-def _cost(message: Message) -> str:
-    return shown_cost(cost_of([(message.recipient, message.segments)]).mills)
 
 
 async def retry(visit: Visit) -> Response:
@@ -141,6 +155,14 @@ async def _fetch_seen(visit: Visit, connection: Connection, sight: Sight) -> Mes
 ROUTES: Final = (
     ConsoleRoute(
         "message", "/messages/{message_id}", {"GET": show_message}, SEES_MESSAGES, subject=of_message
+    ),
+    ConsoleRoute(
+        "message_live",
+        "/messages/{message_id}/live",
+        {"GET": follow_message},
+        SEES_MESSAGES,
+        subject=of_message,
+        is_stream=True,
     ),
     ConsoleRoute(
         "message_number",

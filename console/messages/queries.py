@@ -14,6 +14,29 @@ from messages.retrieval import Batch
 from messages.statuses import ErrorCode, MessageStatus
 
 MOST_SEARCHED: Final = 20
+# What is asked for by each choice of a status: a word of the console's stands for all that it means.
+STATUSES: Final = {
+    "pending": frozenset({MessageStatus.CREATED, MessageStatus.ENQUEUED, MessageStatus.SENDING}),
+    "created": frozenset({MessageStatus.CREATED}),
+    "enqueued": frozenset({MessageStatus.ENQUEUED}),
+    "sending": frozenset({MessageStatus.SENDING}),
+    "sent": frozenset({MessageStatus.SENT, MessageStatus.SENT_TO_TELCO}),
+    "sent_to_telco": frozenset({MessageStatus.SENT_TO_TELCO}),
+    "success": frozenset({MessageStatus.SUCCESS}),
+    "failure": frozenset({MessageStatus.FAILURE}),
+}
+STATUS_CHOICES: Final = (
+    ("", "Any status"),
+    ("pending", "pending"),
+    ("created", "pending: created"),
+    ("enqueued", "pending: enqueued"),
+    ("sending", "pending: sending"),
+    ("sent", "sent"),
+    ("sent_to_telco", "sent: sent_to_telco"),
+    ("success", "success"),
+    ("failure", "failure"),
+)
+ERROR_CHOICES: Final = (("", "Any error"), *((code.value, code.value) for code in ErrorCode))
 _FIELDS: Final = ("search", "status", "error", "from", "to", "creator")
 
 
@@ -97,10 +120,10 @@ def _parse_day(given: Mapping[str, str], name: str, errors: dict[str, str]) -> d
 def _parse_status(text: str, errors: dict[str, str]) -> frozenset[MessageStatus] | None:
     if not text:
         return None
-    found = frozenset(status for status in MessageStatus if status.word == text)
-    if not found:
+    found = STATUSES.get(text)
+    if found is None:
         errors["status"] = "Choose one of the statuses"
-    return found or None
+    return found
 
 
 def _parse_error(text: str, errors: dict[str, str]) -> ErrorCode | None:

@@ -5,21 +5,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+from console.guides.help_pages import GROUPS
 from console.messages.sight import Sight
 from console.rendering import masked_number
 from messages.retrieval import Batch, Message
 from messages.statuses import ErrorCode, MessageStatus
 
-# How a status is framed; its word says it, too.
-STATUS_KINDS: Final = {
-    MessageStatus.CREATED: "grey",
-    MessageStatus.ENQUEUED: "grey",
-    MessageStatus.SENDING: "blue",
-    MessageStatus.SENT: "blue",
-    MessageStatus.SENT_TO_TELCO: "blue",
-    MessageStatus.SUCCESS: "green",
-    MessageStatus.FAILURE: "red",
-}
+# The console's word for each status (8-api.md §3), and how that is framed.
+STATUS_WORDS: Final = {status: word for word, statuses in GROUPS for status in statuses}
+_KINDS: Final = {"pending": "grey", "sent": "blue", "success": "green", "failure": "red"}
+STATUS_KINDS: Final = {status: _KINDS[word] for status, word in STATUS_WORDS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +28,7 @@ class Row:
     sender: str
     recipient: str = field(repr=False)
     status: MessageStatus
+    word: str
     kind: str
     error: ErrorCode | None
     values: tuple[str, ...] | None = field(repr=False)
@@ -66,6 +62,7 @@ class RowMaker:
             sender=self.sender,
             recipient=message.recipient if shows else masked_number(message.recipient),
             status=status,
+            word=STATUS_WORDS[status],
             kind=STATUS_KINDS[status],
             error=message.error if status is MessageStatus.FAILURE else None,
             values=tuple(message.values.get(name, "") for name in self.parameters) if shows else None,

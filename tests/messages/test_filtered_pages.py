@@ -2,13 +2,14 @@
 
 import json
 import random
+import re
 from datetime import timedelta
 
 import pytest
 
 from campaigns.people.users import ensure_user
 from database.connections import Connection
-from messages.pages import Filters, Page, Place, Scope, Towards, fetch_page
+from messages.pages import SQL, Filters, Page, Place, Scope, Towards, fetch_page
 from messages.retrieval import fetch_batch
 from messages.statuses import ErrorCode, MessageStatus
 from tests.messages.builders import NOW as AT
@@ -144,3 +145,41 @@ async def test_batches_without_a_row_that_fits_are_passed_over(
         connection, Scope(campaign_id, filters=Filters(error=ErrorCode.ROUTING_ERROR)), limit=100, seconds=0
     )
     assert page == Page([])
+
+
+@pytest.mark.parametrize("way", ["older", "newer"])
+@pytest.mark.parametrize("in_batch", [False, True])
+async def test_a_look_reads_as_many_rows_as_it_is_to_and_no_more(
+    connection: Connection, campaign_id: str, way: str, in_batch: bool
+) -> None:
+    """Also where the planner knows nothing of the values, and with a filter that makes it look at attempts."""
+    ids = await fill_campaign(connection, campaign_id, [1] * 200 + [4000])
+    batch = await fetch_batch(connection, ids[-1])
+    assert batch is not None
+    await connection.execute(
+        "insert into attempts (batch_no, row_number, attempt, status)"
+        " select batch_no, row_number, 1, 5 from messages"
+    )
+    await connection.execute("update batches set success = total_messages")
+    await connection.execute("analyze")
+    name = f"filter_{way}_in_batch" if in_batch else f"filter_{way}"
+    wanted = "'{5}', null"
+    values = f"{batch.number}, 2000, null, 50, {wanted}, 0, null"
+    types = "(integer, bigint, text, integer, integer[], text, integer, text)"
+    if not in_batch:
+        # Before the large one, or behind it: either way the small ones.
+        place = f"'{AT + timedelta(milliseconds=30)}', '', 0"
+        values = f"'{campaign_id}', {place}, null, 50, 50, 1000, null, null, null, {wanted}"
+        types = (
+            "(text, timestamptz, text, bigint, text, integer, integer, integer, timestamptz, timestamptz, text,"
+            " integer[], text)"
+        )
+    await connection.execute(f"prepare looked {types} as {SQL[name]}")
+    for mode in ("force_custom_plan", "force_generic_plan"):
+        await connection.execute(f"set plan_cache_mode = {mode}")
+        lines = await connection.fetch(f"explain (analyze) execute looked ({values})")
+        plan = "\n".join(line[0] for line in lines)
+        scans = re.findall(r"Scan.* on (?:messages|attempts)_.*\(actual .*?rows=([\d.]+) loops=(\d+)", plan)
+        read = [round(float(rows) * int(loops)) for rows, loops in scans]
+        assert read, plan
+        assert max(read) <= 51, plan

@@ -53,6 +53,9 @@ async def test_messages_are_found_by_number_status_error_day_and_creator(
         for fields, expected in (
             ({"search": "+44 79"}, 6),
             ({"status": "failure"}, 4),
+            ({"status": "pending"}, 3),
+            ({"status": "sent"}, 2),
+            ({"status": "sent_to_telco"}, 0),
             ({"status": "sending", "search": "659"}, 2),
             ({"error": "recipient_unavailable", "creator": people.member.id}, 2),
             ({"error": "stopped"}, 0),
