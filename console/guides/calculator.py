@@ -8,7 +8,6 @@ from typing import Final
 
 from starlette.responses import Response
 
-from config.environment import Environment
 from console.campaigns.phones import LANGUAGES
 from console.forms import Form
 from console.routes import Access, ConsoleRoute
@@ -182,7 +181,7 @@ async def _page(
         value=VALUE,
         languages=[(language.value, LANGUAGES[language][0]) for language in Language],
         footers=[(LANGUAGES[language][0], footers[language]) for language in Language],
-        is_test=visit.settings.environment is not Environment.PRODUCTION,
+        environment=visit.settings.environment,
         limits={"body": BODY_LIMIT, "recommended": BODY_RECOMMENDED, "segments": MANY_SEGMENTS},
     )
 

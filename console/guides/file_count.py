@@ -7,13 +7,13 @@ from typing import BinaryIO, Final
 
 from starlette.responses import Response
 
-from campaigns.campaigns import Campaign, Channel, fetch_known_campaign
+from campaigns.campaigns import Campaign, fetch_known_campaign
 from campaigns.people.permissions import Action
-from config.environment import Environment
 from console.campaigns.phones import LANGUAGES
 from console.errors import GoTo, PageRefused
 from console.paths import url
 from console.routes import Access, ConsoleRoute
+from console.sending.texts import cost_in_words
 from console.subjects import fetch_place
 from console.visits import Visit
 from database.queries import NamedQueries
@@ -21,7 +21,6 @@ from processing.errors import ChildUnavailable, ProcessingError, VerdictExceeded
 from processing.rule_settings import make_rules
 from processing.verdict import Verdict
 from processing.verdict_process import VerdictLimits, VerdictProcesses
-from rules.billing.prices import Cost, shown_cost
 from rules.languages import parse_language
 from web.deadlines import allow_long_body
 from web.forms.multipart import BodyLimits, BodyRefused, parse_boundary, received_file
@@ -156,10 +155,12 @@ async def _page(
         ]
         if counts
         else [],
-        cost=shown_cost(Cost(counts.local_segments, counts.foreign_segments).mills) if counts else "",
+        cost=cost_in_words(
+            visit.settings.environment, campaign.channel, counts.local_segments, counts.foreign_segments
+        )
+        if counts and campaign
+        else "",
         error=error,
-        is_test=visit.settings.environment is not Environment.PRODUCTION,
-        is_internal=campaign is not None and campaign.channel is Channel.INTERNAL,
         most_findings=MOST_FINDINGS,
     )
 

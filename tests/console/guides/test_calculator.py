@@ -130,7 +130,8 @@ async def test_a_whole_file_is_counted_and_forgotten(settings: Settings, connect
             "447911123456,english,Bo,visa\n".encode(),
         )
         assert re.search(
-            r"3 messages, \d+ segments , free in the test environment; in production SGD", good.text
+            r"3 messages, \d+ segments , free: test environment \(in production SGD [0-9.]+ before GST\)",
+            good.text,
         ), good.text
         for said in ("English 2", "Chinese 1", "1 numbers stand in several rows (2 rows)"):
             assert said in good.text, said
