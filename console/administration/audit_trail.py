@@ -87,15 +87,18 @@ class Trail:
         """The next rows, older than the one with the number `before`."""
         fields = self._wanted.fields
         highest = self.highest if before is None else min(before, self.highest)
-        rows = await connection.fetch(
-            SQL["read_events"],
-            self.lowest,
-            highest,
-            *(fields[name] or None for name in ("event", "campaign", "upload", "actor")),
-            self._wanted.since,
-            self._wanted.until,
-            most,
-        )
+        async with connection.transaction(readonly=True):
+            # A plan for all filters at once could use the index of none.
+            await connection.execute(SQL["plan_anew"])
+            rows = await connection.fetch(
+                SQL["read_events"],
+                self.lowest,
+                highest,
+                *(fields[name] or None for name in ("event", "campaign", "upload", "actor")),
+                self._wanted.since,
+                self._wanted.until,
+                most,
+            )
         return [_entry_of(row) for row in rows]
 
 

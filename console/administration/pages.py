@@ -11,6 +11,7 @@ from console.administration import (
     campaign_limits,
     operations,
     people,
+    senders,
 )
 from console.routes import ConsoleRoute
 
@@ -18,6 +19,7 @@ ROUTES: Final[tuple[ConsoleRoute, ...]] = (
     *agency.ROUTES,
     *operations.ROUTES,
     *agencies.ROUTES,
+    *senders.ROUTES,
     *people.ROUTES,
     *campaign_limits.ROUTES,
     *audit_trail.ROUTES,

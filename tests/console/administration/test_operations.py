@@ -4,6 +4,7 @@ from config.settings import Settings
 from console.login.sessions import end_sessions
 from database.connections import Connection
 from messages.statuses import MessageStatus
+from sending.pauses import ASKED_FOR, RESTORED
 from tests.console.campaigns.making import make_campaign
 from tests.console.live.streams import streaming
 from tests.console.served import browse, make_user, serving_console
@@ -78,3 +79,41 @@ async def test_a_database_with_nothing_in_it_is_shown_in_words(
         "No campaign has called too often within a week.",
     ):
         assert words in text
+
+
+async def test_ops_pause_and_resume_but_not_what_was_restored(
+    settings: Settings, connection: Connection
+) -> None:
+    campaign_id = await make_campaign(connection)
+    await make_batch(connection, campaign_id)
+    ops = await make_user(connection, "pat@tech.gov.sg", is_ops=True)
+
+    async def because() -> str | None:
+        found: str | None = await connection.fetchval(
+            "select paused_because from senders where name = 'public' and paused_since is not null"
+        )
+        return found
+
+    async with serving_console(settings) as port:
+        browser = await browse(connection, settings, port, ops)
+        paused = await browser.send(await browser.get("/ops/senders"), "/ops/senders")
+        assert "The sender public is paused" in paused.text
+        assert await because() == ASKED_FOR
+        resumed = await browser.send(paused, "/ops/senders")
+        assert "The sender public is not paused any more." in resumed.text
+        assert await because() is None
+        everything = {"form_id": "e" * 20, "sender": ""}
+        await browser.post("/ops/senders", {**everything, "do": "pause"})
+        assert await because() == ASKED_FOR
+        await connection.execute("update senders set paused_because = $1", RESTORED)
+        refused = await browser.post("/ops/senders", {**everything, "form_id": "f" * 20, "do": "resume"})
+        assert refused.status == 422
+        assert "lifted at the command line alone" in refused.text
+        assert await because() == RESTORED
+        unknown = await browser.post("/ops/senders", {"form_id": "g" * 20, "sender": "no", "do": "pause"})
+        assert unknown.status == 422
+    events = await connection.fetch(
+        "select event, actor from audit_events where event like 'sending_%' order by id"
+    )
+    assert [row["event"] for row in events] == ["sending_paused", "sending_resumed", "sending_paused"]
+    assert {row["actor"] for row in events} == {ops.id}

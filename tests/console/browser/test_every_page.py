@@ -126,6 +126,7 @@ async def test_pages_of_ops_and_of_persons_in_charge_are_so_too(
             f"/ops/campaigns/{campaign_id}",
             "/ops/audit",
             "/ops/banner",
+            "/ops/senders",
         ),
         pic: ("/agency",),
     }
