@@ -17,9 +17,10 @@ from processing.columns.header import REASON_COLUMN
 from processing.columns.told_reasons import ReasonReader, ToldReason
 
 ON_A_PAGE: Final = 100
-# How many rows with faults are looked at for one page, or counted by kind, and how many rows are cut into cells for that; and how
-# many bytes one row may have to be shown.
+# How many rows with faults are looked at for one page, or counted by kind, with how many characters of reasons, and how many rows
+# are cut into cells for that; and how many bytes one row may have to be shown.
 MOST_LOOKED_AT: Final = 20_000
+MOST_REASONS: Final = 3_000_000
 MOST_PARSED: Final = 150_000
 MOST_ROW_BYTES: Final = 1_000_000
 # What a kind is called that isn't one of the codes.
@@ -115,7 +116,7 @@ def find_rows(
     """
     found, reader = Found(), ReasonReader(head.columns)
     lines = _Lines(pieces, head.line_end, start.offset)
-    number = start.number - 1
+    number, characters = start.number - 1, 0
     try:
         while True:
             begin = Mark(number + 1, lines.offset)
@@ -125,9 +126,10 @@ def find_rows(
                 return found
             number += 1
             if row.reason:
-                if found.looked_at >= MOST_LOOKED_AT:
+                if found.looked_at >= MOST_LOOKED_AT or characters >= MOST_REASONS:
                     found.next = found.next or begin
                     return found
+                characters += len(row.reason)
                 if not _take(found, row, begin, reader, kind) and not counts_all:
                     return found
             elif lines.parsed >= MOST_PARSED:

@@ -101,6 +101,14 @@ async def test_uploads_are_chosen_by_status_way_and_day(
         wrong = await browser.get("/uploads?since=yesterday")
         assert "There is a problem" in wrong.text
         assert len(files(wrong)) == 5
+        assert "Clinic reminders" in (await browser.get("/uploads?campaign=nothing")).text
+        # More campaigns than a list can hold are named by their id.
+        await connection.execute(
+            "insert into campaigns (id, name, header, notify_email, creator_id, agency_id) select 'many_' || n, 'Many', header,"
+            " notify_email, creator_id, agency_id from campaigns, generate_series(1, 200) n"
+        )
+        many = await browser.get("/uploads?campaign=many_1")
+        assert ("Campaign id" in many.text, files(many)) == (True, [])
 
 
 async def test_pages_of_a_hundred_follow_each_other_and_are_small(

@@ -101,6 +101,11 @@ def test_no_more_is_looked_at_than_is_for_one_page(monkeypatch: pytest.MonkeyPat
     assert found.next.number == 5
     _, found = look(report, found.next, kind="value_whitespace")
     assert [row.number for row in found.rows] == [7]
+    monkeypatch.setattr(
+        report_rows, "MOST_REASONS", len("recipient +6591234567 begins with +: remove the +") + 1
+    )
+    _, found = look(report, counts_all=True)
+    assert (found.looked_at, found.is_whole, [row.number for row in found.rows]) == (2, False, [2, 3])
     monkeypatch.setattr(report_rows, "MOST_PARSED", 3)
     quoted = report_of(HEADER + '"6591234567","english","Em"\n' * 5 + BAD)
     _, found = look(quoted)

@@ -16,6 +16,7 @@ from database.connections import connect
 from database.grants import DatabaseRole
 from tests.conftest import run_apart
 from tests.console.served import make_user
+from tests.console.uploads.made import add_upload
 from tests.gateway.nodes import Node, call, wait_until
 from tests.messages.builders import make_batch
 
@@ -40,7 +41,8 @@ async def make_things(settings: Settings, campaign_id: str) -> dict[str, str]:
     connection = await connect(settings.database)
     try:
         batch = await make_batch(connection, campaign_id)
-        return {"campaign_id": campaign_id, "batch_id": batch.id}
+        failed = await add_upload(connection, campaign_id, status="failed", object_key="originals/a")
+        return {"campaign_id": campaign_id, "batch_id": batch.id, "upload_id": failed}
     finally:
         await connection.close()
 
@@ -65,9 +67,14 @@ def test_a_console_alone_serves_its_pages_with_the_rights_of_its_role(
         if "GET" not in route.methods or route.is_stream or not named <= known.keys():
             continue
         shown = ask(node, route.path.format(**known), session)
-        # A page for members alone is refused here, and one that wants a fresh code may lead to it.
-        assert shown.status_code in {200, 204, 303, 403, 404}, (route.path, shown.status_code)
+        # A page for members alone is refused here, one that wants a fresh code may lead to it, and what has failed isn't released.
+        assert shown.status_code in {200, 204, 303, 403, 404, 409}, (route.path, shown.status_code)
         assert route.name != "home" or "ops@gov.sg" in shown.text
+    retried = requests.post(
+        f"http://127.0.0.1:{node.ports['console_port']}/uploads/{known['upload_id']}/retry", data={"form_id": "f" * 20},
+        headers={"Cookie": f"{COOKIE}={session}", "Sec-Fetch-Site": "same-origin"}, timeout=20, allow_redirects=False,
+    )  # fmt: skip
+    assert retried.status_code == 303
     wait_until(lambda: node.away() == (200, []), "ready, once each dependency was looked at")
     wait_until(
         lambda: 'sftp_gateway_console_page_seconds_count{page="home"}' in node.get("/metrics")[1], "counted"
