@@ -67,7 +67,7 @@ def test_a_console_alone_serves_its_pages_with_the_rights_of_its_role(
         if "GET" not in route.methods or route.is_stream or not named <= known.keys():
             continue
         shown = ask(node, route.path.format(**known), session)
-        # A page for members alone is refused here, one that wants a fresh code may lead to it, and what has failed isn't released.
+        # Pages for members are refused here, one that wants a fresh code may lead to it, and a failed upload is not released.
         assert shown.status_code in {200, 204, 303, 403, 404, 409}, (route.path, shown.status_code)
         assert route.name != "home" or "ops@gov.sg" in shown.text
     retried = requests.post(
