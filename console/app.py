@@ -7,7 +7,7 @@ and whether they gave a code lately.
 from collections.abc import Sequence
 from time import perf_counter
 from typing import Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -129,7 +129,7 @@ class Application:
             if visit.visitor is None:
                 if route.is_stream:
                     raise PageRefused(403, "You are logged out: log in again.")
-                raise GoTo(_login_path(request, method))
+                raise GoTo(_login_path(route, request))
             if route.subject is not None:
                 if any("\0" in str(value) for value in request.path_params.values()):
                     # No id has it, and the database takes no text that does.
@@ -196,11 +196,10 @@ def _shown_path(route: ConsoleRoute, request: Request) -> str:
     return own_path(path) or url("home")
 
 
-def _login_path(request: Request, method: str) -> str:
-    """Where to log in; afterwards the page is shown that was asked for, unless it would change something."""
-    if method != "GET" or request.url.path == "/":
-        return url("login")
-    return f"{url('login')}?{urlencode({'next': _own_path(request)})}"
+def _login_path(route: ConsoleRoute, request: Request) -> str:
+    """Where to log in; afterwards the page is shown that was asked for, or whose form was sent."""
+    path = _shown_path(route, request)
+    return url("login", next=None if path == url("home") else path)
 
 
 def _id_of(request: Request) -> str:

@@ -26,7 +26,7 @@ async def show_login(visit: Visit) -> Response:
     then = own_path(visit.query.get("next"))
     if visit.visitor is not None:
         return RedirectResponse(then or url("home"), 303)
-    return await visit.page("login/login.html", then=then, email="", errors={})
+    return await _show_login(visit, then, has_ended=COOKIE in visit.request.cookies)
 
 
 async def ask_for_code(visit: Visit) -> Response:
@@ -36,13 +36,7 @@ async def ask_for_code(visit: Visit) -> Response:
     try:
         email = parse_email(form["email"])
     except PeopleRefused:
-        return await visit.page(
-            "login/login.html",
-            status=400,
-            then=then,
-            email=form["email"][:254],
-            errors={"email": _NO_ADDRESS},
-        )
+        return await _show_login(visit, then, status=400, email=form["email"][:254], error=_NO_ADDRESS)
     answer = await ask(visit, email, url("login-code", next=then))
     if isinstance(answer, Response):
         return answer
@@ -51,7 +45,27 @@ async def ask_for_code(visit: Visit) -> Response:
     if asked is not None and asked.email == email:
         # The code that was sent before may be in the hands of whoever asks.
         return await _show_code(visit, then, answer, status=429)
-    return await visit.page("login/login.html", status=429, then=then, email=email, errors={"email": answer})
+    return await _show_login(visit, then, status=429, email=email, error=answer)
+
+
+async def _show_login(
+    visit: Visit,
+    then: str | None,
+    *,
+    status: int = 200,
+    email: str = "",
+    error: str | None = None,
+    has_ended: bool = False,
+) -> Response:
+    """The field for the address, with what is wrong; `has_ended`: somebody was logged in here, and isn't any more."""
+    return await visit.page(
+        "login/login.html",
+        status=status,
+        then=then,
+        email=email,
+        errors={"email": error} if error else {},
+        has_ended=has_ended,
+    )
 
 
 async def show_code(visit: Visit) -> Response:

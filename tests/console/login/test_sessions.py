@@ -77,6 +77,16 @@ async def test_a_session_ends_by_itself(settings: Settings, connection: Connecti
         )
         await connection.execute(f"update console_sessions set {change}")
         assert not await is_in(browser)
+        # A form that was sent too late leads back to its page.
+        late = await browser.post(
+            "/account/sessions/end", {}, headers={"Referer": f"http://127.0.0.1:{port}/account?x=1"}
+        )
+        assert "Your session has ended" in late.text
+        assert ("next", "/account?x=1") in late.forms[0].fields
+        evil = await browser.post(
+            "/account/sessions/end", {}, headers={"Referer": "https://x//evil.example/"}, follow=False
+        )
+        assert evil.location == "/login"
 
 
 async def test_people_see_and_end_their_own_sessions(settings: Settings, connection: Connection) -> None:
