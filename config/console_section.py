@@ -83,7 +83,8 @@ class ConsoleSettings(Section):
         description="Seconds for which a code suffices for keys, secrets, new owners and deletion; then a fresh one is asked.",
     )
     checked_life: Seconds = Field(
-        default=3600, description="Seconds for which a checked file waits to be sent."
+        default=3600,
+        description="Seconds for which a checked file waits to be sent; a worker then forgets it, by its own value of this.",
     )
     drain_timeout: Seconds = Field(
         default=10,
