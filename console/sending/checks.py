@@ -116,6 +116,7 @@ async def show_upload(visit: Visit) -> Response:
         counts=counts,
         languages=_languages(counts.messages_of if counts else {}),
         cost=texts.cost(counts.local_segments, counts.foreign_segments) if counts else None,
+        charged=texts.sum(counts.local_segments, counts.foreign_segments) if counts else None,
         phones=phones,
         same=same,
         findings=findings or (),

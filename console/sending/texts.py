@@ -86,6 +86,13 @@ class Texts:
             self.settings.environment, self.campaign.channel, local_segments, foreign_segments
         )
 
+    def sum(self, local_segments: int, foreign_segments: int) -> str | None:
+        """What so many segments are charged, where anything is charged."""
+        is_charged = (
+            self.campaign.channel is Channel.PUBLIC and self.settings.environment is Environment.PRODUCTION
+        )
+        return shown_cost(Cost(local_segments, foreign_segments).mills) if is_charged else None
+
 
 def cost_in_words(environment: Environment, channel: Channel, local: int, foreign: int) -> str:
     """What so many segments to local and to other numbers cost. Only production's messages to the public are charged."""

@@ -9,6 +9,7 @@ import pytest
 from campaigns.campaigns import resume_campaign, suspend_campaign
 from campaigns.people.members import remove_member
 from campaigns.people.permissions import Membership
+from config.environment import Environment
 from config.settings import Settings
 from database.connections import Connection
 from tests.console.campaigns.making import make_campaign, make_member
@@ -199,6 +200,21 @@ async def test_who_is_no_member_any_more_sends_nothing(settings: Settings, conne
         assert (await browser.post(send, {"form_id": "x" * 20})).status == 404
         assert (await send_file(browser, campaign_id)).status == 404
         assert await connection.fetchval("select count(*) from uploads") == 1
+
+
+@with_worker
+async def test_in_production_the_button_names_the_sum(settings: Settings, connection: Connection) -> None:
+    campaign_id = await make_campaign(connection)
+    amy = await make_user(connection, "amy@clinic.gov.sg")
+    settings = settings.model_copy(update={"environment": Environment.PRODUCTION})
+    async with serving_console(settings) as port:
+        browser = await browse(connection, settings, port, amy)
+        content = (
+            b"recipient,language,name,topic\r\n6591234567,english,Tan,letter\r\n60123456789,english,Lim,x\r\n"
+        )
+        shown = await checked(browser, campaign_id, content)
+        # The worker of these tests counts with the line that the test environment puts in front: two segments and one.
+        assert "Send 2 messages, 3 segments, SGD 0.32" in shown.text
 
 
 @with_worker
