@@ -37,6 +37,8 @@ def test_what_is_usual_rings_nothing(tmp_path: Path) -> None:
     seen("alert_a", "503", 5)
     seen("alert_a", "200", 9, seconds=3)
     metrics.POLICY_VIOLATIONS.inc(3)
+    metrics.CODES.labels("sent").inc(100)
+    metrics.CODES.labels("refused").inc(20)
     assert ringing(before, told(), tmp_path) == set()
 
 
@@ -61,3 +63,10 @@ def test_a_broken_policy_is_told(tmp_path: Path) -> None:
     before = told()
     metrics.POLICY_VIOLATIONS.inc(100)
     assert ringing(before, told(), tmp_path) == {"SFTPGatewayConsolePolicyBroken"}
+
+
+def test_codes_that_reach_no_mail_server_are_told(tmp_path: Path) -> None:
+    metrics.CODES.labels("failed").inc(0)
+    before = told()
+    metrics.CODES.labels("failed").inc(8)
+    assert ringing(before, told(), tmp_path) == {"SFTPGatewayConsoleCodesUnsent"}
