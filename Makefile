@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo devstack test check bench chaos fuzz format recipients docs wheel wheelcheck lock clean
+.PHONY: help setup demo devstack test check bench chaos fuzz format recipients docs screens wheel wheelcheck lock clean
 
 help: ## This text
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -53,6 +53,10 @@ recipients: setup ## Compile libphonenumber's metadata into the table of recipie
 
 docs: setup ## Write the pages of docs/ that come from the code
 	$(BIN)/python -m tools.docs_reference docs/
+
+screens: setup ## Pictures of the console's pages, in docs/screens; needs chromium
+	mkdir -p docs/screens
+	SCREENS=docs/screens $(BIN)/python -m pytest -q tests/console/browser/test_screens.py -k picture_is_made
 
 # Nothing is chosen at the time of an installation: the tools that build the wheel have hashes, and it is built without isolation,
 # in which pip would fetch tools of its own choice; so has the wheel, and all it needs; --only-binary, as a source would be built.

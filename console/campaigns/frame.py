@@ -93,9 +93,10 @@ async def open_frame(visit: Visit, connection: Connection, here: str) -> Campaig
     )
 
 
-def campaign_path(campaign_id: str, *, sees_messages: bool = True) -> str:
-    """Where a campaign is opened: at its messages or, by who has created it and is no member any more, at its settings."""
-    return url("campaign_messages" if sees_messages else "campaign_settings", campaign_id=campaign_id)
+def campaign_path(campaign_id: str) -> str:
+    """Where a campaign is opened."""
+    page = "campaign_messages" if has_page("campaign_messages") else "campaign_settings"
+    return url(page, campaign_id=campaign_id)
 
 
 def _links(visit: Visit, tabs: tuple[Tab, ...], here: str) -> Iterator[Link]:

@@ -122,7 +122,7 @@ def _row_of(visit: Visit, row: asyncpg.Record) -> Row:
     return Row(
         id=row["id"],
         name=row["name"],
-        path=campaign_path(row["id"], sees_messages=row["sees_messages"]),
+        path=campaign_path(row["id"]),
         recipients=CHANNELS[channel],
         sender=sender_of(visit.settings, channel, row["sender_name"]),
         status=row["status"],

@@ -4,8 +4,7 @@
 -- keeps nobody waiting. Whoever sees own messages only has these counted only.
 with page as (
     select c.id, c.name, c.channel, c.status, c.created_at, c.creator_id, v.opened_at,
-        ($2::boolean or ($3::text is not null and c.agency_id = $3) or coalesce(m.role in ('owner', 'member'), false)) as sees_all,
-        m.role is not null as is_member
+        ($2::boolean or ($3::text is not null and c.agency_id = $3) or coalesce(m.role in ('owner', 'member'), false)) as sees_all
     from campaigns c
     left join campaign_visits v on v.campaign_id = c.id and v.user_id = $1
     left join members m on m.campaign_id = c.id and m.user_id = $1
@@ -22,7 +21,7 @@ select p.id, p.name, p.channel, p.status, p.created_at, p.opened_at, u.email as 
     case when p.sees_all
         then (select b.created_at from batches b where b.campaign_id = p.id order by b.created_at desc limit 1)
         else s.own_last_at end as last_at,
-    s.waiting, s.failed, s.sends, p.sees_all or p.is_member as sees_messages
+    s.waiting, s.failed, s.sends
 from page p
 join users u on u.id = p.creator_id
 left join twilio_accounts t on t.campaign_id = p.id

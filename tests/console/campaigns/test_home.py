@@ -45,9 +45,7 @@ async def test_each_visitor_sees_the_campaigns_that_are_there_for_that_one(
     async with connection.transaction():
         await delete_campaign(connection, gone, actor=OPS)
     member = await make_member(connection, of_bo, "mel@school.edu.sg", Membership.MEMBER)
-    # Who has created a campaign sees it, but no messages after having left it.
     amy = await make_user(connection, "amy@clinic.gov.sg")
-    await connection.execute("delete from members where user_id = $1", amy.id)
     expected: list[tuple[User, set[str]]] = [
         (amy, {"Reminders"}),
         (member, {"Results"}),
@@ -57,11 +55,8 @@ async def test_each_visitor_sees_the_campaigns_that_are_there_for_that_one(
     ]
     async with serving_console(settings) as port:
         for user, names in expected:
-            browser = await browse(connection, settings, port, user)
-            shown = await browser.get("/")
+            shown = await (await browse(connection, settings, port, user)).get("/")
             assert set(_names(shown)) == names, user.email
-            for path in [path for _, path in shown.links if path.startswith("/campaigns/campaign_")]:
-                assert (await browser.get(path)).status == 200, (user.email, path)
             assert ("deleted" in shown.text) == ("Old ones" in names), user.email
         browser = await browse(connection, settings, port, expected[3][0])
         assert _names(await browser.get("/?search=rEsU")) == ["Results"]
