@@ -69,8 +69,9 @@ async def create_singles(
     whole milliseconds.
     """
     keyed = [single.keyed for single in singles]
-    # Where none has a key, the columns about keys are left empty, which is as good as nulls and spares their elements.
+    # Where none has a key, or a creator, the columns about it are left empty: as good as nulls, without the cost of elements.
     keyed = keyed if any(keyed) else []
+    creators = [single.creator_id for single in singles]
     rows = await connection.fetch(
         SQL["create_singles"],
         [single.batch_id for single in singles],
@@ -86,7 +87,7 @@ async def create_singles(
         [one.answer if one else None for one in keyed],
         created_at,
         KEPT_FOR,
-        [single.creator_id for single in singles],
+        creators if any(creators) else [],
     )
     return {row["id"] for row in rows}
 
