@@ -68,7 +68,7 @@ async def test_keys_are_given_used_and_taken_away(
             # The login's audit event is written a moment after it.
             async def logins_told() -> int:
                 await page.reload()
-                return await page.get_by_text("SGT from 127.0.0.1").count()
+                return await page.get_by_text("from 127.0.0.1").count()
 
             await until_awaited(logins_told, expected=1)
             for scheme in ("light", "dark"):
