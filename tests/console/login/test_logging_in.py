@@ -5,9 +5,10 @@ import re
 
 import pytest
 
+from config.addresses import parse_address
 from config.settings import Settings
 from console.login import asking, sessions
-from console.login.codes import MOST_TRIES
+from console.login.codes import MOST_TRIES, Codes, Limit, NewCode
 from database.connections import Connection
 from gateway.embedded.mail_server import Mailbox, MailboxMode
 from tests.api.served import until_awaited
@@ -187,6 +188,24 @@ async def test_codes_are_limited_by_address_and_by_source(
             assert (
                 "20 codes were asked for that address within a day" in (await ask(Browser(port), last)).text
             )
+
+
+async def test_a_whole_network_of_one_customer_counts_as_one_source(
+    settings: Settings, connection: Connection
+) -> None:
+    codes = Codes(settings.console)
+
+    async def ask_from(address: str, number: int) -> object:
+        source = parse_address(address)
+        async with connection.transaction():
+            return await codes.ask(
+                connection, f"u{number}@clinic.gov.sg", is_admitted=True, source=source, browser=None
+            )
+
+    for number in range(30):
+        assert isinstance(await ask_from(f"2001:db8:0:1::{number:x}", number), NewCode)
+    assert await ask_from("2001:db8:0:1:ffff::", 30) is Limit.SOURCE
+    assert isinstance(await ask_from("2001:db8:0:2::1", 31), NewCode)
 
 
 async def test_many_at_once_are_no_more_than_one_after_the_other(
