@@ -6,6 +6,7 @@ import console.administration.pages
 import console.technical.pages
 from console.campaigns import (
     about,
+    accounts,
     deletion,
     home,
     members,
@@ -40,6 +41,7 @@ ROUTES: Final[tuple[ConsoleRoute, ...]] = (
     *api_keys.ROUTES,
     *ssh_keys.ROUTES,
     *members.ROUTES,
+    *accounts.ROUTES,
     *deletion.ROUTES,
     *calculator.ROUTES,
     *file_count.ROUTES,

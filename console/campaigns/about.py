@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from campaigns.campaigns import (
     CampaignStatus,
+    Channel,
     SuspensionReason,
     fetch_suspension_reason,
     resume_campaign,
@@ -104,6 +105,11 @@ async def _show(visit: Visit, errors: dict[str, str]) -> Response:
         phones=phones,
         reason=None if reason is None else REASONS[reason],
         reasons=REASONS,
+        may_change_account=(
+            campaign.channel is Channel.INTERNAL
+            and campaign.status is not CampaignStatus.DELETED
+            and visit.may(Action.MANAGE_CAMPAIGN)
+        ),
         may_suspend=visit.may(Action.ADMINISTER),
         errors=errors,
     )

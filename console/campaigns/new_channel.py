@@ -7,22 +7,16 @@ from starlette.responses import Response
 
 from campaigns.campaigns import Channel
 from campaigns.errors import SecretsKeyError
-from campaigns.fields import TwilioCredentials, check_twilio_credentials
 from campaigns.people.permissions import Action
+from console.campaigns.accounts import NO_KEY, TypedAccount, read_account, values_of
 from console.campaigns.drafts import Draft, store_draft, with_account
 from console.campaigns.phones import public_sender
-from console.campaigns.steps import CHANNEL, CONTENT, hold_draft, open_draft, sentence, steps_of
+from console.campaigns.steps import CHANNEL, CONTENT, hold_draft, open_draft, steps_of
 from console.paths import url
 from console.routes import ConsoleRoute
 from console.visits import Visit
-from sending.accounts import try_credentials
 
 ACCOUNT: Final = "campaign_new_account"
-_FIELDS: Final = ("account", "key", "service", "sender")
-NO_KEY: Final = (
-    "Secrets can't be kept here at the moment, so that no internal campaign can be made: tell the operators of this service that "
-    "the console needs SECRETS__KEY."
-)
 
 
 async def show_channel(visit: Visit) -> Response:
@@ -66,67 +60,44 @@ async def show_account(visit: Visit) -> Response:
         draft = await open_draft(visit, connection)
     values = {}
     if draft.account is not None:
-        account = draft.account
-        values = dict(
-            zip(
-                _FIELDS,
-                (account.account_sid, account.key_sid, account.service_sid, account.sender_name),
-                strict=True,
-            )
+        values = values_of(
+            account_sid=draft.account.account_sid,
+            key_sid=draft.account.key_sid,
+            service_sid=draft.account.service_sid,
+            sender_name=draft.account.sender_name,
         )
-    return await _show_account(visit, draft, values, {})
+    return await _show_account(visit, draft, TypedAccount(values))
 
 
 async def set_account(visit: Visit) -> Response:
     """Try the account and keep it in the draft, its secret encrypted. Where Twilio is away it may be kept untried."""
     form = await visit.form()
-    values = {name: form.words(name) for name in _FIELDS}
     async with visit.connection() as connection:
         draft = await open_draft(visit, connection)
-    secret = form.words("secret")
-    wrong = check_twilio_credentials(**values, secret=secret)
-    if wrong:
-        return await _show_account(
-            visit, draft, values, {name: sentence(text) for name, text in wrong.items()}
-        )
-    credentials = TwilioCredentials(
-        values["account"], values["key"], secret, values["service"], values["sender"]
-    )
-    is_untried = form["untried"] == "yes"
-    # No connection is held meanwhile: Twilio has ten seconds to answer.
-    trouble = None if is_untried else await try_credentials(credentials, visit.settings.sending)
-    if trouble is not None:
-        told = f"{sentence(trouble.text)} Nothing was stored: "
-        told += (
-            "try again, or keep the account untried."
-            if trouble.is_away
-            else "compare the values with those at Twilio, and type the secret again."
-        )
-        return await _show_account(visit, draft, values, {"": told}, is_away=trouble.is_away)
+    typed = await read_account(visit, form)
+    if typed.credentials is None:
+        return await _show_account(visit, draft, typed)
     try:
         async with visit.change(form) as connection:
             draft = replace(await hold_draft(visit, connection), channel=Channel.INTERNAL)
             draft = await with_account(
-                connection, visit.settings.secrets, draft, credentials, is_tried=not is_untried
+                connection, visit.settings.secrets, draft, typed.credentials, is_tried=typed.is_tried
             )
             await store_draft(connection, draft)
-            told = "Twilio knows the account." if not is_untried else "The account is kept, untried."
+            told = "Twilio knows the account." if typed.is_tried else "The account is kept, untried."
             return await visit.done(connection, url(CONTENT, draft_id=draft.id), told)
     except SecretsKeyError:
-        return await _show_account(visit, draft, values, {"": NO_KEY})
+        return await _show_account(visit, draft, TypedAccount(typed.values, errors={"": NO_KEY}))
 
 
-async def _show_account(
-    visit: Visit, draft: Draft, values: dict[str, str], errors: dict[str, str], *, is_away: bool = False
-) -> Response:
+async def _show_account(visit: Visit, draft: Draft, typed: TypedAccount) -> Response:
     return await visit.page(
         "campaigns/new_account.html",
-        status=400 if errors else 200,
+        status=400 if typed.errors else 200,
         steps=steps_of(draft, CHANNEL),
         draft=draft,
-        values=values,
-        errors=errors,
-        is_away=is_away,
+        typed=typed,
+        errors=typed.errors,
     )
 
 

@@ -14,9 +14,9 @@ from campaigns.errors import (
     SecretUnreadable,
 )
 from campaigns.people.permissions import Action
+from console.campaigns.accounts import NO_KEY, SERVICE_TAKEN
 from console.campaigns.drafts import Draft, delete_draft, read_credentials
 from console.campaigns.frame import CHANNELS, campaign_path
-from console.campaigns.new_channel import NO_KEY
 from console.campaigns.new_content import check_content, errors_of
 from console.campaigns.phones import phone_of, sender_of
 from console.campaigns.steps import (
@@ -98,10 +98,7 @@ def _in_words(error: CampaignsError) -> str:
     """A refusal in words of the page, where the rooms below speak to whoever runs the command line."""
     match error:
         case MessagingServiceTaken():
-            return (
-                "This messaging service is used here with another account at Twilio: go back to the channel, and compare the "
-                "account SID and the messaging service's SID."
-            )
+            return SERVICE_TAKEN
         case NotOfficer():
             return (
                 "Only addresses below gov.sg create campaigns, and those that were given the right to: ask the person in charge "

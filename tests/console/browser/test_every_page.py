@@ -26,6 +26,7 @@ async def test_pages_are_accessible_and_fit_on_a_phone(
     chromium: str, settings: Settings, connection: Connection, scheme: str
 ) -> None:
     campaign_id = await make_campaign(connection)
+    staff_id = await make_campaign(connection, name="Staff", channel=Channel.INTERNAL)
     user = await make_user(connection, "amy@clinic.gov.sg")
     data = "recipient,language,name,topic\n+6591234567,english, Em,“x”\n6591234567,english,Em,x,more\n"
     upload_id = await add_rejected(
@@ -51,6 +52,8 @@ async def test_pages_are_accessible_and_fit_on_a_phone(
         f"/campaigns/{campaign_id}/settings/members",
         f"/campaigns/{campaign_id}/settings/members/owner",
         f"/campaigns/{campaign_id}/settings/delete",
+        f"/campaigns/{campaign_id}/settings/account",
+        f"/campaigns/{staff_id}/settings/account",
         "/uploads",
         "/uploads?status=accepted",
         f"/uploads/{upload_id}",

@@ -15,7 +15,7 @@ from config.settings import Settings
 from console.campaigns.drafts import Draft, delete_old_drafts, list_drafts, record_draft
 from database.connections import Connection
 from rules.templates import Language
-from tests.console.campaigns.making import make_campaign, make_creator, make_pic
+from tests.console.campaigns.making import make_campaign, make_creator, make_member, make_pic
 from tests.console.served import Browser, Shown, browse, make_user, serving_console
 from tests.sending.twilio_control import (
     ACCOUNT_SID,
@@ -269,6 +269,35 @@ async def test_an_internal_campaign_leaves_by_an_account_that_was_tried(
         assert stored is not None
         assert stored.read_secret(await load_keys(connection, settings.secrets)) == KEY_SECRET
         assert stored.sender_name == "CLINIC"
+
+
+async def test_owners_set_another_account_later(internal_settings: Settings, connection: Connection) -> None:
+    settings = internal_settings
+    campaign_id = await make_campaign(connection, name="Staff", channel=Channel.INTERNAL)
+    owner = await make_user(connection, "amy@clinic.gov.sg")
+    member = await make_member(connection, campaign_id, "mel@clinic.gov.sg", Membership.MEMBER)
+    about = f"/campaigns/{campaign_id}/settings"
+    async with serving_console(settings) as port:
+        browser = await browse(connection, settings, port, owner)
+        page = await browser.get(about)
+        assert "its messages wait" in page.text
+        assert ("Set the account at Twilio", f"{about}/account") in page.links
+        page = await browser.get(f"{about}/account")
+        refused = await _fill(browser, page, {**ACCOUNT, "secret": "another"})
+        assert "Twilio refuses the API key or its secret" in refused.text
+        assert await fetch_twilio_account(connection, campaign_id) is None
+        done = _landed(await _fill(browser, page, {**ACCOUNT, "secret": KEY_SECRET}), "/settings")
+        assert "messages leave by it from now on" in done.text
+        stored = await fetch_twilio_account(connection, campaign_id)
+        assert stored is not None
+        assert stored.read_secret(await load_keys(connection, settings.secrets)) == KEY_SECRET
+        other = await make_campaign(connection, name="Others", channel=Channel.INTERNAL)
+        page = await browser.get(f"/campaigns/{other}/settings/account")
+        values = {**ACCOUNT, "account": "AC" + "1" * 32, "secret": KEY_SECRET, "untried": "yes"}
+        assert "used here with another account" in (await _fill(browser, page, values)).text
+        members = await browse(connection, settings, port, member)
+        assert (await members.get(f"{about}/account")).status == 403
+        assert "Change the account" not in (await members.get(about)).text
 
 
 async def test_where_twilio_is_away_or_no_secret_can_be_kept_that_is_told(
