@@ -140,6 +140,10 @@ async def test_batches_without_a_row_that_fits_are_passed_over(
 ) -> None:
     """However many rows they have: one look over their counts, and none at their messages."""
     await fill_campaign(connection, campaign_id, [4000, 5000, 900])
+    # Of some all have failed, of the others none.
+    await connection.execute(
+        "update batches set failure = total_messages, errors = '{\"recipient_invalid\": 900}' where total_messages < 5000"
+    )
     await connection.execute("analyze")
     page = await fetch_page(
         connection, Scope(campaign_id, filters=Filters(error=ErrorCode.ROUTING_ERROR)), limit=100, seconds=0
