@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.base import AXE_FILE_PATH
-from playwright.async_api import BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import BrowserContext, ConsoleMessage, Page, async_playwright, expect
 
 from console.login.sessions import COOKIE
 
 AXE = Path(AXE_FILE_PATH).read_text(encoding="utf-8")
 PROGRAM = shutil.which("chromium")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+# Milliseconds that a test waits for what a page is to show: other tests run beside it.
+_PATIENCE = 20_000
 
 
 @contextmanager
@@ -75,7 +78,9 @@ async def open_context(
     async with async_playwright() as playwright:
         browser = await playwright.chromium.connect_over_cdp(address)
         context = await browser.new_context(base_url=f"http://127.0.0.1:{port}", locale="en-SG", **options)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(_PATIENCE)
+        # It has a limit of its own, of 5 s.
+        expect.set_options(timeout=_PATIENCE)
         context.on("page", complaints.watch)
         if session is not None:
             await context.add_cookies(
