@@ -12,18 +12,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A link to the page of that name, for whoever may do `needs` at all; it is marked on pages below `beginnings`."""
+    """A link to the page of that name, for whoever may do `needs` at all; it is marked on pages below `beginnings`.
+
+    `is_own`: the page is about the agency that the visitor is in charge of.
+    """
 
     text: str
     page: str
     beginnings: tuple[str, ...]
     needs: Action | None = None
+    is_own: bool = False
 
 
 ENTRIES: Final = (
     Entry("Campaigns", "home", ("/campaigns", "/batches", "/messages")),
     Entry("Uploads", "uploads", ("/uploads",)),
-    Entry("Agency", "agency", ("/agency",), Action.GRANT_CREATION),
+    Entry("Agency", "agency", ("/agency",), Action.GRANT_CREATION, is_own=True),
     Entry("Operations", "ops", ("/ops",), Action.ADMINISTER),
     Entry("Calculator", "calculator", ("/calculator",)),
     Entry("Help", "help", ("/help",)),
@@ -36,7 +40,8 @@ def navigation(visit: "Visit") -> list[tuple[str, str, bool]]:
     return [
         (entry.text, url(entry.page), here == url(entry.page) or _is_below(here, entry.beginnings))
         for entry in ENTRIES
-        if entry.needs is None or visit.may_at_all(entry.needs)
+        if (entry.needs is None or visit.may_at_all(entry.needs))
+        and (not entry.is_own or visit.person.is_pic)
     ]
 
 

@@ -63,6 +63,9 @@ async def test_ops_add_an_agency_put_somebody_in_charge_and_that_one_lets_others
         hers = await browse(connection, settings, port, pia)
         page = await hers.get("/agency")
         assert page.title == "Parks"
+        assert [link for link in page.links if link[0] in {"Agency", "Operations"}] == [("Agency", "/agency")]
+        assert ("Operations", "/ops") in agencies.links
+        assert ("Agency", "/agency") not in agencies.links
         page = await hers.send(page, "/agency", email="ben@trees.gov.sg")
         assert "ben@trees.gov.sg may create campaigns now." in page.text
         assert (await make_user(connection, "ben@trees.gov.sg")).may_create
