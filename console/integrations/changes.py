@@ -14,6 +14,7 @@ from console.paths import url
 from console.routes import ConsoleRoute
 from console.subjects import of_campaign
 from console.visits import Visit
+from keys.api_keys import count_in_force
 
 _NONE_GIVEN: Final = "Type an address, such as 192.0.2.7 or 2001:db8::7."
 _KEYS_NEED_ONE: Final = (
@@ -54,8 +55,8 @@ async def remove_address(visit: Visit) -> Response:
                     connection, visit.campaign_id, added=(), removed=going, actor=visit.actor
                 )
             except CampaignRefused as refusal:
-                is_last = bool(before) and len(going) == len(before)
-                raise CampaignRefused(_KEYS_NEED_ONE if is_last else str(refusal)) from None
+                needs_one = len(going) == len(before) and await count_in_force(connection, visit.campaign_id)
+                raise CampaignRefused(_KEYS_NEED_ONE if needs_one else str(refusal)) from None
             return await visit.done(connection, _here(visit), "The address can't call the API any more.")
     except CampaignRefused as refusal:
         return await overview(visit, errors={"addresses": sentence(refusal)})

@@ -1,6 +1,6 @@
 -- name: list_api_keys
--- Those in force. Who made it: the console's user, or a user of the operating system at the command line.
-select k.prefix, k.name, k.made_at, coalesce(u.email, k.made_by) as made_by
+-- Those in force. Of a key of the command line nobody here needs to know by which login of a server it was made.
+select k.prefix, k.name, k.made_at, u.email as made_by
 from api_keys k
 left join users u on u.id = k.creator_id
 where k.campaign_id = $1 and k.deleted_at is null

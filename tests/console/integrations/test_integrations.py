@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 import pytest
 
 from audit.events import Actor, AuditEvent, record_event
-from campaigns.campaigns import fetch_known_campaign
+from campaigns.api_access import add_api_key, change_api_addresses, parse_api_addresses
+from campaigns.campaigns import delete_campaign, fetch_known_campaign
 from campaigns.people.permissions import Membership
 from config.environment import Environment
 from config.settings import Settings
@@ -295,6 +296,45 @@ async def test_whoever_does_not_manage_the_campaign_is_kept_out(
         ops = await make_user(connection, "olga@ops.gov.sg", is_ops=True)
         assert (await (await browse(connection, settings, port, member)).get(page.path)).status == 403
         assert (await (await browse(connection, settings, port, ops)).get(page.path)).status == 200
+
+
+async def test_of_a_deleted_campaign_ops_see_what_was_and_change_nothing(
+    settings: Settings, connection: Connection
+) -> None:
+    async with serving_console(settings) as port:
+        page = await page_of(connection, settings, port)
+        addresses = parse_api_addresses(["192.0.2.7"])
+        async with connection.transaction():
+            await change_api_addresses(connection, page.campaign_id, added=addresses, removed=(), actor=OPS)
+            key = await add_api_key(
+                connection, page.campaign_id, environment=Environment.TEST, name="", actor=OPS
+            )
+        ops = await browse(
+            connection, settings, port, await make_user(connection, "olga@ops.gov.sg", is_ops=True)
+        )
+        before = await ops.get(page.path)
+        # Whose login at a server it was isn't told.
+        assert "by the operators" in before.text
+        assert f"by {OPS.name}" not in before.text
+        asked = await ops.get(f"{page.path}/api-keys/new")
+        async with connection.transaction():
+            await delete_campaign(connection, page.campaign_id, actor=OPS)
+        shown = await ops.get(page.path)
+        assert shown.status == 200
+        assert "192.0.2.7" in shown.text
+        assert [form.action for form in shown.forms if form.action.startswith(page.path)] == []
+        removal = next(form for form in before.forms if ("address", "192.0.2.7") in form.fields)
+        refused = [
+            await ops.post(removal.action, removal.fields),
+            await fill(ops, before, f"{page.path}/addresses", addresses="192.0.2.8"),
+            await fill(ops, before, f"{page.path}/notify", notify_email="desk@clinic.gov.sg"),
+            await ops.send(asked, f"{page.path}/api-keys/new", name="jobs"),
+        ]
+        for answer in refused:
+            assert (answer.status, "is deleted, and that can't be undone" in answer.text) == (400, True), (
+                answer.text
+            )
+        assert (await ops.get(f"{page.path}/api-keys/{key.prefix}")).status == 404
 
 
 async def test_lines_to_copy_are_those_of_this_campaign(settings: Settings, connection: Connection) -> None:
