@@ -72,7 +72,8 @@ export function follow(list) {
 
   function open() {
     clearTimeout(again);
-    if (source || isPaused || document.hidden) return;
+    if (source) return;
+    if (isPaused || document.hidden) { say(isPaused ? "Paused" : "Not live"); return; }
     source = new EventSource(list.dataset.live);
     source.addEventListener("open", () => say("Live"));
     source.addEventListener("error", () => {

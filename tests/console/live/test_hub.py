@@ -115,8 +115,9 @@ async def test_rows_of_tables_stand_in_events_of_their_own(settings: Settings, p
 
 
 async def test_after_a_lost_connection_everything_is_looked_at_again(
-    settings: Settings, pool: Pool, connection: Connection
+    settings: Settings, pool: Pool, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(hub_module, "_ALIVE_EVERY", 300.0)
     asked = 0
 
     async def check() -> bool:
@@ -159,8 +160,16 @@ async def test_a_view_that_could_not_be_read_is_read_again(settings: Settings, p
     ],
 )
 async def test_a_stream_ends_as_soon_as_it_may_not_be_seen(
-    settings: Settings, pool: Pool, connection: Connection, channel: str, payload: str, ends: bool
+    settings: Settings,
+    pool: Pool,
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    channel: str,
+    payload: str,
+    ends: bool,
 ) -> None:
+    # Not only when it is looked at now and then.
+    monkeypatch.setattr(hub_module, "_ALIVE_EVERY", 300.0)
     may_stay = True
 
     async def check() -> bool:

@@ -10,6 +10,7 @@ from campaigns.people.members import remove_member, set_member
 from campaigns.people.permissions import Membership
 from campaigns.people.users import User
 from config.settings import Settings
+from console.live import hub as hub_module
 from console.login.sessions import end_sessions
 from database.connections import Connection
 from tests.console.live.streams import streaming
@@ -57,8 +58,10 @@ async def test_the_list_follows_what_its_viewer_sees(
 
 @pytest.mark.parametrize("end", ["session", "member", "campaign", "ops"])
 async def test_streams_end_with_the_right_to_them(
-    settings: Settings, connection: Connection, campaign_id: str, end: str
+    settings: Settings, connection: Connection, campaign_id: str, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
+    # Not only when they are looked at now and then.
+    monkeypatch.setattr(hub_module, "_ALIVE_EVERY", 300.0)
     user = await make_member(connection, campaign_id)
     upload_id = await add_upload(connection, campaign_id)
     async with serving_console(settings) as port:

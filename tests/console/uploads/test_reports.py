@@ -158,7 +158,7 @@ async def test_reports_are_for_those_who_see_messages(
     )
     by_sftp = await add_rejected(connection, settings, campaign_id, DATA)
     whole_file = await add_rejected(
-        connection, settings, campaign_id, "recipient,language\n6591234567,english\n"
+        connection, settings, campaign_id, f"recipient,language,{EVIL}\n6591234567,english,x\n"
     )
     good = await add_upload(connection, campaign_id, status="accepted")
     other = await add_rejected(
@@ -174,6 +174,7 @@ async def test_reports_are_for_those_who_see_messages(
         browser = await browse(connection, settings, port, member)
         shown = await browser.get(f"/uploads/{whole_file}/report")
         assert "no row was checked: the column name is missing" in shown.text
+        assert (EVIL in shown.text, EVIL in shown.body) == (True, False)
         async with connection.transaction():
             # Whoever has only created it sees the campaign, and no message of it.
             await set_member(connection, campaign_id, member.email, Membership.OWNER, actor=OPS)
