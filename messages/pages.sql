@@ -124,10 +124,12 @@ with nearest as (
     from measured window in_order as (order by place rows unbounded preceding)
 ), chosen as (
     select * from summed where before < $7 and (large = 0 or (large = 1 and is_large))
+), wanted as (
+    select * from chosen where size > 0 or place = (select max(place) from chosen)
 )
 select c.batch_no, c.created_at, c.id, c.place, c.listed, c.is_large, c.unclaimed_status, c.unclaimed_error,
     r.looked, r.last_row, r.found
-from chosen c
+from wanted c
 cross join lateral (
     select count(*) as looked, min(m.row_number) as last_row, array_agg(m.row_number order by m.row_number desc) filter (where
         ($5::text is null or strpos(m.recipient, $5) > 0)
@@ -175,10 +177,12 @@ with nearest as (
     from measured window in_order as (order by place rows unbounded preceding)
 ), chosen as (
     select * from summed where before < $7 and (large = 0 or (large = 1 and is_large))
+), wanted as (
+    select * from chosen where size > 0 or place = (select max(place) from chosen)
 )
 select c.batch_no, c.created_at, c.id, c.place, c.listed, c.is_large, c.unclaimed_status, c.unclaimed_error,
     r.looked, r.last_row, r.found
-from chosen c
+from wanted c
 cross join lateral (
     select count(*) as looked, max(m.row_number) as last_row, array_agg(m.row_number order by m.row_number) filter (where
         ($5::text is null or strpos(m.recipient, $5) > 0)
