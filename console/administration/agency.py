@@ -101,11 +101,7 @@ async def grant_creation(visit: Visit, form: Form, agency: Agency, back: str) ->
 
 async def fetch_campaigns(connection: Connection, agency_id: str, *, after: str = "") -> CampaignPage:
     """The agency's campaigns with the deleted ones, a page of them."""
-    before, _, last_id = after.partition(" ")
-    try:
-        earlier = datetime.fromisoformat(before) if before else None
-    except ValueError:
-        earlier = None
+    earlier, last_id = _place_of(after)
     rows = await connection.fetch(SQL["list_campaigns"], agency_id, earlier, last_id, ON_A_PAGE + 1)
     shown = rows[:ON_A_PAGE]
     months = [row["month"] for row in await connection.fetch(SQL["list_months"], _MONTHS)]
@@ -122,6 +118,19 @@ async def fetch_campaigns(connection: Connection, agency_id: str, *, after: str 
     ]
     last = f"{shown[-1]['created_at'].isoformat()} {shown[-1]['id']}" if len(rows) > ON_A_PAGE else None
     return CampaignPage(campaigns, months, last)
+
+
+def _place_of(text: str) -> tuple[datetime | None, str]:
+    """Time and id of the campaign that a page ended with; what was never given by a page leads to the first one."""
+    before, _, last_id = text.replace("\0", "").partition(" ")
+    try:
+        earlier = datetime.fromisoformat(before)
+    except ValueError:
+        return None, ""
+    # Beyond these years a time of another zone has none in UTC.
+    if earlier.tzinfo is None or not 2000 <= earlier.year < 9000:
+        return None, ""
+    return earlier, last_id
 
 
 def _campaign_of(row: asyncpg.Record, members: Sequence[asyncpg.Record], usage: Usage) -> AgencyCampaign:

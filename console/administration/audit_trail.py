@@ -123,7 +123,7 @@ async def show_trail(visit: Visit) -> Response:
 async def choose(visit: Visit) -> Response:
     """Lead to what the form asks for: an address that stands for somebody becomes the user's id."""
     form = await visit.form()
-    fields = {name: form.words(name) for name in _FIELDS}
+    fields = {name: form.words(name)[:_LONGEST] for name in _FIELDS}
     if "@" in fields["actor"]:
         try:
             async with visit.connection() as connection:

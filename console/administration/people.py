@@ -89,7 +89,9 @@ async def change_ops_right(visit: Visit) -> Response:
 
 async def _known(visit: Visit, connection: Connection) -> User:
     """The person that the path names. Raises PageRefused."""
-    row = await connection.fetchrow(SQL["find_user"], visit.parameter("user_id"))
+    user_id = visit.parameter("user_id")
+    # No id has a zero byte, and the database takes no text that does.
+    row = None if "\0" in user_id else await connection.fetchrow(SQL["find_user"], user_id)
     if row is None:
         raise PageRefused(404)
     return User(**row)

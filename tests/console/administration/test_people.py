@@ -145,6 +145,10 @@ async def test_a_person_in_charge_sees_the_agencys_campaigns_with_deleted_ones_a
         assert "Early 120" in rest.text
         assert "Early 98" not in rest.text
         assert "Reminders" not in rest.text
+        for nonsense in ("2026-01-01", "x", "2026-01-01T00:00:00 %00", "%00", "9999-12-31T23:59:59-12:00 x"):
+            assert (await browser.get(f"/agency?after={nonsense.replace(' ', '%20')}")).status == 200, (
+                nonsense
+            )
 
 
 async def test_ops_find_somebody_end_the_sessions_and_share_their_rights(
@@ -172,7 +176,8 @@ async def test_ops_find_somebody_end_the_sessions_and_share_their_rights(
         assert (own.status, "That is you" in own.text) == (422, True)
         await browser.send(await browser.get(f"/ops/users/{amy.id}/ops"), "/ops/users")
         assert not (await make_user(connection, "amy@clinic.gov.sg")).is_ops
-        assert (await browser.get("/ops/users/user_nobody")).status == 404
+        for nobody in ("user_nobody", "%00", "user_%F0%9F%98%80"):
+            assert (await browser.get(f"/ops/users/{nobody}")).status == 404, nobody
 
 
 async def test_ops_set_a_campaigns_limits(settings: Settings, connection: Connection) -> None:
