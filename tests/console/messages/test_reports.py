@@ -35,6 +35,10 @@ async def test_a_report_has_a_row_for_each_message_and_leaves_its_event(
     path = f"/batches/{batch.id}/delivery-report.csv"
     async with serving_console(settings) as port:
         browser = await browse(connection, settings, port, people.owner)
+        for page in (f"/batches/{batch.id}", f"/campaigns/{campaign_id}/batches"):
+            shown = await browser.get(page)
+            assert path in dict.fromkeys(link for _, link in shown.links)
+            assert "has an apostrophe in front" in shown.text
         head = await browser.say("HEAD", path)
         assert (head.status, head.body) == (200, "")
         assert not await events(connection, "delivery_report_downloaded")
