@@ -94,6 +94,11 @@ async def test_a_page_is_paused_and_goes_on_and_a_hidden_one_asks_for_nothing(
         await page.evaluate(hide, arg=True)
         await says(page, "Not live")
         await eventually(lambda: streams() == 0)
+        # Nor does anything else make it ask.
+        await page.get_by_role("button", name="Pause").click()
+        await says(page, "Paused")
+        await page.get_by_role("button", name="Go on").click()
+        await says(page, "Not live")
         await connection.execute("update uploads set withdrawn_at = now() where id = $1", upload_id)
         await page.evaluate(hide, arg=False)
         await expect(page.locator("#upload-head")).to_contain_text("Withdrawn")
