@@ -24,6 +24,7 @@ from messages.pages import Scope, Towards, fetch_page, fetch_place
 from messages.retrieval import fetch_batch, fetch_message
 from messages.statuses import MessageStatus
 from sending.senders import pause_suspended
+from sftpd.connections import session_table
 from tests.messages.builders import NOW, make_batch
 
 PRIVILEGES = ("select", "insert", "update", "delete", "truncate", "references", "trigger")
@@ -156,6 +157,31 @@ async def test_each_part_may_do_with_messages_what_it_does(granted: Connection, 
         finally:
             await granted.execute("reset role")
     assert await granted.fetchval("select paused_because from senders") == "account suspended"
+
+
+async def test_a_front_may_tell_who_is_connected_and_sweep_what_others_have_left(granted: Connection) -> None:
+    await granted.execute(
+        "insert into sftp_sessions (connection_id, campaign_id, seen_at) values ('other', 'c', now() - interval '1 minute')"
+    )
+    await granted.execute(f"set role {DatabaseRole.FRONT}")
+    try:
+        for size in (None, 5):
+            await granted.execute(
+                session_table.SQL["renew_sessions"],
+                ["own"],
+                ["c"],
+                ["SHA256:x"],
+                ["192.0.2.7"],
+                [1.5],
+                [size],
+            )
+        await granted.execute(session_table.SQL["sweep_sessions"])
+        rows = await granted.fetch("select connection_id, receiving_bytes from sftp_sessions")
+        await granted.execute(session_table.SQL["delete_sessions"], ["own"])
+    finally:
+        await granted.execute("reset role")
+    assert [tuple(row) for row in rows] == [("own", 5)]
+    assert await granted.fetchval("select count(*) from sftp_sessions") == 0
 
 
 async def test_the_api_may_read_and_retry_messages(granted: Connection, campaign_id: str) -> None:
