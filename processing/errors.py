@@ -31,6 +31,10 @@ class SendingRefused(ProcessingError):  # noqa: N818
     """A checked upload can't be sent or forgotten; the text tells its sender why."""
 
 
+class SameFileSent(SendingRefused):
+    """The same bytes were sent, or are being sent, and whoever says that they be sent again hasn't been told so."""
+
+
 class ObjectMissing(ProcessingError):  # noqa: N818
     """An object that the database knows is not in the bucket."""
 

@@ -123,7 +123,7 @@ async def _file_of(visit: Visit) -> AsyncIterator[BinaryIO]:
 async def _campaign_of(visit: Visit) -> Campaign:
     """The campaign that the query names. Raises PageRefused: there is none for this visitor."""
     async with visit.connection() as connection:
-        place = await fetch_place(connection, visit.query.get("campaign", ""))
+        place = await fetch_place(connection, visit.query.get("campaign", "").replace("\0", ""))
         if place is None or not visit.may(Action.SEE_CAMPAIGN, place):
             raise PageRefused(404)
         return await fetch_known_campaign(connection, place.id)

@@ -60,7 +60,7 @@ def parse_query(
     query: Mapping[str, str], sight: Sight, campaign_id: str, batch: Batch | None = None
 ) -> MessageQuery:
     """Read a query. Raises PageRefused (400), where the place is none."""
-    given = {name: query.get(name, "").strip() for name in _FIELDS}
+    given = {name: query.get(name, "").replace("\0", "").strip() for name in _FIELDS}
     if not sight.may_search:
         given["search"] = ""
     if batch is not None or not sight.sees_others:

@@ -29,7 +29,7 @@ from database.connections import Connection
 from database.queries import NamedQueries
 from processing.checked.sending import ask_for_sending, forget
 from processing.checked.uploads import CheckedUpload, fetch_checked, find_same_content
-from processing.errors import ProcessingError, SendingRefused
+from processing.errors import ProcessingError, SameFileSent, SendingRefused
 from processing.uploads import UploadStatus
 from rules.languages import parse_language
 from rules.templates import Language
@@ -95,6 +95,10 @@ async def _fetch(visit: Visit, connection: Connection) -> CheckedUpload:
 
 async def show_upload(visit: Visit) -> Response:
     """The file's page."""
+    return await _show(visit)
+
+
+async def _show(visit: Visit, *, is_refused: bool = False) -> Response:
     async with visit.connection() as connection:
         upload = await _fetch(visit, connection)
         frame = await open_frame(visit, connection, "send_file")
@@ -110,6 +114,8 @@ async def show_upload(visit: Visit) -> Response:
     phones = await _first_phones(visit, texts, upload) if state == "checked" else []
     return await visit.page(
         "sending/checked.html",
+        status=409 if is_refused else 200,
+        is_refused=is_refused,
         frame=frame,
         upload=upload,
         state=state,
@@ -174,14 +180,22 @@ async def _asked(visit: Visit) -> tuple[CheckedUpload, Form]:
 async def send_upload(visit: Visit) -> Response:
     """Have the file sent."""
     upload, form = await _asked(visit)
-    async with visit.change(form) as connection:
-        try:
+    try:
+        async with visit.change(form) as connection:
             await ask_for_sending(
-                connection, upload.id, _life(visit), user_id=visit.user.id, actor=visit.actor
+                connection,
+                upload.id,
+                _life(visit),
+                user_id=visit.user.id,
+                actor=visit.actor,
+                known_same=form["same"],
             )
-        except SendingRefused as refusal:
-            raise PageRefused(409, _sentence(refusal)) from None
-        return await visit.done(connection, url("checked_upload", upload_id=upload.id))
+            return await visit.done(connection, url("checked_upload", upload_id=upload.id))
+    except SameFileSent:
+        # Sent since the page was made, as from another tab: now it says so, and may be sent from there all the same.
+        return await _show(visit, is_refused=True)
+    except SendingRefused as refusal:
+        raise PageRefused(409, _sentence(refusal)) from None
 
 
 async def forget_upload(visit: Visit) -> Response:

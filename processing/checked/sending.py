@@ -5,19 +5,28 @@ from datetime import timedelta
 
 from audit.events import Actor, AuditEvent, record_event
 from database.connections import Connection
-from processing.checked.uploads import is_active, lock_waiting, record_check, withdraw
-from processing.errors import SendingRefused
+from processing.checked.uploads import (
+    find_same_content,
+    is_active,
+    lock_waiting,
+    record_check,
+    wait_for_same_content,
+    withdraw,
+)
+from processing.errors import SameFileSent, SendingRefused
 from processing.verdict_queue import CHECKED_ENTRYPOINT, enqueue_verdict
 
 
 async def ask_for_sending(
-    connection: Connection, upload_id: str, life: timedelta, *, user_id: str, actor: Actor
+    connection: Connection, upload_id: str, life: timedelta, *, user_id: str, actor: Actor, known_same: str = ""
 ) -> bool:
     """Let a worker judge the upload anew and, if it is still good, make its batch.
 
-    False where somebody has said so before, or it has its outcome: its page tells which. Raises SendingRefused where it can't be
-    sent; `life` is how long it was to wait for that.
+    `known_same`: the upload of the same bytes of which whoever asks was told that it was sent before. False where somebody has
+    said so before, or it has its outcome: its page tells which. Raises SendingRefused where it can't be sent; SameFileSent where
+    there is another upload to be told of. `life` is how long it was to wait for that.
     """
+    await wait_for_same_content(connection, upload_id)
     waiting = await lock_waiting(connection, upload_id, life)
     if waiting is None:
         return False
@@ -29,6 +38,9 @@ async def ask_for_sending(
         raise SendingRefused("this file has waited too long and is no longer kept: upload it again")
     if not await is_active(connection, waiting.campaign_id):
         raise SendingRefused("the campaign is suspended, so nothing was sent: ask ops why")
+    same = await find_same_content(connection, waiting.campaign_id, upload_id, waiting.sha256)
+    if same is not None and same.upload_id != known_same:
+        raise SameFileSent("the same file was sent before")
     await record_check(connection, upload_id, replace(waiting.check, asked_by=user_id, hindrance=None))
     await record_event(
         connection,

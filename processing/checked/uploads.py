@@ -60,6 +60,7 @@ class Waiting:
 
     campaign_id: str
     file_name: str
+    sha256: str
     check: Check | None
     object_key: str | None
     is_over: bool
@@ -87,6 +88,15 @@ class CheckedUpload:
     num_rows: int | None
     num_errors: int | None
     error_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SameContent:
+    """Another upload of the same bytes. `batch_id` is None while it is being sent; `sent_at` tells something only after that."""
+
+    upload_id: str
+    batch_id: str | None
+    sent_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +148,9 @@ async def lock_waiting(
     if row is None:
         return None
     return Waiting(
-        row["campaign_id"], row["file_name"], read_check(row["checked"]), row["object_key"], row["is_over"]
-    )
+        row["campaign_id"], row["file_name"], row["content_sha256"], read_check(row["checked"]), row["object_key"],
+        row["is_over"],
+    )  # fmt: skip
 
 
 async def record_check(connection: Connection, upload_id: str, check: Check) -> None:
@@ -202,12 +213,17 @@ def _checked_upload(row: asyncpg.Record) -> CheckedUpload:
     )  # fmt: skip
 
 
+async def wait_for_same_content(connection: Connection, upload_id: str) -> None:
+    """Until the transaction ends, nobody else asks for the same bytes of the upload's campaign to be sent."""
+    await connection.execute(SQL["wait_for_same_content"], upload_id)
+
+
 async def find_same_content(
     connection: Connection, campaign_id: str, upload_id: str, sha256: str
-) -> tuple[str, datetime] | None:
-    """The batch that the same bytes have made in this campaign within a day, and when."""
+) -> SameContent | None:
+    """The newest other upload of the same bytes in this campaign that was sent within a day, or is being sent."""
     row = await connection.fetchrow(SQL["find_same_content"], campaign_id, upload_id, sha256)
-    return None if row is None else (row["batch_id"], row["finished_at"])
+    return None if row is None else SameContent(row["id"], row["batch_id"], row["finished_at"])
 
 
 async def list_left(connection: Connection, *, older_than: timedelta, life: timedelta) -> list[Left]:

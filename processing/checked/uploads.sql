@@ -18,11 +18,11 @@ returning deciding_since, attempts
 
 -- name: lock_waiting
 -- `is_over`: it has waited for so long since its check, or its receipt, that it is to be forgotten.
-select campaign_id, file_name, checked, object_key, checked_at < now() - $2::interval as is_over
+select campaign_id, file_name, content_sha256, checked, object_key, checked_at < now() - $2::interval as is_over
 from uploads where id = $1 and checked_at is not null for update
 
 -- name: lock_waiting_if_free
-select campaign_id, file_name, checked, object_key, checked_at < now() - $2::interval as is_over
+select campaign_id, file_name, content_sha256, checked, object_key, checked_at < now() - $2::interval as is_over
 from uploads where id = $1 and checked_at is not null for update skip locked
 
 -- name: record_checked
@@ -52,12 +52,18 @@ select id, campaign_id, file_name, bytes, content_sha256, object_key, creator_id
        withdrawn_at, batch_id, support_id, report_key, num_rows, num_errors, error_reason, finished_at
 from uploads where id = $1 and source = 'console'
 
+-- name: wait_for_same_content
+-- Two that ask for the same bytes of a campaign to be sent do so one after the other.
+select pg_advisory_xact_lock(hashtextextended(campaign_id || ' ' || content_sha256, 7367470010))
+from uploads where id = $1 and source = 'console'
+
 -- name: find_same_content
--- The batch that the same bytes have made within a day, by whatever way they came.
-select batch_id, finished_at from uploads
-where campaign_id = $1 and received_at > now() - interval '24 hours' and id <> $2 and status = 'accepted'
+-- The newest other upload of the same bytes within a day that has made a batch, by whatever way it came, or is about to.
+select id, batch_id, finished_at from uploads
+where campaign_id = $1 and received_at > now() - interval '24 hours' and id <> $2
+  and (status = 'accepted' or (checked_at is not null and checked ? 'send'))
   and (content_sha256 = $3 or sha256 = $3)
-order by received_at desc
+order by received_at desc, id desc
 limit 1
 
 -- name: list_waiting

@@ -68,6 +68,31 @@ async def test_a_file_is_sent_once_after_its_messages_and_their_price_were_shown
 
 
 @with_worker
+async def test_the_same_file_in_two_tabs_is_sent_again_only_by_who_was_told_that_it_was_sent(
+    settings: Settings, connection: Connection
+) -> None:
+    campaign_id = await make_campaign(connection)
+    amy = await make_user(connection, "amy@clinic.gov.sg")
+    async with serving_console(settings) as port:
+        browser = await browse(connection, settings, port, amy)
+        tabs = [await checked(browser, campaign_id) for _ in range(2)]
+        assert not any("The same file" in tab.text for tab in tabs)
+        answers = await asyncio.gather(
+            *(browser.send(tab, f"{tab.path.removesuffix('/check')}/send", follow=False) for tab in tabs)
+        )
+        assert sorted(answer.status for answer in answers) == [303, 409]
+        sent, refused = sorted(answers, key=lambda answer: answer.status)
+        assert "Nothing was sent by this click. The same file" in refused.text
+        await until(browser, sent.location, "4 messages were handed over")
+        assert await made(connection) == (1, 4)
+        # The warning is on that page, and so is the button.
+        again = await browser.send(refused, refused.path, follow=False)
+        assert again.status == 303
+        await until(browser, again.location, "4 messages were handed over")
+        assert await made(connection) == (2, 8)
+
+
+@with_worker
 async def test_a_refused_file_says_why_and_the_corrected_one_goes_on_from_there(
     settings: Settings, connection: Connection
 ) -> None:
