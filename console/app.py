@@ -89,6 +89,9 @@ class Application:
                 metrics.CROSS_SITE.inc()
                 raise PageRefused(403, _CROSS_SITE)
             await self._admit(route, visit, method)
+            if route.is_stream and request.method == "HEAD":
+                # Nobody would read its events, and it would never end.
+                return Response(media_type="text/event-stream")
             return await route.methods[method](visit)
         except GoTo as go:
             return RedirectResponse(go.path, 303)

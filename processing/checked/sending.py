@@ -18,7 +18,13 @@ from processing.verdict_queue import CHECKED_ENTRYPOINT, enqueue_verdict
 
 
 async def ask_for_sending(
-    connection: Connection, upload_id: str, life: timedelta, *, user_id: str, actor: Actor, known_same: str = ""
+    connection: Connection,
+    upload_id: str,
+    life: timedelta,
+    *,
+    user_id: str,
+    actor: Actor,
+    known_same: str = "",
 ) -> bool:
     """Let a worker judge the upload anew and, if it is still good, make its batch.
 

@@ -5,6 +5,7 @@ import pytest
 from config.settings import Settings
 from console.login.sessions import end_sessions
 from database.connections import Connection
+from tests.console.campaigns.making import make_campaign
 from tests.console.served import Browser, browse, make_user, serving_console
 
 
@@ -50,6 +51,19 @@ async def test_what_comes_from_another_site_changes_nothing(
         assert (await browser.post("/logout", {}, follow=False)).status == status
         browser.headers = {"Sec-Fetch-Site": "same-origin"}
         assert (await browser.get("/")).title == ("Log in" if status == 303 else "Campaigns")
+
+
+async def test_odd_requests_are_answered(settings: Settings, connection: Connection) -> None:
+    user = await make_user(connection, "amy@clinic.gov.sg")
+    campaign_id = await make_campaign(connection)
+    async with serving_console(settings) as port:
+        browser = await browse(connection, settings, port, user)
+        # A stream's head is whole, where the stream itself goes on.
+        head = await browser.say("HEAD", "/uploads/stream")
+        assert (head.status, head.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+        # No text of the database has that character.
+        assert (await browser.get(f"/campaigns/{campaign_id}?creator=%00&search=%001")).status == 200
+        assert (await browser.get("/calculator/file?campaign=%00")).status == 404
 
 
 async def test_an_unknown_page_is_told_in_words(settings: Settings, connection: Connection) -> None:
