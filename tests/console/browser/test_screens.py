@@ -51,6 +51,10 @@ async def make_pages(connection: Connection, settings: Settings) -> dict[str, st
         "update batches set created_at = $2 where id = $1", batch.id, now - timedelta(minutes=4)
     )
     await connection.execute(
+        "update attempts set created_at = $2, updated_at = $2, sent_at = sent_at + ($2 - created_at) where batch_no = $1",
+        batch.batch_no, now - timedelta(minutes=3),
+    )  # fmt: skip
+    await connection.execute(
         "update messages set \"values\" = jsonb_build_object('name', 'Emily Yeo', 'topic', 'blood test') where batch_no = $1",
         batch.batch_no,
     )
