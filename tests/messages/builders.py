@@ -77,7 +77,7 @@ async def make_batch(
         )
         await connection.execute(
             'insert into messages (batch_no, row_number, recipient, language, "values", segments, encoding, created_at)'
-            " select $1, n + 1, $2, 'english', jsonb_build_object('name', 'Tan ' || n), 1, 'gsm7', $3"
+            " select $1, n + 1, $2, 'english', jsonb_build_object('name', 'Tan ' || n), 1, 'GSM-7', $3"
             " from generate_series(1, $4::integer) n",
             batch_no,
             recipient,
@@ -109,7 +109,7 @@ async def fill_campaign(
     )  # fmt: skip
     await connection.execute(
         'insert into messages (batch_no, row_number, recipient, language, "values", segments, encoding, created_at)'
-        " select batch_no, n + n / 10, '659' || lpad((n + n / 10)::text, 7, '0'), 'english', '{\"name\": \"Tan\"}', 1, 'gsm7',"
+        " select batch_no, n + n / 10, '659' || lpad((n + n / 10)::text, 7, '0'), 'english', '{\"name\": \"Tan\"}', 1, 'GSM-7',"
         " created_at from batches, generate_series(1, total_messages) n where id = any($1)",
         ids,
     )

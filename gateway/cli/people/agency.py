@@ -6,7 +6,7 @@ import typer
 
 from gateway.cli.arguments import JSON
 from gateway.cli.invocation import Invocation, current_actor, invocation_of, run
-from gateway.cli.people.arguments import AgencyName, Email, Remove
+from gateway.cli.people.arguments import AgencyName, Email, Remove, user_document
 from gateway.output import for_people, note, print_facts, print_json, print_line, print_table, utc
 
 if TYPE_CHECKING:
@@ -131,7 +131,9 @@ def show(context: typer.Context, name: AgencyName, as_json: JSON = False) -> Non
 
 
 @app.command(epilog="Example: sftp-gateway agency pic 'Ministry of Examples' tan@examples.gov.sg")
-def pic(context: typer.Context, name: AgencyName, email: Email, remove: Remove = False) -> None:
+def pic(
+    context: typer.Context, name: AgencyName, email: Email, remove: Remove = False, as_json: JSON = False
+) -> None:
     """Put a person in charge of an agency (with its CIO's word), or back among its officers without the right to create."""
     from campaigns.people.users import set_pic
 
@@ -139,11 +141,16 @@ def pic(context: typer.Context, name: AgencyName, email: Email, remove: Remove =
         return await set_pic(connection, agency, email, is_pic=not remove, actor=current_actor())
 
     user, agency = _change(invocation_of(context), name, change)
-    note(f"{user.email} is {'no longer ' if remove else ''}in charge of {agency.name}")
+    if as_json:
+        print_json(user_document(user))
+    else:
+        note(f"{user.email} is {'no longer ' if remove else ''}in charge of {agency.name}")
 
 
 @app.command(epilog="Example: sftp-gateway agency creator 'Ministry of Examples' lim@examples.gov.sg")
-def creator(context: typer.Context, name: AgencyName, email: Email, remove: Remove = False) -> None:
+def creator(
+    context: typer.Context, name: AgencyName, email: Email, remove: Remove = False, as_json: JSON = False
+) -> None:
     """Let a person create campaigns for an agency, or no longer."""
     from campaigns.people.users import set_creator
 
@@ -151,7 +158,10 @@ def creator(context: typer.Context, name: AgencyName, email: Email, remove: Remo
         return await set_creator(connection, agency, email, may_create=not remove, actor=current_actor())
 
     user, agency = _change(invocation_of(context), name, change)
-    note(f"{user.email} {'no longer creates' if remove else 'may create'} campaigns for {agency.name}")
+    if as_json:
+        print_json(user_document(user))
+    else:
+        note(f"{user.email} {'no longer creates' if remove else 'may create'} campaigns for {agency.name}")
 
 
 def _change(

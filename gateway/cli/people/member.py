@@ -40,6 +40,7 @@ def add(
             show_default=False,
         ),
     ],
+    as_json: JSON = False,
 ) -> None:
     """Make a person a member of a campaign, or a member something else."""
     from campaigns.people.members import set_member
@@ -54,7 +55,10 @@ def add(
             return await set_member(connection, campaign, email, Membership(role), actor=current_actor())
 
     user = run(store())
-    note(f"{user.email} is {role} of {campaign}")
+    if as_json:
+        print_json(_document(campaign, user, role))
+    else:
+        note(f"{user.email} is {role} of {campaign}")
 
 
 @app.command("list", epilog="Example: sftp-gateway member list CAMPAIGN")
@@ -92,7 +96,7 @@ def list_all(context: typer.Context, campaign: CampaignId, as_json: JSON = False
 
 
 @app.command(epilog="Example: sftp-gateway member remove CAMPAIGN lim@examples.gov.sg")
-def remove(context: typer.Context, campaign: CampaignId, email: Email) -> None:
+def remove(context: typer.Context, campaign: CampaignId, email: Email, as_json: JSON = False) -> None:
     """Let a person be a member of a campaign no longer."""
     from campaigns.people.members import remove_member
 
@@ -103,4 +107,12 @@ def remove(context: typer.Context, campaign: CampaignId, email: Email) -> None:
             return await remove_member(connection, campaign, email, actor=current_actor())
 
     user = run(change())
-    note(f"{user.email} is no member of {campaign} any more")
+    if as_json:
+        print_json(_document(campaign, user, None))
+    else:
+        note(f"{user.email} is no member of {campaign} any more")
+
+
+def _document(campaign_id: str, user: "User", role: str | None) -> dict[str, object]:
+    """What the user is in the campaign from now on; None: nothing."""
+    return {"campaignId": campaign_id, "userId": user.id, "email": user.email, "role": role}

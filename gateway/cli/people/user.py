@@ -68,7 +68,7 @@ def show(context: typer.Context, email: Email, as_json: JSON = False) -> None:
 
 
 @app.command(epilog="Example: sftp-gateway user ops tan@examples.gov.sg")
-def ops(context: typer.Context, email: Email, remove: Remove = False) -> None:
+def ops(context: typer.Context, email: Email, remove: Remove = False, as_json: JSON = False) -> None:
     """Make a person one of ops, who see all campaigns and administer agencies; or no longer."""
     from campaigns.people.users import set_ops
 
@@ -79,7 +79,10 @@ def ops(context: typer.Context, email: Email, remove: Remove = False) -> None:
             return await set_ops(connection, email, is_ops=not remove, actor=current_actor())
 
     user = run(change())
-    note(f"{user.email} is {'no longer ' if remove else ''}one of ops")
+    if as_json:
+        print_json(user_document(user))
+    else:
+        note(f"{user.email} is {'no longer ' if remove else ''}one of ops")
 
 
 @app.command("end-sessions", epilog="Example: sftp-gateway user end-sessions tan@examples.gov.sg")

@@ -78,6 +78,7 @@ async def test_ops_see_a_number_once_they_ask_and_that_is_written_down(
     async with serving_console(settings) as port:
         browser = await browse(connection, settings, port, people.ops)
         page = await browser.get(path)
+        assert "1, GSM-7" in page.text
         assert not await events(connection, "message_unmasked")
         shown = await browser.send(page, f"{path}/number")
         assert LOCAL in shown.text

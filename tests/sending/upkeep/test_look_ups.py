@@ -279,7 +279,7 @@ async def test_large_batches_are_looked_through_in_pages_and_less_often(
     )
     await connection.execute(
         'insert into messages (batch_no, row_number, recipient, language, "values", segments, encoding)'
-        " select $1, n, '6591234567', 'english', '{\"name\": \"Tan\"}', 1, 'gsm7' from generate_series(200, 12199) n",
+        " select $1, n, '6591234567', 'english', '{\"name\": \"Tan\"}', 1, 'GSM-7' from generate_series(200, 12199) n",
         batch.batch_no,
     )
     await connection.execute("update batches set total_messages = 150000, sending = 12000")

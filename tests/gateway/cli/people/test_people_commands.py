@@ -115,6 +115,26 @@ def test_vendors_own_nothing_unless_raised_and_the_last_owner_stays(admin: "Call
     assert members(admin, "c-1") == {VENDOR: "owner"}
 
 
+def test_each_change_can_be_told_as_json(admin: "Call", agency: str) -> None:
+    for words, key in (
+        (("agency", "pic", agency, TAN), "isPic"),
+        (("agency", "creator", agency, TAN), "mayCreate"),
+        (("user", "ops", TAN), "isOps"),
+    ):
+        told = admin(*words, "--json").document
+        assert (told["email"], told[key]) == (TAN, True)
+        assert admin(*words, "--remove", "--json").document[key] is False
+    admin(*CREATE, *ENGLISH, "--id", "c-1", "--creator", LIM)
+    member = admin("member", "add", "c-1", TAN, "--role", "restricted", "--json").document
+    assert member == {
+        "campaignId": "c-1",
+        "userId": admin("user", "show", TAN, "--json").document["userId"],
+        "email": TAN,
+        "role": "restricted",
+    }
+    assert admin("member", "remove", "c-1", TAN, "--json").document == {**member, "role": None}
+
+
 def test_a_role_that_is_none_is_a_misused_call(admin: "Call", agency: str) -> None:
     assert admin("member", "add", "c-1", TAN, "--role", "admin").status == 2
 
