@@ -43,6 +43,10 @@ _MOST_OF_FILE: Final = 500
 _VALUE: Final = "value-"
 
 
+class _SentSince(Exception):  # noqa: N818 - no error
+    """The campaign has written to the number, of which the page that was sent had not warned."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """What the form asks for."""
@@ -91,8 +95,18 @@ async def take_single(visit: Visit) -> Response:
     if errors:
         phone = texts.fill(asked.language, asked.given(), asked.recipient)
         return await _page(visit, frame, texts, asked, phone=phone, errors=errors, recent=recent, status=422)
-    async with visit.change(form) as connection:
-        response = await _send(visit, connection, texts, asked)
+    try:
+        async with visit.change(form) as connection:
+            recent = await _find_recent(connection, visit.campaign_id, asked.recipient)
+            if recent is not None and form["warned_of"] != asked.recipient:
+                raise _SentSince
+            response = await _send(visit, connection, texts, asked)
+    except _SentSince:
+        # Since the preview, as from another tab: now the page says so, and it can be sent from there all the same.
+        phone = texts.fill(asked.language, asked.given(), asked.recipient)
+        return await _page(
+            visit, frame, texts, asked, phone=phone, recent=recent, is_refused=True, status=409
+        )
     async with visit.connection() as connection:
         await announce_singles(connection)
     return response
@@ -179,6 +193,7 @@ async def _page(
     errors: Mapping[str, str] | None = None,
     recent: datetime | None = None,
     is_preview: bool = False,
+    is_refused: bool = False,
     status: int = 200,
 ) -> Response:
     cost = None
@@ -198,6 +213,7 @@ async def _page(
         errors=errors or {},
         minutes=None if recent is None else int((datetime.now(UTC) - recent).total_seconds() // 60),
         is_preview=is_preview,
+        is_refused=is_refused,
         can_send=frame.campaign.status is CampaignStatus.ACTIVE,
         recommended=BODY_RECOMMENDED,
         value_field=_VALUE,

@@ -53,6 +53,35 @@ async def test_a_message_is_sent_once_after_it_was_seen(settings: Settings, conn
         assert "sent to this number 2 min ago" in (await post(browser, page, "preview")).text
 
 
+async def test_two_tabs_write_to_a_number_twice_only_after_the_second_one_has_warned(
+    settings: Settings, connection: Connection
+) -> None:
+    campaign_id = await make_campaign(connection)
+    amy = await make_user(connection, "amy@clinic.gov.sg")
+    async with serving_console(settings) as port:
+        browser = await browse(connection, settings, port, amy)
+        path = f"/campaigns/{campaign_id}/send"
+        tabs = [await post(browser, await browser.get(path), "preview") for _ in range(2)]
+        assert not any("sent to this number" in tab.text for tab in tabs)
+        assert (await browser.send(tabs[0], path, then="send")).status == 200
+        refused = await browser.send(tabs[1], path, then="send")
+        assert refused.status == 409
+        assert "Nothing was sent by this click. This campaign sent to this number" in refused.text
+        assert await connection.fetchval("select count(*) from batches") == 1
+        # The first tab's button once more leads to its message, and sends nothing.
+        assert (await browser.send(tabs[0], path, then="send")).status == 200
+        # A warning of one number is none of another one.
+        other = await browser.send(refused, path, then="send", recipient="6591234560")
+        assert other.status == 200
+        again = await browser.get(path)
+        assert (
+            await post(browser, again, "send", recipient="6591234560", warned_of="6591234567")
+        ).status == 409
+        assert await connection.fetchval("select count(*) from batches") == 2
+        assert (await browser.send(refused, path, then="send", form_id="f" * 20)).status == 200
+        assert await connection.fetchval("select count(*) from batches") == 3
+
+
 async def test_what_a_row_of_a_file_may_not_say_is_refused_beside_its_field(
     settings: Settings, connection: Connection
 ) -> None:
