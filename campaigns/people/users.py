@@ -140,7 +140,12 @@ async def set_creator(
 
 async def _officer_of(connection: Connection, agency: Agency, email: str, *, is_new: bool) -> User:
     user = await ensure_user(connection, email) if is_new else await find_user(connection, email)
-    if user.agency_id is not None and user.agency_id != agency.id:
+    agency_id = user.agency_id
+    if agency_id is None:
+        # Known here since before its domain was listed.
+        listed = await find_domain(connection, user.email)
+        agency_id = None if listed is None else listed.agency_id
+    if agency_id is not None and agency_id != agency.id:
         raise PeopleRefused(f"that address is another agency's than {agency.name}")
     return user
 
