@@ -1,5 +1,6 @@
 """A report's rows as a page shows them: each fault in its cell, characters made visible; for ops, without who is meant."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +20,8 @@ _MOST_COLUMNS: Final = 40
 _MOST_REASON: Final = 400
 _NAMED: Final = CONTROLS | INVISIBLE | LINE_SEPARATORS | frozenset(WHITE_SPACE) - {" "}
 _HIDDEN: Final = "•••"
+# Of a name or an NRIC that stands where a number should, nothing is told.
+_LIKE_A_NUMBER: Final = re.compile(r"[0-9+ ().eE-]+", re.ASCII)
 _MORE: Final = "The report has no room for all that is wrong with this row: mend what the others tell, and upload the file again"
 
 
@@ -109,7 +112,7 @@ def _words(reason: ToldReason, *, is_masked: bool) -> str:
 def _masked(value: str, name: str | None) -> tuple[Part, ...]:
     if not value:
         return ()
-    if name == "recipient":
+    if name == "recipient" and _LIKE_A_NUMBER.fullmatch(value):
         return (Part(masked_number(value[:20])),)
     if name == "language" and value in set(Language):
         return (Part(value),)

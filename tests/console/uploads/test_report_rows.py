@@ -7,6 +7,7 @@ import pytest
 
 from config.environment import Environment
 from console.uploads import report_rows
+from console.uploads.report_cells import shown_table
 from console.uploads.report_rows import Found, Head, Mark, find_rows, read_head
 from processing.verdict import Rules, judge
 from rules.codes import FindingCode
@@ -147,3 +148,16 @@ def test_a_row_of_a_megabyte_ends_the_search_and_a_file_fault_has_a_head(
     assert head.columns == ("recipient", "language", "nome")
     assert read_head(iter((b"no report",))) is None
     assert read_head(pieces(b'"Error Reason: "' * 20_000, 100)) is None
+
+
+def test_whoever_sees_masked_numbers_sees_no_name_that_stands_for_one() -> None:
+    head, found = look(
+        report_of(HEADER + "+6591234567,english,Em\nS1234567D,english,Em\nTan Ah Kow,english,Em\n")
+    )
+    table = shown_table(head, found.rows, is_masked=True)
+    assert ["".join(part.text for part in row.cells[0].parts) for row in table.rows] == [
+        "+65••••••67",
+        "•••",
+        "•••",
+    ]
+    assert {"".join(part.text for part in row.cells[2].parts) for row in table.rows} == {"•••"}
