@@ -13,7 +13,7 @@ export function previewWhileTyping(form) {
     const fields = new URLSearchParams(new FormData(form));
     fields.set("then", "preview");
     try {
-      const answer = await fetch(form.action, { method: "POST", body: fields, signal: asking.signal, redirect: "error" });
+      const answer = await fetch(form.action, { method: "POST", body: fields, signal: asking.signal, redirect: "manual" });
       if (!answer.ok) return;
       const fresh = elementsOf(await answer.text()).map((each) => each.querySelector("#preview")).find(Boolean);
       const shown = form.querySelector("#preview");

@@ -13,7 +13,7 @@ export function remarkWhileTyping(form) {
     asking = new AbortController();
     try {
       const answer = await fetch(form.dataset.remarksFrom, {
-        method: "POST", body: new URLSearchParams(new FormData(form)), signal: asking.signal, redirect: "error",
+        method: "POST", body: new URLSearchParams(new FormData(form)), signal: asking.signal, redirect: "manual",
       });
       if (!answer.ok) return;
       for (const element of elementsOf(await answer.text())) {

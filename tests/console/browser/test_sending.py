@@ -89,3 +89,10 @@ async def test_a_message_is_seen_while_it_is_typed_and_then_sent(
         await page.get_by_role("button", name="Send", exact=True).click()
         await expect(page.get_by_text("The message was handed over")).to_be_visible()
         assert await connection.fetchval("select recipient from messages") == "6591234567"
+        # A session that ends while somebody types is no error of the page's; its button leads to the login.
+        await page.goto(f"/campaigns/{campaign_id}/send")
+        await connection.execute("update console_sessions set ended_at = now()")
+        async with page.expect_request_finished(lambda asked: asked.method == "POST"):
+            await page.get_by_label("Mobile number").fill("6591234567")
+        await page.get_by_role("button", name="Preview").click()
+        await expect(page.get_by_text("Your session has ended")).to_be_visible()
