@@ -7,6 +7,7 @@ from starlette.responses import Response
 from campaigns.people.permissions import Action
 from console.campaigns.frame import open_frame
 from console.errors import PageRefused
+from console.forms import Form
 from console.messages.batch import fetch_batch_facts, fetch_seen_batch
 from console.messages.sight import Sight
 from console.paths import url
@@ -15,6 +16,7 @@ from console.routes import ConsoleRoute, Page
 from console.sending.texts import cost_in_words
 from console.subjects import of_batch
 from console.visits import Visit
+from database.connections import Connection
 from messages.changes import count_retries, release_batch, retry_batch, stop_batch
 from messages.errors import BatchNotFound, ChangeRefused
 
@@ -61,12 +63,26 @@ async def _ask(visit: Visit, change: str, refusal: str = "") -> Response:
     )
 
 
+class _GrownSince(Exception):  # noqa: N818 - a fact about a batch
+    """A retry would send more messages, or more that may have arrived, than its page has said."""
+
+
 async def retry(visit: Visit) -> Response:
     """Begin a new attempt of each message that has failed."""
-    batch_id = await _demand(visit)
     form = await visit.form()
+    try:
+        return await _retry(visit, form)
+    except _GrownSince:
+        sentence = "More of it has failed since this page was made: look at the numbers again."
+        return await _ask(visit, "retry", sentence)
+
+
+async def _retry(visit: Visit, form: Form) -> Response:
+    """Raises _GrownSince: then nothing is done, and the form can be sent again."""
+    batch_id = await _demand(visit)
     refusal = ""
     async with visit.change(form) as connection:
+        await _check_shown(visit, connection, form["shown"])
         try:
             retried = await retry_batch(
                 connection,
@@ -87,6 +103,20 @@ async def retry(visit: Visit) -> Response:
             # Not rolled back: that it was refused may change the batch's status (8-api.md §2.6).
             refusal = f"This batch {error.reason}."
     return await _ask(visit, "retry", refusal)
+
+
+async def _check_shown(visit: Visit, connection: Connection, shown: str) -> None:
+    """Raises _GrownSince. `shown`: how many messages the page said, and how many of them may have arrived; "" by a program."""
+    numbers = [
+        int(number) for number in shown.split() if number.isascii() and number.isdigit() and len(number) < 10
+    ]
+    if len(numbers) != 2:
+        return
+    batch = await fetch_seen_batch(visit, connection, Sight.of_visit(visit))
+    limit = visit.settings.sending.max_retries
+    ahead = await count_retries(connection, batch.number, max_retries=limit)
+    if ahead.messages > numbers[0] or ahead.may_have_arrived > numbers[1]:
+        raise _GrownSince
 
 
 async def stop(visit: Visit) -> Response:

@@ -21,12 +21,16 @@ from console.subjects import of_message
 from console.visits import Visit
 from database.connections import Connection
 from messages.changes import retry_message
-from messages.documents import MessageDocuments
+from messages.documents import MessageDocuments, attempts_of
 from messages.errors import ChangeRefused, MessageNotFound
 from messages.retrieval import Message, fetch_message
 from processing.rule_settings import make_rules
 from rules.billing.prices import cost_of
 from rules.templates import Language
+
+
+class _RetriedSince(Exception):  # noqa: N818 - a fact about a message
+    """It has more attempts than the page has shown."""
 
 
 async def show_message(visit: Visit) -> Response:
@@ -127,6 +131,10 @@ async def retry(visit: Visit) -> Response:
     form = await visit.form()
     try:
         async with visit.change(form) as connection:
+            current = await fetch_message(connection, message.id)
+            if current is None or form["attempts"] not in ("", str(len(attempts_of(current)))):
+                # Rolled back; whoever clicks again has seen what became of the other try.
+                raise _RetriedSince
             await retry_message(
                 connection,
                 message.id,
@@ -139,6 +147,10 @@ async def retry(visit: Visit) -> Response:
             )
     except MessageNotFound:
         raise PageRefused(404) from None
+    except _RetriedSince:
+        return await _show(
+            visit, refusal="It was sent again since this page was made: look at its attempts first."
+        )
     except ChangeRefused as error:
         return await _show(visit, refusal=f"This message {error.reason}.")
 

@@ -28,6 +28,10 @@ async def test_a_batch_is_retried_once_however_often_it_is_clicked(
         page = await browser.get(path)
         assert "2 messages of 6 will be sent again, 2 segments in all" in page.text
         assert "Free: test environment" in page.text
+        # A page that has said fewer asks again.
+        grown = await browser.send(page, path, shown="1 0")
+        assert (grown.status, "look at the numbers again" in grown.text) == (409, True)
+        assert not await events(connection, "batch_retried")
         answers = await asyncio.gather(*(browser.send(page, path, follow=False) for _ in range(3)))
         assert [(answer.status, answer.location) for answer in answers] == [(303, f"/batches/{batch.id}")] * 3
         shown = await browser.get(f"/batches/{batch.id}")
@@ -98,6 +102,16 @@ async def test_a_message_is_retried_or_refused_in_words(settings: Settings, conn
         refused = await browser.post(f"{path}/retry", {"form_id": "y" * 20})
         assert (refused.status, "This message hasn't failed" in refused.text) == (409, True)
         assert len(await events(connection, "message_retried")) == 1
+        # It fails again: a page from before its last try sends nothing, a new one does.
+        await connection.execute(
+            "update attempts set status = 6, error = 'recipient_unavailable' where batch_no = $1 and row_number = 4",
+            batch.batch_no,
+        )
+        stale = await browser.post(f"{path}/retry", {"form_id": "s" * 20, "attempts": "1"})
+        assert (stale.status, "sent again since this page was made" in stale.text) == (409, True)
+        assert len(await events(connection, "message_retried")) == 1
+        assert (await browser.send(stale, f"{path}/retry")).status == 200
+        assert len(await events(connection, "message_retried")) == 2
         # Ops see what failed, and send nothing.
         browser = await browse(connection, settings, port, people.ops)
         assert "Send it again" not in (await browser.get(f"/messages/{message_id(batch.id, 7)}")).text
