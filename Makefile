@@ -25,7 +25,7 @@ devstack: setup ## Embedded PostgreSQL, S3 and mailbox until Ctrl-C
 	@$(BIN)/sftp-gateway devstack
 
 test: setup ## All tests, with short forms of chaos and fuzz
-	$(BIN)/python -m pytest -n 3 --dist worksteal
+	$(BIN)/python -m pytest -n 4 --dist worksteal
 
 check: setup ## Static checks: ruff, format, mypy strict, import contracts
 	$(BIN)/ruff check --no-cache .
