@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import NoDecode
@@ -27,6 +27,17 @@ def _words(value: object) -> object:
         with suppress(ValueError):
             return json.loads(value)
     return value.replace(",", " ").split()
+
+
+def _table(value: object) -> object:
+    """A table given as text, as in an environment variable: a JSON object."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        message = 'write it as a JSON object, such as {"001":"recipient_unavailable"}'
+        raise ValueError(message) from None
 
 
 def _check_networks(values: list[str]) -> list[str]:
@@ -74,6 +85,14 @@ LookUps = Annotated[list[Seconds], NoDecode, BeforeValidator(_words), Field(min_
 DatabaseURL = Annotated[SecretStr, AfterValidator(_check_database_url)]
 HTTPURL = Annotated[str, AfterValidator(check_http_url)]
 MailAddress = Annotated[str, AfterValidator(check_mail_address)]
+
+
+# The codes that a receipt of a failed message may stand for; `messages.statuses.ErrorCode` has them all.
+FailureCode = Literal[
+    "recipient_invalid", "recipient_unavailable", "content_invalid", "routing_error", "message_expired",
+    "delivery_unknown_error",
+]  # fmt: skip
+SMPPErrors = Annotated[dict[str, FailureCode], NoDecode, BeforeValidator(_table)]
 
 
 def networks(values: list[str]) -> list[IPv4Network | IPv6Network]:

@@ -5,13 +5,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from config.section import HTTPURL, LookUps, Networks, Port, Seconds, SecretsKey, Section
+from config.section import HTTPURL, LookUps, Networks, Port, Seconds, SecretsKey, Section, SMPPErrors
 
 
 class PublicSendingSettings(Section):
     """The public channel: messages from `gov.sg`, or from `Postman` in the test environment."""
 
-    provider: Literal["twilio", "simulator", "none"] | None = Field(
+    provider: Literal["smpp", "twilio", "simulator", "none"] | None = Field(
         default=None,
         description=(
             "Who sends its messages; none: they wait. Empty: simulator in the test environment, none in production. In "
@@ -56,6 +56,44 @@ class TwilioSettings(Section):
     poll_every: Seconds = Field(default=30, description="Seconds between polls.")
 
 
+class SMPPSettings(Section):
+    """The aggregator of the public channel that speaks SMPP 3.4: where it is, and how it wants things (its on-boarding tells)."""
+
+    host: str | None = Field(default=None, description="Its host; empty: none.")
+    port: Port = Field(default=2775, description="Its port; many have another one for TLS.")
+    system_id: str = Field(default="", max_length=15, description="The account that it gave.")
+    password: SecretStr | None = Field(default=None, description="The account's password.")
+    system_type: str = Field(
+        default="", max_length=12, description="What the aggregator asks for here; mostly empty."
+    )
+    tls: Literal["verify", "none"] = Field(
+        default="verify",
+        description="verify: TLS 1.2 or newer, with a certificate for that host; none: plain TCP.",
+    )
+    binds: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=1, description="Connections of each sender process, as many as the aggregator allows in all."
+    )
+    window: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=10, description="Submissions without an answer on each connection."
+    )
+    long_messages: Literal["udh", "sar", "payload"] = Field(
+        default="udh",
+        description="How a message of several segments is given: in parts by a header in the text, or by TLVs; or as a whole.",
+    )
+    default_alphabet: Literal["gsm7", "latin1"] = Field(
+        default="gsm7", description="What data_coding 0 means there: GSM 7-bit, an octet each, or Latin-1."
+    )
+    receipt_id: Literal["as_is", "hex", "decimal"] = Field(
+        default="as_is",
+        description="In which form receipts write the id that a submission was answered with: the same, or as a hexadecimal "
+        "or decimal number.",
+    )
+    errors: SMPPErrors = Field(
+        default_factory=dict,
+        description="What the aggregator's own error codes in receipts mean, by code.",
+    )
+
+
 class SimulatorSettings(Section):
     """The simulator of the test environment."""
 
@@ -72,6 +110,7 @@ class SendingSettings(Section):
     )
     public: PublicSendingSettings = Field(default_factory=PublicSendingSettings)
     internal: InternalSendingSettings = Field(default_factory=InternalSendingSettings)
+    smpp: SMPPSettings = Field(default_factory=SMPPSettings)
     twilio: TwilioSettings = Field(default_factory=TwilioSettings)
     simulator: SimulatorSettings = Field(default_factory=SimulatorSettings)
     max_retries: Annotated[int, Field(ge=0, le=100)] = Field(

@@ -18,6 +18,7 @@ class ProviderName(StrEnum):
     SIMULATOR = "simulator"
     LOADTEST = "loadtest"
     TWILIO = "twilio"
+    SMPP = "smpp"
     NONE = "none"
 
 

@@ -5,7 +5,15 @@ from time import perf_counter
 
 from messages.news import Receipt
 from sending import metrics
-from sending.providers.provider import Absent, HandOver, OpenAttempt, Outgoing, Provider, PutBack
+from sending.providers.provider import (
+    Absent,
+    HandOver,
+    OpenAttempt,
+    Outgoing,
+    PartNews,
+    Provider,
+    PutBack,
+)
 from sending.providers.twilio_errors import ALARMING_CODES
 
 
@@ -43,7 +51,7 @@ class MeasuredProvider:
                 count_alarm(news)
         return found
 
-    async def receipts(self) -> AsyncIterator[Receipt]:
+    async def receipts(self) -> AsyncIterator[Receipt | PartNews]:
         """See Provider."""
         async for receipt in self._provider.receipts():
             count_alarm(receipt)
@@ -54,7 +62,7 @@ class MeasuredProvider:
         await self._provider.close()
 
 
-def count_alarm(receipt: Receipt) -> None:
+def count_alarm(receipt: Receipt | PartNews) -> None:
     """Count a failure whose code says that not the recipient but the sender itself is in trouble (data/twilio.md)."""
     if receipt.raw_code in ALARMING_CODES:
         metrics.ALARMS.labels(receipt.raw_code).inc()

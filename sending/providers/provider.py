@@ -6,7 +6,7 @@ known. Only the last is dangerous: it stays `sending`, and nothing sends it agai
 
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol, TypeAlias
 
@@ -14,6 +14,10 @@ from config.environment import Environment
 from config.sending_sections import SendingSettings
 from messages.news import AttemptKey, Receipt
 from messages.statuses import ErrorCode, MessageStatus
+
+
+def _nothing() -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ class Taken:
 
     provider_id: str
     status: MessageStatus = MessageStatus.SENT
+    # Where receipts tell of each part of a message by an id of its own: the ids of all parts, in their order.
+    part_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +79,30 @@ class Unknown:
     """It may have been sent, or not: time-out, a link that broke, a server's error. `raw_code` says which, for people."""
 
     raw_code: str = ""
+    # Of a message whose parts have ids of their own: those that are known, in the parts' order; "" for each other one.
+    part_ids: tuple[str, ...] = ()
 
 
 # The pause of a sender whose provider can't be reached. Where each time counts, it is tried with one message alone afterwards.
 AWAY: Final = "provider unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class PartNews:
+    """News of one part of a message, by the id that the provider gave to the part: a receipt of SMPP.
+
+    `recipient`: whom it was for, digits, as the provider says, or empty. `at` is the provider's time (aware UTC), None where it
+    gives none. `recorded` is called once when it is committed, and only then: the provider is told so, and tells it no more.
+    """
+
+    provider_id: str
+    status: MessageStatus
+    error: ErrorCode | None = None
+    raw_code: str = ""
+    recipient: str = ""
+    at: datetime | None = None
+    recorded: Callable[[], None] = field(default=_nothing, compare=False, repr=False)
+
 
 HandOver: TypeAlias = Taken | Refused | PutBack | Unknown
 
@@ -102,8 +128,14 @@ class Absent:
 # For a provider that sets no limit of its own.
 NO_LIMIT: Final = 1_000_000
 
+# The receipts of parts that match no part known here, for these attempts without an answer: those that are surely theirs.
+StrayReceipts: TypeAlias = Callable[[Sequence[OpenAttempt]], Awaitable[list[Receipt]]]
 # Those of a provider's ids that belong to attempts already; the second argument is when the oldest of their messages was created.
 KnownIDs: TypeAlias = Callable[[Collection[str], datetime], Awaitable[Collection[str]]]
+
+
+async def _no_receipts(_attempts: Sequence[OpenAttempt]) -> list[Receipt]:
+    return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +143,14 @@ class Surroundings:
     """What the adapters need of the process that opens them.
 
     `callback_keys`: the keys of callbacks, newest first; without any, no callback is asked for. `known_ids` keeps a
-    look-up by recipient from taking another attempt's message.
+    look-up by recipient from taking another attempt's message. `stray_receipts` reads receipts that were kept for want of a part.
     """
 
     settings: SendingSettings
     environment: Environment
     known_ids: KnownIDs
     callback_keys: Sequence[bytes] = ()
+    stray_receipts: StrayReceipts = _no_receipts
 
 
 class Provider(Protocol):
@@ -140,7 +173,7 @@ class Provider(Protocol):
         """What the provider knows of these. Those that it can't tell anything of are left out."""
         ...
 
-    def receipts(self) -> AsyncIterator[Receipt]:
+    def receipts(self) -> AsyncIterator[Receipt | PartNews]:
         """News that the provider sends by itself; it doesn't end, even if none ever comes. One task may listen.
 
         Callbacks by HTTP come in at `api` instead.

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 
 from messages.news import Receipt
-from sending.providers.provider import Absent, HandOver, OpenAttempt, Outgoing, Provider
+from sending.providers.provider import Absent, HandOver, OpenAttempt, Outgoing, PartNews, Provider
 from sending.providers.simulator import SIMULATED_ERRORS, Simulator
 
 
@@ -33,9 +33,12 @@ class SimulatedNumbers:
         found = await self._simulator.look_up(simulated)
         return [*found, *await self._provider.look_up(others)] if others else found
 
-    async def receipts(self) -> AsyncIterator[Receipt]:
+    async def receipts(self) -> AsyncIterator[Receipt | PartNews]:
         """The news of both, as they come."""
-        sources = [self._provider.receipts(), self._simulator.receipts()]
+        sources: list[AsyncIterator[Receipt | PartNews]] = [
+            self._provider.receipts(),
+            self._simulator.receipts(),
+        ]
         awaited = {asyncio.ensure_future(anext(source)): source for source in sources}
         try:
             while awaited:

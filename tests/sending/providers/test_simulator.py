@@ -31,6 +31,7 @@ async def news(provider: Simulator | SimulatedNumbers, count: int) -> list[Recei
     found: list[Receipt] = []
     async with asyncio.timeout(10), aclosing(provider.receipts()) as receipts:  # type: ignore[type-var]
         async for receipt in receipts:
+            assert isinstance(receipt, Receipt)
             found.append(receipt)
             if len(found) == count:
                 break
