@@ -34,6 +34,19 @@ MARKS_UNCHECKED = Counter(
     "Times that bucket or database were away when the newest claim was to be compared or written.",
 )
 
+SMPP_BINDS = Gauge(
+    "sftp_gateway_smpp_binds", "Connections to the aggregator that are bound.", multiprocess_mode="livesum"
+)
+SMPP_LINKS_LOST = Counter(
+    "sftp_gateway_smpp_links_lost",
+    "Connections to the aggregator that ended or could not be made: lost, or refused (the account).",
+    ["reason"],
+)
+SMPP_UNREADABLE = Counter(
+    "sftp_gateway_smpp_messages_unreadable",
+    "Messages of the aggregator that are no receipt that says anything to us.",
+)
+
 SUBMIT_SECONDS = Histogram(
     "sftp_gateway_submit_seconds",
     "From a hand-over's begin to the provider's answer.",
@@ -55,6 +68,8 @@ ALARMS = Counter(
 )
 
 # An alert on an increase sees the first event only where the series was there before it, at 0.
+for _reason in ("lost", "refused"):
+    SMPP_LINKS_LOST.labels(_reason)
 for _code in sorted(ALARMING_CODES):
     ALARMS.labels(_code)
 for _provider in ("simulator", "twilio", "smpp"):

@@ -59,7 +59,9 @@ def load_twilio() -> None:
 def open_provider(
     name: ProviderName, surroundings: Surroundings, account: TwilioAccount | None = None
 ) -> Provider:
-    """The provider of one sender, to be closed by the caller. Raises ValueError for `none`, and for Twilio without an account.
+    """The provider of one sender, to be closed by the caller.
+
+    Raises ValueError for `none`, for Twilio without an account, and for SMPP without a host.
 
     In the test environment the simulator answers for its seven numbers, whoever the provider is.
     """
@@ -75,6 +77,10 @@ def open_provider(
 def _open_other(name: ProviderName, surroundings: Surroundings, account: TwilioAccount | None) -> Provider:
     if name is ProviderName.LOADTEST:
         return LoadTest()
+    if name is ProviderName.SMPP and surroundings.settings.smpp.host is not None:
+        from sending.providers.smpp.provider import SMPPProvider
+
+        return SMPPProvider(surroundings)
     if name is ProviderName.TWILIO and account is not None:
         # Loading it takes half a second, which processes without an account at Twilio need not spend.
         from sending.providers.twilio import open_twilio

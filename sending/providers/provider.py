@@ -50,12 +50,15 @@ class Taken:
 class Refused:
     """Surely not sent, and not to be tried again by itself. `raw_code` is the provider's own.
 
-    `pause` is why the whole sender must wait for `sending resume`, a fixed text, or empty.
+    `pause` is why the whole sender must wait for `sending resume`, a fixed text, or empty. `may_have_arrived`: a part of it was
+    taken, with these ids of parts, as in Unknown.
     """
 
     error: ErrorCode
     raw_code: str = ""
     pause: str = ""
+    may_have_arrived: bool = False
+    part_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,6 @@ _SUBMITTED: Final[Mapping[int, Refusal | ErrorCode]] = MappingProxyType(
 )
 # Of a bind that is refused, these say that the account is wrong or not allowed: nothing but a person mends that.
 CREDENTIALS: Final = frozenset({0x0D, 0x0E, 0x0F, 0x53})
-# Already bound: as many connections as the aggregator allows.
-ALREADY_BOUND: Final = 0x05
 
 
 def refusal_of(status: int) -> Refusal | ErrorCode:
