@@ -34,6 +34,8 @@ class Answer:
     error: ErrorCode | None = None
     raw_code: str = ""
     provider_id: str = ""
+    # Of a failure: a part of the message was taken all the same.
+    may_have_arrived: bool = False
     counts: bool = False
     due_at: datetime | None = None
     at: datetime | None = None
@@ -103,7 +105,8 @@ def after_news(state: AttemptState, news: News, now: datetime) -> AttemptState:
             return replace(state, raw_code=news.raw_code) if is_news else state
         case Answer():
             # The provider refused what it has told news of before: whether that arrived, nobody knows.
-            return _moved_up(state, news, may_have_arrived=state.status > MessageStatus.SENDING, now=now)
+            may_have_arrived = news.may_have_arrived or state.status > MessageStatus.SENDING
+            return _moved_up(state, news, may_have_arrived=may_have_arrived, now=now)
         case Receipt():
             return _moved_up(state, news, may_have_arrived=news.may_have_arrived, now=now)
         case Ending():

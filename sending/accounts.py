@@ -1,8 +1,8 @@
 """Opens the provider of each sender: by the settings for the public channel, by its account for a messaging service."""
 
 import asyncio
-from collections.abc import Collection
-from datetime import datetime, timedelta
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from campaigns.errors import CampaignsError
@@ -14,9 +14,12 @@ from config.logs import get_logger
 from config.sending_sections import SecretsSettings, SendingSettings
 from database.connections import Connection, Pool
 from database.queries import NamedQueries
+from messages.attempts import Recorded, in_transaction
+from sending.metrics import count_recorded
+from sending.parts import adopt_strays, match_receipts
 from sending.providers.choice import ProviderName, load_twilio, open_provider, public_account
 from sending.providers.measuring import MeasuredProvider
-from sending.providers.provider import Provider, Surroundings
+from sending.providers.provider import OpenAttempt, Provider, Surroundings
 from sending.providers.twilio_account import TwilioAccount
 from sending.senders import PUBLIC, SenderState
 
@@ -92,6 +95,7 @@ class ProviderAccounts:
             settings=self._settings,
             environment=self._environment,
             known_ids=self._fetch_known_ids,
+            adopt_strays=self._adopt_strays,
             callback_keys=callback_keys,
         )
         return open_provider(name, surroundings, account)
@@ -115,6 +119,15 @@ class ProviderAccounts:
             service_sid=found.service_sid,
             sender_name=found.sender_name,
         )
+
+    async def _adopt_strays(self, attempts: Sequence[tuple[OpenAttempt, int]]) -> None:
+        async def adopt() -> Recorded:
+            adopted = await adopt_strays(connection, attempts)
+            return (await match_receipts(connection, adopted, now=datetime.now(UTC)))[0]
+
+        async with self._pool.acquire() as connection:
+            recorded = await in_transaction(connection, adopt)
+        count_recorded(recorded)
 
     async def _fetch_known_ids(self, ids: Collection[str], oldest: datetime) -> set[str]:
         async with self._pool.acquire() as connection:

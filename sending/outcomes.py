@@ -9,10 +9,11 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
-from typing import Final, assert_never
+from typing import Final, TypeAlias, assert_never
 
 import asyncpg
 
@@ -25,7 +26,8 @@ from messages.attempts import Recorded, in_transaction, record_news
 from messages.news import Answer, AttemptKey, News, Receipt
 from messages.statuses import MessageStatus
 from sending.metrics import OUTCOMES_DROPPED, OUTCOMES_KEPT, OUTCOMES_UNKNOWN, count_recorded
-from sending.providers.provider import HandOver, PutBack, Refused, Taken, Unknown
+from sending.parts import match_receipts, record_part_news, record_parts
+from sending.providers.provider import HandOver, PartNews, PutBack, Refused, Taken, Unknown
 
 SQL: Final = NamedQueries("sending", "outcomes.sql")
 GATHER_SECONDS: Final = 0.1
@@ -48,7 +50,14 @@ def answer_of(key: AttemptKey, handover: HandOver, now: datetime, look_up_after:
         case Taken():
             return Answer(key, handover.status, provider_id=handover.provider_id, at=now)
         case Refused():
-            return Answer(key, MessageStatus.FAILURE, handover.error, handover.raw_code, at=now)
+            return Answer(
+                key,
+                MessageStatus.FAILURE,
+                handover.error,
+                handover.raw_code,
+                may_have_arrived=handover.may_have_arrived,
+                at=now,
+            )
         case PutBack():
             return Answer(
                 key,
@@ -71,7 +80,7 @@ class Outcomes:
     def __init__(self, pool: Pool, settings: SendingSettings) -> None:
         self._pool = pool
         self._look_up_after = settings.look_up_after[0]
-        self._news: deque[News] = deque()
+        self._news: deque[_Gathered] = deque()
         self._wake = asyncio.Event()
         self._added = self._recorded = 0
         self._flushed: list[tuple[int, asyncio.Future[None]]] = []
@@ -80,13 +89,15 @@ class Outcomes:
         """Take note of how a hand-over ended. The pause that a PutBack asks for is the dispatcher's to make."""
         if isinstance(handover, Unknown):
             OUTCOMES_UNKNOWN.inc()
-        self._add(answer_of(key, handover, datetime.now(UTC), self._look_up_after))
+        answer = answer_of(key, handover, datetime.now(UTC), self._look_up_after)
+        part_ids = () if isinstance(handover, PutBack) else handover.part_ids
+        self._add(_WithParts(answer, part_ids) if part_ids else answer)
 
-    def add_receipt(self, receipt: Receipt) -> None:
-        """Take note of news of an attempt, in whatever order it comes."""
+    def add_receipt(self, receipt: Receipt | PartNews) -> None:
+        """Take note of news of an attempt, or of a part of one, in whatever order it comes."""
         self._add(receipt)
 
-    def _add(self, news: News) -> None:
+    def _add(self, news: "_Gathered") -> None:
         self._news.append(news)
         self._added += 1
         self._wake.set()
@@ -114,6 +125,11 @@ class Outcomes:
                 await asyncio.sleep(GATHER_SECONDS)
             group = list(islice(self._news, MOST_AT_ONCE))
             await self._record(group)
+            for news in group:
+                if isinstance(news, PartNews):
+                    news.recorded()
+            if provider_ids := _ids_of(group):
+                await self._match(provider_ids)
             for _ in group:
                 self._news.popleft()
             self._recorded += len(group)
@@ -131,26 +147,37 @@ class Outcomes:
                 flushed.set_result(None)
         self._flushed = waiting
 
-    async def _record(self, group: Sequence[News]) -> None:
+    async def _record(self, group: Sequence["_Gathered"]) -> None:
         """Return once the group is committed. One that the database refuses for what it holds is recorded piece by piece."""
-        if any(isinstance(news, Answer) for news in group):
+        if any(isinstance(news, Answer | _WithParts) for news in group):
             reach("sending.handed_over")
-        if any(isinstance(news, Receipt) for news in group):
+        if any(isinstance(news, Receipt | PartNews) for news in group):
             reach("sending.received")
         try:
             await self._record_once(group)
         except _UNRECORDABLE as error:
             if len(group) == 1:
                 OUTCOMES_DROPPED.inc()
-                key = group[0].key
-                where = {"batch_no": key.batch_no, "row": key.row_number, "attempt": key.attempt}
+                where = _place_of(group[0])
                 logger.error("outcome_dropped", **where, **describe_exception(error))  # noqa: TRY400 - its text may hold rows
                 return
             for news in group:
                 await self._record([news])
         reach("sending.recorded")
 
-    async def _record_once(self, group: Sequence[News]) -> None:
+    async def _match(self, provider_ids: Sequence[str]) -> None:
+        """Let what was just committed of parts meet what was there. Where the database goes away, a sweep does it."""
+        try:
+            async with self._pool.acquire() as connection:
+                recorded, _ = await in_transaction(
+                    connection, lambda: match_receipts(connection, provider_ids, now=datetime.now(UTC))
+                )
+        except _AWAY as error:
+            logger.warning("receipts_unmatched_yet", parts=len(provider_ids), **describe_exception(error))
+            return
+        count_recorded(recorded)
+
+    async def _record_once(self, group: Sequence["_Gathered"]) -> None:
         """Record the group exactly once, however often the connection breaks. Raises one of _UNRECORDABLE."""
         doubtful = ""
         wait = _FIRST_WAIT
@@ -178,17 +205,58 @@ class Outcomes:
                 return
 
 
+@dataclass(frozen=True, slots=True)
+class _WithParts:
+    """An answer to a hand-over whose parts have ids of their own."""
+
+    answer: Answer
+    part_ids: tuple[str, ...]
+
+
+_Gathered: TypeAlias = News | PartNews | _WithParts
+
+
+def _place_of(news: _Gathered) -> dict[str, int]:
+    """Which attempt it is of, for the log; a receipt of a part doesn't know."""
+    if isinstance(news, PartNews):
+        return {}
+    key = news.answer.key if isinstance(news, _WithParts) else news.key
+    return {"batch_no": key.batch_no, "row": key.row_number, "attempt": key.attempt}
+
+
+def _ids_of(group: Sequence[_Gathered]) -> list[str]:
+    """The ids of parts of which the group tells."""
+    ids: list[str] = []
+    for news in group:
+        match news:
+            case PartNews():
+                ids.append(news.provider_id)
+            case _WithParts():
+                ids += filter(None, news.part_ids)
+            case _:
+                pass
+    return ids
+
+
 class _Transaction:
     """One try to record a group. `id` is the transaction's, known before it can be committed; empty until then."""
 
-    def __init__(self, group: Sequence[News]) -> None:
+    def __init__(self, group: Sequence[_Gathered]) -> None:
         self._group = group
         self.id = ""
 
     async def record(self, connection: Connection) -> Recorded:
         self.id = ""
         self.id = await connection.fetchval(SQL["fetch_transaction"])
-        return await record_news(connection, self._group, now=datetime.now(UTC))
+        with_parts = [news for news in self._group if isinstance(news, _WithParts)]
+        await record_parts(connection, [(news.answer.key, news.part_ids) for news in with_parts])
+        await record_part_news(connection, [news for news in self._group if isinstance(news, PartNews)])
+        plain = [
+            news.answer if isinstance(news, _WithParts) else news
+            for news in self._group
+            if not isinstance(news, PartNews)
+        ]
+        return await record_news(connection, plain, now=datetime.now(UTC))
 
 
 @contextlib.asynccontextmanager

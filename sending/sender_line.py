@@ -16,7 +16,6 @@ from config.fault_points import reach
 from config.logs import describe_exception, get_logger
 from database.clock import DatabaseClock
 from database.connections import UNREACHABLE, Connection, Pool
-from messages.news import Receipt
 from messages.statuses import ErrorCode
 from sending.claims import Claim, claim_messages, reserve_time
 from sending.composing import Composer
@@ -125,8 +124,7 @@ class SenderLine:
         while True:
             try:
                 async for receipt in self.provider.receipts():
-                    if isinstance(receipt, Receipt):
-                        self._outcomes.add_receipt(receipt)
+                    self._outcomes.add_receipt(receipt)
             except Exception as error:  # noqa: BLE001 - a bug of the provider must not end its news for good
                 logger.error("receipts_crashed", sender=self._name, **describe_exception(error))  # noqa: TRY400
             await asyncio.sleep(_RETRY)

@@ -10,8 +10,8 @@ create table message_parts (
     -- From 1 to `parts`.
     part smallint not null,
     parts smallint not null,
-    -- As the answer to its submission gave it, in the form that receipts are compared in.
-    provider_id text not null,
+    -- As the answer to its submission gave it, in the form that receipts are compared in; null where there was no answer.
+    provider_id text,
     -- As of `attempts`: 3 sent, 4 sent_to_telco, 5 success, 6 failure. They only move up.
     status smallint not null default 3 check (status between 3 and 6),
     error text,
@@ -22,7 +22,7 @@ create table message_parts (
     primary key (batch_no, row_number, attempt, part)
 ) with (fillfactor = 70);
 -- An aggregator may give an id again after some days: the newest part has it.
-create index message_parts_of_id on message_parts (provider_id);
+create index message_parts_of_id on message_parts (provider_id) where provider_id is not null;
 create index message_parts_by_time on message_parts using brin (added_at);
 
 -- Receipts that are acknowledged and not yet matched with a part: they wait for a moment, or for an answer that never comes.

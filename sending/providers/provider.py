@@ -131,14 +131,14 @@ class Absent:
 # For a provider that sets no limit of its own.
 NO_LIMIT: Final = 1_000_000
 
-# The receipts of parts that match no part known here, for these attempts without an answer: those that are surely theirs.
-StrayReceipts: TypeAlias = Callable[[Sequence[OpenAttempt]], Awaitable[list[Receipt]]]
+# Gives receipts of parts that nobody has missed yet to these attempts without an answer, each with the number of its parts.
+AdoptStrays: TypeAlias = Callable[[Sequence[tuple[OpenAttempt, int]]], Awaitable[None]]
 # Those of a provider's ids that belong to attempts already; the second argument is when the oldest of their messages was created.
 KnownIDs: TypeAlias = Callable[[Collection[str], datetime], Awaitable[Collection[str]]]
 
 
-async def _no_receipts(_attempts: Sequence[OpenAttempt]) -> list[Receipt]:
-    return []
+async def _adopt_none(_attempts: Sequence[tuple[OpenAttempt, int]]) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +146,14 @@ class Surroundings:
     """What the adapters need of the process that opens them.
 
     `callback_keys`: the keys of callbacks, newest first; without any, no callback is asked for. `known_ids` keeps a
-    look-up by recipient from taking another attempt's message. `stray_receipts` reads receipts that were kept for want of a part.
+    look-up by recipient from taking another attempt's message. `adopt_strays` is for a provider with parts.
     """
 
     settings: SendingSettings
     environment: Environment
     known_ids: KnownIDs
     callback_keys: Sequence[bytes] = ()
-    stray_receipts: StrayReceipts = _no_receipts
+    adopt_strays: AdoptStrays = _adopt_none
 
 
 class Provider(Protocol):

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import asyncpg
@@ -12,10 +13,13 @@ from config.logs import describe_exception, get_logger
 from config.sending_sections import SendingSettings
 from database.connections import UNREACHABLE, Pool, affected
 from database.queries import NamedQueries
+from messages.attempts import in_transaction
 from messages.changes import stop_batch_of_deleted_campaign
 from messages.news import AttemptKey, Ending
 from messages.statuses import ErrorCode, MessageStatus
 from sending.composing import Composer
+from sending.metrics import RECEIPTS_UNMATCHED, count_recorded
+from sending.parts import count_strays, delete_old, match_receipts
 from sending.upkeep.look_ups import LookUps, ProviderOf, record_apart
 
 SQL: Final = NamedQueries("sending.upkeep", "sweeps.sql")
@@ -82,6 +86,20 @@ class Sweeps:
         await self.hold_stale(now)
         await self.expire_never_left(now)
         await self.add_message_ranges()
+        await self.match_receipts(now)
+
+    async def match_receipts(self, now: datetime) -> None:
+        """Receipts and parts that a process stored and could not match any more; what no part has missed, and what is old."""
+        more = True
+        while more:
+            async with self._pool.acquire() as connection:
+                recorded, more = await in_transaction(
+                    connection, partial(match_receipts, connection, None, now=now)
+                )
+            count_recorded(recorded)
+        async with self._pool.acquire() as connection:
+            RECEIPTS_UNMATCHED.inc(await count_strays(connection))
+            await delete_old(connection)
 
     async def stop_deleted(self) -> None:
         """What has not left of deleted campaigns becomes `stopped`."""

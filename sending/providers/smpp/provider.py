@@ -71,7 +71,7 @@ class SMPPProvider:
     def __init__(self, surroundings: Surroundings) -> None:
         settings = surroundings.settings
         self._settings: Final = settings.smpp
-        self._stray_receipts: Final = surroundings.stray_receipts
+        self._adopt_strays: Final = surroundings.adopt_strays
         sender = _TEST_SENDER if surroundings.environment is Environment.TEST else settings.public.sender_id
         self._source: Final = _source_of(sender)
         self._news: Final[asyncio.Queue[PartNews]] = asyncio.Queue()
@@ -93,12 +93,7 @@ class SMPPProvider:
     async def hand_over(self, message: Outgoing) -> HandOver:
         """Submit its parts, one after the other. What was refused of a message whose first part was taken goes again alone."""
         try:
-            parts = parts_of(
-                message.text,
-                _reference_of(message.key),
-                long_messages=self._settings.long_messages,
-                alphabet=self._settings.default_alphabet,
-            )
+            parts = self._parts_of(message.key, message.text)
         except ValueError:
             return Refused(ErrorCode.CONTENT_INVALID, "too long")
         try:
@@ -106,7 +101,7 @@ class SMPPProvider:
         except NotSent:
             return self._not_sent(message)
         except LinkLost as lost:
-            return Unknown(lost.cause, part_ids=("",) * len(parts) if len(parts) > 1 else ())
+            return Unknown(lost.cause, part_ids=("",) * len(parts))
         if first.status != ESME_ROK:
             return self._refused(first.status)
         ids = [first.provider_id]
@@ -128,8 +123,11 @@ class SMPPProvider:
         return Taken(ids[0], part_ids=tuple(ids))
 
     async def look_up(self, attempts: Sequence[OpenAttempt]) -> list[Receipt | Absent]:
-        """SMPP answers no question about a message without its id: what is known are receipts that nobody has missed yet."""
-        return list(await self._stray_receipts(attempts))
+        """SMPP has no question for a message without its id. Receipts that no part has missed may be theirs: then they move."""
+        await self._adopt_strays(
+            [(attempt, len(self._parts_of(attempt.key, attempt.text))) for attempt in attempts]
+        )
+        return []
 
     async def receipts(self) -> AsyncIterator[Receipt | PartNews]:
         """The receipts of all links, as they come."""
@@ -145,6 +143,15 @@ class SMPPProvider:
         await asyncio.gather(*self._keepers, return_exceptions=True)
 
     # Submissions.
+
+    def _parts_of(self, key: AttemptKey, text: str) -> tuple[Part, ...]:
+        """Raises ValueError for a text of too many parts."""
+        return parts_of(
+            text,
+            _reference_of(key),
+            long_messages=self._settings.long_messages,
+            alphabet=self._settings.default_alphabet,
+        )
 
     async def _submit(self, message: Outgoing, part: Part, leave_by: float) -> _Submitted:
         """Raises NotSent, LinkLost."""
