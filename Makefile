@@ -42,6 +42,7 @@ chaos: setup ## Kills, cuts and outages, the long form
 fuzz: setup ## Random packets, bytes and calls of the API, the long form
 	$(BIN)/python -m tests.processing.reference.fuzz_bytes --runs 20000
 	$(BIN)/python -m tests.sftpd.fuzz_packets --runs 20000
+	$(BIN)/python -m tests.sending.providers.smpp.fuzz_pdus --runs 20000
 	$(BIN)/python -m tests.api.openapi.fuzz_calls --seconds 120
 
 format: setup ## Put every file into the house's form

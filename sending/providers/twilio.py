@@ -14,6 +14,7 @@ from twilio.rest import Client
 from messages.callback_urls import callback_url
 from messages.news import AttemptKey, Receipt
 from messages.statuses import ErrorCode
+from sending.providers.authorities import trusted_authorities
 from sending.providers.concurrency import Concurrency
 from sending.providers.provider import (
     AWAY,
@@ -40,7 +41,6 @@ from sending.providers.twilio_http import (
     TooLateError,
     TwilioHTTP,
     leaving_by,
-    trusted_authorities,
 )
 from sending.providers.twilio_look_ups import LookUps
 

@@ -14,7 +14,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
@@ -22,6 +22,8 @@ import aiohttp
 from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 from yarl import URL
+
+from sending.providers.authorities import trusted_authorities
 
 # Twilio ends its own requests after about 26 s (data/twilio.md): a shorter time-out of ours would only make unknowns.
 TIMEOUT_SECONDS: Final = 35.0
@@ -161,12 +163,6 @@ class TwilioHTTP(AsyncHttpClient):  # type: ignore[misc]
     def _url(self, uri: str, params: Mapping[str, object] | None) -> URL:
         url = _parsed(uri, self._base_url)
         return URL(f"{url}?{urlencode(params)}", encoded=True) if params else url
-
-
-@cache
-def trusted_authorities() -> ssl.SSLContext:
-    """Those that this machine trusts, read once in a process: each reading takes 30 ms and a megabyte, and accounts are many."""
-    return ssl.create_default_context()
 
 
 @lru_cache(maxsize=64)

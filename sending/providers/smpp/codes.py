@@ -35,8 +35,9 @@ _SUBMITTED: Final[Mapping[int, Refusal | ErrorCode]] = MappingProxyType(
         **dict.fromkeys((0x04, 0x0D, 0x0E, 0x0F), _R.BIND),
     }
 )
-# Of a bind that is refused, these say that the account is wrong or not allowed: nothing but a person mends that.
-CREDENTIALS: Final = frozenset({0x0D, 0x0E, 0x0F, 0x53})
+# Of a bind that is refused, these say that the account is wrong: nothing but a person mends that. 0x0D, "bind failed", has no
+# reason: it is what many answer while they start, or when there is a bind too many, and it may pass.
+CREDENTIALS: Final = frozenset({0x0E, 0x0F, 0x53})
 
 
 def refusal_of(status: int) -> Refusal | ErrorCode:
@@ -61,6 +62,8 @@ class StateOfPart:
 _STATES: Final[Mapping[str, int]] = MappingProxyType(
     {
         "ENROUTE": 1, "DELIVRD": 2, "EXPIRED": 3, "DELETED": 4, "UNDELIV": 5, "ACCEPTD": 6, "UNKNOWN": 7, "REJECTD": 8,
+        # Not the standard's words, but seen: DELIVERED, ACCEPTED, REJECTED, FAILED.
+        "DELIVER": 2, "ACCEPTE": 6, "REJECTE": 8, "FAILED": 5,
     }
 )  # fmt: skip
 
@@ -82,17 +85,15 @@ def state_of(state: int, error_code: str, errors: Mapping[str, str]) -> StateOfP
         case 4 | 7:
             return StateOfPart(MessageStatus.FAILURE, ErrorCode.DELIVERY_UNKNOWN_ERROR)
         case 5:
-            known = _by_table(error_code, errors)
+            known = by_table(error_code, errors)
             return StateOfPart(MessageStatus.FAILURE, known or ErrorCode.DELIVERY_UNKNOWN_ERROR)
         case 8:
-            return StateOfPart(
-                MessageStatus.FAILURE, _by_table(error_code, errors) or ErrorCode.ROUTING_ERROR
-            )
+            return StateOfPart(MessageStatus.FAILURE, by_table(error_code, errors) or ErrorCode.ROUTING_ERROR)
         case _:
             return None
 
 
-def _by_table(error_code: str, errors: Mapping[str, str]) -> ErrorCode | None:
+def by_table(error_code: str, errors: Mapping[str, str]) -> ErrorCode | None:
     """The error that the table has for a code: as it was written, or without zeros in front on either side."""
     found = errors.get(error_code)
     if found is None and error_code:

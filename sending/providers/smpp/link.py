@@ -7,14 +7,17 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Callable
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from config.logs import describe_exception, get_logger
 from config.sending_sections import SMPPSettings
+from sending.providers.authorities import trusted_authorities
 from sending.providers.smpp.codes import CREDENTIALS
 from sending.providers.smpp.pdus import (
     ESME_RINVCMDID,
     ESME_ROK,
+    IS_ANSWER,
     PDU,
     Answer,
     Bind,
@@ -45,8 +48,8 @@ _READ_BYTES: Final = 64 * 1024
 _MOST_UNCOMMITTED: Final = 5_000
 _COME_AGAIN: Final = 0x64
 
-# Takes a message of the peer's, and a function that acknowledges it, to be called once or never.
-OnDeliver = Callable[[DeliverSM, Callable[[], None]], None]
+# Takes a message of the peer's, and a function that acknowledges it, to be called once or never. False: it must come again.
+OnDeliver = Callable[[DeliverSM, Callable[[], None]], bool]
 
 
 class LinkLost(Exception):  # noqa: N818 - a fact about a submission
@@ -62,12 +65,23 @@ class NotSent(Exception):  # noqa: N818 - a fact about a submission
 
 
 class NotBound(Exception):  # noqa: N818 - a fact about a link
-    """The link could not be bound, or has ended. `is_refusal`: by the account, which people mend. `cause` is a fixed text."""
+    """The link could not be bound, or has ended. `cause` is a fixed text.
 
-    def __init__(self, cause: str, *, is_refusal: bool = False) -> None:
+    `is_refusal`: by the account, which people mend. `is_away`: nobody answers there, which may pass.
+    """
+
+    def __init__(self, cause: str, *, is_refusal: bool = False, is_away: bool = True) -> None:
         super().__init__(cause)
         self.cause = cause
         self.is_refusal = is_refusal
+        self.is_away = is_away and not is_refusal
+
+
+class _Awaited(NamedTuple):
+    """A request without its answer yet."""
+
+    command: int
+    answer: "asyncio.Future[tuple[int, str]]"
 
 
 class Link:
@@ -79,123 +93,138 @@ class Link:
         self._on_bound: Final = on_bound
         self._writer: asyncio.StreamWriter | None = None
         self._sequence = 0
-        self._answers: Final[dict[int, asyncio.Future[tuple[int, str]]]] = {}
+        self._awaited: Final[dict[int, _Awaited]] = {}
         self._uncommitted = 0
         self._last_heard = 0.0
-        self._is_leaving = False
-        self._settled: Final = asyncio.Event()
+        # Set when the link must end, for this cause, once the answers that are due have come.
+        self._ending: Final = asyncio.Event()
+        self._end_cause = ""
+        self._answered: Final = asyncio.Event()
         # The sequence number by which the peer has asked to part.
         self._unbinds_by: int | None = None
         self.is_bound = False
 
     @property
     def free(self) -> int:
-        """How many more submissions it takes now."""
-        return self._settings.window - len(self._answers) if self.is_bound else 0
+        """How many more submissions it takes now. None while the peer doesn't take what was written: it would leave too late."""
+        writer = self._writer
+        if writer is None or not self.is_bound or writer.is_closing():
+            return 0
+        if writer.transport.get_write_buffer_size() > 0:
+            return 0
+        return max(0, self._settings.window - len(self._awaited))
 
     async def submit(self, pdu: SubmitSM, *, leave_by: float) -> tuple[int, str]:
         """Submit, and wait for the answer: its status, and the message's id. `pdu`'s sequence is set here.
 
-        Raises NotSent (also after `leave_by`, a moment of the loop's clock), LinkLost.
+        Raises NotSent (also after `leave_by`, a moment of the loop's clock, or without a free place), LinkLost.
         """
-        writer = self._writer
-        loop = asyncio.get_running_loop()
-        if writer is None or not self.is_bound or writer.is_closing() or loop.time() > leave_by:
+        if self.free == 0 or asyncio.get_running_loop().time() > leave_by:
             raise NotSent
         sequence = self._next_sequence()
-        framed = encode(_with_sequence(pdu, sequence))
-        answer: asyncio.Future[tuple[int, str]] = loop.create_future()
-        self._answers[sequence] = answer
+        framed = encode(replace(pdu, sequence=sequence))
         try:
-            writer.write(framed)
             async with asyncio.timeout(ANSWER_SECONDS):
-                return await answer
+                return await self._exchange(Command.SUBMIT_SM, sequence, framed)
         except TimeoutError:
             raise LinkLost("no answer") from None
-        finally:
-            self._answers.pop(sequence, None)
-            if self._is_leaving and not self._answers:
-                self._settled.set()
 
     def drop(self) -> None:
-        """Cut it, since the peer says that it isn't bound."""
-        if self._writer is not None:
-            self._writer.transport.abort()
+        """Take nothing more and end once the answers that are due have come, since the peer says that it isn't bound."""
+        self._end("the peer says that it isn't bound")
 
     async def run(self) -> None:
         """Connect, bind, and read until the link ends. Raises NotBound with the cause, whatever that was."""
+        tasks: list[asyncio.Task[None]] = []
         writer = None
         try:
             reader, writer = await self._connect()
             self._writer = writer
-            async with asyncio.TaskGroup() as tasks:
-                reading = tasks.create_task(self._read(reader))
-                tasks.create_task(self._bind_and_watch(reading))
-        except* NotBound as group:
-            raise _first(group) from None
-        except* (OSError, ssl.SSLError, TimeoutError, EOFError, PDUMalformed) as group:
-            raise NotBound(_cause_of(group.exceptions[0])) from None
+            tasks = [asyncio.create_task(self._read(reader)), asyncio.create_task(self._bind_and_watch())]
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            # Both end by raising. Where both have, the reader's cause is the nearer one.
+            for task in (task for task in tasks if task in done):
+                await task
+        except (OSError, TimeoutError, EOFError, PDUMalformed) as error:
+            # A wrong certificate, or another protocol, doesn't pass by waiting.
+            is_away = not isinstance(error, ssl.SSLError | PDUMalformed)
+            raise NotBound(_cause_of(error, is_open=writer is not None), is_away=is_away) from None
         finally:
             self.is_bound = False
             self._fail_all("link lost")
             if writer is not None:
                 writer.transport.abort()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def close(self) -> None:
-        """Take nothing more, wait for the answers that are due, and say goodbye."""
-        writer = self._writer
-        if writer is None or not self.is_bound:
+        """Take nothing more, wait for the answers that are due, and say goodbye; then cancel `run`."""
+        if self._writer is None or not self.is_bound:
             return
         await self._settle()
         with contextlib.suppress(OSError, TimeoutError, LinkLost):
             async with asyncio.timeout(_FAREWELL_SECONDS):
                 await self._ask(Command.UNBIND)
-        writer.close()
 
     # The beginning.
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        tls: ssl.SSLContext | None = None
-        if self._settings.tls == "verify":
-            tls = ssl.create_default_context()
-            tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        tls = trusted_authorities() if self._settings.tls == "verify" else None
         async with asyncio.timeout(_BIND_SECONDS):
             return await asyncio.open_connection(
                 self._settings.host, self._settings.port, ssl=tls, limit=_READ_BYTES
             )
 
-    async def _bind_and_watch(self, reading: "asyncio.Task[None]") -> None:
+    async def _bind_and_watch(self) -> None:
         settings = self._settings
         password = "" if settings.password is None else settings.password.get_secret_value()
         sequence = self._next_sequence()
         bind = Bind(sequence, settings.system_id, password, settings.system_type)
         try:
-            async with asyncio.timeout(_BIND_SECONDS):
-                status, _ = await self._exchange(sequence, encode(bind))
-        except (TimeoutError, LinkLost):
-            raise NotBound("no answer to the bind") from None
+            framed = encode(bind)
         except ValueError:
             raise NotBound("system_id, password or system_type is too long", is_refusal=True) from None
+        try:
+            async with asyncio.timeout(_BIND_SECONDS):
+                status, _ = await self._exchange(Command.BIND_TRANSCEIVER, sequence, framed)
+        except (TimeoutError, LinkLost):
+            raise NotBound("no answer to the bind") from None
         if status != ESME_ROK:
-            raise NotBound(f"bind refused 0x{status:02X}", is_refusal=status in CREDENTIALS)
-        self.is_bound = True
-        self._on_bound()
-        while not reading.done():
-            await asyncio.sleep(_IDLE_SECONDS)
-            if asyncio.get_running_loop().time() - self._last_heard < _IDLE_SECONDS:
+            cause = f"bind refused 0x{status:02X}"
+            raise NotBound(cause, is_refusal=status in CREDENTIALS, is_away=False)
+        if self._unbinds_by is None:
+            self.is_bound = True
+            self._on_bound()
+        await self._watch()
+
+    async def _watch(self) -> None:
+        """Ask a peer that says nothing whether it is there, until the link must end."""
+        loop = asyncio.get_running_loop()
+        while not self._ending.is_set():
+            idle = loop.time() - self._last_heard
+            if idle < _IDLE_SECONDS:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_IDLE_SECONDS - idle):
+                        await self._ending.wait()
                 continue
             try:
                 async with asyncio.timeout(_ALIVE_SECONDS):
                     await self._ask(Command.ENQUIRE_LINK)
             except (TimeoutError, LinkLost):
                 raise NotBound("the peer is silent") from None
+        await self._settle()
+        if self._unbinds_by is not None:
+            self._write(encode(PDU(Command.UNBIND_RESP, self._unbinds_by)))
+            await self._drain()
+        raise NotBound(self._end_cause)
 
     # What comes.
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         frames = Frames()
         loop = asyncio.get_running_loop()
-        while received := await self._receive(reader):
+        while received := await reader.read(_READ_BYTES):
             self._last_heard = loop.time()
             for frame in frames.take(received):
                 try:
@@ -204,75 +233,75 @@ class Link:
                     self._write(encode(PDU(Command.GENERIC_NACK, error.sequence, error.status)))
                     continue
                 self._take(pdu)
-            if self._unbinds_by is not None and all(answer.done() for answer in self._answers.values()):
-                break
             await self._drain()
-        if self._unbinds_by is None:
-            raise NotBound("the peer has hung up")
-        self._write(encode(PDU(Command.UNBIND_RESP, self._unbinds_by)))
-        await self._drain()
-        raise NotBound("the peer unbinds")
-
-    async def _receive(self, reader: asyncio.StreamReader) -> bytes:
-        """The next bytes; none at the end, and when a peer that unbinds gives no more answers in time."""
-        if self._unbinds_by is None:
-            return await reader.read(_READ_BYTES)
-        try:
-            async with asyncio.timeout(_FAREWELL_SECONDS):
-                return await reader.read(_READ_BYTES)
-        except TimeoutError:
-            return b""
+            # However much a peer sends, the rest of the process has its turn.
+            await asyncio.sleep(0)
+        raise NotBound(self._end_cause or "the peer has hung up")
 
     def _take(self, pdu: Received) -> None:
         match pdu:
-            case Answer(sequence=sequence, status=status, name=name):
-                self._settle_answer(sequence, status, name)
+            case Answer(command=command, sequence=sequence, status=status, name=name):
+                self._settle_answer(command, sequence, status, name)
             case DeliverSM():
                 self._take_message(pdu)
             case PDU(command=Command.ENQUIRE_LINK, sequence=sequence):
                 self._write(encode(PDU(Command.ENQUIRE_LINK_RESP, sequence)))
             case PDU(command=Command.UNBIND, sequence=sequence):
                 # What was submitted before has its answer first, where the peer still gives one.
-                self.is_bound = False
                 self._unbinds_by = sequence
-            case PDU(command=Command.ALERT_NOTIFICATION):
+                self._end("the peer unbinds")
+            case PDU(command=Command.ALERT_NOTIFICATION | Command.OUTBIND):
                 pass
-            case PDU(command=command, sequence=sequence, status=status) if command & 0x80000000:
-                self._settle_answer(sequence, status, "")
+            case PDU(command=command, sequence=sequence, status=status) if command & IS_ANSWER:
+                self._settle_answer(command, sequence, status, "")
             case PDU(sequence=sequence) | Bind(sequence=sequence) | SubmitSM(sequence=sequence):
                 self._write(encode(PDU(Command.GENERIC_NACK, sequence, ESME_RINVCMDID)))
 
     def _take_message(self, pdu: DeliverSM) -> None:
-        if self._uncommitted >= _MOST_UNCOMMITTED:
-            self._write(encode(Answer(Command.DELIVER_SM_RESP, pdu.sequence, _COME_AGAIN)))
-            return
-        self._uncommitted += 1
+        is_open = True
 
         def acknowledge() -> None:
+            nonlocal is_open
+            if is_open:
+                is_open = False
+                self._uncommitted -= 1
+                self._write(encode(Answer(Command.DELIVER_SM_RESP, pdu.sequence, ESME_ROK)))
+
+        self._uncommitted += 1
+        if self._uncommitted > _MOST_UNCOMMITTED or not self._on_deliver(pdu, acknowledge):
+            is_open = False
             self._uncommitted -= 1
-            self._write(encode(Answer(Command.DELIVER_SM_RESP, pdu.sequence, ESME_ROK)))
+            self._write(encode(Answer(Command.DELIVER_SM_RESP, pdu.sequence, _COME_AGAIN)))
 
-        self._on_deliver(pdu, acknowledge)
-
-    def _settle_answer(self, sequence: int, status: int, name: str) -> None:
-        answer = self._answers.get(sequence)
-        if answer is not None and not answer.done():
-            answer.set_result((status, name))
+    def _settle_answer(self, command: int, sequence: int, status: int, name: str) -> None:
+        """Only an answer to what was asked by this number counts, or a refusal of it. What comes too late is nobody's."""
+        awaited = self._awaited.get(sequence)
+        if awaited is None or awaited.answer.done():
+            return
+        if command == awaited.command | IS_ANSWER:
+            awaited.answer.set_result((status, name))
+        elif command == Command.GENERIC_NACK:
+            if status == ESME_ROK:
+                awaited.answer.set_exception(LinkLost("a refusal that says nothing"))
+            else:
+                awaited.answer.set_result((status, ""))
 
     # What goes.
 
     async def _ask(self, command: Command) -> None:
         sequence = self._next_sequence()
-        await self._exchange(sequence, encode(PDU(command, sequence)))
+        await self._exchange(command, sequence, encode(PDU(command, sequence)))
 
-    async def _exchange(self, sequence: int, framed: bytes) -> tuple[int, str]:
+    async def _exchange(self, command: Command, sequence: int, framed: bytes) -> tuple[int, str]:
+        """Write a request, and wait for its answer. Raises LinkLost."""
         answer: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
-        self._answers[sequence] = answer
+        self._awaited[sequence] = _Awaited(command, answer)
         try:
             self._write(framed)
             return await answer
         finally:
-            self._answers.pop(sequence, None)
+            del self._awaited[sequence]
+            self._answered.set()
 
     def _write(self, framed: bytes) -> None:
         if self._writer is not None and not self._writer.is_closing():
@@ -283,38 +312,34 @@ class Link:
             async with asyncio.timeout(_WRITE_SECONDS):
                 await self._writer.drain()
 
+    def _end(self, cause: str) -> None:
+        self.is_bound = False
+        self._end_cause = self._end_cause or cause
+        self._ending.set()
+
     async def _settle(self) -> None:
         """Take nothing more; return when all that was submitted has its answer, or none came in time."""
         self.is_bound = False
-        self._is_leaving = True
-        if self._answers:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_FAREWELL_SECONDS):
-                    await self._settled.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL_SECONDS):
+                while any(each.command == Command.SUBMIT_SM for each in self._awaited.values()):
+                    self._answered.clear()
+                    await self._answered.wait()
 
     def _next_sequence(self) -> int:
-        self._sequence = self._sequence % _MOST_SEQUENCE + 1
-        return self._sequence
+        """A number that no request without its answer has."""
+        while True:
+            self._sequence = self._sequence % _MOST_SEQUENCE + 1
+            if self._sequence not in self._awaited:
+                return self._sequence
 
     def _fail_all(self, cause: str) -> None:
-        for answer in self._answers.values():
-            if not answer.done():
-                answer.set_exception(LinkLost(cause))
+        for awaited in self._awaited.values():
+            if not awaited.answer.done():
+                awaited.answer.set_exception(LinkLost(cause))
 
 
-def _with_sequence(pdu: SubmitSM, sequence: int) -> SubmitSM:
-    return SubmitSM(
-        sequence, pdu.source, pdu.destination, pdu.short_message, pdu.data_coding, pdu.esm_class,
-        pdu.registered_delivery, pdu.validity_period, pdu.tlvs,
-    )  # fmt: skip
-
-
-def _first(group: BaseExceptionGroup[NotBound]) -> NotBound:
-    error = group.exceptions[0]
-    return error if isinstance(error, NotBound) else NotBound("several troubles")
-
-
-def _cause_of(error: BaseException) -> str:
+def _cause_of(error: BaseException, *, is_open: bool) -> str:
     """A fixed text: that of an error may hold names and addresses."""
     match error:
         case ssl.SSLCertVerificationError():
@@ -323,8 +348,8 @@ def _cause_of(error: BaseException) -> str:
             return "no TLS with the peer"
         case PDUMalformed():
             return "the peer doesn't speak SMPP"
-        case TimeoutError():
-            return "the peer takes nothing in time"
         case _:
-            logger.debug("link_error", **describe_exception(error))
+            logger.debug("smpp_link_error", **describe_exception(error))
+            if is_open:
+                return "the connection broke, or the peer takes nothing"
             return "the peer can't be reached"

@@ -7,14 +7,12 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from types import MappingProxyType
 from typing import Final
 
 _HEADER: Final = struct.Struct(">IIII")
 HEADER_BYTES: Final = _HEADER.size
 # No PDU of ours or of a peer is nearly as long: a length above it is of a stream that is out of step, or of another protocol.
 MOST_BYTES: Final = 64 * 1024
-_NO_TLVS: Final[Mapping[int, bytes]] = MappingProxyType({})
 
 
 class Command(IntEnum):
@@ -24,6 +22,7 @@ class Command(IntEnum):
     SUBMIT_SM = 0x00000004
     DELIVER_SM = 0x00000005
     UNBIND = 0x00000006
+    OUTBIND = 0x0000000B
     ENQUIRE_LINK = 0x00000015
     ALERT_NOTIFICATION = 0x00000102
     GENERIC_NACK = 0x80000000
@@ -54,6 +53,10 @@ class PDUMalformed(Exception):  # noqa: N818 - a fact about bytes
         super().__init__(f"0x{status:08X}")
         self.status = status
         self.sequence = sequence
+
+
+# The bit of an answer's command.
+IS_ANSWER: Final = 0x80000000
 
 
 # §5.1.3: invalid message length, invalid command length, invalid command.
@@ -94,7 +97,7 @@ class SubmitSM:
     esm_class: int = 0
     registered_delivery: int = 1
     validity_period: str = ""
-    tlvs: Mapping[int, bytes] = field(default=_NO_TLVS, repr=False)
+    tlvs: Mapping[int, bytes] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,7 @@ class DeliverSM:
     esm_class: int
     data_coding: int
     short_message: bytes = field(repr=False)
-    tlvs: Mapping[int, bytes] = field(default=_NO_TLVS, repr=False)
+    tlvs: Mapping[int, bytes] = field(default_factory=dict, repr=False)
 
 
 Received = PDU | Bind | SubmitSM | Answer | DeliverSM
@@ -202,8 +205,7 @@ def decode(frame: bytes) -> Received:
     reader = _Reader(frame, sequence)
     match command:
         case Command.SUBMIT_SM_RESP | Command.BIND_TRANSCEIVER_RESP | Command.DELIVER_SM_RESP:
-            # Where it refuses, some leave the body out, and some don't.
-            return Answer(command, sequence, status, "" if reader.is_at_end else reader.c_string(65))
+            return Answer(command, sequence, status, reader.name())
         case Command.DELIVER_SM:
             return _read_deliver(reader, sequence)
         case Command.SUBMIT_SM:
@@ -249,9 +251,12 @@ class _Reader:
         self._sequence = sequence
         self._at = HEADER_BYTES
 
-    @property
-    def is_at_end(self) -> bool:
-        return self._at >= len(self._frame)
+    def name(self) -> str:
+        """An answer's name. It always has one, since an answer is no less one for its body.
+
+        Where they refuse, some leave the body out and some don't; and some end a name by the end of the PDU.
+        """
+        return self._frame[self._at :].partition(b"\0")[0].decode("latin-1")
 
     def octets(self, count: int) -> bytes:
         taken = self._frame[self._at : self._at + count]
@@ -283,7 +288,7 @@ class _Reader:
             found[tag] = self._frame[self._at + 4 : self._at + 4 + length]
             self._at += 4 + length
         self._at = len(self._frame)
-        return found or _NO_TLVS
+        return found
 
 
 def _encode_tlvs(tlvs: Mapping[int, bytes]) -> bytes:

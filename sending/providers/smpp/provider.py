@@ -29,7 +29,7 @@ from sending.providers.provider import (
 from sending.providers.smpp.codes import Refusal, raw_status, refusal_of
 from sending.providers.smpp.link import Link, LinkLost, NotBound, NotSent
 from sending.providers.smpp.pdus import ESME_ROK, DeliverSM, SubmitSM
-from sending.providers.smpp.receipts import is_receipt, normal_id, parse_receipt
+from sending.providers.smpp.receipts import is_id, is_receipt, normal_id, parse_receipt
 from sending.providers.smpp.slowdown import Slowdown
 from sending.providers.smpp.texts import Part, parts_of
 
@@ -52,6 +52,13 @@ _THROTTLED_SECONDS: Final = 1.0
 _TEMPORARY_SECONDS: Final = 30.0
 # Seconds for which the rest of a message is tried again whose first part was taken.
 _REST_SECONDS: Final = 120.0
+# Seconds for which a message waits for a link that is just being made. Its moment to leave is mostly over sooner.
+_BINDING_SECONDS: Final = 3.0
+# Seconds between the tries of such a part: at first, at most where it was refused, and where it found no free place.
+_FIRST_DELAY, _LONGEST_DELAY, _LONGEST_UNSENT_DELAY = 0.05, 5.0, 0.2
+# Receipts of all links that nobody has taken yet. The next one is told to come again: while the database is away, links that are
+# made anew must not bring ever more.
+_MOST_WAITING: Final = 20_000
 TOO_LATE: Final = "too late"
 SENDER_REFUSED: Final = "sender refused"
 BIND_REFUSED: Final = "bind refused"
@@ -78,7 +85,9 @@ class SMPPProvider:
         self._links: Final[list[Link]] = []
         self._slowdown: Final = Slowdown()
         self._refusal = ""
-        self._is_closing = False
+        self._under_way = 0
+        self._has_bound: Final = asyncio.Event()
+        self._closing: Final = asyncio.Event()
         self._keepers: Final = [
             asyncio.create_task(self._keep_link(), name=f"SMPP bind {number}")
             for number in range(1, self._settings.binds + 1)
@@ -86,9 +95,11 @@ class SMPPProvider:
 
     @property
     def most_at_once(self) -> int:
-        """What the windows of all bound links hold, less after throttling. Without a link one, which is put back."""
+        """What the windows of all bound links hold; after throttling, what the halved rate has room for. Without a link one."""
         bound = sum(link.is_bound for link in self._links)
-        return max(1, int(bound * self._settings.window * self._slowdown.factor()))
+        room = self._slowdown.room()
+        most = bound * self._settings.window
+        return max(1, most if room is None else min(most, self._under_way + room))
 
     async def hand_over(self, message: Outgoing) -> HandOver:
         """Submit its parts, one after the other. What was refused of a message whose first part was taken goes again alone."""
@@ -96,7 +107,15 @@ class SMPPProvider:
             parts = self._parts_of(message.key, message.text)
         except ValueError:
             return Refused(ErrorCode.CONTENT_INVALID, "too long")
+        self._under_way += 1
         try:
+            return await self._hand_over(message, parts)
+        finally:
+            self._under_way -= 1
+
+    async def _hand_over(self, message: Outgoing, parts: Sequence[Part]) -> HandOver:
+        try:
+            await self._wait_for_turn(message.leave_by)
             first = await self._submit(message, parts[0], message.leave_by)
         except NotSent:
             return self._not_sent(message)
@@ -105,21 +124,24 @@ class SMPPProvider:
         if first.status != ESME_ROK:
             return self._refused(first.status)
         ids = [first.provider_id]
-        for part in parts[1:]:
-            rest = await self._submit_rest(message, part)
-            if isinstance(rest, _Submitted) and rest.status == ESME_ROK:
-                ids.append(rest.provider_id)
-                continue
-            known = (*ids, *("",) * (len(parts) - len(ids)))
-            if isinstance(rest, _Submitted):
-                error = refusal_of(rest.status)
-                return Refused(
-                    error if isinstance(error, ErrorCode) else ErrorCode.SERVER_UNKNOWN_ERROR,
-                    raw_status(rest.status),
-                    may_have_arrived=True,
-                    part_ids=known,
+        try:
+            for part in parts[1:]:
+                rest = await self._submit_rest(message, part)
+                if isinstance(rest, _Submitted) and rest.status == ESME_ROK:
+                    ids.append(rest.provider_id)
+                    continue
+                known = _padded(ids, len(parts))
+                return (
+                    _broken_off(rest.status, known)
+                    if isinstance(rest, _Submitted)
+                    else Unknown(rest, part_ids=known)
                 )
-            return Unknown(rest, part_ids=known)
+        except asyncio.CancelledError:
+            # The process stops waiting: the ids of the parts that were taken must not be lost with it.
+            return Unknown("stopped before all parts were sent", part_ids=_padded(ids, len(parts)))
+        if not all(ids):
+            # All were taken, but whose receipts are these parts'? A look-up finds them by the recipient.
+            return Unknown("no id in the answer", part_ids=tuple(ids))
         return Taken(ids[0], part_ids=tuple(ids))
 
     async def look_up(self, attempts: Sequence[OpenAttempt]) -> list[Receipt | Absent]:
@@ -136,7 +158,7 @@ class SMPPProvider:
 
     async def close(self) -> None:
         """Wait for the answers that are due, say goodbye, and let go of the links."""
-        self._is_closing = True
+        self._closing.set()
         await asyncio.gather(*(link.close() for link in self._links), return_exceptions=True)
         for keeper in self._keepers:
             keeper.cancel()
@@ -153,12 +175,23 @@ class SMPPProvider:
             alphabet=self._settings.default_alphabet,
         )
 
+    async def _wait_for_turn(self, leave_by: float) -> None:
+        """Wait for a link that is just being made, and for what a slowdown leaves room for; never past the message's moment."""
+        loop = asyncio.get_running_loop()
+        if not any(link.is_bound for link in self._links) and not self._refusal:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(min(leave_by, loop.time() + _BINDING_SECONDS)):
+                    await self._has_bound.wait()
+        while (seconds := self._slowdown.seconds_to_next()) > 0:
+            if loop.time() + seconds > leave_by:
+                raise NotSent
+            await asyncio.sleep(seconds)
+
     async def _submit(self, message: Outgoing, part: Part, leave_by: float) -> _Submitted:
         """Raises NotSent, LinkLost."""
-        links = [link for link in self._links if link.free > 0]
-        if not links:
+        link = max(self._links, key=lambda each: each.free, default=None)
+        if link is None or link.free == 0:
             raise NotSent
-        link = max(links, key=lambda each: each.free)
         pdu = SubmitSM(
             sequence=0,
             source=self._source,
@@ -169,35 +202,41 @@ class SMPPProvider:
             validity_period=_VALIDITY,
             tlvs=part.tlvs,
         )
+        self._slowdown.note_submitted()
         status, given = await link.submit(pdu, leave_by=leave_by)
-        if status == ESME_ROK and not given:
-            # It has been taken, but its receipts can't be told from others.
-            raise LinkLost("no id in the answer")
-        if status != ESME_ROK and refusal_of(status) is Refusal.BIND:
+        if refusal_of(status) is Refusal.BIND:
             link.drop()
-        return _Submitted(status, normal_id(given))
+        return _Submitted(status, normal_id(given) if is_id(given) else "")
 
     async def _submit_rest(self, message: Outgoing, part: Part) -> _Submitted | str:
         """Submit a further part, again while it is surely not sent and that may pass. Without an answer, the cause."""
         loop = asyncio.get_running_loop()
         end = loop.time() + _REST_SECONDS
-        delay = 0.1
-        while True:
-            cause = "link lost before all parts were sent"
-            submitted: _Submitted | None = None
-            with contextlib.suppress(NotSent):
-                try:
-                    submitted = await self._submit(message, part, end)
-                except LinkLost as lost:
-                    return lost.cause
-            if submitted is not None:
+        delay = _FIRST_DELAY
+        last: _Submitted | str = "link lost before all parts were sent"
+        while not self._closing.is_set():
+            try:
+                await self._wait_for_turn(end)
+                submitted = await self._submit(message, part, end)
+            except NotSent:
+                # The window is full for a moment, or the link is made anew.
+                delay = min(delay, _LONGEST_UNSENT_DELAY)
+            except LinkLost as lost:
+                return lost.cause
+            else:
                 if submitted.status == ESME_ROK or isinstance(refusal_of(submitted.status), ErrorCode):
                     return submitted
+                if refusal_of(submitted.status) is Refusal.SENDER:
+                    return submitted
                 self._slow_down(submitted.status)
+                last = submitted
             if loop.time() + delay > end:
-                return submitted or cause
-            await asyncio.sleep(delay)
-            delay = min(2 * delay, 5.0)
+                break
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await self._closing.wait()
+            delay = min(2 * delay, _LONGEST_DELAY)
+        return last
 
     def _not_sent(self, message: Outgoing) -> PutBack:
         if any(link.is_bound for link in self._links):
@@ -235,7 +274,7 @@ class SMPPProvider:
         """Keep one link bound, until cancelled."""
         rest = _FIRST_REST
         loop = asyncio.get_running_loop()
-        while not self._is_closing:
+        while not self._closing.is_set():
             link = Link(self._settings, self._take, self._note_bound)
             self._links.append(link)
             began = loop.time()
@@ -247,6 +286,8 @@ class SMPPProvider:
                 logger.error("smpp_link_crashed", **describe_exception(error))  # noqa: TRY400
             finally:
                 self._links.remove(link)
+                if not any(each.is_bound for each in self._links):
+                    self._has_bound.clear()
                 metrics.SMPP_BINDS.set(sum(each.is_bound for each in self._links))
             if loop.time() - began > _LASTING:
                 rest = _FIRST_REST
@@ -255,19 +296,21 @@ class SMPPProvider:
 
     def _note_bound(self) -> None:
         self._refusal = ""
+        self._has_bound.set()
         metrics.SMPP_BINDS.set(sum(link.is_bound for link in self._links))
         logger.info("smpp_bound", binds=sum(link.is_bound for link in self._links))
 
     def _note_unbound(self, error: NotBound) -> None:
-        if self._is_closing:
+        if self._closing.is_set():
             return
-        if error.is_refusal:
-            self._refusal = error.cause
+        self._refusal = error.cause if error.is_refusal else ""
         metrics.SMPP_LINKS_LOST.labels("refused" if error.is_refusal else "lost").inc()
         logger.warning("smpp_unbound", reason=error.cause)
 
-    def _take(self, pdu: DeliverSM, acknowledge: Callable[[], None]) -> None:
+    def _take(self, pdu: DeliverSM, acknowledge: Callable[[], None]) -> bool:
         """A message of the peer's: a receipt is kept and acknowledged later, whatever else it is at once."""
+        if self._news.qsize() >= _MOST_WAITING:
+            return False
         found = None
         if is_receipt(pdu):
             found = parse_receipt(
@@ -276,7 +319,7 @@ class SMPPProvider:
         if found is None:
             metrics.SMPP_UNREADABLE.inc()
             acknowledge()
-            return
+            return True
         self._news.put_nowait(
             PartNews(
                 found.provider_id,
@@ -288,6 +331,24 @@ class SMPPProvider:
                 recorded=acknowledge,
             )
         )
+        return True
+
+
+def _padded(ids: Sequence[str], count: int) -> tuple[str, ...]:
+    """The ids of all parts, as far as they are known."""
+    return (*ids, *("",) * (count - len(ids)))
+
+
+def _broken_off(status: int, part_ids: tuple[str, ...]) -> Refused:
+    """A part was refused for good, while others were taken."""
+    error = refusal_of(status)
+    return Refused(
+        error if isinstance(error, ErrorCode) else ErrorCode.SERVER_UNKNOWN_ERROR,
+        raw_status(status),
+        pause=SENDER_REFUSED if error is Refusal.SENDER else "",
+        may_have_arrived=True,
+        part_ids=part_ids,
+    )
 
 
 def _source_of(sender: str) -> tuple[int, int, str]:

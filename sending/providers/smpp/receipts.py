@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 from messages.statuses import ErrorCode, MessageStatus
-from sending.providers.smpp.codes import state_number, state_of
+from sending.providers.smpp.codes import by_table, state_number, state_of
 from sending.providers.smpp.pdus import DeliverSM, Tag
 
 ReceiptID = Literal["as_is", "hex", "decimal"]
@@ -19,8 +19,13 @@ ReceiptID = Literal["as_is", "hex", "decimal"]
 _KIND: Final = 0x3C
 _RECEIPTS: Final = frozenset({0x04, 0x20})
 # `id:… sub:… dlvrd:… submit date:… done date:… stat:… err:… text:…` (Appendix B); some part the fields by commas.
-_FIELD: Final = re.compile(r"(?i)(?:^|[\s,;])(id|stat|err|done[ _]?date)\s*[:=]\s*([^\s,;]*)")
+# A field may be empty: what follows then is the next one.
+_FIELD: Final = re.compile(
+    r"(?i)(?:^|[\s,;])(id|stat|err|done[ _]?date)\s?[:=]\s?(?!\w+(?: date)?:)\"?([^\s,;\"]*)"
+)
 _ID: Final = re.compile(r"[!-~]{1,64}")
+_HEX: Final = re.compile(r"(?:0x)?[0-9a-f]+")
+_DECIMAL: Final = re.compile(r"[0-9]+")
 _CODE: Final = re.compile(r"[0-9A-Za-z]{1,16}")
 _TIME: Final = re.compile(r"\d{10}(?:\d\d)?", re.ASCII)
 # So far the aggregator's clock is believed.
@@ -50,16 +55,23 @@ def parse_receipt(
 ) -> ReceiptOfPart | None:
     """What a receipt tells, or None where it tells nothing to us. `form`: how receipts write ids; `now` is aware UTC."""
     text = _text_of(pdu)
-    fields = {name.lower().replace("_", " "): value for name, value in reversed(_FIELD.findall(text))}
-    by_tlv = pdu.tlvs.get(Tag.RECEIPTED_MESSAGE_ID)
+    fields = {
+        name.lower().replace("_", "").replace(" ", ""): value
+        for name, value in reversed(_FIELD.findall(text))
+    }
     in_text = fields.get("id", "")
-    given = in_text if by_tlv is None else by_tlv.rstrip(b"\0").decode("latin-1")
-    if not _ID.fullmatch(given):
+    given = pdu.tlvs.get(Tag.RECEIPTED_MESSAGE_ID, b"").partition(b"\0")[0].decode("latin-1").strip()
+    given = given or in_text
+    if not is_id(given):
         return None
-    state = _state_in(pdu, fields)
-    code = _error_code_in(pdu, fields)
-    meaning = None if state is None else state_of(state, code, errors)
-    if meaning is None:
+    codes = _error_codes_in(pdu, fields)
+    # The one that the aggregator's table explains, else its own before the network's.
+    code = next((code for code in codes if by_table(code, errors) is not None), codes[0] if codes else "")
+    for state in _states_in(pdu, fields):
+        meaning = state_of(state, code, errors)
+        if meaning is not None:
+            break
+    else:
         return None
     failed = meaning.status is MessageStatus.FAILURE
     recipient = pdu.source.lstrip("+")
@@ -70,8 +82,13 @@ def parse_receipt(
         error=meaning.error,
         raw_code=(code or f"stat {state}") if failed else "",
         recipient=recipient if recipient.isascii() and recipient.isdigit() and len(recipient) <= 20 else "",
-        at=_done_at(fields.get("done date") or fields.get("donedate") or "", now),
+        at=_done_at(fields.get("donedate", ""), now),
     )
+
+
+def is_id(given: str) -> bool:
+    """Whether this can be a message's id."""
+    return _ID.fullmatch(given) is not None
 
 
 def normal_id(given: str, form: ReceiptID = "as_is") -> str:
@@ -80,14 +97,11 @@ def normal_id(given: str, form: ReceiptID = "as_is") -> str:
     `form` is how this id is written beside how answers write theirs: a receipt's `hex` number is told decimal by the answer, and
     the other way round. What is no such number is left as it is.
     """
-    text = given.strip().lower()
-    try:
-        if form == "hex":
-            return str(int(text, 16))
-        if form == "decimal":
-            return f"{int(text, 10):x}"
-    except ValueError:
-        pass
+    text = given.lower()
+    if form == "hex" and _HEX.fullmatch(text):
+        return str(int(text, 16))
+    if form == "decimal" and _DECIMAL.fullmatch(text):
+        return f"{int(text):x}"
     return text.lstrip("0") or "0"
 
 
@@ -98,21 +112,22 @@ def _text_of(pdu: DeliverSM) -> str:
     return octets.decode("latin-1")
 
 
-def _state_in(pdu: DeliverSM, fields: Mapping[str, str]) -> int | None:
+def _states_in(pdu: DeliverSM, fields: Mapping[str, str]) -> list[int]:
+    """The state by the parameter, and by the text, which some fill in better."""
     by_tlv = pdu.tlvs.get(Tag.MESSAGE_STATE, b"")
-    if len(by_tlv) == 1:
-        return by_tlv[0]
-    return state_number(fields.get("stat", ""))
+    in_text = state_number(fields.get("stat", ""))
+    return [*(by_tlv if len(by_tlv) == 1 else b""), *([] if in_text is None else [in_text])]
 
 
-def _error_code_in(pdu: DeliverSM, fields: Mapping[str, str]) -> str:
-    """The aggregator's own code. The text's is what its table lists; without one, the network's code in the parameter."""
-    code = fields.get("err", "")
-    if _CODE.fullmatch(code) and code.strip("0"):
-        return code
+def _error_codes_in(pdu: DeliverSM, fields: Mapping[str, str]) -> list[str]:
+    """The codes of an error: the aggregator's own in the text, the network's in the parameter. Zeros say that there is none."""
     by_tlv = pdu.tlvs.get(Tag.NETWORK_ERROR_CODE, b"")
     number = int.from_bytes(by_tlv[1:3], "big") if len(by_tlv) == 3 else 0
-    return f"{number:03}" if number else ""
+    in_text = fields.get("err", "")
+    return [
+        *([in_text] if _CODE.fullmatch(in_text) and in_text.strip("0") else []),
+        *([f"{number:03}"] if number else []),
+    ]
 
 
 def _done_at(text: str, now: datetime) -> datetime | None:

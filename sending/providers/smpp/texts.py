@@ -6,7 +6,6 @@ No part ends inside an escape pair, a surrogate pair or a grapheme; a grapheme l
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Final, Literal
 
 from rules.characters.graphemes import clusters
@@ -32,7 +31,6 @@ _GSM7_TABLE: Final = {
     **{ord(char): code for code, char in enumerate(BASIC[0x1B:], start=0x1C)},
     ord(ESCAPE): 0x1B,
 }
-_NO_TLVS: Final[Mapping[int, bytes]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ class Part:
     short_message: bytes = field(repr=False)
     data_coding: int
     esm_class: int = 0
-    tlvs: Mapping[int, bytes] = field(default=_NO_TLVS, repr=False)
+    tlvs: Mapping[int, bytes] = field(default_factory=dict, repr=False)
 
 
 def parts_of(

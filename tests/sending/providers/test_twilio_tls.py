@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from sending.providers.authorities import trusted_authorities
 from sending.providers.provider import PutBack, Taken
 from sending.providers.twilio import ServiceTrouble, try_service
-from sending.providers.twilio_http import trusted_authorities
 from tests.sending.providers.twilio_adapter import ACCOUNT, open_test_provider, outgoing
 from tests.sending.twilio_control import TwilioServer, twilio_server
 
