@@ -32,7 +32,15 @@ def deliver(
     data_coding: int = 0,
 ) -> DeliverSM:
     octets = text if isinstance(text, bytes) else text.encode()
-    return DeliverSM(9, "6591234567", "gov.sg", esm_class, data_coding, octets, {**(tlvs or {})})
+    return DeliverSM(
+        9,
+        "6591234567",
+        "gov.sg",
+        esm_class,
+        data_coding,
+        octets,
+        {int(tag): value for tag, value in (tlvs or {}).items()},
+    )
 
 
 def parse(pdu: DeliverSM, form: ReceiptID = "as_is") -> ReceiptOfPart | None:
