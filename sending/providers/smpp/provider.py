@@ -179,6 +179,7 @@ class SMPPProvider:
         """Wait for a link that is just being made, and for what a slowdown leaves room for; never past the message's moment."""
         loop = asyncio.get_running_loop()
         if not any(link.is_bound for link in self._links) and not self._refusal:
+            self._has_bound.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(min(leave_by, loop.time() + _BINDING_SECONDS)):
                     await self._has_bound.wait()
@@ -286,8 +287,6 @@ class SMPPProvider:
                 logger.error("smpp_link_crashed", **describe_exception(error))  # noqa: TRY400
             finally:
                 self._links.remove(link)
-                if not any(each.is_bound for each in self._links):
-                    self._has_bound.clear()
                 metrics.SMPP_BINDS.set(sum(each.is_bound for each in self._links))
             if loop.time() - began > _LASTING:
                 rest = _FIRST_REST

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import Final
 
 _GROWTH: Final = 1.05
-# Submissions a second that are always allowed.
+# Submissions a second that are always allowed; and the rate that is halved where fewer than so many were submitted.
 _LEAST: Final = 1.0
+_LOW: Final = 20
 # Seconds within which further refusals are of what had been submitted before the first one.
 _TOGETHER: Final = 1.0
 # The limit is lifted once it is so many times the rate that was too much: the sender's own rate holds in any case.
@@ -55,9 +56,9 @@ class Slowdown:
         now = self._now()
         if now - self._halved_at < _TOGETHER:
             return
-        rate = float(max(self._count, self._count_before, 1)) if self._limit is None else self._limit
+        rate = float(max(self._count, self._count_before, _LOW)) if self._limit is None else self._limit
         if self._limit is None:
-            self._lifted_at = max(_LEAST, rate) * _LIFTED_AT
+            self._lifted_at = rate * _LIFTED_AT
         self._limit = max(_LEAST, rate / 2)
         self._tokens = 0.0
         self._halved_at = now

@@ -1,0 +1,136 @@
+"""Runs and controls `aggregator.cjs`: an aggregator by npm's `smpp` 0.5.1, which nobody here wrote."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+_SCRIPT: Final = Path(__file__).with_name("aggregator.cjs")
+_VERSION: Final = "0.5.1"
+_INSTALLED_WITHIN: Final = 120.0
+DEADLINE: Final = 30.0
+
+# A line that the aggregator told.
+Event = dict[str, Any]
+
+
+def _modules() -> Path:
+    cache_folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache_folder / "sftp-gateway-clients" / f"smpp-{_VERSION}" / "node_modules"
+
+
+@cache
+def missing() -> str | None:
+    """Why there is no such aggregator here, or None. Installs it once into a cache outside this repository."""
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            return f"{program} is not installed"
+    modules = _modules()
+    if (modules / "smpp").exists():
+        return None
+    folder = modules.parent
+    fresh = folder.with_name(f"{folder.name}.{os.getpid()}")
+    fresh.mkdir(parents=True, exist_ok=True)
+    command = ["npm", "install", "--prefix", str(fresh), "--no-audit", "--no-fund", "--ignore-scripts"]
+    try:
+        subprocess.run(
+            [*command, f"smpp@{_VERSION}"], check=True, capture_output=True, timeout=_INSTALLED_WITHIN
+        )
+        fresh.rename(folder)
+    except (subprocess.SubprocessError, OSError) as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        return None if modules.exists() else f"npm could not install smpp: {type(error).__name__}"
+    return None
+
+
+class Aggregator:
+    """A running one. `events` is what it has told."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._changed = asyncio.Condition()
+        self.events: list[Event] = []
+        self.port = 0
+
+    @property
+    def submitted(self) -> list[Event]:
+        """The submissions that it saw, in their order."""
+        return self.told("submitted")
+
+    def told(self, name: str) -> list[Event]:
+        """What it told under this name."""
+        return [event for event in self.events if name in event]
+
+    async def tell(self, **commands: object) -> None:
+        """Give it commands: see the script."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(commands).encode() + b"\n")
+        await self._process.stdin.drain()
+
+    async def deliver(self, text: str = "", **fields: object) -> None:
+        """Let it send a receipt on its first bind."""
+        defaults = {"source_addr": "6591234567", "destination_addr": "gov.sg", "esm_class": 4}
+        await self.tell(deliver={**defaults, "text": text, **fields})
+
+    async def until(self, holds: Callable[[], bool], what: str) -> None:
+        """Wait until it has told so."""
+        try:
+            async with asyncio.timeout(DEADLINE), self._changed:
+                await self._changed.wait_for(holds)
+        except TimeoutError:
+            raise AssertionError(f"{what}: {self.events[-20:]}") from None
+
+    async def until_told(self, name: str, count: int = 1) -> list[Event]:
+        """Wait until it has told so many things of this name."""
+        await self.until(lambda: len(self.told(name)) >= count, f"{count} times {name}")
+        return self.told(name)
+
+    async def listen(self) -> None:
+        """Take in what it tells."""
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            async with self._changed:
+                self.events.append(json.loads(line))
+                self._changed.notify_all()
+
+
+@contextlib.asynccontextmanager
+async def running_aggregator(**settings: object) -> AsyncIterator[Aggregator]:
+    """Run one, with the settings of the script. Skips the test where it can't be had."""
+    if absent := missing():
+        pytest.skip(absent)
+    process = await asyncio.create_subprocess_exec(
+        "node",
+        str(_SCRIPT),
+        json.dumps(settings),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "NODE_PATH": str(_modules())},
+        limit=1 << 20,
+    )
+    aggregator = Aggregator(process)
+    listening = asyncio.create_task(aggregator.listen())
+    try:
+        (first,) = await aggregator.until_told("listening")
+        aggregator.port = first["listening"]
+        yield aggregator
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            async with asyncio.timeout(DEADLINE):
+                await listening
+        finally:
+            listening.cancel()
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+            await process.wait()
