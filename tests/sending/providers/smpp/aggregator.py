@@ -51,6 +51,16 @@ def missing() -> str | None:
     return None
 
 
+def texts_of(submitted: list[Event]) -> str:
+    """What a phone puts together: by the numbers of the parts, whatever the order."""
+    numbered = [
+        (each["sar"] or list(bytes.fromhex(each["header"][0])[2:]), each["text"]) for each in submitted
+    ]
+    assert len({header[0] for header, _ in numbered}) == 1
+    assert {header[1] for header, _ in numbered} == {len(numbered)}
+    return "".join(text for _, text in sorted(numbered, key=lambda each: each[0][2]))
+
+
 class Aggregator:
     """A running one. `events` is what it has told."""
 
