@@ -16,7 +16,7 @@ from database.connections import Connection, Pool
 from database.queries import NamedQueries
 from messages.attempts import Recorded, in_transaction
 from sending.metrics import count_recorded
-from sending.parts import adopt_strays, match_receipts
+from sending.parts import adopt_strays, match_receipts, stray_after
 from sending.providers.choice import ProviderName, load_twilio, open_provider, public_account
 from sending.providers.measuring import MeasuredProvider
 from sending.providers.provider import OpenAttempt, Provider, Surroundings
@@ -122,7 +122,9 @@ class ProviderAccounts:
 
     async def _adopt_strays(self, attempts: Sequence[tuple[OpenAttempt, int]]) -> None:
         async def adopt() -> Recorded:
-            adopted = await adopt_strays(connection, attempts)
+            adopted = await adopt_strays(connection, attempts, after=stray_after(self._settings))
+            if not adopted:
+                return Recorded()
             return (await match_receipts(connection, adopted, now=datetime.now(UTC)))[0]
 
         async with self._pool.acquire() as connection:

@@ -26,7 +26,7 @@ from messages.attempts import Recorded, in_transaction, record_news
 from messages.news import Answer, AttemptKey, News, Receipt
 from messages.statuses import MessageStatus
 from sending.metrics import OUTCOMES_DROPPED, OUTCOMES_KEPT, OUTCOMES_UNKNOWN, count_recorded
-from sending.parts import match_receipts, record_part_news, record_parts
+from sending.parts import match_receipts, record_parts
 from sending.providers.provider import HandOver, PartNews, PutBack, Refused, Taken, Unknown
 
 SQL: Final = NamedQueries("sending", "outcomes.sql")
@@ -124,12 +124,12 @@ class Outcomes:
             if len(self._news) < MOST_AT_ONCE and not self._flushed:
                 await asyncio.sleep(GATHER_SECONDS)
             group = list(islice(self._news, MOST_AT_ONCE))
-            await self._record(group)
+            open_ids = await self._record(group)
             for news in group:
                 if isinstance(news, PartNews):
                     news.recorded()
-            if provider_ids := _ids_of(group):
-                await self._match(provider_ids)
+            if open_ids:
+                await self._match(open_ids)
             for _ in group:
                 self._news.popleft()
             self._recorded += len(group)
@@ -147,38 +147,46 @@ class Outcomes:
                 flushed.set_result(None)
         self._flushed = waiting
 
-    async def _record(self, group: Sequence["_Gathered"]) -> None:
-        """Return once the group is committed. One that the database refuses for what it holds is recorded piece by piece."""
+    async def _record(self, group: Sequence["_Gathered"]) -> list[str]:
+        """Return once the group is committed. One that the database refuses for what it holds is recorded piece by piece.
+
+        The ids of parts that it returns are to be matched.
+        """
         if any(isinstance(news, Answer | _WithParts) for news in group):
             reach("sending.handed_over")
         if any(isinstance(news, Receipt | PartNews) for news in group):
             reach("sending.received")
         try:
-            await self._record_once(group)
+            open_ids = await self._record_once(group)
         except _UNRECORDABLE as error:
             if len(group) == 1:
                 OUTCOMES_DROPPED.inc()
                 where = _place_of(group[0])
                 logger.error("outcome_dropped", **where, **describe_exception(error))  # noqa: TRY400 - its text may hold rows
-                return
-            for news in group:
-                await self._record([news])
+                return []
+            open_ids = [each for news in group for each in await self._record([news])]
         reach("sending.recorded")
+        return open_ids
 
     async def _match(self, provider_ids: Sequence[str]) -> None:
         """Let what was just committed of parts meet what was there. Where the database goes away, a sweep does it."""
+        more = True
         try:
-            async with self._pool.acquire() as connection:
-                recorded, _ = await in_transaction(
-                    connection, lambda: match_receipts(connection, provider_ids, now=datetime.now(UTC))
-                )
+            while more:
+                async with self._pool.acquire() as connection:
+                    recorded, more = await in_transaction(
+                        connection,
+                        partial(match_receipts, connection, provider_ids, now=datetime.now(UTC)),
+                    )
+                count_recorded(recorded)
         except _AWAY as error:
             logger.warning("receipts_unmatched_yet", parts=len(provider_ids), **describe_exception(error))
-            return
-        count_recorded(recorded)
 
-    async def _record_once(self, group: Sequence["_Gathered"]) -> None:
-        """Record the group exactly once, however often the connection breaks. Raises one of _UNRECORDABLE."""
+    async def _record_once(self, group: Sequence["_Gathered"]) -> list[str]:
+        """Record the group exactly once, however often the connection breaks, and return the ids of parts to be matched.
+
+        Raises one of _UNRECORDABLE.
+        """
         doubtful = ""
         wait = _FIRST_WAIT
         while True:
@@ -188,7 +196,7 @@ class Outcomes:
                     if doubtful:
                         status = await connection.fetchval(SQL["fetch_transaction_status"], doubtful)
                         if status == "committed":
-                            return
+                            return _ids_of(group)
                         if status == "in progress":
                             raise TimeoutError
                         doubtful = ""
@@ -202,7 +210,7 @@ class Outcomes:
                 wait = min(wait * 2, _LONGEST_WAIT)
             else:
                 count_recorded(recorded)
-                return
+                return transaction.open_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,38 +233,46 @@ def _place_of(news: _Gathered) -> dict[str, int]:
 
 
 def _ids_of(group: Sequence[_Gathered]) -> list[str]:
-    """The ids of parts of which the group tells."""
-    ids: list[str] = []
+    """The ids of parts of which the group tells, each once."""
+    ids: set[str] = set()
     for news in group:
         match news:
             case PartNews():
-                ids.append(news.provider_id)
+                ids.add(news.provider_id)
             case _WithParts():
-                ids += filter(None, news.part_ids)
+                ids.update(filter(None, news.part_ids))
             case _:
                 pass
-    return ids
+    return list(ids)
 
 
 class _Transaction:
-    """One try to record a group. `id` is the transaction's, known before it can be committed; empty until then."""
+    """One try to record a group. `id` is the transaction's, known before it can be committed; empty until then.
+
+    `open_ids`, once it is recorded, are those of parts that are to be matched after the commit.
+    """
 
     def __init__(self, group: Sequence[_Gathered]) -> None:
         self._group = group
         self.id = ""
+        self.open_ids: list[str] = []
 
     async def record(self, connection: Connection) -> Recorded:
         self.id = ""
         self.id = await connection.fetchval(SQL["fetch_transaction"])
-        with_parts = [news for news in self._group if isinstance(news, _WithParts)]
-        await record_parts(connection, [(news.answer.key, news.part_ids) for news in with_parts])
-        await record_part_news(connection, [news for news in self._group if isinstance(news, PartNews)])
+        with_parts = [
+            (news.answer.key, news.part_ids) for news in self._group if isinstance(news, _WithParts)
+        ]
+        of_parts = [news for news in self._group if isinstance(news, PartNews)]
+        parts = await record_parts(connection, with_parts, of_parts)
+        self.open_ids = parts.open_ids
         plain = [
             news.answer if isinstance(news, _WithParts) else news
             for news in self._group
             if not isinstance(news, PartNews)
         ]
-        return await record_news(connection, plain, now=datetime.now(UTC))
+        # A part that is known has been taken, by this group's answer or by one before it.
+        return await record_news(connection, [*plain, *parts.receipts], now=datetime.now(UTC))
 
 
 @contextlib.asynccontextmanager

@@ -23,7 +23,8 @@ create table message_parts (
 ) with (fillfactor = 70);
 -- An aggregator may give an id again after some days: the newest part has it.
 create index message_parts_of_id on message_parts (provider_id) where provider_id is not null;
-create index message_parts_by_time on message_parts using brin (added_at);
+-- Those of a transaction have one time, of which such an index keeps one copy. A brin one would be of no use after the first deletions.
+create index message_parts_by_time on message_parts (added_at);
 
 -- Receipts that are acknowledged and not yet matched with a part: they wait for a moment, or for an answer that never comes.
 create table part_receipts (

@@ -19,7 +19,7 @@ from messages.news import AttemptKey, Ending
 from messages.statuses import ErrorCode, MessageStatus
 from sending.composing import Composer
 from sending.metrics import RECEIPTS_UNMATCHED, count_recorded
-from sending.parts import count_strays, delete_old, match_receipts
+from sending.parts import count_strays, delete_old, match_receipts, stray_after
 from sending.upkeep.look_ups import LookUps, ProviderOf, record_apart
 
 SQL: Final = NamedQueries("sending.upkeep", "sweeps.sql")
@@ -78,6 +78,7 @@ class Sweeps:
         self._pool = pool
         self._stale_after = settings.stale_after
         self._expire_after = settings.expire_after
+        self._stray_after = stray_after(settings)
 
     async def sweep(self, now: datetime) -> None:
         """Do all of it once."""
@@ -98,7 +99,7 @@ class Sweeps:
                 )
             count_recorded(recorded)
         async with self._pool.acquire() as connection:
-            RECEIPTS_UNMATCHED.inc(await count_strays(connection))
+            RECEIPTS_UNMATCHED.inc(await count_strays(connection, after=self._stray_after))
             await delete_old(connection)
 
     async def stop_deleted(self) -> None:
