@@ -3,69 +3,41 @@
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from pydantic import SecretStr
 
-from config.environment import Environment
 from config.sections import DatabaseSettings
-from config.sending_sections import SecretsSettings, SendingSettings
+from config.sending_sections import SendingSettings
 from database.connections import Connection, Pool, open_pool
 from gateway.embedded.postgres import PostgreSQLServer
 from messages.attempts import in_transaction
-from messages.news import AttemptKey
 from messages.statuses import ErrorCode, MessageStatus
-from sending.accounts import ProviderAccounts
-from sending.outcomes import Outcomes, open_outcomes
-from sending.parts import SQL, adopt_strays, match_receipts, stray_after
-from sending.providers.provider import OpenAttempt, PartNews, PutBack, Refused, Taken, Unknown
+from sending.outcomes import open_outcomes
+from sending.parts import SQL, match_receipts, stray_after
+from sending.providers.provider import PutBack, Refused, Taken
 from sending.upkeep.sweeps import Sweeps
 from tests.messages.builders import (
     LOCAL,
-    MadeBatch,
     counted,
     fetch_attempt,
-    fetch_due,
     later,
     make_batch,
     recount,
+)
+from tests.sending.parts.part_rows import (
+    Acknowledged,
+    flushed,
+    insert_parts,
+    insert_receipts,
+    status_of,
+    waiting,
 )
 
 CREATED, ENQUEUED, SENDING, SENT, SENT_TO_TELCO, SUCCESS, FAILURE = MessageStatus
 SETTINGS = SendingSettings()
 UNAVAILABLE = ErrorCode.RECIPIENT_UNAVAILABLE
-
-
-@dataclass
-class Acknowledged:
-    """How often receipts were told to be recorded, by the ids of their parts, in that order."""
-
-    ids: list[str] = field(default_factory=list)
-
-    def news(
-        self, provider_id: str, status: MessageStatus = SUCCESS, error: ErrorCode | None = None, **others: str
-    ) -> PartNews:
-        return PartNews(provider_id, status, error, recorded=lambda: self.ids.append(provider_id), **others)  # type: ignore[arg-type]
-
-
-async def flushed(outcomes: Outcomes) -> None:
-    await asyncio.wait_for(outcomes.flush(), 30)
-
-
-async def status_of(connection: Connection, key: AttemptKey) -> MessageStatus:
-    status = (await fetch_attempt(connection, key))["status"]
-    assert isinstance(status, MessageStatus)
-    return status
-
-
-async def waiting(connection: Connection) -> list[str]:
-    """The ids of the receipts that have no part yet."""
-    return [
-        row["provider_id"]
-        for row in await connection.fetch("select provider_id from part_receipts order by id")
-    ]
 
 
 @pytest.mark.parametrize("first", ["answer", "receipt", "together"])
@@ -293,87 +265,6 @@ async def test_what_is_put_back_goes_again_with_parts_of_its_own(
     assert await recount(connection, batch.batch_no) == await counted(connection, batch.batch_no)
 
 
-# Attempts without an answer.
-
-
-async def test_a_message_is_unknown_until_it_is_known_of_each_part_whether_it_was_taken(
-    pool: Pool, connection: Connection, campaign_id: str
-) -> None:
-    batch = await make_batch(connection, campaign_id, [SENDING] * 2)
-    told = Acknowledged()
-    async with open_outcomes(pool, SETTINGS) as outcomes:
-        outcomes.add(batch.key(2), Unknown("link lost", part_ids=("k1", "")))
-        outcomes.add(batch.key(3), Unknown("link lost", part_ids=("f1", "")))
-        outcomes.add_receipt(told.news("k1"))
-        outcomes.add_receipt(told.news("f1", FAILURE, UNAVAILABLE))
-        await flushed(outcomes)
-    assert await status_of(connection, batch.key(2)) is SENDING
-    # Whatever became of the other part: this one hasn't arrived.
-    assert await status_of(connection, batch.key(3)) is FAILURE
-    assert batch.key(2) in await fetch_due(connection, batch)
-    await insert_receipts(connection, LOCAL, "k2", age=stray_after(SETTINGS))
-    await adopted(pool, [open_attempt(batch, 2)], 2)
-    assert await status_of(connection, batch.key(2)) is SUCCESS
-    assert (await fetch_attempt(connection, batch.key(2)))["provider_id"] == "k1"
-
-
-async def test_strays_move_the_one_message_to_their_recipient_that_waits_for_its_answer(
-    pool: Pool, connection: Connection, campaign_id: str
-) -> None:
-    recipients = ["6591000001", "6591000002", "6591000003", "6591000004"]
-    batches = [
-        await make_unknown(pool, connection, campaign_id, number) for number in (*recipients, recipients[0])
-    ]
-    age = stray_after(SETTINGS)
-    await insert_receipts(connection, recipients[0], "rival", age=age)
-    await insert_receipts(connection, recipients[1], "own", age=age)
-    await insert_receipts(connection, recipients[2], "young")
-    await insert_receipts(connection, "6591000009", "other's", age=age)
-    await insert_receipts(connection, recipients[3], "late", age=age)
-    attempts = [
-        open_attempt(batch, 2, recipient)
-        for batch, recipient in zip(batches, (*recipients, recipients[0]), strict=True)
-    ]
-    # The last one was handed over after its receipt had come.
-    attempts[3] = open_attempt(batches[3], 2, recipients[3], handed_over_at=await database_time(connection))
-    await adopted(pool, attempts, 1)
-    statuses = [await status_of(connection, batch.key()) for batch in batches]
-    assert statuses == [SENDING, SUCCESS, SENDING, SENDING, SENDING]
-    assert await waiting(connection) == ["rival", "young", "other's", "late"]
-    # Once it is known what became of one of the two, the other may have what is left.
-    await connection.execute("delete from due where batch_no = $1", batches[4].batch_no)
-    await adopted(pool, attempts[:1], 1)
-    assert await status_of(connection, batches[0].key()) is SUCCESS
-
-
-async def test_strays_of_three_parts_come_to_their_message_one_by_one(
-    pool: Pool, connection: Connection, campaign_id: str
-) -> None:
-    batch = await make_unknown(pool, connection, campaign_id, LOCAL)
-    seen = []
-    for provider_id in ("s1", "s2", "s3"):
-        await insert_receipts(connection, LOCAL, provider_id, age=stray_after(SETTINGS))
-        await adopted(pool, [open_attempt(batch)], 3)
-        seen.append(await status_of(connection, batch.key()))
-    assert seen == [SENDING, SENDING, SUCCESS]
-    assert await waiting(connection) == []
-
-
-async def test_a_sender_gives_its_provider_what_adopts_strays(
-    pool: Pool, connection: Connection, campaign_id: str
-) -> None:
-    accounts = ProviderAccounts(pool, SETTINGS, SecretsSettings(), Environment.TEST)
-    batch = await make_unknown(pool, connection, campaign_id, LOCAL)
-    await accounts._adopt_strays([(open_attempt(batch), 1)])
-    assert await status_of(connection, batch.key()) is SENDING
-    await insert_receipts(connection, LOCAL, "s", age=stray_after(SETTINGS))
-    await accounts._adopt_strays([(open_attempt(batch), 1)])
-    assert await status_of(connection, batch.key()) is SUCCESS
-
-
-# The database.
-
-
 async def test_a_receipt_is_acknowledged_only_once_it_outlives_a_crash(
     own_postgres: PostgreSQLServer,
 ) -> None:
@@ -439,54 +330,3 @@ async def test_parts_and_receipts_are_found_by_their_indexes_also_in_tables_that
             assert "Seq Scan" not in plan, f"{name}:\n{plan}"
             # What is looked for by many keys must not be compared row by row with each of them.
             assert "Join Filter" not in plan, f"{name}:\n{plan}"
-
-
-# Builders.
-
-
-async def make_unknown(pool: Pool, connection: Connection, campaign_id: str, recipient: str) -> MadeBatch:
-    """A batch of one message whose hand-over has no answer, so that it waits for a look-up."""
-    batch = await make_batch(connection, campaign_id, recipient=recipient)
-    async with open_outcomes(pool, SETTINGS) as outcomes:
-        outcomes.add(batch.key(), Unknown("link lost"))
-    return batch
-
-
-def open_attempt(
-    batch: MadeBatch, row: int = 2, recipient: str = LOCAL, *, handed_over_at: datetime | None = None
-) -> OpenAttempt:
-    return OpenAttempt(batch.key(row), recipient, "Dear Tan", "", handed_over_at or later())
-
-
-async def adopted(pool: Pool, attempts: Sequence[OpenAttempt], parts: int) -> None:
-    """What a look-up of the SMPP provider does, for messages of so many parts."""
-    async with pool.acquire() as own, own.transaction():
-        ids = await adopt_strays(own, [(attempt, parts) for attempt in attempts], after=stray_after(SETTINGS))
-        await match_receipts(own, ids, now=later(minutes=10))
-
-
-async def database_time(connection: Connection) -> datetime:
-    at = await connection.fetchval("select clock_timestamp()")
-    assert isinstance(at, datetime)
-    return at
-
-
-async def insert_parts(connection: Connection, key: AttemptKey, *provider_ids: str) -> None:
-    for part, provider_id in enumerate(provider_ids, 1):
-        await connection.execute(
-            "insert into message_parts (batch_no, row_number, attempt, part, parts, provider_id)"
-            " values ($1, $2, $3, $4, $5, $6)",
-            *(key.batch_no, key.row_number, key.attempt, part, len(provider_ids), provider_id),
-        )
-
-
-async def insert_receipts(
-    connection: Connection, recipient: str, *provider_ids: str, age: timedelta = timedelta()
-) -> None:
-    """Receipts of success that no part had, so old and a little older."""
-    for provider_id in provider_ids:
-        await connection.execute(
-            "insert into part_receipts (provider_id, recipient, status, received_at)"
-            " values ($1, $2, 5, now() - $3::interval - interval '1 second')",
-            *(provider_id, recipient, age),
-        )
