@@ -19,7 +19,8 @@ from config.settings import Settings, variable_of
 from database.connections import connect, database_troubles
 from gateway.errors import ExitStatus
 from gateway.ops.probes import Answer, ProbeFailed
-from sending.providers.choice import ProviderName, provider_of, public_account
+from sending.providers.choice import ProviderName, missing_of_smpp, provider_of, public_account
+from sending.providers.smpp.trial import try_bind
 from sending.providers.twilio import ServiceTrouble, try_service
 from sending.providers.twilio_account import TwilioAccount
 
@@ -133,6 +134,8 @@ async def _probe_public(settings: Settings) -> Answer:
             f"it has no provider, and its messages wait: set {variable_of('sending.public.provider')}",
             is_warning=True,
         )
+    if provider is ProviderName.SMPP:
+        return await _probe_smpp(name, settings)
     if provider is not ProviderName.TWILIO:
         return Answer(name, ExitStatus.DONE, f"sent by {provider}")
     account = public_account(settings.sending)
@@ -147,6 +150,20 @@ async def _probe_public(settings: Settings) -> Answer:
     if trouble is not None:
         return Answer(name, _status_of(trouble), trouble.text)
     return Answer(name, ExitStatus.DONE, "sent by twilio, which knows the messaging service")
+
+
+async def _probe_smpp(name: str, settings: Settings) -> Answer:
+    """Bind to the aggregator, and unbind."""
+    smpp = settings.sending.smpp
+    if missing := missing_of_smpp(smpp):
+        return Answer(
+            name, ExitStatus.CONFIGURATION, f"the aggregator's account is not whole: set {', '.join(missing)}"
+        )
+    trouble = await try_bind(smpp)
+    if trouble is not None:
+        status = ExitStatus.UNREACHABLE if trouble.is_away else ExitStatus.CONFIGURATION
+        return Answer(name, status, trouble.text)
+    return Answer(name, ExitStatus.DONE, "sent by smpp, and the aggregator lets us bind")
 
 
 async def _probe_internal(settings: Settings, in_use: _InUse) -> Answer:

@@ -4,7 +4,8 @@ from enum import StrEnum
 
 from campaigns.campaigns import Channel
 from config.environment import Environment
-from config.sending_sections import SendingSettings
+from config.sending_sections import SendingSettings, SMPPSettings
+from config.settings import variable_of
 from sending.providers.loadtest import LoadTest
 from sending.providers.provider import Provider, Surroundings
 from sending.providers.simulated_numbers import SimulatedNumbers
@@ -49,6 +50,12 @@ def public_account(settings: SendingSettings) -> TwilioAccount | None:
     )
 
 
+def missing_of_smpp(smpp: SMPPSettings) -> list[str]:
+    """The variables without which nobody can be bound to."""
+    values = {"host": smpp.host, "system_id": smpp.system_id, "password": smpp.password}
+    return [variable_of(f"sending.smpp.{name}") for name, value in values.items() if not value]
+
+
 def load_twilio() -> None:
     """Load what Twilio's adapter needs, which takes half a second: call it in a thread before the first one is opened."""
     from sending.providers.twilio import prepare
@@ -61,7 +68,7 @@ def open_provider(
 ) -> Provider:
     """The provider of one sender, to be closed by the caller.
 
-    Raises ValueError for `none`, for Twilio without an account, and for SMPP without a host.
+    Raises ValueError for `none`, for Twilio without an account, and for SMPP without host, system id or password.
 
     In the test environment the simulator answers for its seven numbers, whoever the provider is.
     """
@@ -77,7 +84,10 @@ def open_provider(
 def _open_other(name: ProviderName, surroundings: Surroundings, account: TwilioAccount | None) -> Provider:
     if name is ProviderName.LOADTEST:
         return LoadTest()
-    if name is ProviderName.SMPP and surroundings.settings.smpp.host is not None:
+    if name is ProviderName.SMPP:
+        if missing := missing_of_smpp(surroundings.settings.smpp):
+            message = f"the aggregator's account is not whole: {', '.join(missing)}"
+            raise ValueError(message)
         from sending.providers.smpp.provider import SMPPProvider
 
         return SMPPProvider(surroundings)

@@ -5,12 +5,12 @@ What becomes of a submission is one of three things: it has an answer; it surely
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from config.logs import describe_exception, get_logger
 from config.sending_sections import SMPPSettings
 from sending.providers.authorities import trusted_authorities
 from sending.providers.smpp.codes import CREDENTIALS
@@ -30,8 +30,6 @@ from sending.providers.smpp.pdus import (
     decode,
     encode,
 )
-
-logger = get_logger("sending")
 
 # Seconds: to connect and be bound; without a PDU after which the link is tried, and for the answer to that; for a submission's
 # answer; for answers that are still due when the peer unbinds; and for the peer to let us go.
@@ -191,8 +189,7 @@ class Link:
         except (TimeoutError, LinkLost):
             raise NotBound("no answer to the bind") from None
         if status != ESME_ROK:
-            cause = f"bind refused 0x{status:02X}"
-            raise NotBound(cause, is_refusal=status in CREDENTIALS, is_away=False)
+            raise NotBound(f"bind refused 0x{status:02X}", is_refusal=status in CREDENTIALS)
         if self._unbinds_by is None:
             self.is_bound = True
             self._on_bound()
@@ -348,8 +345,11 @@ def _cause_of(error: BaseException, *, is_open: bool) -> str:
             return "no TLS with the peer"
         case PDUMalformed():
             return "the peer doesn't speak SMPP"
+        case _ if is_open:
+            return "the connection broke, or the peer takes nothing"
+        case ConnectionRefusedError():
+            return "nobody listens there"
+        case socket.gaierror():
+            return "the host's name is unknown"
         case _:
-            logger.debug("smpp_link_error", **describe_exception(error))
-            if is_open:
-                return "the connection broke, or the peer takes nothing"
-            return "the peer can't be reached"
+            return "it can't be reached"

@@ -42,9 +42,9 @@ ROWS = 60
 
 
 def alerts_of_sending() -> list[str]:
-    """They are the last ones of the file."""
+    """Those of SMPP follow them, the last ones of the file, and have a test of their own."""
     names = names_of_alerts()
-    return names[names.index("SFTPGatewayOTPsWait") :]
+    return names[names.index("SFTPGatewayOTPsWait") : names.index("SFTPGatewaySMPPUnbound")]
 
 
 @dataclass

@@ -5,8 +5,10 @@ from pydantic import SecretStr
 
 from campaigns.campaigns import Channel
 from config.environment import Environment
-from config.sending_sections import PublicSendingSettings, SendingSettings, TwilioSettings
-from sending.providers.choice import ProviderName, provider_of, public_account
+from config.sending_sections import PublicSendingSettings, SendingSettings, SMPPSettings, TwilioSettings
+from sending.providers.choice import ProviderName, open_provider, provider_of, public_account
+from sending.providers.provider import Surroundings
+from tests.sending.providers.twilio_adapter import KnownIDsOfTest
 
 TEST, PRODUCTION, LOADTEST = Environment.TEST, Environment.PRODUCTION, Environment.LOADTEST
 
@@ -22,6 +24,8 @@ TEST, PRODUCTION, LOADTEST = Environment.TEST, Environment.PRODUCTION, Environme
         (PRODUCTION, None, "public", False, "none"),
         (PRODUCTION, "simulator", "public", False, "simulator"),
         (PRODUCTION, "twilio", "public", False, "twilio"),
+        (TEST, "smpp", "public", False, "smpp"),
+        (PRODUCTION, "smpp", "public", False, "smpp"),
         (PRODUCTION, "twilio", "internal", False, "none"),
         (PRODUCTION, None, "internal", True, "twilio"),
         (LOADTEST, "twilio", "public", False, "loadtest"),
@@ -47,3 +51,11 @@ def test_the_public_account_is_whole_or_missing() -> None:
     for value in ("account_sid", "key_sid", "key_secret", "service_sid"):
         partial = whole.model_copy(update={value: None})
         assert public_account(SendingSettings(twilio=partial)) is None
+
+
+def test_smpp_is_not_opened_without_its_account() -> None:
+    surroundings = Surroundings(
+        SendingSettings(smpp=SMPPSettings(host="smpp.example")), Environment.PRODUCTION, KnownIDsOfTest()
+    )
+    with pytest.raises(ValueError, match=r"SMPP__SYSTEM_ID, SFTP_GATEWAY_SENDING__SMPP__PASSWORD$"):
+        open_provider(ProviderName.SMPP, surroundings)

@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -144,3 +145,42 @@ async def running_aggregator(**settings: object) -> AsyncIterator[Aggregator]:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
             await process.wait()
+
+
+class AggregatorInAThread:
+    """One whose event loop runs in another thread."""
+
+    def __init__(self, aggregator: Aggregator, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.own = aggregator
+
+    @property
+    def port(self) -> int:
+        return self.own.port
+
+    def told(self, name: str) -> list[Event]:
+        """See Aggregator."""
+        return self.own.told(name)
+
+    def wait_for(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        """Run a call of `own` to its end."""
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(DEADLINE)
+
+
+@contextlib.contextmanager
+def aggregator_in_a_thread(**settings: object) -> Iterator[AggregatorInAThread]:
+    """The same, for a test without an event loop. Its calls go by `wait_for`."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    context = running_aggregator(**settings)
+    try:
+        aggregator = asyncio.run_coroutine_threadsafe(context.__aenter__(), loop).result(60)
+        try:
+            yield AggregatorInAThread(aggregator, loop)
+        finally:
+            asyncio.run_coroutine_threadsafe(context.__aexit__(None, None, None), loop).result(60)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
