@@ -1,4 +1,4 @@
-"""The alerts on the aggregator ring when their causes are there: no link, a refused account, receipts nobody can read or knows."""
+"""The alerts on the aggregator ring when their causes are there: no link, a refused account, receipts that tell nothing."""
 
 from collections.abc import Callable
 from pathlib import Path
