@@ -29,7 +29,13 @@ from sending.providers.provider import (
 from sending.providers.smpp.codes import Refusal, raw_status, refusal_of
 from sending.providers.smpp.link import Link, LinkLost, NotBound, NotSent
 from sending.providers.smpp.pdus import ESME_ROK, DeliverSM, SubmitSM
-from sending.providers.smpp.receipts import is_id, is_receipt, normal_id, parse_receipt
+from sending.providers.smpp.receipts import (
+    ReceiptOfPart,
+    is_id,
+    is_receipt,
+    normal_id,
+    parse_receipt,
+)
 from sending.providers.smpp.slowdown import Slowdown
 from sending.providers.smpp.texts import Part, parts_of
 
@@ -56,9 +62,9 @@ _REST_SECONDS: Final = 120.0
 _BINDING_SECONDS: Final = 3.0
 # Seconds between the tries of such a part: at first, at most where it was refused, and where it found no free place.
 _FIRST_DELAY, _LONGEST_DELAY, _LONGEST_UNSENT_DELAY = 0.05, 5.0, 0.2
-# Receipts of all links that nobody has taken yet. The next one is told to come again: while the database is away, links that are
-# made anew must not bring ever more.
-_MOST_WAITING: Final = 20_000
+# Receipts of all links, of those that have ended too, that aren't recorded yet. The next one is told to come again: while the
+# database is away, links that are made anew must not bring ever more.
+_MOST_UNRECORDED: Final = 20_000
 TOO_LATE: Final = "too late"
 SENDER_REFUSED: Final = "sender refused"
 BIND_REFUSED: Final = "bind refused"
@@ -85,7 +91,7 @@ class SMPPProvider:
         self._links: Final[list[Link]] = []
         self._slowdown: Final = Slowdown()
         self._refusal = ""
-        self._under_way = 0
+        self._under_way = self._unrecorded = 0
         self._has_bound: Final = asyncio.Event()
         self._closing: Final = asyncio.Event()
         self._keepers: Final = [
@@ -308,17 +314,23 @@ class SMPPProvider:
 
     def _take(self, pdu: DeliverSM, acknowledge: Callable[[], None]) -> bool:
         """A message of the peer's: a receipt is kept and acknowledged later, whatever else it is at once."""
-        if self._news.qsize() >= _MOST_WAITING:
+        if self._unrecorded >= _MOST_UNRECORDED:
             return False
-        found = None
-        if is_receipt(pdu):
-            found = parse_receipt(
-                pdu, form=self._settings.receipt_id, errors=self._settings.errors, now=datetime.now(UTC)
-            )
+        found = self._read_receipt(pdu)
         if found is None:
             metrics.SMPP_UNREADABLE.inc()
             acknowledge()
             return True
+        is_open = True
+
+        def recorded() -> None:
+            nonlocal is_open
+            if is_open:
+                is_open = False
+                self._unrecorded -= 1
+                acknowledge()
+
+        self._unrecorded += 1
         self._news.put_nowait(
             PartNews(
                 found.provider_id,
@@ -327,10 +339,20 @@ class SMPPProvider:
                 found.raw_code,
                 found.recipient,
                 found.at,
-                recorded=acknowledge,
+                recorded=recorded,
             )
         )
         return True
+
+    def _read_receipt(self, pdu: DeliverSM) -> ReceiptOfPart | None:
+        if not is_receipt(pdu):
+            return None
+        settings = self._settings
+        try:
+            return parse_receipt(pdu, form=settings.receipt_id, errors=settings.errors, now=datetime.now(UTC))
+        except Exception as error:  # noqa: BLE001 - one that we can't read must not end the link, each time that it comes
+            logger.error("smpp_receipt_crashed", **describe_exception(error))  # noqa: TRY400 - its text may hold numbers
+            return None
 
 
 def _padded(ids: Sequence[str], count: int) -> tuple[str, ...]:

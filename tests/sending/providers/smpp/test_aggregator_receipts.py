@@ -131,8 +131,11 @@ async def test_receipts_of_every_kind_are_passed_on_as_they_come() -> None:
     assert {each["acknowledged"] for each in aggregator.told("acknowledged")} == {0}
 
 
-async def test_receipts_that_nobody_takes_are_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sending.providers.smpp.link._MOST_UNCOMMITTED", 3)
+@pytest.mark.parametrize("limit", ["link._MOST_UNCOMMITTED", "provider._MOST_UNRECORDED"])
+async def test_receipts_that_nobody_takes_are_told_to_come_again(
+    monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(f"sending.providers.smpp.{limit}", 3)
     async with running_aggregator() as aggregator, opened_provider(aggregator.port) as opened:
         await opened.until_bound()
         for number in range(5):
@@ -144,3 +147,44 @@ async def test_receipts_that_nobody_takes_are_told_to_come_again(monkeypatch: py
         await aggregator.until_told("acknowledged", 5)
         await aggregator.deliver(DELIVERED.format(9, "DELIVRD", "000"))
         await opened.until_news(4)
+
+
+async def test_links_made_anew_bring_no_more_while_nothing_is_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sending.providers.smpp.provider._MOST_UNRECORDED", 3)
+    async with running_aggregator() as aggregator, opened_provider(aggregator.port) as opened:
+        for binds in (1, 2):
+            await aggregator.until_told("bind", binds)
+            await opened.until_bound()
+            for number in range(3):
+                await aggregator.deliver(DELIVERED.format(number + 1, "DELIVRD", "000"))
+            if binds == 1:
+                await opened.until_news(3)
+                await aggregator.tell(cut=True)
+                await aggregator.until_told("closed")
+        await aggregator.until_told("acknowledged", 3)
+        assert {each["acknowledged"] for each in aggregator.told("acknowledged")} == {0x64}
+        # What is recorded of a link that has ended makes room, and is told to nobody.
+        for each in list(opened.news):
+            each.recorded()
+        await aggregator.deliver(DELIVERED.format(1, "DELIVRD", "000"))
+        (*_, last) = await opened.until_news(4)
+        last.recorded()
+        await aggregator.until_told("acknowledged", 4)
+    assert [each["acknowledged"] for each in aggregator.told("acknowledged")] == [0x64, 0x64, 0x64, 0]
+
+
+async def test_a_receipt_that_cannot_be_read_by_a_fault_of_ours_doesnt_end_the_link(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def crash(*_arguments: object, **_named: object) -> None:
+        raise RuntimeError(NUMBER)
+
+    monkeypatch.setattr("sending.providers.smpp.provider.parse_receipt", crash)
+    async with running_aggregator() as aggregator, opened_provider(aggregator.port) as opened:
+        await opened.until_bound()
+        await aggregator.deliver(DELIVERED.format(1, "DELIVRD", "000"))
+        await aggregator.until_told("acknowledged")
+        assert isinstance(await opened.provider.hand_over(outgoing()), Taken)
+    assert len(aggregator.told("bind")) == 1
