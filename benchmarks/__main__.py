@@ -10,7 +10,7 @@ import sys
 
 from benchmarks.comparison import ROUNDS, compare
 
-MEASURES = ("validation", "pipeline", "transfer", "crowd", "throughput", "sending", "api", "console")
+MEASURES = ("validation", "pipeline", "transfer", "crowd", "throughput", "sending", "smpp", "api", "console")
 
 
 def main() -> int:

@@ -125,6 +125,7 @@ class ProviderAccounts:
             adopted = await adopt_strays(connection, attempts, after=stray_after(self._settings))
             if not adopted:
                 return Recorded()
+            logger.info("receipts_adopted", receipts=len(adopted))
             return (await match_receipts(connection, adopted, now=datetime.now(UTC)))[0]
 
         async with self._pool.acquire() as connection:

@@ -2,7 +2,7 @@
 
 It ends with a table of what was done and seen. The exit status is 1 where anything that must hold did not hold.
 
-    python -m tests.chaos [--only kills,sending,aborts,outages,order,load,recovery] [--kills 200] [--seed 1] [--logs FOLDER]
+    python -m tests.chaos [--only kills,sending,smpp,aborts,outages,order,load,recovery] [--kills 200] [--seed 1] [--logs FOLDER]
 """
 
 import argparse
@@ -22,7 +22,7 @@ from tests.chaos.aborts import run_aborts, run_block_sizes
 from tests.chaos.kills import run_kills
 from tests.chaos.outages import database, object_store, scenarios, spool
 from tests.chaos.sending.kills import run_kills as run_sending_kills
-from tests.chaos.sending.outgoing import Outgoing, open_outgoing
+from tests.chaos.sending.outgoing import Outgoing, open_outgoing, open_outgoing_by_smpp
 from tests.chaos.testbed.clients import Clients
 from tests.chaos.testbed.invariants import (
     Inspection,
@@ -100,6 +100,17 @@ async def sending_kills(run: Run) -> None:
                 return "; ".join(report.lines())
 
             await run.step("sending, whole nodes" if whole_nodes else "sending, senders alone", work())
+
+
+async def smpp_kills(run: Run) -> None:
+    async with open_outgoing_by_smpp(keep_logs=run.logs) as outgoing:
+
+        async def work() -> str:
+            report = await run_sending_kills(outgoing, max(run.kills * 2 // 5, 1), seed=run.seed)
+            report.inspection.check()
+            return "; ".join(report.lines())
+
+        await run.step("sending through SMPP", work())
 
 
 async def aborted_uploads(run: Run) -> None:
@@ -202,6 +213,7 @@ async def _inspect_when_quiet(testbed: Testbed, clients: Clients, *, mail: bool 
 SUITES: dict[str, Callable[[Run], Awaitable[None]]] = {
     "kills": kills,
     "sending": sending_kills,
+    "smpp": smpp_kills,
     "aborts": aborted_uploads,
     "outages": outages,
     "order": order_of_service,

@@ -1,19 +1,21 @@
-"""Kills while batches go out through Twilio's call: of senders at each named step, of senders, what takes callbacks, and whole
-nodes at random, of PostgreSQL, and of the provider's connections. No attempt may be sent twice."""
+"""Kills while batches go out through Twilio's call or SMPP: of senders at each named step, of senders, what takes callbacks, and
+whole nodes at random, of PostgreSQL, and of the provider's connections. No attempt may be sent twice."""
 
 import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 from config.fault_points import POINTS
 from gateway.errors import EmbeddedError
+from tests.chaos.sending.aggregator_record import inspect_aggregator
 from tests.chaos.sending.outgoing import AWAY, Outgoing
 from tests.chaos.sending.provider_record import Inspection, all_finished, inspect
+from tests.chaos.sending.smsc import SMSC
 from tests.chaos.testbed.node import Node, PartName
 from tests.chaos.testbed.testbed import until
 
@@ -51,7 +53,8 @@ class KillReport:
             ),
             (
                 f"{found.delivered:,} delivered, {found.failed:,} refused by their phones, {found.never_created} proved never "
-                f"created; all terminal {self.finished_after:.0f} s after the last kill; {found.callbacks:,} callbacks"
+                f"created, {found.unknown} told as unknown, {found.adopted} resolved by receipts alone; all terminal "
+                f"{self.finished_after:.0f} s after the last kill; {found.callbacks:,} callbacks or receipts"
             ),
         ]
 
@@ -184,6 +187,10 @@ class Killer:
             {"then": "error", "status": 503, "code": 20503, "count": _TROUBLED},
         )
 
+    async def _throttle(self) -> None:
+        """The aggregator says that it is too much, or that its queue is full."""
+        await self._troubles({"status": 0x58}, {"status": 0x14})
+
     async def _refuse_link(self) -> None:
         """The provider refuses connections until a sender has found out."""
         await self._outgoing.tell("stop")
@@ -227,14 +234,27 @@ _WAYS: Final[dict[str, Callable[[Killer], Awaitable[None]]]] = {
     "link hanging": Killer._hang_link,
     "500 after accepting": Killer._answer_500,
     "link refused": Killer._refuse_link,
+    "throttled": Killer._throttle,
 }
-WAYS: Final = (*SENDING_POINTS, *_WAYS)
+_OF_TWILIO: Final = frozenset({"api", "node", "500 after accepting"})
+_OF_SMPP: Final = frozenset({"throttled"})
+WAYS: Final = (*SENDING_POINTS, *(way for way in _WAYS if way not in _OF_SMPP))
+WAYS_OF_SMPP: Final = (*SENDING_POINTS, *(way for way in _WAYS if way not in _OF_TWILIO))
 
 
 async def run_kills(
-    outgoing: Outgoing, kills: int, *, seed: int, waiting: int = 100, largest: int = 200
+    outgoing: Outgoing,
+    kills: int,
+    *,
+    seed: int,
+    waiting: int = 100,
+    largest: int = 200,
+    ways: Sequence[str] | None = None,
 ) -> KillReport:
     """Kill `kills` times while batches go out: in each way once, then at random. Then wait for each last status, and inspect."""
+    by_smpp = isinstance(outgoing.provider, SMSC)
+    if ways is None:
+        ways = WAYS_OF_SMPP if by_smpp else WAYS
     chance = random.Random(seed)
     killer = Killer(outgoing, chance)
     report = KillReport(kills=killer.kills)
@@ -243,8 +263,8 @@ async def run_kills(
 
     async def kill() -> None:
         try:
-            each_once = chance.sample(WAYS, min(kills, len(WAYS)))
-            for way in [*each_once, *chance.choices(WAYS, k=kills - len(each_once))]:
+            each_once = chance.sample(ways, min(kills, len(ways)))
+            for way in [*each_once, *chance.choices(ways, k=kills - len(each_once))]:
                 before = await outgoing.finished()
                 await killer.kill(way)
                 await until(partial(_went_on, outgoing, before), f"progress after {way}", _PROGRESS_TIMEOUT)
@@ -256,7 +276,7 @@ async def run_kills(
         tasks.create_task(kill())
         tasks.create_task(outgoing.feed(random.Random(seed + 1), enough, waiting=waiting, largest=largest))
     report.finished_after = await all_finished(outgoing)
-    report.inspection = await inspect(outgoing)
+    report.inspection = await (inspect_aggregator if by_smpp else inspect)(outgoing)
     report.retries = outgoing.retries
     report.seconds = time.monotonic() - began
     return report

@@ -1,5 +1,5 @@
-"""What is sent in the chaos runs: the nodes that send, the local Twilio server that takes it, and batches of which no two rows
-have the same text."""
+"""What is sent in the chaos runs: the nodes that send, the local Twilio server or the aggregator that takes it, and batches of
+which no two rows have the same text."""
 
 import asyncio
 import base64
@@ -18,6 +18,7 @@ from audit.events import Actor
 from database.connections import UNREACHABLE
 from messages.changes import retry_message
 from messages.errors import MessagesError
+from tests.chaos.sending.smsc import SMSC, running_smsc
 from tests.chaos.testbed.node import Node, new_port
 from tests.chaos.testbed.testbed import Testbed, open_testbed
 from tests.sending.twilio_control import (
@@ -42,6 +43,12 @@ QUICK: Final = {
     "sending__twilio__poll_after": "3",
     "sending__twilio__poll_every": "1",
 }
+# SMPP has no look-ups, so what was never taken is told as unknown; receipts of what was taken come sooner.
+_QUICK_UNKNOWN: Final = {
+    "sending__look_up_after": "1,2,3",
+    "sending__sweep_every": "1",
+    "sending__unknown_after": "15",
+}
 # PostgreSQL is away, or its connection was lost in the middle of a call.
 AWAY: Final[tuple[type[BaseException], ...]] = (*UNREACHABLE, asyncpg.PostgresError)
 _UNCLAIMED: Final = """
@@ -60,10 +67,10 @@ order by a.updated_at desc limit 20
 
 @dataclass
 class Outgoing:
-    """Nodes that send through Twilio's call, and the server that they call."""
+    """Nodes that send, and the provider that they call."""
 
     testbed: Testbed
-    twilio: TwilioServer
+    provider: TwilioServer | SMSC
     senders: list[Node]
     """The nodes that have a sender process."""
     rows: int = 0
@@ -75,8 +82,8 @@ class Outgoing:
         return self.testbed.nodes
 
     async def tell(self, name: str, asked: object = None) -> Any:
-        """Any call of the Twilio server's control."""
-        return await asyncio.to_thread(self.twilio.call, name, asked)
+        """Any call of the provider's control."""
+        return await asyncio.to_thread(self.provider.call, name, asked)
 
     async def finished(self) -> int:
         """How many messages have their last status."""
@@ -86,9 +93,11 @@ class Outgoing:
         """Add a batch of so many rows, each with a number and a text of its own, as a worker would have committed it."""
         first = self.rows
         self.rows += rows
+        # Twilio's are told by their numbers, and the aggregator's are its own: there each row has a number of its own.
+        of_twilio = isinstance(self.provider, TwilioServer)
         numbers = [
             list(_ENDINGS)[place // _FAILING % len(_ENDINGS)]
-            if place % _FAILING == 0
+            if of_twilio and place % _FAILING == 0
             else f"65{90_000_000 + place}"
             for place in range(first, first + rows)
         ]
@@ -169,3 +178,25 @@ async def open_outgoing(
                 senders = [await testbed.add_node("sender", start=False, **settings) for _ in range(nodes)]
             await asyncio.gather(*(node.start() for node in testbed.nodes))
             yield Outgoing(testbed, twilio, senders)
+
+
+@contextlib.asynccontextmanager
+async def open_outgoing_by_smpp(
+    *, nodes: int = 2, rate: float = 200, keep_logs: Path | None = None
+) -> AsyncIterator[Outgoing]:
+    """As open_outgoing with senders alone, two binds each, through an aggregator that tells everything twice."""
+    async with open_testbed(keep_logs=keep_logs) as testbed:
+        behaviour = {
+            "answerAfter": 0.05,
+            "receiptAfter": 0.2,
+            "receiptCopies": 2,
+            "receiptsFirst": 0.1,
+            "failing": _FAILING,
+        }
+        with running_smsc(**behaviour) as smsc:
+            settings = smsc.settings(
+                sending__public__rate=str(rate), sending__smpp__binds="2", **_QUICK_UNKNOWN
+            )
+            senders = [await testbed.add_node("sender", start=False, **settings) for _ in range(nodes)]
+            await asyncio.gather(*(node.start() for node in senders))
+            yield Outgoing(testbed, smsc, senders)

@@ -16,14 +16,14 @@ _UNFINISHED: Final = "select count(*) from batches where finished_at is null"
 _STEPS_DONE: Final = """
 select coalesce(sum(4 * (success + failure) + 3 * sent_to_telco + 2 * sent + sending), 0) from batches
 """
-_ATTEMPTS: Final = """
+ATTEMPTS: Final = """
 select batch_no, row_number, attempt, status, error, raw_code, provider_id, may_have_arrived, expired from attempts
 """
-_MISSING: Final = """
+MISSING: Final = """
 select count(*) from messages m
 where not exists (select from attempts a where a.batch_no = m.batch_no and a.row_number = m.row_number)
 """
-_WRONG_COUNTS: Final = """
+WRONG_COUNTS: Final = """
 select b.batch_no from batches b
 cross join lateral (
     select count(*) filter (where status = 5) as success, count(*) filter (where status = 6) as failure, count(*) as all_of_them
@@ -47,7 +47,8 @@ _ENDS: Final = {
 class Inspection:
     """What was counted, and in `wrong` a line for each invariant that does not hold.
 
-    `never_created` are attempts of which the look-ups proved that the provider never had them.
+    `never_created` are attempts of which the look-ups proved that the provider never had them; `unknown` those of which nobody
+    knows, and `adopted` those that had no answer and got their end by a receipt.
     """
 
     messages: int = 0
@@ -56,6 +57,8 @@ class Inspection:
     delivered: int = 0
     failed: int = 0
     never_created: int = 0
+    unknown: int = 0
+    adopted: int = 0
     callbacks: int = 0
     twice: int = 0
     without_record: int = 0
@@ -90,7 +93,7 @@ async def inspect(outgoing: Outgoing) -> Inspection:
     messages = await outgoing.tell("messages")
     attempts = {
         f"{row['batch_no']}-{row['row_number']}-{row['attempt']}": row
-        for row in await outgoing.testbed.fetch(_ATTEMPTS)
+        for row in await outgoing.testbed.fetch(ATTEMPTS)
     }
     found = Inspection(
         messages=outgoing.rows,
@@ -113,9 +116,9 @@ async def inspect(outgoing: Outgoing) -> Inspection:
     by_attempt = {message["attempt"]: message for message in messages}
     for key, row in attempts.items():
         found.wrong += _wrong_attempt(key, row, by_attempt.get(key), found)
-    if missing := await outgoing.testbed.fetch_value(_MISSING):
+    if missing := await outgoing.testbed.fetch_value(MISSING):
         found.wrong.append(f"{missing} messages never had an attempt")
-    for row in await outgoing.testbed.fetch(_WRONG_COUNTS):
+    for row in await outgoing.testbed.fetch(WRONG_COUNTS):
         found.wrong.append(f"the counts of batch {row['batch_no']} are not those of its attempts")
     return found
 

@@ -1,9 +1,10 @@
-"""The short form of `python -m tests.chaos --only sending`: 20 kills, in every way."""
+"""The short form of `python -m tests.chaos --only sending,smpp`: 20 kills in every way, and a few through SMPP."""
 
 import pytest
 
 from tests.chaos.sending.kills import WAYS, run_kills
-from tests.chaos.sending.outgoing import open_outgoing
+from tests.chaos.sending.outgoing import open_outgoing, open_outgoing_by_smpp
+from tests.sending.providers.smpp.aggregator import missing
 
 
 @pytest.mark.timeout(300)
@@ -15,3 +16,14 @@ async def test_no_attempt_is_sent_twice_though_everything_is_killed() -> None:
     assert set(report.kills) == set(WAYS)
     assert report.inspection.delivered > 500
     assert report.inspection.never_created > 0
+
+
+@pytest.mark.timeout(300)
+async def test_no_attempt_is_sent_twice_through_smpp_though_everything_is_killed() -> None:
+    if absent := missing():
+        pytest.skip(absent)
+    async with open_outgoing_by_smpp() as outgoing:
+        report = await run_kills(outgoing, 3, seed=4, ways=("sender", "link cut", "sending.handed_over"))
+    report.inspection.check()
+    assert report.kills.total() == 3
+    assert report.inspection.delivered > 100

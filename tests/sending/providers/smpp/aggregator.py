@@ -23,7 +23,8 @@ DEADLINE: Final = 30.0
 Event = dict[str, Any]
 
 
-def _modules() -> Path:
+def modules() -> Path:
+    """The folder of npm's packages that it needs, `NODE_PATH`."""
     cache_folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache_folder / "sftp-gateway-clients" / f"smpp-{_VERSION}" / "node_modules"
 
@@ -34,10 +35,10 @@ def missing() -> str | None:
     for program in ("node", "npm"):
         if shutil.which(program) is None:
             return f"{program} is not installed"
-    modules = _modules()
-    if (modules / "smpp").exists():
+    installed = modules()
+    if (installed / "smpp").exists():
         return None
-    folder = modules.parent
+    folder = installed.parent
     fresh = folder.with_name(f"{folder.name}.{os.getpid()}")
     fresh.mkdir(parents=True, exist_ok=True)
     command = ["npm", "install", "--prefix", str(fresh), "--no-audit", "--no-fund", "--ignore-scripts"]
@@ -48,7 +49,7 @@ def missing() -> str | None:
         fresh.rename(folder)
     except (subprocess.SubprocessError, OSError) as error:
         shutil.rmtree(fresh, ignore_errors=True)
-        return None if modules.exists() else f"npm could not install smpp: {type(error).__name__}"
+        return None if installed.exists() else f"npm could not install smpp: {type(error).__name__}"
     return None
 
 
@@ -124,7 +125,7 @@ async def running_aggregator(**settings: object) -> AsyncIterator[Aggregator]:
         json.dumps(settings),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "NODE_PATH": str(_modules())},
+        env={**os.environ, "NODE_PATH": str(modules())},
         limit=1 << 20,
     )
     aggregator = Aggregator(process)
