@@ -15,7 +15,7 @@ from gateway.embedded.postgres import PostgreSQLServer
 from messages.attempts import in_transaction
 from messages.statuses import ErrorCode, MessageStatus
 from sending.outcomes import open_outcomes
-from sending.parts import SQL, match_receipts, stray_after
+from sending.parts import SQL, RecordedParts, match_receipts, record_parts, stray_after
 from sending.providers.provider import PutBack, Refused, Taken
 from sending.upkeep.sweeps import Sweeps
 from tests.messages.builders import (
@@ -306,6 +306,15 @@ async def test_a_receipt_is_acknowledged_only_once_it_outlives_a_crash(
             assert await recount(connection, batch.batch_no) == await counted(connection, batch.batch_no)
             assert await waiting(connection) == []
     assert sorted(told.ids) == sorted(f"{letter}{row}" for letter in "pq" for row in range(2, 602))
+
+
+async def test_what_has_no_parts_costs_no_statement(connection: Connection) -> None:
+    statements: list[str] = []
+    with connection.query_logger(lambda query: statements.append(query.query)):
+        assert await record_parts(connection, [], []) == RecordedParts([], [])
+        assert statements == []
+        await record_parts(connection, [], [Acknowledged().news("x")])
+    assert statements
 
 
 async def test_parts_and_receipts_are_found_by_their_indexes_also_in_tables_that_were_never_analysed(
