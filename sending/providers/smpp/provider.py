@@ -50,7 +50,7 @@ _LONGEST_SHORT_CODE: Final = 6
 _TEST_SENDER: Final = "Postman"
 # Seconds until the next try to bind: at first, and at most; and how long a link must have lasted to begin anew.
 _FIRST_REST, _LONGEST_REST = 0.5, 60.0
-_LASTING: Final = 60.0
+_LASTING: Final = 10.0
 # Seconds: until what met no bound link goes again; that the sender rests where it is throttled, or the queue is full there;
 # until a temporary refusal is tried again.
 _AWAY_SECONDS: Final = 5.0

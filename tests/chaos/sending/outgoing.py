@@ -47,7 +47,6 @@ QUICK: Final = {
 _QUICK_UNKNOWN: Final = {
     "sending__look_up_after": "1,2,3",
     "sending__sweep_every": "1",
-    "sending__unknown_after": "15",
 }
 # PostgreSQL is away, or its connection was lost in the middle of a call.
 AWAY: Final[tuple[type[BaseException], ...]] = (*UNREACHABLE, asyncpg.PostgresError)
@@ -182,9 +181,12 @@ async def open_outgoing(
 
 @contextlib.asynccontextmanager
 async def open_outgoing_by_smpp(
-    *, nodes: int = 2, rate: float = 200, keep_logs: Path | None = None
+    *, nodes: int = 2, rate: float = 200, unknown_after: float = 20, keep_logs: Path | None = None
 ) -> AsyncIterator[Outgoing]:
-    """As open_outgoing with senders alone, two binds each, through an aggregator that tells everything twice."""
+    """As open_outgoing with senders alone, two binds each, through an aggregator that tells everything twice.
+
+    What has no answer is told as unknown after `unknown_after` seconds.
+    """
     async with open_testbed(keep_logs=keep_logs) as testbed:
         behaviour = {
             "answerAfter": 0.05,
@@ -195,7 +197,10 @@ async def open_outgoing_by_smpp(
         }
         with running_smsc(**behaviour) as smsc:
             settings = smsc.settings(
-                sending__public__rate=str(rate), sending__smpp__binds="2", **_QUICK_UNKNOWN
+                sending__public__rate=str(rate),
+                sending__smpp__binds="2",
+                sending__unknown_after=str(unknown_after),
+                **_QUICK_UNKNOWN,
             )
             senders = [await testbed.add_node("sender", start=False, **settings) for _ in range(nodes)]
             await asyncio.gather(*(node.start() for node in senders))
