@@ -1,7 +1,7 @@
-"""How fast messages go out through SMPP, receipts on: `python -m benchmarks.smpp [--only rate,pace]`.
+"""How fast messages go out through SMPP, receipts on: `python -m benchmarks.smpp [--only rate,pace,million]`.
 
 The aggregator is a program of its own by npm's `smpp`, which nobody here wrote; it, one sender process and PostgreSQL share the
-machine. Tables are filled by SQL. A message counts once its `success` is committed.
+machine. Tables are filled by SQL. A message counts once its `success` is committed. `million` is taken only where it is named.
 """
 
 import argparse
@@ -81,17 +81,41 @@ async def pace(*, each_second: int = 200, seconds: int = 20) -> None:
         _say(f"the {name} second", figure, f"messages = {figure / each_second:.3f} x the rate", 1)
 
 
+async def million(*, rows: int = 1_000_000, timeout: float = 1800) -> None:
+    """A large batch, each message to `success`: the rate of the last tenth against the first."""
+    with running_smsc(keep=False) as smsc:
+        settings = smsc.settings(
+            sending__public__rate=_UNBOUNDED, sending__smpp__window=_WINDOW, sending__smpp__binds=_BINDS
+        )
+        async with open_rig(1, 1, **settings) as rig:
+            await rig.until_sent([await rig.add_batch(rig.campaigns[0], 2000)], terminal=True, timeout=60)
+            batch = await rig.add_batch(rig.campaigns[0], rows)
+            progress = await rig.until_sent([batch], terminal=True, timeout=timeout)
+            memory = rig.peak_memory
+    first, last = progress.rate(0, 0.1), progress.rate(0.9, 1)
+    print(f"a batch of {rows:,} through SMPP, 1 process, each to `success`")
+    _say("all of it", progress.rate(), "messages/s")
+    _say("the first tenth", first, "messages/s")
+    _say("the last tenth", last, f"messages/s = {last / first:.2f} x the first")
+    _say("the sender's memory", memory, "MB at most")
+
+
 def _say(what: str, figure: float, rest: str, places: int = 0) -> None:
     print(f"  {what:<31}{figure:>10,.{places}f} {rest}", flush=True)
 
 
-MEASURES: Final[dict[str, Callable[[], Coroutine[None, None, None]]]] = {"rate": rate, "pace": pace}
+MEASURES: Final[dict[str, Callable[[], Coroutine[None, None, None]]]] = {
+    "rate": rate,
+    "pace": pace,
+    "million": million,
+}
+_BY_ITSELF: Final = ("rate", "pace")
 
 
 def main() -> None:
-    """All measures, or those that are named."""
+    """Rate and pace, or the measures that are named."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--only", default=",".join(MEASURES), help="measures, separated by commas")
+    options.add_argument("--only", default=",".join(_BY_ITSELF), help="measures, separated by commas")
     for name in options.parse_args().only.split(","):
         asyncio.run(MEASURES[name]())
 
