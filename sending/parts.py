@@ -265,14 +265,19 @@ def _without_id(parts: Mapping[int, PartState], count: int) -> list[int]:
 
 async def count_strays(connection: Connection, *, after: timedelta) -> int:
     """How many receipts have become strays since this was asked last, over all nodes."""
-    return int(await connection.fetchval(SQL["count_strays"], after))
+    async with connection.transaction():
+        await connection.execute(SQL["find_parts_by_key"])
+        return int(await connection.fetchval(SQL["count_strays"], after))
 
 
 async def delete_old(connection: Connection) -> None:
     """Forget what no news can come of any more."""
     for name in ("delete_old_receipts", "delete_old_parts"):
-        while affected(await connection.execute(SQL[name], _KEPT, DELETED_AT_ONCE)) == DELETED_AT_ONCE:
-            pass
+        deleted = DELETED_AT_ONCE
+        while deleted == DELETED_AT_ONCE:
+            async with connection.transaction():
+                await connection.execute(SQL["find_parts_by_key"])
+                deleted = affected(await connection.execute(SQL[name], _KEPT, DELETED_AT_ONCE))
 
 
 async def _lock_parts(
