@@ -101,6 +101,16 @@ def test_a_length_that_no_pdu_has_ends_the_stream(length: int) -> None:
         list(Frames().take(length.to_bytes(4, "big") + bytes(12)))
 
 
+def test_what_is_left_behind_the_parameters_and_is_none_is_ignored() -> None:
+    message = SubmitSM(
+        1, (5, 0, "gov.sg"), (1, 1, "6591234567"), b"x", 0, tlvs={Tag.SAR_MSG_REF_NUM: b"\0\7"}
+    )
+    # A parameter that says to be longer than the PDU, and padding.
+    for rest in (b"\x04\x27\0\5\2", b"\0\0"):
+        frame = encode(message) + rest
+        assert decode(len(frame).to_bytes(4, "big") + frame[4:]) == message
+
+
 def test_what_is_cut_off_inside_is_malformed_and_says_whose_it_is() -> None:
     whole = encode(random_submission(random.Random(38)))
     cut = (40).to_bytes(4, "big") + whole[4:40]
