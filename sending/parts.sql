@@ -17,16 +17,16 @@ from unnest($1::text[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::
 select set_config('enable_seqscan', 'off', true)
 
 -- name: match_receipts
--- Of these ids, each given once, the receipts that wait and whose part is known, oldest first. An aggregator may give an id again after
--- some days: then it is the newest part's. What is found for one id stands in a subquery of its own, so that the index is used.
+-- Of these ids, each given once, the receipts that wait and whose part is known, oldest first. An aggregator may give an id again
+-- after some days: then it is the newest part's. What has one id stands in a subquery of its own, with `offset 0`, so that it is
+-- found by the id: the index by time has the newest first, but among all parts.
 select r.id, r.status, r.error, r.raw_code, r.at, p.batch_no, p.row_number, p.attempt, p.part, p.parts, p.provider_id
 from unnest($1::text[]) as n (id)
 cross join lateral (
-    select id, status, error, raw_code, at from part_receipts where provider_id = n.id order by id limit $2
+    select id, status, error, raw_code, at from part_receipts where provider_id = n.id offset 0
 ) r
 cross join lateral (
-    select batch_no, row_number, attempt, part, parts, provider_id from message_parts
-    where provider_id = n.id
+    select * from (select * from message_parts where provider_id = n.id offset 0) of_id
     order by added_at desc limit 1
 ) p
 order by r.id
@@ -37,8 +37,7 @@ limit $2
 select r.id, r.status, r.error, r.raw_code, r.at, p.batch_no, p.row_number, p.attempt, p.part, p.parts, p.provider_id
 from part_receipts r
 cross join lateral (
-    select batch_no, row_number, attempt, part, parts, provider_id from message_parts
-    where provider_id = r.provider_id
+    select * from (select * from message_parts where provider_id = r.provider_id offset 0) of_id
     order by added_at desc limit 1
 ) p
 order by r.id
@@ -49,8 +48,7 @@ limit $1
 select p.batch_no, p.row_number, p.attempt, p.part, p.parts, p.provider_id
 from unnest($1::text[]) as n (id)
 cross join lateral (
-    select batch_no, row_number, attempt, part, parts, provider_id from message_parts
-    where provider_id = n.id
+    select * from (select * from message_parts where provider_id = n.id offset 0) of_id
     order by added_at desc limit 1
 ) p
 

@@ -332,6 +332,7 @@ async def test_parts_and_receipts_are_found_by_their_indexes_also_in_tables_that
     arguments: dict[str, tuple[object, ...]] = {
         "fetch_parts": (["a", "b"],),
         "match_receipts": (["a", "b"], 100),
+        "match_waiting": (100,),
         "lock_parts": (numbers, numbers, numbers),
         "fetch_strays": ([LOCAL], timedelta(seconds=60)),
         "update_parts": (numbers, numbers, numbers, numbers, numbers, ["", ""], ["", ""], [None, None]),
@@ -340,10 +341,18 @@ async def test_parts_and_receipts_are_found_by_their_indexes_also_in_tables_that
         "delete_old_receipts": (timedelta(hours=80), 100),
         "count_strays": (timedelta(hours=80),),
     }
+    # So many that the wrong index would look cheap.
+    await connection.execute(
+        "insert into message_parts (batch_no, row_number, attempt, part, parts, provider_id)"
+        " select 1, n, 1, 1, 1, n::text from generate_series(1, 20000) n"
+    )
     async with connection.transaction():
         await connection.execute(SQL["find_parts_by_key"])
         for name, given in arguments.items():
             plan = "\n".join(row[0] for row in await connection.fetch(f"explain {SQL[name]}", *given))
             assert "Seq Scan" not in plan, f"{name}:\n{plan}"
+            if name in {"fetch_parts", "match_receipts", "match_waiting"}:
+                # Not by time, which goes through all parts for an id that is none's.
+                assert "message_parts_of_id" in plan, f"{name}:\n{plan}"
             # What is looked for by many keys must not be compared row by row with each of them.
             assert "Join Filter" not in plan, f"{name}:\n{plan}"
