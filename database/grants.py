@@ -153,6 +153,7 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
         _CONSOLE: ("select", "insert", "update"),
         _ADMIN: ("select", "insert", "update"),
     },
+    "outcome_groups": {_SENDER: ("select", "insert", "update", "delete")},
     "message_parts": {_SENDER: ("select", "insert", "update", "delete")},
     "part_receipts": {_SENDER: ("select", "insert", "update", "delete")},
     # What a receipt shows to have left doesn't go again.

@@ -1,12 +1,14 @@
 """What hand-overs and receipts bring is gathered for a tenth of a second and recorded in bulk, each with its batch's counts.
 
 An outcome is kept until its transaction has committed: where the database is away, it is recorded again, but only once it is
-known that the first time did not count, since a put-back that counts twice would send a message twice. An outcome that dies with
-its process leaves its attempt `sending`, and a sweep has it looked up.
+known that the first time did not count, since a put-back that counts twice would send a message twice. A mark in the table
+`outcome_groups` tells that: a transaction's number alone doesn't, since after a crash PostgreSQL gives numbers again. An outcome
+that dies with its process leaves its attempt `sending`, and a sweep has it looked up.
 """
 
 import asyncio
 import contextlib
+import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -40,6 +42,8 @@ _UNRECORDABLE: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationE
 _AWAY: Final[tuple[type[BaseException], ...]] = (*UNREACHABLE, asyncpg.PostgresError)
 # At the end of a process outcomes get so many seconds more.
 DRAIN_SECONDS: Final = 10.0
+# For so long the mark of a process's last group is kept: longer than a database is ever away while the process waits for it.
+_GROUPS_KEPT: Final = timedelta(days=30)
 
 logger = get_logger("sending")
 
@@ -80,6 +84,8 @@ class Outcomes:
     def __init__(self, pool: Pool, settings: SendingSettings) -> None:
         self._pool = pool
         self._look_up_after = settings.look_up_after[0]
+        self._process = uuid.uuid4()
+        self._groups = 0
         self._news: deque[_Gathered] = deque()
         self._wake = asyncio.Event()
         self._added = self._recorded = 0
@@ -189,16 +195,17 @@ class Outcomes:
         """
         doubtful = ""
         wait = _FIRST_WAIT
+        self._groups += 1
+        mark = (self._process, self._groups)
         while True:
-            transaction = _Transaction(group)
+            transaction = _Transaction(group, mark)
             try:
                 async with self._pool.acquire() as connection:
                     if doubtful:
-                        status = await connection.fetchval(SQL["fetch_transaction_status"], doubtful)
-                        if status == "committed":
-                            return _ids_of(group)
-                        if status == "in progress":
+                        if await _is_in_progress(connection, doubtful):
                             raise TimeoutError
+                        if await connection.fetchval(SQL["is_recorded"], *mark):
+                            return _ids_of(group)
                         doubtful = ""
                     recorded = await in_transaction(connection, partial(transaction.record, connection))
             except _UNRECORDABLE:
@@ -211,6 +218,22 @@ class Outcomes:
             else:
                 count_recorded(recorded)
                 return transaction.open_ids
+
+
+async def _is_in_progress(connection: Connection, transaction_id: str) -> bool:
+    """Whether it may still be committed. Whether it was, its number doesn't tell: another one may have that since a crash."""
+    try:
+        return bool(
+            await connection.fetchval(SQL["fetch_transaction_status"], transaction_id) == "in progress"
+        )
+    except asyncpg.InvalidParameterValueError:
+        # "In the future": it was lost in a crash, and nobody has its number again yet.
+        return False
+
+
+async def delete_old_groups(connection: Connection) -> None:
+    """Forget the marks of processes that are long gone."""
+    await connection.execute(SQL["delete_old_groups"], _GROUPS_KEPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,19 +270,21 @@ def _ids_of(group: Sequence[_Gathered]) -> list[str]:
 
 
 class _Transaction:
-    """One try to record a group. `id` is the transaction's, known before it can be committed; empty until then.
+    """One try to record a group, with its mark: a process, and the group's number in it.
 
-    `open_ids`, once it is recorded, are those of parts that are to be matched after the commit.
+    `id` is the transaction's, known before it can be committed; empty until then. `open_ids`, once it is recorded, are those of
+    parts that are to be matched after the commit.
     """
 
-    def __init__(self, group: Sequence[_Gathered]) -> None:
+    def __init__(self, group: Sequence[_Gathered], mark: tuple[uuid.UUID, int]) -> None:
         self._group = group
+        self._mark = mark
         self.id = ""
         self.open_ids: list[str] = []
 
     async def record(self, connection: Connection) -> Recorded:
         self.id = ""
-        self.id = await connection.fetchval(SQL["fetch_transaction"])
+        self.id = await connection.fetchval(SQL["begin_group"], *self._mark)
         with_parts = [
             (news.answer.key, news.part_ids) for news in self._group if isinstance(news, _WithParts)
         ]

@@ -19,6 +19,7 @@ from messages.news import AttemptKey, Ending
 from messages.statuses import ErrorCode, MessageStatus
 from sending.composing import Composer
 from sending.metrics import RECEIPTS_UNMATCHED, count_recorded
+from sending.outcomes import delete_old_groups
 from sending.parts import count_strays, delete_old, match_receipts, stray_after
 from sending.upkeep.look_ups import LookUps, ProviderOf, record_apart
 
@@ -88,6 +89,8 @@ class Sweeps:
         await self.expire_never_left(now)
         await self.add_message_ranges()
         await self.match_receipts(now)
+        async with self._pool.acquire() as connection:
+            await delete_old_groups(connection)
 
     async def match_receipts(self, now: datetime) -> None:
         """Receipts and parts that a process stored and could not match any more; what no part has missed, and what is old."""

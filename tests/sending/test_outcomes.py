@@ -4,8 +4,11 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import cast
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 from pydantic import SecretStr
 
@@ -16,7 +19,8 @@ from gateway.embedded.postgres import PostgreSQLServer
 from messages.news import Receipt
 from messages.statuses import ErrorCode, MessageStatus
 from sending.outcomes import open_outcomes
-from sending.providers.provider import PutBack, Refused, Taken, Unknown
+from sending.providers.provider import HandOver, PutBack, Refused, Taken, Unknown
+from sending.upkeep.sweeps import Sweeps
 from tests.messages.builders import MadeBatch, counted, fetch_attempt, fetch_due, make_batch, recount
 
 CREATED, ENQUEUED, SENDING, SENT, SENT_TO_TELCO, SUCCESS, FAILURE = MessageStatus
@@ -220,3 +224,77 @@ async def _add_slowly(add: object, batch: MadeBatch) -> None:
         add(batch.key(row), PutBack(delay=0) if row % 2 else Taken("SM"))
         if row % 20 == 0:
             await asyncio.sleep(0.01)
+
+
+class _Gate:
+    """A pool whose connections are to be had only while `open` is set."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.open = asyncio.Event()
+        self.open.set()
+        self._pool = pool
+
+    @contextlib.asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Connection]:
+        await self.open.wait()
+        async with self._pool.acquire() as connection:
+            yield connection
+
+
+@pytest.mark.parametrize("others", [0, 100])
+@pytest.mark.parametrize("handovers", [[Taken("SM")], [Taken("SM"), PutBack(delay=0, counts=True)]])
+async def test_a_crash_after_which_others_have_the_numbers_of_its_transactions_loses_no_outcome(
+    handovers: list[HandOver], others: int, own_postgres: PostgreSQLServer
+) -> None:
+    """What a crash takes with it leaves no trace: PostgreSQL gives the number of such a transaction once more."""
+    own_postgres.run_sql("alter database postgres set synchronous_commit = on")
+    settings = DatabaseSettings(url=SecretStr(own_postgres.socket_url("postgres")))
+    async with open_pool(settings, name="test") as pool:
+        async with pool.acquire() as connection:
+            await connection.execute(
+                "insert into campaigns (id, name, channel, header, notify_email)"
+                " values ('campaign_test', 'Clinic', 'public', 'Clinic', 'ops@clinic.gov.sg')"
+            )
+            batch = await make_batch(connection, "campaign_test", [SENDING] * 2)
+        gate = _Gate(pool)
+        async with open_outcomes(cast("Pool", gate), SETTINGS) as outcomes:
+            holder = await asyncpg.connect(own_postgres.socket_url("postgres"))
+            await holder.execute("begin; select from batches for update")
+            for row, handover in enumerate(handovers, start=2):
+                outcomes.add(batch.key(row), handover)
+            async with asyncio.timeout(20):
+                while not await holder.fetchval("select count(*) from pg_locks where not granted"):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            gate.open.clear()
+            own_postgres.kill()
+            holder.terminate()
+            own_postgres.start()
+            async with pool.acquire() as connection:
+                for _ in range(others):
+                    await connection.fetchval("select pg_current_xact_id()")
+            gate.open.set()
+            await asyncio.wait_for(outcomes.flush(), 60)
+        async with pool.acquire() as connection:
+            put_back = len(handovers) - 1
+            left = 2 - len(handovers)
+            assert (await counted(connection, batch.batch_no))[0] == [0, put_back, left, 1, 0, 0, 0]
+            assert len(await fetch_due(connection, batch)) == put_back
+
+
+async def test_each_process_has_one_mark_which_is_forgotten_long_after_its_end(
+    pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    batch = await make_batch(connection, campaign_id, [SENDING] * 2)
+    for row in (2, 3):
+        async with open_outcomes(pool, SETTINGS) as outcomes:
+            for handover in (Unknown("timeout"), Taken("SM")):
+                outcomes.add(batch.key(row), handover)
+                await asyncio.wait_for(outcomes.flush(), 20)
+    marks = "select number from outcome_groups order by recorded_at"
+    assert [row["number"] for row in await connection.fetch(marks)] == [2, 2]
+    await connection.execute(
+        "update outcome_groups set recorded_at = now() - interval '31 days', number = 1 where ctid ="
+        " (select ctid from outcome_groups limit 1)"
+    )
+    await Sweeps(pool, SETTINGS).sweep(datetime.now(UTC))
+    assert [row["number"] for row in await connection.fetch(marks)] == [2]
