@@ -69,17 +69,17 @@ class _GrownSince(Exception):  # noqa: N818 - a fact about a batch
 
 async def retry(visit: Visit) -> Response:
     """Begin a new attempt of each message that has failed."""
+    batch_id = await _demand(visit)
     form = await visit.form()
     try:
-        return await _retry(visit, form)
+        return await _retry(visit, batch_id, form)
     except _GrownSince:
         sentence = "More of it has failed since this page was made: look at the numbers again."
         return await _ask(visit, "retry", sentence)
 
 
-async def _retry(visit: Visit, form: Form) -> Response:
+async def _retry(visit: Visit, batch_id: str, form: Form) -> Response:
     """Raises _GrownSince: then nothing is done, and the form can be sent again."""
-    batch_id = await _demand(visit)
     refusal = ""
     async with visit.change(form) as connection:
         await _check_shown(visit, connection, form["shown"])

@@ -51,6 +51,7 @@ def test_it_binds_and_unbinds_or_says_why_not(admin: "Call", smpp: pytest.Monkey
         smpp.setenv(variable_of("sending.smpp.port"), str(aggregator.port))
         assert checked(admin) == ("sent by smpp, and the aggregator lets us bind", ExitStatus.DONE)
         # By the command, and by this test.
+        aggregator.wait_for(aggregator.own.until_told("unbind", 2))
         assert aggregator.told("bind") == [{"bind": 0, "version": 0x34}] * 2
         assert aggregator.told("unbind") == [{"unbind": True}] * 2
         smpp.setenv(variable_of("sending.smpp.password"), "another8")
