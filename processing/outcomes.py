@@ -13,7 +13,7 @@ from typing import BinaryIO, TypeAlias
 
 import structlog
 
-from audit.events import AuditEvent, record_event
+from audit.events import NOBODY, Actor, AuditEvent, record_event
 from config.fault_points import reach
 from database.connections import Connection, Pool, database_troubles
 from messages.batches import create_batch
@@ -72,29 +72,9 @@ class Outcomes:
         async def end(connection: Connection) -> _Ending:
             if repeated := await self._repeat_accepted(connection, upload, log):
                 return repeated
-            await create_batch(
-                connection,
-                batch_id=batch.id,
-                campaign_id=upload.campaign_id,
-                upload_id=upload.id,
-                file_name=upload.file_name,
-                frame=batch.frame.document(),
-                messages=batch.messages,
-                columns=MESSAGE_COLUMNS,
-                total_messages=batch.total_messages,
-            )
-            reach("verdict.copied")
-            number = await uploads.record_accepted(
-                connection,
-                upload.id,
-                batch_id=batch.id,
-                total_messages=batch.total_messages,
-                duplicate_of=None,
-                has_unicode=batch.has_unicode,
-            )
+            number = await write_batch(connection, upload, batch)
             await record_notification(connection, upload.id, number, Accepted(batch.id))
-            details = {"outcome": "accepted", "batchId": batch.id, "messages": batch.total_messages}
-            await _record_decided(connection, upload, details)
+            await record_decided(connection, upload, accepted_details(batch))
 
             def tell() -> None:
                 metrics.UPLOADS_DECIDED.labels("accepted").inc()
@@ -215,7 +195,7 @@ class Outcomes:
         )
         await record_notification(connection, upload.id, number, Accepted(twin.batch_id))
         details = {"outcome": "duplicate", "batchId": twin.batch_id, "of": twin.upload_id}
-        await _record_decided(connection, upload, details)
+        await record_decided(connection, upload, details)
 
         def tell() -> None:
             metrics.UPLOADS_DECIDED.labels("duplicate").inc()
@@ -239,7 +219,7 @@ async def _record_rejected(connection: Connection, upload: Upload, rejected: Rej
     )
     await record_notification(connection, upload.id, number, rejected)
     details = {"outcome": "rejected", "rows": rejected.num_rows, "errors": rejected.num_errors}
-    await _record_decided(connection, upload, details)
+    await record_decided(connection, upload, details)
 
     def tell() -> None:
         metrics.UPLOADS_DECIDED.labels("rejected").inc()
@@ -248,11 +228,50 @@ async def _record_rejected(connection: Connection, upload: Upload, rejected: Rej
     return tell
 
 
-async def _record_decided(connection: Connection, upload: Upload, details: Mapping[str, object]) -> None:
+async def write_batch(
+    connection: Connection, upload: Upload, batch: NewBatch, *, creator_id: str | None = None
+) -> int:
+    """Write batch, messages, hand-over and the upload's outcome, whichever way it came; returns the outcome's number.
+
+    `creator_id`: the user who makes the batch; None: the campaign's creator.
+    """
+    await create_batch(
+        connection,
+        batch_id=batch.id,
+        campaign_id=upload.campaign_id,
+        upload_id=upload.id,
+        file_name=upload.file_name,
+        frame=batch.frame.document(),
+        messages=batch.messages,
+        columns=MESSAGE_COLUMNS,
+        total_messages=batch.total_messages,
+        creator_id=creator_id,
+    )
+    reach("verdict.copied")
+    return await uploads.record_accepted(
+        connection,
+        upload.id,
+        batch_id=batch.id,
+        total_messages=batch.total_messages,
+        duplicate_of=None,
+        has_unicode=batch.has_unicode,
+    )
+
+
+def accepted_details(batch: NewBatch) -> dict[str, object]:
+    """What the audit event of an accepted upload tells."""
+    return {"outcome": "accepted", "batchId": batch.id, "messages": batch.total_messages}
+
+
+async def record_decided(
+    connection: Connection, upload: Upload, details: Mapping[str, object], *, actor: Actor = NOBODY
+) -> None:
+    """Record that the upload has its outcome."""
     await record_event(
         connection,
         AuditEvent.UPLOAD_DECIDED,
         campaign_id=upload.campaign_id,
         upload_id=upload.id,
+        actor=actor,
         details=details,
     )

@@ -4,7 +4,7 @@ The same transaction that writes an outcome looks whether the sender's process s
 since the COPY of a large batch takes seconds, in which a client may hang up. It will send again, and nobody may get two messages.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 import structlog
@@ -12,7 +12,6 @@ import structlog
 from audit.events import AuditEvent, record_event
 from config.fault_points import reach
 from database.connections import Connection, Pool, database_troubles
-from messages.batches import create_batch
 from notifications.notifications import Rejected
 from processing import metrics, uploads
 from processing.awaited.uploads import (
@@ -26,9 +25,8 @@ from processing.awaited.uploads import (
     record_told,
     withdraw,
 )
-from processing.columns.copytext import MESSAGE_COLUMNS
 from processing.columns.findings import Finding
-from processing.outcomes import NewBatch
+from processing.outcomes import NewBatch, accepted_details, record_decided, write_batch
 from processing.uploads import Upload
 
 Log: TypeAlias = structlog.stdlib.BoundLogger
@@ -49,29 +47,8 @@ class AwaitedOutcomes:
         """Write batch, messages, hand-over and outcome; or withdraw the upload, where nobody waits."""
 
         async def write(connection: Connection) -> None:
-            await create_batch(
-                connection,
-                batch_id=batch.id,
-                campaign_id=upload.campaign_id,
-                upload_id=upload.id,
-                file_name=upload.file_name,
-                frame=batch.frame.document(),
-                messages=batch.messages,
-                columns=MESSAGE_COLUMNS,
-                total_messages=batch.total_messages,
-                creator_id=upload.creator_id,
-            )
-            reach("verdict.copied")
-            await uploads.record_accepted(
-                connection,
-                upload.id,
-                batch_id=batch.id,
-                total_messages=batch.total_messages,
-                duplicate_of=None,
-                has_unicode=batch.has_unicode,
-            )
-            details = {"outcome": "accepted", "batchId": batch.id, "messages": batch.total_messages}
-            await _record_decided(connection, upload, details)
+            await write_batch(connection, upload, batch, creator_id=upload.creator_id)
+            await record_decided(connection, upload, accepted_details(batch))
             await announce(connection, upload.id)
 
         if await self._end(upload, write, log):
@@ -104,7 +81,7 @@ class AwaitedOutcomes:
             told = [ToldFinding(each.row, each.column, each.code.value, each.text) for each in findings]
             await record_told(connection, upload.id, told, report_link)
             details = {"outcome": "rejected", "rows": rejected.num_rows, "errors": rejected.num_errors}
-            await _record_decided(connection, upload, details)
+            await record_decided(connection, upload, details)
             await announce(connection, upload.id)
 
         if await self._end(upload, write, log):
@@ -164,13 +141,3 @@ class AwaitedOutcomes:
 async def _check_waiter(connection: Connection, upload: Upload) -> None:
     if await is_forsaken(connection, upload.waiter):
         raise _Forsaken
-
-
-async def _record_decided(connection: Connection, upload: Upload, details: Mapping[str, object]) -> None:
-    await record_event(
-        connection,
-        AuditEvent.UPLOAD_DECIDED,
-        campaign_id=upload.campaign_id,
-        upload_id=upload.id,
-        details=details,
-    )

@@ -4,7 +4,7 @@ Whether a good one is only checked, or becomes a batch, says its row, read under
 job that came again find that it waits no more.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final, TypeAlias
 
@@ -14,7 +14,6 @@ from audit.events import Actor, AuditEvent, record_event
 from config.fault_points import reach
 from database.connections import Connection, Pool, database_troubles
 from database.job_queue import release_dedupe_key
-from messages.batches import create_batch
 from notifications.notifications import Rejected
 from processing import metrics, uploads
 from processing.awaited.uploads import ToldFinding, new_support_id, record_told
@@ -27,9 +26,8 @@ from processing.checked.uploads import (
     lock_waiting,
     record_check,
 )
-from processing.columns.copytext import MESSAGE_COLUMNS
 from processing.columns.findings import Finding
-from processing.outcomes import NewBatch
+from processing.outcomes import NewBatch, accepted_details, record_decided, write_batch
 from processing.uploads import Upload
 from processing.verdict_queue import CHECKED_ENTRYPOINT
 
@@ -88,7 +86,7 @@ class CheckedOutcomes:
                 told = [ToldFinding(each.row, each.column, each.code.value, each.text) for each in findings]
                 await record_told(connection, upload.id, told, None)
                 details = {"outcome": "rejected", "rows": rejected.num_rows, "errors": rejected.num_errors}
-                await _record_decided(connection, upload, details)
+                await record_decided(connection, upload, details)
         reach("verdict.committed")
         metrics.UPLOADS_DECIDED.labels("rejected").inc()
         log.info("upload_decided", outcome="rejected", rows=rejected.num_rows, errors=rejected.num_errors)
@@ -132,42 +130,8 @@ async def _keep_check(connection: Connection, upload: Upload, check: Check) -> s
 async def _make_batch(
     connection: Connection, upload: Upload, batch: NewBatch, check: Check, asked_by: str
 ) -> str:
-    await create_batch(
-        connection,
-        batch_id=batch.id,
-        campaign_id=upload.campaign_id,
-        upload_id=upload.id,
-        file_name=upload.file_name,
-        frame=batch.frame.document(),
-        messages=batch.messages,
-        columns=MESSAGE_COLUMNS,
-        total_messages=batch.total_messages,
-        creator_id=asked_by,
-    )
-    reach("verdict.copied")
-    await uploads.record_accepted(
-        connection,
-        upload.id,
-        batch_id=batch.id,
-        total_messages=batch.total_messages,
-        duplicate_of=None,
-        has_unicode=batch.has_unicode,
-    )
+    await write_batch(connection, upload, batch, creator_id=asked_by)
     await record_check(connection, upload.id, check)
     await end_waiting(connection, upload.id)
-    details = {"outcome": "accepted", "batchId": batch.id, "messages": batch.total_messages}
-    await _record_decided(connection, upload, details, Actor(name=asked_by))
+    await record_decided(connection, upload, accepted_details(batch), actor=Actor(name=asked_by))
     return "accepted"
-
-
-async def _record_decided(
-    connection: Connection, upload: Upload, details: Mapping[str, object], actor: Actor | None = None
-) -> None:
-    await record_event(
-        connection,
-        AuditEvent.UPLOAD_DECIDED,
-        campaign_id=upload.campaign_id,
-        upload_id=upload.id,
-        actor=actor or Actor(),
-        details=details,
-    )
