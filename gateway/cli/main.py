@@ -1,6 +1,7 @@
 """The executable `sftp-gateway`: the options of every call, all commands, and one clear line for whatever goes wrong."""
 
 import contextlib
+import functools
 import re
 import sys
 import traceback
@@ -92,6 +93,10 @@ def build_app() -> typer.Typer:
     return app
 
 
+# Built once: what a call said is kept in its invocation, and a process that makes many calls would build this each time.
+_command = functools.cache(lambda: typer.main.get_command(build_app()))
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
@@ -130,8 +135,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
             ordered = ["--help"]
         if any("\udc80" <= char <= "\udcff" for word in ordered for char in word):
             raise CallMisused("an argument is not UTF-8 text")
-        command = typer.main.get_command(build_app())
-        status = command.main(ordered, prog_name=PROGRAM, standalone_mode=False, obj=invocation)
+        status = _command().main(ordered, prog_name=PROGRAM, standalone_mode=False, obj=invocation)
     except Exception as error:  # noqa: BLE001 - the one place where everything ends
         return _tell(error, debug=invocation.debug)
     return status if isinstance(status, int) else ExitStatus.DONE
