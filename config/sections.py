@@ -3,6 +3,7 @@
 The sections of the sending core stand in `sending_sections.py`.
 """
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -338,6 +339,20 @@ class OpsSettings(Section):
         description=(
             "Names by which it may be asked for /readyz and /metrics, such as those that a proxy passes on; "
             "addresses and localhost always may."
+        ),
+    )
+
+
+class BillingSettings(Section):
+    """What is charged: only messages to the public in production. Prices stand in the database (`billing price add`)."""
+
+    starts: date = Field(
+        default=date(2025, 7, 1), description="The first day, Singapore's, whose messages are charged."
+    )
+    charge_own_expiry: bool = Field(
+        default=False,
+        description=(
+            "Charge messages, too, that this gateway gave up on, as no news of them had come in time."
         ),
     )
 

@@ -21,6 +21,7 @@ from config.console_section import ConsoleSettings
 from config.environment import Environment
 from config.errors import ConfigurationError
 from config.sections import (
+    BillingSettings,
     DatabaseSettings,
     LogSettings,
     MessageSettings,
@@ -66,6 +67,7 @@ class Settings(BaseSettings):
     secrets: SecretsSettings = Field(default_factory=SecretsSettings)
     api: APISettings = Field(default_factory=APISettings)
     console: ConsoleSettings = Field(default_factory=ConsoleSettings)
+    billing: BillingSettings = Field(default_factory=BillingSettings)
     log: LogSettings = Field(default_factory=LogSettings)
 
     @classmethod

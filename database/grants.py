@@ -66,8 +66,13 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
         _CONSOLE: ("select",),
         _ADMIN: ("select", "insert", "update", "delete"),
     },
-    "agencies": {_CONSOLE: ("select", "insert", "update"), _ADMIN: ("select", "insert", "update")},
+    "agencies": {
+        _WORKER: ("select",),
+        _CONSOLE: ("select", "insert", "update"),
+        _ADMIN: ("select", "insert", "update"),
+    },
     "agency_domains": {
+        _WORKER: ("select",),
         _CONSOLE: ("select", "insert", "update", "delete"),
         _ADMIN: ("select", "insert", "update", "delete"),
     },
@@ -153,6 +158,31 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
         _CONSOLE: ("select", "insert", "update"),
         _ADMIN: ("select", "insert", "update"),
     },
+    # What an attempt's outcome comes to, triggers count with their owner's rights.
+    "usage_days": {_WORKER: ("select",), _CONSOLE: ("select",), _ADMIN: ("select",)},
+    "late_outcomes": {_WORKER: ("select",), _CONSOLE: ("select",), _ADMIN: ("select",)},
+    "prices": {_WORKER: ("select",), _CONSOLE: ("select",), _ADMIN: ("select", "insert")},
+    "billing_months": {
+        _WORKER: ("select", "insert"),
+        _CONSOLE: ("select",),
+        _ADMIN: ("select", "insert"),
+    },
+    "billing_reports": {
+        _WORKER: ("select", "insert"),
+        _CONSOLE: ("select",),
+        _ADMIN: ("select", "insert"),
+    },
+    "billing_report_campaigns": {
+        _WORKER: ("select", "insert"),
+        _CONSOLE: ("select",),
+        _ADMIN: ("select", "insert"),
+    },
+    "billing_report_lines": {
+        _WORKER: ("select", "insert"),
+        _CONSOLE: ("select",),
+        _ADMIN: ("select", "insert"),
+    },
+    "log_exports": {_WORKER: ("select", "update", "delete"), _CONSOLE: ("select", "insert", "delete")},
     "outcome_groups": {_SENDER: ("select", "insert", "update", "delete")},
     "message_parts": {_SENDER: ("select", "insert", "update", "delete")},
     "part_receipts": {_SENDER: ("select", "insert", "update", "delete")},

@@ -165,6 +165,7 @@ async def _update_attempts(connection: Connection, states: Mapping[AttemptKey, A
         [state.put_backs for state in states.values()],
         [state.may_have_arrived for state in states.values()],
         [state.expired for state in states.values()],
+        [state.claimed_at for state in states.values()],
         *_once(states),
     )
 
@@ -263,6 +264,7 @@ def _state_of(row: asyncpg.Record) -> AttemptState:
         updated_at=row["updated_at"],
         sent_at=row["sent_at"],
         delivered_at=row["delivered_at"],
+        claimed_at=row["claimed_at"],
         error=ErrorCode(row["error"]) if row["error"] else None,
         raw_code=row["raw_code"] or "",
         provider_id=row["provider_id"] or "",

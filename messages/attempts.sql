@@ -7,8 +7,8 @@
 select set_config('enable_nestloop', 'off', true), set_config('enable_seqscan', 'off', true)
 
 -- name: lock_attempts
-select a.batch_no, a.row_number, a.attempt, a.status, a.created_at, a.updated_at, a.sent_at, a.delivered_at, a.error, a.raw_code,
-    a.provider_id, a.put_backs, a.may_have_arrived, a.expired
+select a.batch_no, a.row_number, a.attempt, a.status, a.created_at, a.updated_at, a.sent_at, a.delivered_at, a.claimed_at,
+    a.error, a.raw_code, a.provider_id, a.put_backs, a.may_have_arrived, a.expired
 from attempts a
 join unnest($1::integer[], $2::integer[], $3::smallint[]) as n (batch_no, row_number, attempt)
     using (batch_no, row_number, attempt)
@@ -27,16 +27,17 @@ for no key update of b
 update attempts a
 set status = n.status, updated_at = n.updated_at, sent_at = n.sent_at, delivered_at = n.delivered_at, error = nullif(n.error, ''),
     raw_code = nullif(n.raw_code, ''), provider_id = nullif(n.provider_id, ''), put_backs = n.put_backs,
-    may_have_arrived = n.may_have_arrived, expired = n.expired
+    may_have_arrived = n.may_have_arrived, expired = n.expired, claimed_at = n.claimed_at
 from unnest(
     $1::integer[], $2::integer[], $3::smallint[], $4::smallint[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[],
-    $8::text[], $9::text[], $10::text[], $11::smallint[], $12::boolean[], $13::boolean[]
+    $8::text[], $9::text[], $10::text[], $11::smallint[], $12::boolean[], $13::boolean[],
+    $14::timestamptz[]
 ) as n (
     batch_no, row_number, attempt, status, updated_at, sent_at, delivered_at, error, raw_code, provider_id, put_backs,
-    may_have_arrived, expired
+    may_have_arrived, expired, claimed_at
 )
 where a.batch_no = n.batch_no and a.row_number = n.row_number and a.attempt = n.attempt
-    and a.batch_no = any($14::integer[]) and a.row_number = any($15::integer[])
+    and a.batch_no = any($15::integer[]) and a.row_number = any($16::integer[])
 
 -- name: insert_due
 -- A put-back takes the place of a look-up, never the other way round.

@@ -77,13 +77,17 @@ News: TypeAlias = Answer | Receipt | Ending
 
 @dataclass(frozen=True, slots=True)
 class AttemptState:
-    """What is known of an attempt: its row. Codes and ids that nobody gave are empty; times are aware UTC."""
+    """What is known of an attempt: its row. Codes and ids that nobody gave are empty; times are aware UTC.
+
+    `claimed_at`: when it was claimed, of one that failed while nobody knows when it was sent. Its day on the bill is told by it.
+    """
 
     status: MessageStatus
     created_at: datetime
     updated_at: datetime
     sent_at: datetime | None = None
     delivered_at: datetime | None = None
+    claimed_at: datetime | None = None
     error: ErrorCode | None = None
     raw_code: str = ""
     provider_id: str = ""
@@ -97,6 +101,18 @@ def after_news(state: AttemptState, news: News, now: datetime) -> AttemptState:
 
     Higher statuses win in whatever order they come, the first error stays, and so does what is terminal.
     """
+    after = _after(state, news, now)
+    if (
+        after.status is MessageStatus.FAILURE
+        and after.sent_at is None
+        and state.status is MessageStatus.SENDING
+    ):
+        # Since its claim nothing has changed.
+        return replace(after, claimed_at=state.updated_at)
+    return after
+
+
+def _after(state: AttemptState, news: News, now: datetime) -> AttemptState:
     match news:
         case Answer(status=MessageStatus.ENQUEUED):
             return _put_back(state, news, now)

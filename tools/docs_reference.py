@@ -7,6 +7,7 @@ A test compares the pages with what this module would write: after a change of s
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Final, Literal, get_args, get_origin, get_type_hints
 
@@ -39,6 +40,7 @@ _WRITTEN: Final = "<!-- Written by `make docs` from the code: change it there. -
 # A default that depends on the machine is told in brackets at the end of the description.
 _TOLD_DEFAULT: Final = re.compile(r" \[(.+)\]$")
 _KINDS: Final[Sequence[tuple[object, str]]] = (
+    (date, "day such as `2025-07-01`"),
     (Port, "0 to 65535"),
     (Count, "whole number, at least 1"),
     (Seconds, "number above 0"),

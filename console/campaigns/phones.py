@@ -10,7 +10,7 @@ from campaigns.campaigns import Channel
 from config.environment import Environment
 from config.settings import Settings
 from processing.rule_settings import footers_of
-from rules.billing.prices import Cost, shown_cost
+from rules.billing.prices import FIRST_PRICE, Cost, shown_cost
 from rules.messages import Frame, Layout
 from rules.segments import Segmentation, segment
 from rules.templates import Language
@@ -79,7 +79,9 @@ def cost_in_words(settings: Settings, channel: Channel, segments: int) -> str:
         case Environment.LOADTEST:
             return "free: nothing is sent"
         case Environment.PRODUCTION:
-            return f"{shown_cost(Cost(local_segments=segments).mills)} to a local number before GST"
+            return (
+                f"{shown_cost(Cost(local_segments=segments).mills(FIRST_PRICE))} to a local number before GST"
+            )
         case never:
             assert_never(never)
 

@@ -13,7 +13,7 @@ from console.forms import Form
 from console.routes import Access, ConsoleRoute
 from console.visits import Visit
 from processing.rule_settings import footers_of, unsupported_rule
-from rules.billing.prices import FOREIGN_MILLS, LOCAL_MILLS, shown_cost
+from rules.billing.prices import FIRST_PRICE, shown_cost
 from rules.characters.gsm7 import gsm7_units, is_gsm7
 from rules.characters.unsupported import Unsupported, UnsupportedRule, all_unsupported, replacements
 from rules.languages import parse_language
@@ -76,12 +76,12 @@ class Calculation:
     @property
     def local_cost(self) -> str:
         """What it costs in production to a number of Singapore."""
-        return shown_cost(self.counted.segments * LOCAL_MILLS)
+        return shown_cost(self.counted.segments * FIRST_PRICE.local_mills)
 
     @property
     def foreign_cost(self) -> str:
         """And to any other number."""
-        return shown_cost(self.counted.segments * FOREIGN_MILLS)
+        return shown_cost(self.counted.segments * FIRST_PRICE.foreign_mills)
 
 
 def calculate(

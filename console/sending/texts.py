@@ -8,7 +8,7 @@ from config.environment import Environment
 from config.settings import Settings
 from console.campaigns.phones import LANGUAGES, Piece
 from processing.rule_settings import footers_of, value_rule
-from rules.billing.prices import Cost, shown_cost
+from rules.billing.prices import FIRST_PRICE, Cost, shown_cost
 from rules.messages import BODY_RECOMMENDED, Frame, Layout
 from rules.segments import Segmentation, segment, utf16_units
 from rules.single.checks import Refusal, refuse_length, refuse_values
@@ -91,14 +91,14 @@ class Texts:
         is_charged = (
             self.campaign.channel is Channel.PUBLIC and self.settings.environment is Environment.PRODUCTION
         )
-        return shown_cost(Cost(local_segments, foreign_segments).mills) if is_charged else None
+        return shown_cost(Cost(local_segments, foreign_segments).mills(FIRST_PRICE)) if is_charged else None
 
 
 def cost_in_words(environment: Environment, channel: Channel, local: int, foreign: int) -> str:
     """What so many segments to local and to other numbers cost. Only production's messages to the public are charged."""
     if channel is not Channel.PUBLIC:
         return "billed by Twilio to your agency"
-    would_be = shown_cost(Cost(local, foreign).mills)
+    would_be = shown_cost(Cost(local, foreign).mills(FIRST_PRICE))
     if environment is Environment.PRODUCTION:
         return f"{would_be} before GST"
     return f"free: {environment.value} environment (in production {would_be} before GST)"

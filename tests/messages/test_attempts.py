@@ -237,7 +237,7 @@ async def test_a_recording_that_a_deadlock_ends_is_made_again(
 
 
 @pytest.mark.parametrize(
-    ("statement", "arguments"), [("lock_attempts", 5), ("update_attempts", 15), ("delete_due", 5)]
+    ("statement", "arguments"), [("lock_attempts", 5), ("update_attempts", 16), ("delete_due", 5)]
 )
 async def test_a_plan_made_while_a_table_is_empty_is_good_when_it_has_grown(
     statement: str, arguments: int, connection: Connection

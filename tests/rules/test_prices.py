@@ -2,16 +2,21 @@
 
 import pytest
 
-from rules.billing.prices import Cost, cost_of, shown_cost
+from rules.billing.prices import FIRST_PRICE, Cost, cost_of, shown_cost
 
 
 def test_the_contracts_example() -> None:
-    assert shown_cost(Cost(local_segments=1388).mills) == "SGD 63.85"
+    assert shown_cost(Cost(local_segments=1388).mills(FIRST_PRICE)) == "SGD 63.85"
 
 
 def test_numbers_are_priced_by_their_beginning() -> None:
     cost = cost_of([("6591234567", 2), ("60123456789", 1), ("65", 1)])
-    assert (cost.local_segments, cost.foreign_segments, cost.segments, cost.mills) == (3, 1, 4, 3 * 46 + 230)
+    assert (cost.local_segments, cost.foreign_segments, cost.segments, cost.mills(FIRST_PRICE)) == (
+        3,
+        1,
+        4,
+        3 * 46 + 230,
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,25 @@
+-- name: fetch_lines
+-- Of some campaigns, or of all that are on one agency's bill, on the days from $3 to $4: what isn't charged too.
+with charged as (
+    select * from unnest($5::text[], $6::text[], $7::boolean[]) as c (destination, outcome, own_expiry)
+), periods as (
+    select local_mills, foreign_mills,
+        case when valid_from = min(valid_from) over () then '-infinity' else valid_from end as begins,
+        coalesce(lead(valid_from) over (order by valid_from), 'infinity') as ends
+    from prices
+), chosen as (
+    select id, channel from campaigns where id = any($1::text[])
+    union all
+    select id, channel from campaigns where id in (select campaigns_paid_by($2)) and $1 is null
+)
+select u.campaign_id, u.destination, u.outcome, u.own_expiry,
+    case u.destination when 'local' then p.local_mills else p.foreign_mills end as price,
+    $8::boolean and c.channel = 'public' and u.day >= $9::date and k.outcome is not null as charged,
+    sum(u.attempts)::bigint as attempts, sum(u.segments)::bigint as segments
+from chosen c
+join usage_days u on u.campaign_id = c.id and u.day between $3 and $4
+join periods p on u.day >= p.begins and u.day < p.ends
+left join charged k on (k.destination, k.outcome, k.own_expiry) = (u.destination, u.outcome, u.own_expiry)
+group by 1, 2, 3, 4, 5, 6
+having sum(u.attempts) <> 0 or sum(u.segments) <> 0
+order by 1, 2, 3, 4, 5, 6
