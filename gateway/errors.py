@@ -5,6 +5,7 @@ A parent learns by the same statuses why a child process ended. Importing this o
 
 from enum import IntEnum
 
+from billing.errors import BillingError
 from campaigns.errors import CampaignsError, SecretsKeyError
 from config.errors import ConfigError
 from database.errors import ServiceUnreachable
@@ -55,6 +56,7 @@ _STATUSES: tuple[tuple[type[Exception], ExitStatus], ...] = (
     (KeysError, ExitStatus.REFUSED),
     (MessagesError, ExitStatus.REFUSED),
     (SendingError, ExitStatus.REFUSED),
+    (BillingError, ExitStatus.REFUSED),
     (ServiceUnreachable, ExitStatus.UNREACHABLE),
     (ConfigError, ExitStatus.CONFIGURATION),
     (TemporaryTrouble, ExitStatus.UNREACHABLE),

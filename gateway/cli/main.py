@@ -24,6 +24,7 @@ from gateway.cli import (
     validate,
 )
 from gateway.cli.api import apikey, nric
+from gateway.cli.billing import commands as billing
 from gateway.cli.credentials import hostkey, key, twilio_secrets
 from gateway.cli.invocation import Invocation, invocation_of
 from gateway.cli.people import agency, member, user
@@ -85,6 +86,7 @@ def build_app() -> typer.Typer:
         batch,
         message,
         sending,
+        billing,
         validate,
         segments,
         check,
