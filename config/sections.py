@@ -17,6 +17,7 @@ from config.section import (
     Networks,
     Port,
     Seconds,
+    SecretsKey,
     Section,
     Words,
     state_folder,
@@ -62,6 +63,13 @@ class S3Settings(Section):
     server_side_encryption: Literal["AES256", "aws:kms", "none"] = Field(
         default="AES256",
         description="Encryption asked of the service for every object; none only where the bucket does it by itself.",
+    )
+    name_key: SecretsKey | None = Field(
+        default=None,
+        description=(
+            "32 random bytes in base64, the same on all nodes: file names in the metadata of originals are encrypted with it. "
+            "Empty: whoever may read an original can read its name. `sftp-gateway reconcile` needs the same key."
+        ),
     )
     link_endpoint_url: HTTPURL | None = Field(
         default=None,

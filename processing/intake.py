@@ -1,10 +1,10 @@
 """The way in: a finished spool becomes a stored object, an upload and its job, or one clear error.
 
-`sftpd` calls it directly, where other rooms pass only an id on through PostgreSQL. It knows nothing of SFTP, so that an upload
-over HTTP can enter here too.
+`sftpd` calls it directly, where other rooms pass only an id on through PostgreSQL. It knows nothing of SFTP.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +25,8 @@ from processing.checked.uploads import NewChecked
 from processing.checked.uploads import record_received as record_checked
 from processing.errors import ProcessingError, StoreUnavailable
 from processing.object_store import ObjectStore, original_key
+from processing.reconcile.marks import put_not_taken_mark
+from processing.reconcile.receipts import Receipt, Taken, describe, receipt_of
 from processing.refusals import RefusalBudgets, has_budget, record_refusal
 from processing.uploads import NewUpload, Source
 from processing.verdict_queue import (
@@ -39,8 +41,9 @@ logger = get_logger("processing")
 
 # The pause between two tries of one step, in seconds.
 _PAUSE: Final = 0.25
-# This part of `acknowledge_timeout` is kept for a last question to the database: was the upload taken after all?
-_LAST_QUESTION: Final = 0.1
+# Parts of `acknowledge_timeout`: for a last question to the database, whether the upload was taken after all; for a mark.
+_LAST_QUESTION: Final = 0.07
+_LAST_MARK: Final = 0.03
 _UNWELCOME: Final = "this campaign can't receive uploads any more"
 _T = TypeVar("_T")
 
@@ -172,21 +175,25 @@ class Intake:
         sha256: str | None = None
         with metrics.INTAKE_SECONDS.time():
             try:
-                async with asyncio.timeout(timeout * (1 - _LAST_QUESTION)):
+                async with asyncio.timeout(timeout * (1 - _LAST_QUESTION - _LAST_MARK)):
                     reach("spool.closed")
-                    key = original_key(spool.sender.campaign_id, spool.upload_id)
-                    digest = await _until_done(lambda: self._put_spool(key, spool))
+                    receipt = _receipt(spool)
+                    digest = await _until_done(lambda: self._put_spool(spool, receipt))
                     reach("intake.object_stored")
                     sha256 = digest
-                    await _until_done(lambda: self._record(spool, key, digest))
+                    await _until_done(lambda: self._record(spool, receipt, digest))
                     reach("intake.committed")
             except TimeoutError:
                 if sha256 is None or not await self._is_taken(spool.upload_id, timeout * _LAST_QUESTION):
                     away = "s3" if sha256 is None else "database"
+                    await self._mark_not_taken(spool, timeout * _LAST_MARK)
                     metrics.UPLOADS_NOT_STORED.labels(away).inc()
                     log.warning("upload_not_stored", away=away)
                     message = "the upload could not be stored and was not accepted; please send it again in a few minutes"
                     raise IntakeUnavailable(message) from None
+            except Exception:
+                await self._mark_not_taken(spool, timeout * _LAST_MARK)
+                raise
         metrics.UPLOADS_RECEIVED.inc()
         metrics.BYTES_RECEIVED.inc(spool.byte_count)
         log.info("upload_received", bytes=spool.byte_count, sha256=sha256)
@@ -213,10 +220,14 @@ class Intake:
         try:
             async with asyncio.timeout(self._settings.acknowledge_timeout):
                 key = sha256 = None
+                receipt = receipt_of(
+                    upload_id, sender.campaign_id, Source.SFTP, file_name, sender.actor, datetime.now(UTC),
+                    taken=Taken.INTERRUPTED,
+                )  # fmt: skip
                 if path is not None and await _until_done(lambda: self._has_budget(sender.campaign_id, code)):
                     key = original_key(sender.campaign_id, upload_id)
-                    kept, kept_as = path, key
-                    sha256 = await _until_done(lambda: self._put(kept_as, kept))
+                    with path.open("rb") as kept:
+                        sha256 = await _until_done(lambda: self._put(kept, receipt))
                 refused = NewUpload(
                     id=upload_id,
                     campaign_id=sender.campaign_id,
@@ -225,7 +236,7 @@ class Intake:
                     byte_count=byte_count,
                     sha256=sha256,
                     object_key=key,
-                    received_at=datetime.now(UTC),
+                    received_at=receipt.received_at,
                 )
                 is_told = await _until_done(lambda: self._record_refusal(refused, code))
         except TimeoutError:
@@ -252,24 +263,33 @@ class Intake:
         except ServiceUnreachable:
             return False
 
-    async def _put_spool(self, key: str, spool: AnySpool) -> str:
+    async def _mark_not_taken(self, spool: AnySpool, timeout: float) -> None:
+        """Say beside the object that its sender was told that it wasn't taken. Where that can't be said, it is without harm."""
+        mark = put_not_taken_mark(self._store, spool.sender.campaign_id, spool.upload_id)
+        with contextlib.suppress(StoreUnavailable, TimeoutError):
+            await asyncio.wait_for(mark, timeout)
+
+    async def _put_spool(self, spool: AnySpool, receipt: Receipt) -> str:
         match spool:
             case FinishedSpool():
-                return await self._put(key, spool.path)
+                with spool.path.open("rb") as source:
+                    return await self._put(source, receipt)
             case AwaitedSpool() | CheckedSpool():
-                return await self._store.put(key, spool.file, download_name="upload.csv", sha256=spool.sha256)
+                return await self._put(spool.file, receipt, spool.sha256)
 
-    async def _put(self, key: str, path: Path) -> str:
-        with path.open("rb") as source:
-            return await self._store.put(key, source, download_name="upload.csv")
+    async def _put(self, source: BinaryIO, receipt: Receipt, sha256: str | None = None) -> str:
+        key, told = original_key(receipt.campaign_id, receipt.upload_id), describe(receipt)
+        return await self._store.put(key, source, download_name="upload.csv", sha256=sha256, description=told)
 
-    async def _record(self, spool: AnySpool, key: str, sha256: str) -> None:
+    async def _record(self, spool: AnySpool, receipt: Receipt, sha256: str) -> None:
         """Write upload and job in one transaction. A second call, after an unclear COMMIT, finds the upload by its id."""
         with database_troubles():
             async with self._pool.acquire() as connection:
                 try:
                     async with connection.transaction():
-                        await _record_upload(connection, spool, key, sha256, self._settings.verdict_budget)
+                        await _record_upload(
+                            connection, spool, receipt, sha256, self._settings.verdict_budget
+                        )
                 except asyncpg.UniqueViolationError:
                     if not await uploads.has_upload(connection, spool.upload_id):
                         # Not the upload's own id was taken but another key, as after a restore with stale sequences: it failed.
@@ -301,7 +321,7 @@ class Intake:
 async def _record_upload(
     connection: Connection,
     spool: AnySpool,
-    key: str,
+    receipt: Receipt,
     sha256: str,
     budget: HourlyBudget | None,
 ) -> None:
@@ -312,7 +332,7 @@ async def _record_upload(
             # An earlier COMMIT, whose answer never came, was carried out before the authority was taken away.
             return
         raise unauthorized
-    if not await _insert(connection, spool, key, sha256):
+    if not await _insert(connection, spool, receipt, sha256):
         if await uploads.has_upload(connection, spool.upload_id):
             # An earlier COMMIT, whose answer never came, was carried out before the access was taken away.
             return
@@ -335,50 +355,39 @@ async def _record_upload(
     reach("intake.before_commit")
 
 
-async def _insert(connection: Connection, spool: AnySpool, key: str, sha256: str) -> bool:
+async def _insert(connection: Connection, spool: AnySpool, receipt: Receipt, sha256: str) -> bool:
     """Write the upload's row. False, and no row, where its campaign has lost its access."""
+    upload_id, campaign_id, actor = spool.upload_id, spool.sender.campaign_id, spool.sender.actor
+    name, size, received_at = spool.file_name, spool.byte_count, receipt.received_at
+    key = original_key(campaign_id, upload_id)
     match spool:
         case FinishedSpool():
             upload = NewUpload(
-                id=spool.upload_id,
-                campaign_id=spool.sender.campaign_id,
-                actor=spool.sender.actor,
-                file_name=spool.file_name,
-                byte_count=spool.byte_count,
-                sha256=sha256,
-                object_key=key,
-                received_at=datetime.now(UTC),
-                modified_at=spool.modified_at,
+                upload_id, campaign_id, actor, name, size, sha256, key, received_at, spool.modified_at
             )
             return await uploads.record_received(connection, upload)
         case AwaitedSpool():
             awaited = NewAwaited(
-                id=spool.upload_id,
-                campaign_id=spool.sender.campaign_id,
-                actor=spool.sender.actor,
-                source=spool.source,
-                file_name=spool.file_name,
-                byte_count=spool.byte_count,
-                sha256=sha256,
-                object_key=key,
-                received_at=datetime.now(UTC),
-                waiter=spool.waiter,
-                creator_id=spool.creator_id,
-            )
+                upload_id, campaign_id, actor, spool.source, name, size, sha256, key, received_at, spool.waiter,
+                spool.creator_id,
+            )  # fmt: skip
             return await record_awaited(connection, awaited)
         case CheckedSpool():
             checked = NewChecked(
-                id=spool.upload_id,
-                campaign_id=spool.sender.campaign_id,
-                actor=spool.sender.actor,
-                creator_id=spool.creator_id,
-                file_name=spool.file_name,
-                byte_count=spool.byte_count,
-                sha256=sha256,
-                object_key=key,
-                received_at=datetime.now(UTC),
+                upload_id, campaign_id, actor, spool.creator_id, name, size, sha256, key, received_at
             )
             return await record_checked(connection, checked)
+
+
+def _receipt(spool: AnySpool) -> Receipt:
+    """What the object is to know of the upload, received now."""
+    is_sftp = isinstance(spool, FinishedSpool)
+    source = Source.SFTP if is_sftp else spool.source if isinstance(spool, AwaitedSpool) else Source.CONSOLE
+    return receipt_of(
+        spool.upload_id, spool.sender.campaign_id, source, spool.file_name, spool.sender.actor, datetime.now(UTC),
+        modified_at=spool.modified_at if isinstance(spool, FinishedSpool) else None,
+        creator_id=None if isinstance(spool, FinishedSpool) else spool.creator_id,
+    )  # fmt: skip
 
 
 async def _until_done(step: Callable[[], Awaitable[_T]]) -> _T:

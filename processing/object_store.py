@@ -6,8 +6,9 @@ import contextlib
 import functools
 import hashlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, TypeVar
 
@@ -20,6 +21,7 @@ from pydantic import SecretStr
 
 from config.sections import S3Settings
 from processing.errors import ObjectMissing, StoreUnavailable
+from processing.reconcile.private_values import read_private, write_private
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -29,6 +31,8 @@ ORIGINALS: Final = "originals"
 REPORTS: Final = "validation-reports"
 # What `sftp-gateway check` puts, to see that it can.
 PROBES: Final = "probes"
+# What became of each upload, told before anybody else is told (processing/reconcile/marks.py).
+OUTCOMES: Final = "outcomes"
 _THREADS: Final = 8
 # So many bytes are fetched at a time.
 _FETCHED_BYTES: Final = 1024 * 1024
@@ -47,13 +51,51 @@ def report_key(campaign_id: str, report_name: str) -> str:
     return f"{REPORTS}/{campaign_id}/{report_name}.csv"
 
 
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What an object's metadata tells, by names of lower-case letters and hyphens.
+
+    `open` values are ASCII and no secret; `private` ones any text, encrypted under a key. One that can't be read is left out.
+    """
+
+    open: Mapping[str, str] = field(default_factory=dict)
+    private: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedObject:
+    """An object by its key and the time when it was last written (aware UTC, the bucket's clock)."""
+
+    key: str
+    written_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object without its content. `sha256` (hex) is what its metadata says, and None where it says nothing."""
+
+    key: str
+    byte_count: int
+    sha256: str | None
+    description: Description
+
+
 class ObjectStore(Protocol):
     """Where files live. Every call raises StoreUnavailable when the store is away, slow or refusing."""
 
-    async def put(self, key: str, source: BinaryIO, *, download_name: str, sha256: str | None = None) -> str:
+    async def put(
+        self,
+        key: str,
+        source: BinaryIO,
+        *,
+        download_name: str,
+        sha256: str | None = None,
+        description: Description | None = None,
+    ) -> str:
         """Store what `source` holds from its beginning. Whole or not at all. Returns its SHA-256, in hexadecimal.
 
         With `sha256` given, its content isn't read for that once more; the store refuses content that has another.
+        With a description the object's metadata tells that, and its SHA-256.
         """
 
     async def fetch(self, key: str, target: BinaryIO) -> None:
@@ -92,7 +134,15 @@ class S3ObjectStore:
         self._signer = signer
         self._threads = threads
 
-    async def put(self, key: str, source: BinaryIO, *, download_name: str, sha256: str | None = None) -> str:
+    async def put(
+        self,
+        key: str,
+        source: BinaryIO,
+        *,
+        download_name: str,
+        sha256: str | None = None,
+        description: Description | None = None,
+    ) -> str:
         """See ObjectStore."""
         safe_name = re.sub(r"[^A-Za-z0-9._-]", "_", download_name)
         request: PutObjectRequestTypeDef = {
@@ -108,6 +158,8 @@ class S3ObjectStore:
             digest = bytes.fromhex(sha256) if sha256 else sha256_of(source)
             source.seek(0)
             request["ChecksumSHA256"] = base64.b64encode(digest).decode()
+            if description is not None:
+                request["Metadata"] = self._metadata(key, description, digest.hex())
             put_object(self._client, self._settings, request)
             return digest.hex()
 
@@ -147,6 +199,53 @@ class S3ObjectStore:
         with contextlib.closing(answer["Body"]) as body:
             while piece := await self._run(lambda: body.read(_STREAMED_BYTES)):
                 yield piece
+
+    async def head(self, key: str) -> StoredObject:
+        """What is known of an object without its content. Raises ObjectMissing."""
+
+        def head() -> StoredObject:
+            answer = self._client.head_object(Bucket=self._settings.bucket, Key=key)
+            # Services tell names in letters of either case.
+            told = {name.lower(): value for name, value in answer["Metadata"].items()}
+            names = told.pop("private", "").split()
+            hidden = {name: told.pop(name) for name in names if name in told}
+            private = {
+                name: value
+                for name, text in hidden.items()
+                if (
+                    value := read_private(
+                        text, name, object_key=key, beside=told, key=self._settings.name_key
+                    )
+                )
+                is not None
+            }
+            return StoredObject(
+                key, answer["ContentLength"], told.pop("sha256", None), Description(told, private)
+            )
+
+        return await self._run(head)
+
+    def _metadata(self, key: str, description: Description, sha256: str) -> dict[str, str]:
+        told = {**description.open, "sha256": sha256}
+        private = {
+            name: write_private(value, name, object_key=key, beside=told, key=self._settings.name_key)
+            for name, value in description.private.items()
+        }
+        return {**told, **private, **({"private": " ".join(private)} if private else {})}
+
+    async def list_pages(self, prefix: str) -> AsyncGenerator[list[ListedObject], None]:
+        """All objects under `prefix`, at most a thousand at a time, by their keys."""
+        more: dict[str, str] = {}
+        while True:
+            page = await self._run(
+                lambda more=more: self._client.list_objects_v2(  # type: ignore[misc]
+                    Bucket=self._settings.bucket, Prefix=f"{prefix}/", **more
+                )
+            )
+            yield [ListedObject(entry["Key"], entry["LastModified"]) for entry in page.get("Contents", [])]
+            if not page.get("IsTruncated") or "NextContinuationToken" not in page:
+                return
+            more = {"ContinuationToken": page["NextContinuationToken"]}
 
     async def sign_link(self, key: str) -> str:
         """See ObjectStore. With a public base URL set, its plain form."""
@@ -207,7 +306,7 @@ def _store_troubles() -> Iterator[None]:
     except ClientError as error:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         code = str(error.response.get("Error", {}).get("Code", ""))[:40]
-        if code in {"NoSuchKey", "404"} and error.operation_name == "GetObject":
+        if code in {"NoSuchKey", "404"} and error.operation_name in {"GetObject", "HeadObject"}:
             raise ObjectMissing("the object is not in the bucket") from None
         raise StoreUnavailable(f"the object store refuses (HTTP {status}, {code})") from None
     except Exception as error:  # noqa: BLE001

@@ -11,7 +11,7 @@ from config.sections import RetentionSettings
 from database.connections import Pool
 from database.job_queue import remove_old_log
 from messages.idempotency_keys import forget_old
-from processing.object_store import ORIGINALS, PROBES, REPORTS, ObjectStore, original_key
+from processing.object_store import ORIGINALS, OUTCOMES, PROBES, REPORTS, ObjectStore, original_key
 from processing.uploads import forget_originals, forget_superseded, list_kept_originals
 
 logger = get_logger("processing")
@@ -35,6 +35,7 @@ async def remove_expired(pool: Pool, store: ObjectStore, settings: RetentionSett
         # Asked after it: what an upload still names stays, though the bucket's clock, or ours, finds it old enough.
         kept = await list_kept_originals(connection, kept_for)
     originals = await store.delete_older(ORIGINALS, now - kept_for, keep=kept)
+    await store.delete_older(OUTCOMES, now - kept_for)
     reports = await store.delete_older(REPORTS, now - timedelta(days=settings.reports_days))
     await store.delete_older(PROBES, now - _PROBES_KEPT_FOR)
     if originals or reports:

@@ -20,7 +20,7 @@ from database.connections import Connection, Pool
 from database.job_queue import RunningJob
 from processing.intake import FinishedSpool, Intake, IntakeSettings, Sender
 from processing.job import VerdictJob, verdict_limits
-from processing.object_store import ObjectStore, S3ObjectStore, open_store
+from processing.object_store import Description, ObjectStore, S3ObjectStore, open_store
 from processing.refusals import RefusalBudgets
 from processing.rule_settings import make_rules
 from processing.verdict_process import VerdictProcesses
@@ -47,8 +47,18 @@ class HoldingStore:
         self._store = store
         self.asked, self.let_go = asyncio.Event(), asyncio.Event()
 
-    async def put(self, key: str, source: BinaryIO, *, download_name: str, sha256: str | None = None) -> str:
-        return await self._store.put(key, source, download_name=download_name, sha256=sha256)
+    async def put(
+        self,
+        key: str,
+        source: BinaryIO,
+        *,
+        download_name: str,
+        sha256: str | None = None,
+        description: Description | None = None,
+    ) -> str:
+        return await self._store.put(
+            key, source, download_name=download_name, sha256=sha256, description=description
+        )
 
     async def fetch(self, key: str, target: BinaryIO) -> None:
         self.asked.set()
