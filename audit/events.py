@@ -66,6 +66,7 @@ class AuditEvent(StrEnum):
     UPLOAD_RETRIED = "upload_retried"
     UPLOAD_RELEASED = "upload_released"
     REPORT_DOWNLOADED = "report_downloaded"
+    JOB_RETRIED = "job_retried"
     BATCH_RETRIED = "batch_retried"
     BATCH_STOPPED = "batch_stopped"
     BATCH_RELEASED = "batch_released"

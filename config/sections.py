@@ -288,6 +288,10 @@ class WorkerSettings(Section):
     heartbeat_timeout: Seconds = Field(
         default=15, description="Seconds without a sign of life after which another worker takes a job over."
     )
+    max_job_crashes: Count = Field(
+        default=5,
+        description="Crashes of one job, or of the worker that runs it, after which it is held until `job retry`.",
+    )
     sweep_interval: Seconds = Field(
         default=60, description="Seconds between looks for uploads that have no job."
     )

@@ -220,7 +220,8 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
         _API: ("select", "insert"),
         _CONSOLE: ("select", "insert"),
         _WORKER: ("select", "insert", "update", "delete"),
-        _ADMIN: ("select", "insert"),
+        # `job retry` lets a held one run again, or forgets it where another one of its subject is there.
+        _ADMIN: ("select", "insert", "update", "delete"),
     },
     "pgqueuer_log": {
         _FRONT: ("insert",),

@@ -1,11 +1,13 @@
 """PgQueuer, as this gateway uses it: jobs that carry one id, enqueued in the caller's transaction, run until a stop.
 
 A job is retried only when its handler raises `TryAgain`. What it does must be safe to do twice: after a crash, or when
-PostgreSQL restarts, the same job comes again. A job lost all the same is found by its room's sweeper.
+PostgreSQL restarts, the same job comes again. One that crashes again and again is held (`held_jobs.py`). A job lost all the same
+is found by its room's sweeper.
 """
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,8 +21,9 @@ from config.logs import describe_exception, get_logger
 from config.sections import DatabaseSettings
 from database.connections import UNREACHABLE, Connection, affected, connect
 from database.errors import ServiceUnreachable
+from database.metrics import JOB_CRASHES, JOBS_HELD
 from database.queries import NamedQueries
-from database.queue_wakes import ThriftyQueries
+from database.queue_wakes import ThriftyQueries, is_given_up
 
 if TYPE_CHECKING:
     import structlog
@@ -38,10 +41,14 @@ _ANSWER_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class RunningJob:
-    """What a handler is given: the id it acts on, and how often the job was put back before."""
+    """What a handler is given: the id it acts on, and how often the job was put back before.
+
+    `is_given_up`: it was held for crashing, and nobody has seen to it in time. Its handler ends it without what it crashed at.
+    """
 
     subject_id: str
     attempts: int
+    is_given_up: bool = False
 
 
 class TryAgain(Exception):  # noqa: N818 - an instruction to the queue
@@ -135,14 +142,20 @@ async def run_jobs(
     *,
     stop: asyncio.Event,
     connected: Callable[[], None],
+    most_crashes: int = 5,
     answer_timeout: float = _ANSWER_SECONDS,
 ) -> None:
     """Run jobs of one kind until `stop` is set and those begun are done. Outlives restarts of PostgreSQL.
 
-    The caller sets the deadline of a stop by ending the process: a job cancelled would be forgotten by the queue.
+    A job is held at its `most_crashes`-th crash: its handler's, or its process's. The caller sets the deadline of a stop by
+    ending the process: a job cancelled would be forgotten by the queue.
     """
     log = logger.bind(entrypoint=kind.entrypoint)
     pause = _RECONNECT_FIRST
+    # The queues that were cut off from the database: what they had picked is given back, as it didn't crash.
+    cut_off: set[uuid.UUID] = set()
+    JOB_CRASHES.labels(kind.entrypoint)
+    JOBS_HELD.labels(kind.entrypoint)
     while not stop.is_set():
         try:
             connection = await connect(database, command_timeout=answer_timeout)
@@ -151,7 +164,16 @@ async def run_jobs(
         else:
             pause = _RECONNECT_FIRST
             try:
-                await _run_connected(connection, kind, handler, stop, connected)
+                await _give_back(connection, cut_off)
+                queries = ThriftyQueries(
+                    # The library takes two jobs at least; where one at a time is wanted, the second waits for its turn.
+                    connection, max(2, kind.concurrency), most_crashes=most_crashes, hears_of_jobs=kind.is_urgent
+                )  # fmt: skip
+                queue = QueueManager(queries)
+                cut_off.add(queue.queue_manager_id)
+                await _run_connected(
+                    connection, queue, queries, kind, handler, stop=stop, connected=connected
+                )
             except Exception as error:  # noqa: BLE001 - whatever ended it, jobs must be run again
                 log.warning("queue_connection_lost", **describe_exception(error))
             finally:
@@ -163,16 +185,23 @@ async def run_jobs(
             pause = min(pause * 2, _RECONNECT_MOST)
 
 
+async def _give_back(connection: Connection, cut_off: set[uuid.UUID]) -> None:
+    """Put back on the queue what these queues of this process had picked. Their handlers have all ended."""
+    for queue_id in list(cut_off):
+        await connection.execute(SQL["give_back_jobs"], queue_id)
+        cut_off.discard(queue_id)
+
+
 async def _run_connected(
     connection: "asyncpg.Connection[asyncpg.Record]",
+    queue: QueueManager,
+    queries: ThriftyQueries,
     kind: JobKind,
     handler: Handler,
+    *,
     stop: asyncio.Event,
     connected: Callable[[], None],
 ) -> None:
-    # The library takes two jobs at least; where one at a time is wanted, the second waits for its turn.
-    most_jobs = max(2, kind.concurrency)
-    queue = QueueManager(ThriftyQueries(connection, most_jobs, hears_of_jobs=kind.is_urgent))
     log = logger.bind(entrypoint=kind.entrypoint)
     await connection.execute(SQL["name_connection"], str(queue.queue_manager_id))
     await connection.execute(SQL["prepare_queue"])
@@ -181,7 +210,7 @@ async def _run_connected(
     @queue.entrypoint(kind.entrypoint)
     async def run(job: Job) -> None:
         async with turns:
-            await _run_one(job, handler, log)
+            await _run_one(job, queries, handler, log)
 
     connection.add_termination_listener(lambda _connection: queue.shutdown.set())
     connected()
@@ -189,7 +218,7 @@ async def _run_connected(
         await queue.run(
             dequeue_timeout=timedelta(seconds=_POLL_SECONDS),
             batch_size=1,
-            max_concurrent_tasks=most_jobs,
+            max_concurrent_tasks=queries.most_jobs,
             heartbeat_timeout=timedelta(seconds=kind.heartbeat_timeout),
             shutdown_on_listener_failure=True,
         )
@@ -212,17 +241,21 @@ async def _shutting_down_at(stop: asyncio.Event, shutdown: asyncio.Event) -> Asy
         await asyncio.wait([task])
 
 
-async def _run_one(job: Job, handler: Handler, log: "structlog.stdlib.BoundLogger") -> None:
+async def _run_one(
+    job: Job, queries: ThriftyQueries, handler: Handler, log: "structlog.stdlib.BoundLogger"
+) -> None:
     """Run the handler, and let nothing but fixed texts reach the queue's tables, which keep tracebacks."""
     subject_id = (job.payload or b"").decode()
     try:
-        await handler(RunningJob(subject_id, job.attempts))
+        await handler(RunningJob(subject_id, job.attempts, is_given_up=is_given_up(job)))
     except TryAgain as again:
         delay, reason = again.delay, again.reason
     except ServiceUnreachable as error:
         delay, reason = timedelta(seconds=1), str(error)
     except Exception:  # whatever a handler's bug, the job must come again
         log.exception("job_crashed", subject_id=subject_id, attempts=job.attempts)
+        if await queries.count_crash(job):
+            return
         delay, reason = timedelta(seconds=5 * 2 ** min(job.attempts, 6)), "internal error"
     else:
         return

@@ -4,23 +4,36 @@ PgQueuer announces each job that is added or has ended to every queue of every w
 questions: they were more than half of all statements of an upload. Here a queue isn't woken by the end of somebody else's job,
 nor twice before it has asked, and it asks nothing while it runs all jobs that it may. What nobody announces (a job whose worker
 has died) it finds all the same: the library looks by itself every other second.
+
+The library takes a dead worker's job over without counting how often that happened, so it isn't let: here it is counted, and a
+job that crashed too often is held.
 """
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 from pgqueuer import AsyncpgDriver, Job, Queries
 
+from config.logs import get_logger
+from database.metrics import JOB_CRASHES, JOBS_HELD
 from database.queries import NamedQueries
 
 if TYPE_CHECKING:
     from pgqueuer.domain.models import TracebackRecord
-    from pgqueuer.domain.types import JOB_STATUS, JobId, QueueEntrypoint
+    from pgqueuer.domain.types import JOB_STATUS, JobId, QueueEntrypoint, QueueManagerId
     from pgqueuer.ports.driver import NotifyCallback
+    from pgqueuer.ports.repository import EntrypointExecutionParameter
 
 SQL: Final = NamedQueries("database", "job_queue.sql")
+logger = get_logger("database")
+
+# Seconds between two looks for jobs of dead workers, however often the queue is woken.
+_LOOK_FOR_DEAD_EVERY: Final = 1.0
+# No heartbeat is older: the library finds nobody dead.
+_NEVER_DEAD: Final = timedelta(days=36_500)
 
 
 class _Announcements(AsyncpgDriver):
@@ -68,7 +81,7 @@ class _Announcements(AsyncpgDriver):
 class ThriftyQueries(Queries):
     """The library's statements for one queue manager, which runs at most `most_jobs` at a time. The connection is its own.
 
-    Without `hears_of_jobs` new ones are found at the library's own look only.
+    A job is held at its `most_crashes`-th crash. Without `hears_of_jobs` new ones are found at the library's own look only.
     """
 
     def __init__(
@@ -76,33 +89,89 @@ class ThriftyQueries(Queries):
         connection: "asyncpg.Connection[asyncpg.Record]",
         most_jobs: int,
         *,
+        most_crashes: int,
         hears_of_jobs: bool = True,
     ) -> None:
         self._announcements = _Announcements(connection, hears_of_jobs=hears_of_jobs)
         super().__init__(self._announcements)
-        self._most_jobs = most_jobs
+        self.most_jobs = most_jobs
+        self._most_crashes = most_crashes
+        self._looked_for_dead = -_LOOK_FOR_DEAD_EVERY
+        # Their end, which the library is about to write down, is that they are held.
+        self._to_hold: set[JobId] = set()
         # Picked by this queue, and not known to have ended.
         self._picked: set[JobId] = set()
         self._outlook: dict[str, Any] = {}
 
     @property
     def _is_full(self) -> bool:
-        return len(self._picked) >= self._most_jobs
+        return len(self._picked) >= self.most_jobs
 
-    async def dequeue(self, *given: Any, **named: Any) -> list[Job]:
+    async def dequeue(
+        self,
+        batch_size: int,
+        entrypoints: "dict[QueueEntrypoint, EntrypointExecutionParameter]",
+        queue_manager_id: "QueueManagerId",
+        global_concurrency_limit: int | None,
+        heartbeat_timeout: timedelta,
+    ) -> list[Job]:
         """See Queries. Nothing is asked where nothing could be taken: the end of a job wakes the queue."""
         self._announcements.sleep()
         if self._is_full:
             return []
-        jobs = await super().dequeue(*given, **named)
+        if time.monotonic() - self._looked_for_dead >= _LOOK_FOR_DEAD_EVERY:
+            for entrypoint in entrypoints:
+                await self._take_over(entrypoint, heartbeat_timeout)
+            self._looked_for_dead = time.monotonic()
+        jobs = await super().dequeue(
+            batch_size, entrypoints, queue_manager_id, global_concurrency_limit, _NEVER_DEAD
+        )
         self._picked.update(job.id for job in jobs)
         return jobs
 
+    async def _take_over(self, entrypoint: str, heartbeat_timeout: timedelta) -> None:
+        """Put the jobs of dead workers back on the queue, each with one more crash; or hold them."""
+        taken = await self.driver.fetch(
+            SQL["take_over_jobs_of_dead"], entrypoint, heartbeat_timeout, self._most_crashes
+        )
+        for row in taken:
+            JOB_CRASHES.labels(entrypoint).inc()
+            known = {
+                "entrypoint": entrypoint,
+                "job_id": row["id"],
+                "subject_id": row["subject_id"],
+                "crashes": row["crashes"],
+            }
+            if row["is_held"]:
+                JOBS_HELD.labels(entrypoint).inc()
+                logger.error("job_held", **known)
+            else:
+                logger.warning("job_taken_over", **known)
+
+    async def count_crash(self, job: Job) -> bool:
+        """Count that the job's handler crashed. Returns whether it was for the last time: then its end is to be held."""
+        crashes = crashes_of(job) + 1
+        await self.driver.execute(SQL["count_crash"], job.id, crashes)
+        JOB_CRASHES.labels(job.entrypoint).inc()
+        if crashes < self._most_crashes:
+            return False
+        self._to_hold.add(job.id)
+        JOBS_HELD.labels(job.entrypoint).inc()
+        logger.error("job_held", entrypoint=job.entrypoint, job_id=int(job.id), crashes=crashes)
+        return True
+
     async def log_jobs(self, job_status: "list[tuple[Job, JOB_STATUS, TracebackRecord | None]]") -> None:
         """See Queries. Where the queue was full, it has room from here on; else it knows that nothing waits."""
-        await super().log_jobs(job_status)
+        await super().log_jobs(
+            [
+                (job, "failed" if job.id in self._to_hold else status, traceback)
+                for job, status, traceback in job_status
+            ]
+        )
         was_full = self._is_full
-        self._picked.difference_update(job.id for job, _, _ in job_status)
+        ended = {job.id for job, _, _ in job_status}
+        self._picked -= ended
+        self._to_hold -= ended
         if was_full:
             self._announcements.wake()
 
@@ -128,3 +197,14 @@ class ThriftyQueries(Queries):
     async def queued_work(self, entrypoints: "list[QueueEntrypoint]") -> int:  # noqa: ARG002
         """See Queries. As of the last look at what is eligible."""
         return int(self._outlook["queued"])
+
+
+def crashes_of(job: Job) -> int:
+    """How often the job has crashed, by itself or with its worker, since it was enqueued or requeued."""
+    crashes = (job.headers or {}).get("crashes", 0)
+    return crashes if isinstance(crashes, int) else 0
+
+
+def is_given_up(job: Job) -> bool:
+    """Whether the job was held, and nobody has seen to it in time."""
+    return bool((job.headers or {}).get("given_up"))

@@ -169,7 +169,7 @@ class VerdictJob:
         log = log.bind(
             campaign_id=upload.campaign_id, connection_id=upload.connection_id, attempt=upload.attempts
         )
-        if self._is_over(upload) and upload.attempts > most_attempts(self._settings):
+        if job.is_given_up or (self._is_over(upload) and upload.attempts > most_attempts(self._settings)):
             # No attempt came to an end of its own, so this upload kills its workers.
             await self._outcomes.fail(upload, "every attempt was cut short", log)
             return

@@ -11,6 +11,7 @@ from typing import Final
 from audit.events import Actor, AuditEvent, record_event
 from config.logs import get_logger
 from database.connections import Connection
+from database.held_jobs import fetch_held
 from database.job_queue import enqueue, subjects_without_job
 from processing.errors import ReopeningRefused
 from processing.uploads import (
@@ -31,6 +32,8 @@ ENTRYPOINT: Final = "verdict"
 AWAITED_ENTRYPOINT: Final = "verdict_api"
 # Of uploads that are checked before they are sent: nor do these know this one.
 CHECKED_ENTRYPOINT: Final = "verdict_console"
+# Of all of them an upload is the subject.
+VERDICT_ENTRYPOINTS: Final = (ENTRYPOINT, AWAITED_ENTRYPOINT, CHECKED_ENTRYPOINT)
 logger = get_logger("processing")
 # How many waiting uploads a sweep looks at in one statement.
 _SWEPT_AT_A_TIME: Final = 1000
@@ -95,6 +98,11 @@ async def _reopen(
     connection: Connection, upload: Upload, reopening: Reopening, event: AuditEvent, actor: Actor
 ) -> None:
     if not await reopen_upload(connection, upload.id, reopening):
+        held = await fetch_held(connection, VERDICT_ENTRYPOINTS, upload.id)
+        if held is not None:
+            raise ReopeningRefused(
+                f"{upload.id} is {upload.status}, and its job is held: `sftp-gateway job retry {held.id}`"
+            )
         raise ReopeningRefused(_explain_refusal(upload, reopening))
     await record_event(connection, event, campaign_id=upload.campaign_id, upload_id=upload.id, actor=actor)
     await enqueue_verdict(connection, upload.id, upload.campaign_id)

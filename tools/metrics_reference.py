@@ -11,6 +11,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 import api.metrics
 import console.metrics
+import database.metrics
 import notifications.metrics
 import processing.metrics
 import sending.metrics
@@ -34,6 +35,7 @@ _ROOMS: Final[Sequence[tuple[str, ModuleType]]] = (
     ("HTTP: connections and requests", web.metrics),
     ("HTTP: calls of the API, and callbacks of providers", api.metrics),
     ("Console", console.metrics),
+    ("Jobs of the queue", database.metrics),
 )
 # What the parent process tells beside its children; what waits in the database is told by each part that may read it there.
 _NODE: Final = (
@@ -41,7 +43,7 @@ _NODE: Final = (
     ("sftp_gateway_dependency_up", "gauge", "dependency", "Whether a dependency answered its last probe."),
     ("sftp_gateway_processes", "gauge", "part", "Processes at work."),
     ("sftp_gateway_process_restarts_total", "counter", "part", "Processes that died and were replaced."),
-    ("sftp_gateway_queue_jobs", "gauge", "entrypoint, status", "Jobs in the queue, by kind and status."),
+    ("sftp_gateway_queue_jobs", "gauge", "entrypoint, status", "Jobs in the queue; `failed` ones are held."),
     ("sftp_gateway_queue_oldest_seconds", "gauge", "entrypoint", "Age of the oldest job that may run and waits."),
     ("sftp_gateway_uploads_undecided", "gauge", "", "Uploads that have no outcome."),
     ("sftp_gateway_uploads_undecided_oldest_seconds", "gauge", "", "Age of the oldest of them."),

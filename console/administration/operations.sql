@@ -1,6 +1,7 @@
 -- name: fetch_jobs
 -- A job put back for later is as old as the time at which it may run again.
 select entrypoint, count(*) filter (where status = 'queued') as queued, count(*) filter (where status = 'picked') as picked,
+    count(*) filter (where status = 'failed') as held,
     min(greatest(created, execute_after)) filter (where status = 'queued' and execute_after <= now()) as oldest_at
 from pgqueuer
 group by entrypoint

@@ -25,6 +25,7 @@ from gateway.output import (
 if TYPE_CHECKING:
     from audit.events import Actor, RecordedEvent
     from database.connections import Connection
+    from database.held_jobs import HeldJob
     from processing.uploads import Upload, UploadStatus
 
 app = typer.Typer(
@@ -162,20 +163,33 @@ def show(
 ) -> None:
     """Show one upload, with its timeline."""
     from audit.events import fetch_events_of_upload
+    from database.held_jobs import fetch_held
+    from gateway.cli.job import document_of
+    from processing.verdict_queue import VERDICT_ENTRYPOINTS
 
     invocation = invocation_of(context)
 
-    async def fetch() -> "tuple[Upload, list[RecordedEvent], list[tuple[str, str | None]]]":
+    async def fetch() -> "tuple[Upload, list[RecordedEvent], HeldJob | None, list[tuple[str, str | None]]]":
         async with invocation.open_database() as connection:
             found = await _fetch_known(connection, upload_id)
             events = await fetch_events_of_upload(connection, found.id)
-            return found, events, [] if as_json else await _fetch_batch_facts(connection, found)
+            held = await fetch_held(connection, VERDICT_ENTRYPOINTS, found.id)
+            return found, events, held, [] if as_json else await _fetch_batch_facts(connection, found)
 
-    upload, events, batch_facts = run(fetch())
+    upload, events, held, batch_facts = run(fetch())
     if as_json:
-        print_json({**_document(upload), "timeline": _timeline(events)})
-    else:
-        _show(upload, events, batch_facts)
+        # Scripts find this key only where there is something to be seen to.
+        of_job = {} if held is None else {"heldJob": document_of(held)}
+        print_json({**_document(upload), **of_job, "timeline": _timeline(events)})
+        return
+    if held is not None:
+        batch_facts = [("its job", _describe_held(held)), *batch_facts]
+    _show(upload, events, batch_facts)
+
+
+def _describe_held(job: "HeldJob") -> str:
+    since = for_people(job.held_at)
+    return f"held since {since}, when it had crashed {counted(job.crashes, 'time')}: `sftp-gateway job retry {job.id}`"
 
 
 async def _fetch_batch_facts(connection: "Connection", upload: "Upload") -> list[tuple[str, str | None]]:

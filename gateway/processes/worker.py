@@ -12,6 +12,7 @@ from config.errors import ConfigError
 from config.logs import get_logger
 from config.settings import Settings
 from database.connections import Pool, database_troubles, open_pool
+from database.held_jobs import give_up_held
 from database.job_queue import Handler, JobKind, release_jobs_of_dead, run_jobs
 from gateway.processes.child_main import Inheritance, run_child
 from gateway.processes.parts import WORKER
@@ -30,7 +31,7 @@ from processing.retention import remove_expired, remove_superseded
 from processing.rule_settings import make_rules
 from processing.verdict import Rules
 from processing.verdict_process import VerdictProcesses
-from processing.verdict_queue import sweep_uploads
+from processing.verdict_queue import VERDICT_ENTRYPOINTS, sweep_uploads
 from rules.templates import Template
 
 logger = get_logger("gateway")
@@ -105,11 +106,21 @@ async def _run_jobs_and_sweeps(
     ]
     async with asyncio.TaskGroup() as tasks:
         running = [
-            tasks.create_task(run_jobs(settings.database, kind, handler, stop=stop, connected=connected))
+            tasks.create_task(
+                run_jobs(
+                    settings.database,
+                    kind,
+                    handler,
+                    stop=stop,
+                    connected=connected,
+                    most_crashes=timing.max_job_crashes,
+                )
+            )
             for kind, handler, connected in queues
         ]
         sweep_interval = timedelta(seconds=timing.sweep_interval)
-        tasks.create_task(_every(sweep_interval, stop, lambda: _sweep(pool, twins_within)))
+        held_for = timedelta(seconds=timing.retry_for)
+        tasks.create_task(_every(sweep_interval, stop, lambda: _sweep(pool, twins_within, held_for)))
         tasks.create_task(_every(sweep_interval, stop, lambda: remove_superseded(pool, store)))
         checked_life = timedelta(seconds=settings.console.checked_life)
         tasks.create_task(_every(sweep_interval, stop, lambda: _sweep_checked(pool, store, checked_life)))
@@ -136,12 +147,17 @@ class _Countdown:
             self._done()
 
 
-async def _sweep(pool: Pool, twins_within: timedelta) -> None:
-    """Free the jobs of dead processes, and give a job to whatever waits for an outcome or an e-mail and has none."""
+async def _sweep(pool: Pool, twins_within: timedelta, held_for: timedelta) -> None:
+    """Free the jobs of dead processes, and give a job to whatever waits for an outcome or an e-mail and has none.
+
+    A verdict that has been held for `held_for` is given up: its upload gets an outcome all the same.
+    """
     async with pool.acquire() as connection, connection.transaction():
         released = await release_jobs_of_dead(connection)
         if released:
             logger.warning("jobs_released", count=released)
+        for job in await give_up_held(connection, VERDICT_ENTRYPOINTS, held_for):
+            logger.error("job_given_up", entrypoint=job.entrypoint, job_id=job.id, upload_id=job.subject_id)
         uploads = (
             await sweep_uploads(connection, _SWEPT_WHEN_OLDER, twins_within)
             + await sweep_awaited(connection, _SWEPT_WHEN_OLDER)

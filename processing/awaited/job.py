@@ -65,6 +65,9 @@ class AwaitedVerdictJob:
         )
         if await self._outcomes.withdraw_forsaken(upload, log):
             return
+        if job.is_given_up:
+            await self._outcomes.fail(upload, "every attempt was cut short", log)
+            return
         try:
             await self._judge_and_store(upload, log)
             return

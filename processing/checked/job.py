@@ -20,7 +20,7 @@ from processing import metrics, uploads
 from processing.checked import uploads as checked_uploads
 from processing.checked.outcomes import CheckedOutcomes
 from processing.errors import TemporaryTrouble, VerdictExceeded
-from processing.job import Judge, new_batch
+from processing.job import Judge, most_attempts, new_batch
 from processing.object_store import ObjectStore
 from processing.uploads import Source, Upload
 from processing.verdict import Rules
@@ -67,7 +67,7 @@ class CheckJob:
         if upload is None:
             return
         log = log.bind(campaign_id=upload.campaign_id, attempt=upload.attempts)
-        if self._is_over(upload) and upload.attempts > 1:
+        if job.is_given_up or (self._is_over(upload) and upload.attempts > most_attempts(self._settings)):
             await self._outcomes.fail(upload, "every attempt was cut short", log)
             return
         try:

@@ -13,7 +13,7 @@ from audit.events import Actor
 from config.sections import WorkerSettings
 from config.settings import Settings
 from database.connections import Pool
-from database.job_queue import TryAgain
+from database.job_queue import RunningJob, TryAgain
 from gateway.embedded.s3 import S3Server
 from processing.intake import Intake
 from processing.job import VerdictJob, most_attempts, retry_delay, verdict_limits
@@ -182,6 +182,18 @@ async def test_an_upload_that_kills_its_workers_has_failed_after_the_hour(
     await intake.store(spool)
     await pool.execute("update uploads set attempts = 20, deciding_since = now() - interval '61 minutes'")
     await run_job(job, spool)
+    assert await pool.fetchval("select status from uploads") == "failed"
+    assert await pool.fetchval("select count(*) from notifications where status = 'failed'") == 1
+    assert await pool.fetchval("select count(*) from messages") == 0
+
+
+async def test_an_upload_whose_job_is_given_up_has_failed_untouched(
+    job: VerdictJob, intake: Intake, make_spool: MakeSpool, pool: Pool
+) -> None:
+    spool = make_spool()
+    await intake.store(spool)
+    for _ in range(2):
+        await job(RunningJob(spool.upload_id, 0, is_given_up=True))
     assert await pool.fetchval("select status from uploads") == "failed"
     assert await pool.fetchval("select count(*) from notifications where status = 'failed'") == 1
     assert await pool.fetchval("select count(*) from messages") == 0

@@ -44,6 +44,7 @@ CALLS = [
     *[("message", verb) for verb in ("list", "show", "retry")],
     ("secrets", "rotate"),
     *[("sending", verb) for verb in ("status", "pause", "resume")],
+    *[("job", verb) for verb in ("list", "retry")],
 ]  # fmt: skip
 
 

@@ -29,7 +29,7 @@ class Asked:
     def __init__(
         self, connection: "asyncpg.Connection[asyncpg.Record]", *, hears_of_jobs: bool = True
     ) -> None:
-        self.queries = ThriftyQueries(connection, MOST_JOBS, hears_of_jobs=hears_of_jobs)
+        self.queries = ThriftyQueries(connection, MOST_JOBS, most_crashes=5, hears_of_jobs=hears_of_jobs)
         # The operations told to the library.
         self.wakes: list[str] = []
         self._marked = asyncio.Event()
