@@ -133,6 +133,7 @@ class Application:
                 if route.is_stream:
                     raise PageRefused(403, "You are logged out: log in again.")
                 raise GoTo(_login_path(route, request))
+            await self._services.prices.refresh(connection)
             if route.subject is not None:
                 if any("\0" in str(value) for value in request.path_params.values()):
                     # No id has it, and the database takes no text that does.

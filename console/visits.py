@@ -13,6 +13,7 @@ from campaigns.people.permissions import Action, Person, Place, may
 from campaigns.people.users import User
 from config.addresses import Address
 from config.settings import Settings
+from console.billing.known_prices import KnownPrices
 from console.errors import GoTo
 from console.forms import Form, claim_form, note_location, read_form
 from console.login.sessions import Session, add_flash, clear_flash
@@ -20,6 +21,7 @@ from console.rendering import Renderer
 from console.technical.static_files import StaticFiles
 from database.connections import Connection, Pool, database_troubles
 from processing.object_store import ObjectStore
+from rules.billing.prices import Price
 
 if TYPE_CHECKING:
     from console.live.hub import Hub
@@ -37,6 +39,7 @@ class Services:
     static: StaticFiles
     renderer: Renderer
     hub: "Hub"
+    prices: KnownPrices = field(default_factory=KnownPrices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,11 @@ class Visit:
     def settings(self) -> Settings:
         """The settings."""
         return self.services.settings
+
+    @property
+    def price(self) -> Price:
+        """What a segment costs that is sent today."""
+        return self.services.prices.today()
 
     # How.
 

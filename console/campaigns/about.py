@@ -92,6 +92,7 @@ async def _show(visit: Visit, errors: dict[str, str]) -> Response:
             language=language,
             sender=sender,
             channel=campaign.channel,
+            price=visit.price,
         )
         for language, body in campaign.template.bodies.items()
     ]

@@ -195,7 +195,13 @@ def _texts(
         phone = None
         if body and len(body) <= _LONGEST:
             phone = phone_of(
-                visit.settings, header=header, body=body, language=language, sender=sender, channel=channel
+                visit.settings,
+                header=header,
+                body=body,
+                language=language,
+                sender=sender,
+                channel=channel,
+                price=visit.price,
             )
         texts.append(
             Text(

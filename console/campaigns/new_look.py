@@ -136,7 +136,13 @@ async def _show(visit: Visit, connection: Connection, draft: Draft, errors: dict
         header=header,
         phones=[
             phone_of(
-                visit.settings, header=header, body=body, language=language, sender=sender, channel=channel
+                visit.settings,
+                header=header,
+                body=body,
+                language=language,
+                sender=sender,
+                channel=channel,
+                price=visit.price,
             )
             for language, body in draft.bodies.items()
         ],

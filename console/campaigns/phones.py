@@ -10,7 +10,7 @@ from campaigns.campaigns import Channel
 from config.environment import Environment
 from config.settings import Settings
 from processing.rule_settings import footers_of
-from rules.billing.prices import FIRST_PRICE, Cost, shown_cost
+from rules.billing.prices import Cost, Price, shown_cost
 from rules.messages import Frame, Layout
 from rules.segments import Segmentation, segment
 from rules.templates import Language
@@ -67,7 +67,7 @@ def sender_of(settings: Settings, channel: Channel, own: str | None) -> str:
     return public_sender(settings) if channel is Channel.PUBLIC else own or "no sender yet"
 
 
-def cost_in_words(settings: Settings, channel: Channel, segments: int) -> str:
+def cost_in_words(settings: Settings, channel: Channel, segments: int, price: Price) -> str:
     """What a message of so many segments costs to a number of Singapore's (10-billing.md §1): only the public channel in
     production is charged here.
     """
@@ -79,17 +79,22 @@ def cost_in_words(settings: Settings, channel: Channel, segments: int) -> str:
         case Environment.LOADTEST:
             return "free: nothing is sent"
         case Environment.PRODUCTION:
-            return (
-                f"{shown_cost(Cost(local_segments=segments).mills(FIRST_PRICE))} to a local number before GST"
-            )
+            return f"{shown_cost(Cost(local_segments=segments).mills(price))} to a local number before GST"
         case never:
             assert_never(never)
 
 
 def phone_of(
-    settings: Settings, *, header: str, body: str, language: Language, sender: str, channel: Channel
+    settings: Settings,
+    *,
+    header: str,
+    body: str,
+    language: Language,
+    sender: str,
+    channel: Channel,
+    price: Price,
 ) -> Phone:
-    """The message of this body in the frame of this deployment."""
+    """The message of this body in the frame of this deployment, at today's price."""
     bare = Layout.of_body(body)
     layout = bare.framed(Frame(header, settings.environment, footers_of(settings.messages)), language)
     pieces = [Piece(layout.literals[0], is_parameter=False)]
@@ -102,5 +107,5 @@ def phone_of(
         tuple(pieces),
         counted,
         bare.literal_units(),
-        cost_in_words(settings, channel, counted.segments),
+        cost_in_words(settings, channel, counted.segments, price),
     )

@@ -13,7 +13,7 @@ from console.forms import Form
 from console.routes import Access, ConsoleRoute
 from console.visits import Visit
 from processing.rule_settings import footers_of, unsupported_rule
-from rules.billing.prices import FIRST_PRICE, shown_cost
+from rules.billing.prices import Price, shown_cost
 from rules.characters.gsm7 import gsm7_units, is_gsm7
 from rules.characters.unsupported import Unsupported, UnsupportedRule, all_unsupported, replacements
 from rules.languages import parse_language
@@ -67,6 +67,7 @@ class Calculation:
     characters: tuple[Character, ...]
     body_characters: int
     without_value: tuple[str, ...]
+    price: Price
 
     @property
     def unsupported(self) -> list[Character]:
@@ -76,16 +77,21 @@ class Calculation:
     @property
     def local_cost(self) -> str:
         """What it costs in production to a number of Singapore."""
-        return shown_cost(self.counted.segments * FIRST_PRICE.local_mills)
+        return shown_cost(self.counted.segments * self.price.local_mills)
 
     @property
     def foreign_cost(self) -> str:
         """And to any other number."""
-        return shown_cost(self.counted.segments * FIRST_PRICE.foreign_mills)
+        return shown_cost(self.counted.segments * self.price.foreign_mills)
 
 
 def calculate(
-    body: str, values: Mapping[str, str], frame: Frame | None, language: Language, rule: UnsupportedRule
+    body: str,
+    values: Mapping[str, str],
+    frame: Frame | None,
+    language: Language,
+    rule: UnsupportedRule,
+    price: Price,
 ) -> Calculation:
     """Count the message of this body. A parameter without a value takes no room."""
     layout = Layout.of_body(body)
@@ -112,7 +118,7 @@ def calculate(
         for character, count in sorted(Counter(text).items())
     )
     without = tuple(dict.fromkeys(name for name in layout.parameters if not values.get(name)))
-    return Calculation(counted, segments, characters, utf16_units(filled), without)
+    return Calculation(counted, segments, characters, utf16_units(filled), without, price)
 
 
 def _runs(text: str, refused: set[str]) -> list[Run]:
@@ -159,7 +165,8 @@ async def count_text(visit: Visit) -> Response:
             footers[language] = with_line_feeds(form.words("footer"))
         frame = Frame(header, settings.environment, footers)
     values = {name: form[VALUE + name] for name in _parameters(form)}
-    calculation = calculate(form["text"], values, frame, language, unsupported_rule(settings.messages))
+    rule = unsupported_rule(settings.messages)
+    calculation = calculate(form["text"], values, frame, language, rule, visit.price)
     return await _page(visit, form, calculation, {})
 
 

@@ -21,6 +21,7 @@ from processing.errors import ChildUnavailable, ProcessingError, VerdictExceeded
 from processing.rule_settings import make_rules
 from processing.verdict import Verdict
 from processing.verdict_process import VerdictLimits, VerdictProcesses
+from rules.billing.prices import Cost
 from rules.languages import parse_language
 from web.deadlines import allow_long_body
 from web.forms.multipart import BodyLimits, BodyRefused, parse_boundary, received_file
@@ -156,7 +157,10 @@ async def _page(
         if counts
         else [],
         cost=cost_in_words(
-            visit.settings.environment, campaign.channel, counts.local_segments, counts.foreign_segments
+            visit.settings.environment,
+            campaign.channel,
+            Cost(counts.local_segments, counts.foreign_segments),
+            visit.price,
         )
         if counts and campaign
         else "",

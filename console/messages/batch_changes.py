@@ -19,6 +19,7 @@ from console.visits import Visit
 from database.connections import Connection
 from messages.changes import count_retries, release_batch, retry_batch, stop_batch
 from messages.errors import BatchNotFound, ChangeRefused
+from rules.billing.prices import Cost
 
 
 async def ask_retry(visit: Visit) -> Response:
@@ -48,9 +49,8 @@ async def _ask(visit: Visit, change: str, refusal: str = "") -> Response:
             ahead = await count_retries(connection, batch.number, max_retries=limit)
     cost = None
     if ahead is not None:
-        foreign = ahead.segments - ahead.local_segments
-        environment = visit.settings.environment
-        cost = cost_in_words(environment, frame.campaign.channel, ahead.local_segments, foreign)
+        segments = Cost(ahead.local_segments, ahead.segments - ahead.local_segments)
+        cost = cost_in_words(visit.settings.environment, frame.campaign.channel, segments, visit.price)
     return await visit.page(
         f"messages/{change}.html",
         status=409 if refusal else 200,

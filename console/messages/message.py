@@ -108,7 +108,7 @@ def _facts_maker(visit: Visit, frame: CampaignFrame) -> Callable[[Message], Mess
 
     def make(message: Message) -> MessageFacts:
         cost = cost_of([(message.recipient, message.segments)])
-        words = cost_in_words(environment, channel, cost.local_segments, cost.foreign_segments)
+        words = cost_in_words(environment, channel, cost, visit.price)
         return MessageFacts(message, may_send, words)
 
     return make

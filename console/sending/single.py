@@ -64,7 +64,7 @@ async def texts_of(visit: Visit, connection: Connection, campaign: Campaign) -> 
     """The campaign's texts, as recipients see them."""
     account = await fetch_twilio_account(connection, campaign.id)
     sender = sender_of(visit.settings, campaign.channel, account.sender_name if account else None)
-    return Texts(campaign, visit.settings, sender)
+    return Texts(campaign, visit.settings, sender, visit.price)
 
 
 async def show_single(visit: Visit) -> Response:

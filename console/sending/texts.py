@@ -8,7 +8,7 @@ from config.environment import Environment
 from config.settings import Settings
 from console.campaigns.phones import LANGUAGES, Piece
 from processing.rule_settings import footers_of, value_rule
-from rules.billing.prices import FIRST_PRICE, Cost, shown_cost
+from rules.billing.prices import Cost, Price, shown_cost
 from rules.messages import BODY_RECOMMENDED, Frame, Layout
 from rules.segments import Segmentation, segment, utf16_units
 from rules.single.checks import Refusal, refuse_length, refuse_values
@@ -44,11 +44,12 @@ class FilledPhone:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """The texts of one campaign in this deployment."""
+    """The texts of one campaign in this deployment, and what a segment of them costs today."""
 
     campaign: Campaign
     settings: Settings
     sender: str
+    price: Price
 
     @property
     def frame(self) -> Frame:
@@ -83,7 +84,10 @@ class Texts:
     def cost(self, local_segments: int, foreign_segments: int) -> str:
         """See `cost_in_words`."""
         return cost_in_words(
-            self.settings.environment, self.campaign.channel, local_segments, foreign_segments
+            self.settings.environment,
+            self.campaign.channel,
+            Cost(local_segments, foreign_segments),
+            self.price,
         )
 
     def sum(self, local_segments: int, foreign_segments: int) -> str | None:
@@ -91,14 +95,14 @@ class Texts:
         is_charged = (
             self.campaign.channel is Channel.PUBLIC and self.settings.environment is Environment.PRODUCTION
         )
-        return shown_cost(Cost(local_segments, foreign_segments).mills(FIRST_PRICE)) if is_charged else None
+        return shown_cost(Cost(local_segments, foreign_segments).mills(self.price)) if is_charged else None
 
 
-def cost_in_words(environment: Environment, channel: Channel, local: int, foreign: int) -> str:
+def cost_in_words(environment: Environment, channel: Channel, cost: Cost, price: Price) -> str:
     """What so many segments to local and to other numbers cost. Only production's messages to the public are charged."""
     if channel is not Channel.PUBLIC:
         return "billed by Twilio to your agency"
-    would_be = shown_cost(Cost(local, foreign).mills(FIRST_PRICE))
+    would_be = shown_cost(cost.mills(price))
     if environment is Environment.PRODUCTION:
         return f"{would_be} before GST"
     return f"free: {environment.value} environment (in production {would_be} before GST)"

@@ -8,6 +8,7 @@ from console.campaigns.frame import SEND_TABS, TABS
 from console.campaigns.phones import cost_in_words
 from console.paths import has_page
 from database.connections import Connection
+from rules.billing.prices import FIRST_PRICE
 from rules.templates import Language
 from tests.console.campaigns.making import make_campaign, make_member, make_pic
 from tests.console.served import OPS, Shown, browse, make_user, serving_console
@@ -79,10 +80,10 @@ async def test_about_says_what_a_campaign_is(settings: Settings, connection: Con
 
 def test_what_a_text_costs_is_told_where_it_is_charged(settings: Settings) -> None:
     production = settings.model_copy(update={"environment": Environment.PRODUCTION})
-    told = cost_in_words(production, Channel.PUBLIC, 3)
+    told = cost_in_words(production, Channel.PUBLIC, 3, FIRST_PRICE)
     assert told == "SGD 0.14 to a local number before GST"
-    assert cost_in_words(production, Channel.INTERNAL, 3) == "billed by Twilio to your agency"
-    assert cost_in_words(settings, Channel.PUBLIC, 3) == "free: test environment"
+    assert cost_in_words(production, Channel.INTERNAL, 3, FIRST_PRICE) == "billed by Twilio to your agency"
+    assert cost_in_words(settings, Channel.PUBLIC, 3, FIRST_PRICE) == "free: test environment"
 
 
 async def test_a_deleted_campaign_is_there_for_its_agency_and_ops_alone(

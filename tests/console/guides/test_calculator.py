@@ -8,6 +8,7 @@ from config.environment import Environment
 from config.settings import Settings
 from console.guides.calculator import calculate
 from database.connections import Connection
+from rules.billing.prices import FIRST_PRICE
 from rules.characters.unsupported import UnsupportedRule
 from rules.messages import Frame
 from rules.segments import segment
@@ -22,7 +23,9 @@ HOSTILE = "<script>alert(1)</script>{{7*7}}"
 
 def test_what_is_shown_of_a_message_is_what_is_counted() -> None:
     frame = Frame("Clinic", Environment.PRODUCTION)
-    found = calculate("Dear {{name}}, [see] “it”", {"name": "Tan"}, frame, Language.ENGLISH, RULE)
+    found = calculate(
+        "Dear {{name}}, [see] “it”", {"name": "Tan"}, frame, Language.ENGLISH, RULE, FIRST_PRICE
+    )
     text = frame.full_text("Dear Tan, [see] “it”", Language.ENGLISH)
     assert found.counted == segment(text)
     assert found.counted.encoding == "UCS-2"
@@ -37,7 +40,7 @@ def test_what_is_shown_of_a_message_is_what_is_counted() -> None:
 
 
 def test_only_english_refuses_characters_and_a_bare_text_has_no_frame() -> None:
-    found = calculate("“您好” {{name}}", {}, None, Language.CHINESE, RULE)
+    found = calculate("“您好” {{name}}", {}, None, Language.CHINESE, RULE, FIRST_PRICE)
     assert (found.unsupported, found.without_value) == ([], ("name",))
     assert found.counted == segment("“您好” ")
     assert (found.local_cost, found.foreign_cost) == ("SGD 0.05", "SGD 0.23")

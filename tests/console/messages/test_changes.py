@@ -1,7 +1,7 @@
 """What people ask of batches and messages: retries, once each; stop and release, by ops."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -11,6 +11,7 @@ from database.connections import Connection
 from messages.changes import count_retries, retry_batch
 from messages.identifiers import message_id
 from messages.statuses import MessageStatus
+from rules.billing.periods import day_of
 from tests.console.messages.sending import add_batch, events, make_people, make_sending_campaign
 from tests.console.served import OPS, browse, serving_console
 from tests.messages.builders import add_attempt, counted
@@ -77,10 +78,14 @@ async def test_the_price_of_a_retry_is_told_where_messages_are_charged(
     people = await make_people(connection, campaign_id)
     batch = await add_batch(connection, campaign_id)
     production = settings.model_copy(update={"environment": Environment.PRODUCTION})
+    # What holds today, whatever held when they were sent, or will hold.
+    today = day_of(datetime.now(UTC))
+    for days, mills in ((-1, 61), (2, 900)):
+        await connection.execute("insert into prices values ($1, $2, 300)", today + timedelta(days), mills)
     async with serving_console(production) as port:
         browser = await browse(connection, production, port, people.member)
-        assert "SGD 0.09 before GST" in (await browser.get(f"/batches/{batch.id}/retry")).text
-        assert "SGD 0.05 before GST" in (await browser.get(f"/messages/{message_id(batch.id, 4)}")).text
+        assert "SGD 0.12 before GST" in (await browser.get(f"/batches/{batch.id}/retry")).text
+        assert "SGD 0.06 before GST" in (await browser.get(f"/messages/{message_id(batch.id, 4)}")).text
 
 
 async def test_a_message_is_retried_or_refused_in_words(settings: Settings, connection: Connection) -> None:
