@@ -129,6 +129,7 @@ create table billing_report_campaigns (
     deleted_at timestamptz,
     primary key (report_id, campaign_id)
 );
+create index billing_reports_of_campaign on billing_report_campaigns (campaign_id);
 
 create table billing_report_lines (
     report_id bigint not null,
