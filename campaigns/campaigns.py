@@ -5,6 +5,7 @@ and revoked here too, since its row must be locked meanwhile. Every change is ma
 its audit event.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +27,8 @@ from keys.ssh_keys import AddedKeys, record_all_keys_revoked, record_key_revoked
 from rules.templates import Language, Template
 
 SQL: Final = NamedQueries("campaigns", "campaigns.sql")
+# Letters and digits of any script.
+_WORD: Final = re.compile(r"[^\W_]+")
 
 
 class Channel(StrEnum):
@@ -168,9 +171,40 @@ async def fetch_known_campaign(connection: Connection, campaign_id: str) -> Camp
     return campaign
 
 
-async def list_campaigns(connection: Connection) -> list[Campaign]:
-    """All campaigns, deleted ones too, newest first."""
-    return [_campaign_of(row) for row in await connection.fetch(SQL["list_campaigns"])]
+async def list_campaigns(
+    connection: Connection,
+    *,
+    agency_id: str | None = None,
+    search: str | None = None,
+    after: str | None = None,
+    limit: int = 50,
+) -> list[Campaign]:
+    """Campaigns, deleted ones too, newest first, at most `limit`: an agency's, or those older than the campaign `after`.
+
+    `search` finds names that have words beginning with each of its words, whatever their case, and ids that begin with it. Raises
+    CampaignNotFound (`after`), CampaignRefused: the search has no word.
+    """
+    if after is not None:
+        await fetch_known_campaign(connection, after)
+    found = None if search is None else await _search(connection, search)
+    rows = await connection.fetch(SQL["list_campaigns"], agency_id, found, after, limit)
+    return [_campaign_of(row) for row in rows]
+
+
+async def _search(connection: Connection, search: str) -> list[str]:
+    words = _WORD.findall(search)
+    if not words:
+        raise CampaignRefused("search for the beginning of a word of the name, or of the campaignId")
+    query = " & ".join(f"'{word}':*" for word in words)
+    beginning = search.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    return [row["id"] for row in await connection.fetch(SQL["search_campaigns"], query, beginning)]
+
+
+async def fetch_active_channels(connection: Connection) -> tuple[bool, list[str]]:
+    """Whether an active campaign is public, and the ids of those that are internal."""
+    row = await connection.fetchrow(SQL["fetch_active_channels"])
+    assert row is not None  # noqa: S101 - it counts, so there is a row
+    return row["has_public"], row["internal_ids"]
 
 
 def _campaign_of(row: asyncpg.Record) -> Campaign:

@@ -14,12 +14,27 @@ from campaigns
 where id = $1
 
 -- name: list_campaigns
+-- Those of an agency, and those that were found, older than one of them: a page.
 select id, name, channel, header, notify_email, status, allowed_sources, otp, api_addresses, api_rate, nric, created_at, suspended_at, deleted_at,
     agency_id, creator_id, (select email from users where users.id = creator_id) as creator_email,
     array(select language from template_bodies where campaign_id = campaigns.id order by position) as languages,
     array(select body from template_bodies where campaign_id = campaigns.id order by position) as bodies
 from campaigns
-order by created_at desc, id
+where ($1::text is null or agency_id = $1)
+    and ($2::text[] is null or id = any($2))
+    and ($3::text is null or (created_at, id) < (select c.created_at, c.id from campaigns c where c.id = $3))
+order by created_at desc, id desc
+limit $4
+
+-- name: search_campaigns
+-- Whose name has words that begin so, or whose id begins so: each by its index.
+select id from campaigns where to_tsvector('simple', name) @@ to_tsquery('simple', $1)
+union
+select id from campaigns where id like $2
+
+-- name: fetch_active_channels
+select exists (select from campaigns where status = 'active' and channel = 'public') as has_public,
+    array(select id from campaigns where status = 'active' and channel = 'internal' order by created_at desc, id) as internal_ids
 
 -- name: lock_campaign
 select status from campaigns where id = $1 for update

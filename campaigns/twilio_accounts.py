@@ -1,5 +1,6 @@
 """The table `twilio_accounts`: the account at Twilio by which an internal campaign's messages leave, its API secret encrypted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -130,9 +131,12 @@ async def fetch_account_of_service(connection: Connection, service_sid: str) -> 
     return None if row is None else _account_of(row)
 
 
-async def fetch_twilio_accounts(connection: Connection) -> dict[str, TwilioAccount]:
-    """All accounts, deleted campaigns' too, by campaign."""
-    return {row["campaign_id"]: _account_of(row) for row in await connection.fetch(SQL["fetch_accounts"])}
+async def fetch_twilio_accounts(
+    connection: Connection, campaign_ids: Sequence[str] | None = None
+) -> dict[str, TwilioAccount]:
+    """The accounts of these campaigns, or all, deleted campaigns' too, by campaign."""
+    rows = await connection.fetch(SQL["fetch_accounts"], campaign_ids)
+    return {row["campaign_id"]: _account_of(row) for row in rows}
 
 
 async def rotate_secrets(

@@ -27,6 +27,7 @@ order by t.campaign_id limit 1
 -- name: fetch_accounts
 select campaign_id, account_sid, key_sid, secret, secret_key_id, service_sid, sender_name, set_at
 from twilio_accounts
+where $1::text[] is null or campaign_id = any($1)
 order by campaign_id
 
 -- name: lock_accounts

@@ -4,6 +4,7 @@ Every change is made in the caller's transaction, together with its audit event.
 has seen that the campaign may have a key: use `campaigns.api_access`, which does both.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -95,9 +96,10 @@ async def count_in_force(connection: Connection, campaign_id: str) -> int:
     return int(await connection.fetchval(SQL["count_in_force"], campaign_id))
 
 
-async def count_api_keys(connection: Connection) -> dict[str, int]:
-    """How many keys are in force, by campaign; campaigns without any are left out."""
-    return {row["campaign_id"]: row["keys"] for row in await connection.fetch(SQL["count_keys"])}
+async def count_api_keys(connection: Connection, campaign_ids: Sequence[str]) -> dict[str, int]:
+    """How many keys are in force, by campaign; those of these campaigns that have none are left out."""
+    rows = await connection.fetch(SQL["count_keys"], campaign_ids)
+    return {row["campaign_id"]: row["keys"] for row in rows}
 
 
 async def record_api_key_deleted(

@@ -10,7 +10,7 @@ select exists (select from api_keys where prefix = $2 and campaign_id = $1 and d
 select count(*) from api_keys where campaign_id = $1 and deleted_at is null
 
 -- name: count_keys
-select campaign_id, count(*) as keys from api_keys where deleted_at is null group by campaign_id
+select campaign_id, count(*) as keys from api_keys where deleted_at is null and campaign_id = any($1) group by campaign_id
 
 -- name: list_keys
 select prefix, name, made_by, made_at, deleted_at, creator_id from api_keys where campaign_id = $1 order by made_at, prefix

@@ -104,9 +104,10 @@ async def list_keys(connection: Connection, campaign_id: str) -> list[SSHKey]:
     ]
 
 
-async def count_keys(connection: Connection) -> dict[str, int]:
-    """How many keys are in force, by campaign; campaigns without any are left out."""
-    return {row["campaign_id"]: row["keys"] for row in await connection.fetch(SQL["count_keys"])}
+async def count_keys(connection: Connection, campaign_ids: Sequence[str]) -> dict[str, int]:
+    """How many keys are in force, by campaign; those of these campaigns that have none are left out."""
+    rows = await connection.fetch(SQL["count_keys"], campaign_ids)
+    return {row["campaign_id"]: row["keys"] for row in rows}
 
 
 async def record_key_revoked(

@@ -17,7 +17,7 @@ where campaign_id = $1 and fingerprint = any($2::text[]) and revoked_at is not n
 select fingerprint, algorithm, label, added_at, revoked_at from ssh_keys where campaign_id = $1 order by id
 
 -- name: count_keys
-select campaign_id, count(*) as keys from ssh_keys where revoked_at is null group by campaign_id
+select campaign_id, count(*) as keys from ssh_keys where revoked_at is null and campaign_id = any($1) group by campaign_id
 
 -- name: revoke_key
 update ssh_keys set revoked_at = now()

@@ -19,13 +19,14 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from pydantic import SecretStr
 
+from config.logs import get_logger
 from config.sections import S3Settings
 from processing.errors import ObjectMissing, StoreUnavailable
 from processing.reconcile.private_values import read_private, write_private
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
-    from types_boto3_s3.type_defs import PutObjectRequestTypeDef
+    from types_boto3_s3.type_defs import ObjectIdentifierTypeDef, PutObjectRequestTypeDef
 
 ORIGINALS: Final = "originals"
 REPORTS: Final = "validation-reports"
@@ -39,6 +40,8 @@ _FETCHED_BYTES: Final = 1024 * 1024
 # And so many where somebody reads them as they come.
 _STREAMED_BYTES: Final = 256 * 1024
 _T = TypeVar("_T")
+
+logger = get_logger("processing")
 
 
 def original_key(campaign_id: str, upload_id: str) -> str:
@@ -270,14 +273,24 @@ class S3ObjectStore:
 
         def delete() -> int:
             deleted = 0
+            # A page has a thousand keys at most, as many as one call deletes.
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._settings.bucket, Prefix=f"{prefix}/"
             )
             for page in pages:
-                for entry in page.get("Contents", []):
-                    if entry["LastModified"] < before and entry["Key"] not in keep:
-                        self._client.delete_object(Bucket=self._settings.bucket, Key=entry["Key"])
-                        deleted += 1
+                old: list[ObjectIdentifierTypeDef] = [
+                    {"Key": entry["Key"]}
+                    for entry in page.get("Contents", [])
+                    if entry["LastModified"] < before and entry["Key"] not in keep
+                ]
+                if old:
+                    answer = self._client.delete_objects(
+                        Bucket=self._settings.bucket, Delete={"Objects": old, "Quiet": True}
+                    )
+                    failed = len(answer.get("Errors", []))
+                    if failed:
+                        logger.warning("objects_not_deleted", objects=failed, prefix=prefix)
+                    deleted += len(old) - failed
             return deleted
 
         return await self._run(delete)

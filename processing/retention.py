@@ -10,10 +10,12 @@ from config.logs import get_logger
 from config.sections import RetentionSettings
 from database.connections import Pool
 from database.job_queue import remove_old_log
+from database.queries import NamedQueries
 from messages.idempotency_keys import forget_old
 from processing.object_store import ORIGINALS, OUTCOMES, PROBES, REPORTS, ObjectStore, original_key
 from processing.uploads import forget_originals, forget_superseded, list_kept_originals
 
+SQL: Final = NamedQueries("processing", "retention.sql")
 logger = get_logger("processing")
 
 # What `check` put with a key that may not delete, or before it was stopped. Nobody reads it.
@@ -21,11 +23,18 @@ _PROBES_KEPT_FOR: Final = timedelta(days=1)
 
 
 async def remove_expired(pool: Pool, store: ObjectStore, settings: RetentionSettings) -> None:
-    """Remove what is older than its days. Several workers may do so at once; nothing is removed that is still needed.
+    """Remove what is older than its days, unless another worker is about it; nothing is removed that is still needed.
 
     An original is kept while its upload has no outcome, however old it is, or still names it. Objects stored by an
     intake that then failed have no row, and go by their age alone.
     """
+    async with pool.acquire() as lock, lock.transaction():
+        # Held without a snapshot, so that it keeps nothing else waiting.
+        if await lock.fetchval(SQL["try_lock"]):
+            await _remove_expired(pool, store, settings)
+
+
+async def _remove_expired(pool: Pool, store: ObjectStore, settings: RetentionSettings) -> None:
     now = datetime.now(UTC)
     kept_for = timedelta(days=settings.originals_days)
     async with pool.acquire() as connection:

@@ -46,7 +46,7 @@ select id, campaign_id, file_name, status, bytes, sha256, object_key, report_nam
 from uploads
 where ($1::text is null or campaign_id = $1)
   -- To the database one that was withdrawn, or waits to be sent, has failed: so programs of the release before can read it.
-  and ($2::text is null or $2 = upload_status(uploads))
+  and ($2::text is null or $2 = upload_word(status, attempts, withdrawn_at, checked_at, checked is not null))
   and ($3::timestamptz is null or received_at >= $3)
 order by received_at desc, id desc
 limit $4

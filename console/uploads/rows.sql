@@ -5,7 +5,7 @@ with chosen as (
     (
         select id, received_at from uploads u
         where $1
-          and ($5::text is null or upload_status(u) = $5)
+          and ($5::text is null or upload_word(u.status, u.attempts, u.withdrawn_at, u.checked_at, u.checked is not null) = $5)
           and ($6::text is null or source = $6)
           and ($7::timestamptz is null or received_at >= $7) and ($8::timestamptz is null or received_at < $8)
           and ($9::timestamptz is null or (received_at, id) < ($9, $10))
@@ -16,7 +16,7 @@ with chosen as (
         select found.id, found.received_at from unnest($2::text[]) as c (id) cross join lateral (
             select id, received_at from uploads u
             where campaign_id = c.id
-              and ($5::text is null or upload_status(u) = $5)
+              and ($5::text is null or upload_word(u.status, u.attempts, u.withdrawn_at, u.checked_at, u.checked is not null) = $5)
               and ($6::text is null or source = $6)
               and ($7::timestamptz is null or received_at >= $7) and ($8::timestamptz is null or received_at < $8)
               and ($9::timestamptz is null or (received_at, id) < ($9, $10))
@@ -27,7 +27,7 @@ with chosen as (
     (
         select id, received_at from uploads u
         where creator_id = $4 and campaign_id = any ($3::text[])
-          and ($5::text is null or upload_status(u) = $5)
+          and ($5::text is null or upload_word(u.status, u.attempts, u.withdrawn_at, u.checked_at, u.checked is not null) = $5)
           and ($6::text is null or source = $6)
           and ($7::timestamptz is null or received_at >= $7) and ($8::timestamptz is null or received_at < $8)
           and ($9::timestamptz is null or (received_at, id) < ($9, $10))

@@ -174,9 +174,27 @@ def _warn_all(warnings: "Sequence[str]") -> None:
 
 
 @app.command("list", epilog="Example: sftp-gateway campaign list --json | jq -r '.[].campaignId'")
-def list_all(context: typer.Context, as_json: JSON = False) -> None:
-    """List all campaigns, newest first, deleted ones too."""
+def list_all(
+    context: typer.Context,
+    search: Annotated[
+        str | None,
+        typer.Option(
+            "--search", metavar="TEXT", help="With words in the name, or a campaignId, that begin so."
+        ),
+    ] = None,
+    agency: Annotated[str | None, typer.Option("--agency", metavar="NAME", help="Of this agency.")] = None,
+    after: Annotated[
+        str | None,
+        typer.Option(
+            "--after", metavar="CAMPAIGN", help="Those below this one: the last of the page before."
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="How many at most.")] = 50,
+    as_json: JSON = False,
+) -> None:
+    """List campaigns, newest first, deleted ones too."""
     from campaigns.campaigns import list_campaigns
+    from campaigns.people.agencies import find_agency
     from campaigns.twilio_accounts import fetch_twilio_accounts
     from keys.api_keys import count_api_keys
     from keys.ssh_keys import count_keys
@@ -185,8 +203,16 @@ def list_all(context: typer.Context, as_json: JSON = False) -> None:
 
     async def fetch() -> list[ShownCampaign]:
         async with invocation.open_database() as connection:
-            ssh_keys, api_keys = await count_keys(connection), await count_api_keys(connection)
-            accounts = await fetch_twilio_accounts(connection)
+            campaigns = await list_campaigns(
+                connection,
+                agency_id=None if agency is None else (await find_agency(connection, agency)).id,
+                search=search,
+                after=after,
+                limit=limit + 1,
+            )
+            ids = [campaign.id for campaign in campaigns]
+            ssh_keys, api_keys = await count_keys(connection, ids), await count_api_keys(connection, ids)
+            accounts = await fetch_twilio_accounts(connection, ids)
             return [
                 ShownCampaign(
                     campaign,
@@ -194,10 +220,13 @@ def list_all(context: typer.Context, as_json: JSON = False) -> None:
                     api_keys.get(campaign.id, 0),
                     accounts.get(campaign.id),
                 )
-                for campaign in await list_campaigns(connection)
+                for campaign in campaigns
             ]
 
-    shown = run(fetch())
+    found = run(fetch())
+    shown = found[:limit]
+    if len(found) > limit:
+        note(f"There are more: add --after {shown[-1].campaign.id}, or raise --limit")
     if as_json:
         print_json([campaign_document(one) for one in shown])
         return
@@ -217,7 +246,9 @@ def list_all(context: typer.Context, as_json: JSON = False) -> None:
     print_table(
         ("campaignId", "name", "status", "channel", "languages", "keys", "created"),
         rows,
-        empty="There are no campaigns yet: see `sftp-gateway campaign create --help`",
+        empty="There are no such campaigns."
+        if search or agency or after
+        else "There are no campaigns yet: see `sftp-gateway campaign create --help`",
     )
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import aiohttp
 
-from campaigns.campaigns import CampaignStatus, Channel, list_campaigns
+from campaigns.campaigns import Channel, fetch_active_channels
 from campaigns.errors import CampaignsError, SecretUnreadable
 from campaigns.secret_keys import load_keys, master_key
 from campaigns.twilio_accounts import fetch_twilio_accounts
@@ -83,16 +83,13 @@ async def _fetch_in_use(settings: Settings) -> _InUse:
     connection = await connect(settings.database, command_timeout=settings.database.command_timeout)
     try:
         with database_troubles():
-            campaigns = await list_campaigns(connection)
-            stored = await fetch_twilio_accounts(connection)
-            active = [campaign for campaign in campaigns if campaign.status is CampaignStatus.ACTIVE]
-            internal = [campaign.id for campaign in active if campaign.channel is Channel.INTERNAL]
-            has_public = len(internal) < len(active)
+            has_public, internal = await fetch_active_channels(connection)
+            stored = await fetch_twilio_accounts(connection, internal)
             signs = has_public and _is_called_back_for_public(settings)
             # SECRETS__KEY is asked for only where a secret is read or a callback signed.
             if signs:
                 master_key(settings.secrets)
-            is_needed = signs or bool(stored.keys() & set(internal))
+            is_needed = signs or bool(stored)
             keys = await load_keys(connection, settings.secrets) if is_needed else None
     finally:
         connection.terminate()

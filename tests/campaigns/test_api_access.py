@@ -131,7 +131,7 @@ async def test_a_key_is_made_only_where_it_could_be_used_and_three_at_most(
     ]
     assert [key.deleted_at is None for key in listed] == [False, True, True, True]
     assert {key.made_by for key in listed} == {"admin"}
-    assert await count_api_keys(connection) == {campaign_id: 3}
+    assert await count_api_keys(connection, [campaign_id]) == {campaign_id: 3}
     stored = await connection.fetch("select digest from api_keys order by made_at")
     assert [row["digest"] for row in stored] == [hashlib.sha256(key.text.encode()).digest() for key in keys]
 

@@ -41,7 +41,7 @@ async def test_added_keys_are_listed_with_their_comments_or_label(
         (keys[0].fingerprint, "agency key"),
         (keys[1].fingerprint, "batch server"),
     ]
-    assert await count_keys(connection) == {campaign_id: 2}
+    assert await count_keys(connection, [campaign_id]) == {campaign_id: 2}
 
 
 async def test_a_key_of_another_campaign_is_named_while_it_is_in_force(
@@ -78,7 +78,7 @@ async def test_all_keys_in_force_are_revoked_at_once_and_others_left_alone(
 
     await record_all_keys_revoked(connection, campaign_id, cause="campaign deleted", actor=ADMIN)
 
-    assert await count_keys(connection) == {other_campaign_id: 2}
+    assert await count_keys(connection, [campaign_id, other_campaign_id]) == {other_campaign_id: 2}
     events = await connection.fetch(
         "select campaign_id, details ->> 'fingerprint', details ->> 'reason' from audit_events "
         "where event = 'key_revoked' order by id"

@@ -130,3 +130,15 @@ async def test_answers_for_repeated_calls_go_after_a_day(pool: Pool, store: S3Ob
     )
     await remove_expired(pool, store, RetentionSettings())
     assert await pool.fetchval("select string_agg(key, ',') from idempotency_keys") == "hours 23"
+
+
+async def test_one_worker_at_a_time_removes_what_has_expired(pool: Pool, store: S3ObjectStore) -> None:
+    await store.put("validation-reports/c/1.csv", io.BytesIO(b"r"), download_name="r.csv")
+    at_once = RetentionSettings.model_construct(originals_days=0, reports_days=0)
+    async with pool.acquire() as other, other.transaction():
+        await other.execute("select pg_advisory_xact_lock(7367470017)")
+        await remove_expired(pool, store, at_once)
+        assert await read_object(store, "validation-reports/c/1.csv") == b"r"
+    await remove_expired(pool, store, at_once)
+    with pytest.raises(ObjectMissing):
+        await read_object(store, "validation-reports/c/1.csv")
