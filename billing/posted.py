@@ -102,7 +102,7 @@ class CampaignSums:
 
 @dataclass(frozen=True, slots=True)
 class CampaignPage:
-    """Some campaigns, newest first, and how many there are on all pages."""
+    """Some campaigns, newest first, and how many there are on all pages; 0 behind the last one."""
 
     campaigns: Sequence[CampaignSums]
     total: int
@@ -197,11 +197,12 @@ async def fetch_campaign_sums(
     campaign_ids: Sequence[str] | None = None,
     containing: str | None = None,
     limit: int = 50,
-    offset: int = 0,
+    before: tuple[datetime, str] | None = None,
 ) -> CampaignPage:
     """A page of the campaigns that have something in a period, deleted ones too: of an agency, or of these.
 
-    `containing`: part of the name, whatever its case, or of the id.
+    `containing`: part of the name, whatever its case, or of the id. `before`: when the last campaign of the page before was
+    created, and its id.
     """
     closed_before = await fetch_closed_before(connection) or date.min
     begin, end = max(period.first.first, closed_before), period.last.last
@@ -215,7 +216,7 @@ async def fetch_campaign_sums(
         end,
         containing or None,
         limit,
-        offset,
+        *(before or (None, None)),
     )
     ids = [row["id"] for row in rows]
     posted = await connection.fetch(

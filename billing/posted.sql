@@ -91,7 +91,8 @@ group by 1
 
 -- name: list_campaigns
 -- A page of the campaigns that have something in a period, newest first: of the reports of the months from $3 to $4 that were posted
--- and, from the day $5 to $6, of those on the bill. $7: part of the name or of the id. `total`: how many there are on all pages.
+-- and, from the day $5 to $6, of those on the bill. $7: part of the name or of the id. ($9, $10): where the page
+-- before ended. `total`: how many there are on all pages.
 with posted as (
     select distinct c.campaign_id as id
     from billing_reports r join billing_report_campaigns c on c.report_id = r.id
@@ -109,17 +110,19 @@ with posted as (
     where exists (
         select from usage_days u where u.campaign_id = p.id and u.day between $5 and $6 and (u.attempts <> 0 or u.segments <> 0)
     )
+), listed as (
+    select c.id, c.name, c.channel, c.created_at, c.deleted_at, c.creator_id, count(*) over () as total, named.is_open
+    from (select id, bool_or(is_open) as is_open from (
+        select id, false as is_open from posted union all select id, true from open
+    ) either group by id) named
+    join campaigns c using (id)
+    where $7::text is null or strpos(lower(c.name), lower($7)) > 0 or strpos(c.id, $7) > 0
 )
-select c.id, c.name, c.channel, c.created_at, c.deleted_at, u.email as creator, count(*) over () as total,
-    listed.is_open
-from (select id, bool_or(is_open) as is_open from (
-    select id, false as is_open from posted union all select id, true from open
-) named group by id) listed
-join campaigns c using (id)
-left join users u on u.id = c.creator_id
-where $7::text is null or strpos(lower(c.name), lower($7)) > 0 or strpos(c.id, $7) > 0
-order by c.created_at desc, c.id desc
-limit $8 offset $9
+select l.id, l.name, l.channel, l.created_at, l.deleted_at, u.email as creator, l.total, l.is_open
+from listed l left join users u on u.id = l.creator_id
+where $9::timestamptz is null or (l.created_at, l.id) < ($9, $10::text)
+order by l.created_at desc, l.id desc
+limit $8
 
 -- name: fetch_posted_lines
 -- The lines of some campaigns in the latest reports of the months from $3 to $4: of one agency, or of whichever it is.

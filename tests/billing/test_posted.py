@@ -78,13 +78,15 @@ async def test_campaigns_are_paged_with_their_sums_and_found_by_name_or_id(
     for containing in ("LIBRARY", other_campaign_id[-12:]):
         page = await fetch_campaign_sums(connection, TERMS, PERIOD, agency_id=agency, containing=containing)
         assert [one.campaign_id for one in page.campaigns] == [other_campaign_id]
-    pages = [
-        await fetch_campaign_sums(connection, TERMS, PERIOD, agency_id=agency, limit=1, offset=offset)
-        for offset in (0, 1)
-    ]
+    pages = [await fetch_campaign_sums(connection, TERMS, PERIOD, agency_id=agency, limit=1)]
+    for _ in range(2):
+        last = pages[-1].campaigns[-1]
+        before = (last.created_at, last.campaign_id)
+        page = await fetch_campaign_sums(connection, TERMS, PERIOD, agency_id=agency, limit=1, before=before)
+        pages += [page] if page.campaigns else []
     assert [page.total for page in pages] == [2, 2]
     assert {one.campaign_id for page in pages for one in page.campaigns} == {campaign_id, other_campaign_id}
     page = await fetch_campaign_sums(connection, TERMS, PERIOD, campaign_ids=[campaign_id])
     assert [one.campaign_id for one in page.campaigns] == [campaign_id]
-    before = period_of(Month(2025, 12), STARTS)
-    assert (await fetch_campaign_sums(connection, TERMS, before, agency_id=agency)).total == 0
+    first = period_of(Month(2025, 12), STARTS)
+    assert (await fetch_campaign_sums(connection, TERMS, first, agency_id=agency)).total == 0
