@@ -46,6 +46,10 @@ AUDIT_EVENTS_DROPPED: Final = Counter(
     "sftp_gateway_audit_events_dropped_total",
     "Login events not written singly: refused logins beyond the rate that is kept, or with the database away.",
 )
+SPOOL_FAILURES: Final = Counter(
+    "sftp_gateway_spool_failures_total",
+    "Failures of the spool's disk met outside a session: a campaign's folder, or all of it, can't be read or swept.",
+)
 ACCESS_WATCH_CONNECTED: Final = Gauge(
     "sftp_gateway_access_watch_connected",
     "Processes that hear at once of revoked keys and suspended campaigns.",

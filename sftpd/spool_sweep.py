@@ -13,6 +13,7 @@ from typing import Final
 from config.logs import describe_exception, get_logger
 from config.sections import RetentionSettings, SFTPSettings
 from processing.intake import Intake
+from sftpd.metrics import SPOOL_FAILURES
 from sftpd.refusals import ListingUnavailable, Refusal
 from sftpd.session.file_names import final_names
 from sftpd.session.intake_client import report_unfinished
@@ -56,22 +57,33 @@ class SpoolSweep:
             try:
                 await self.sweep(datetime.now(UTC))
             except OSError as error:
+                SPOOL_FAILURES.inc()
                 _log.error("spool_sweep_failed", **describe_exception(error))
             await asyncio.sleep(SWEEP_SECONDS)
 
     async def sweep(self, now: datetime) -> None:
-        """One round over all campaigns. Raises OSError where the spool's disk refuses."""
+        """One round over all campaigns. Raises OSError where the disk doesn't tell which there are.
+
+        Trouble with one campaign's folder is logged, and leaves the others to be swept.
+        """
+        for campaign_id in await self._spool.run(self._spool.campaigns):
+            try:
+                await self._sweep_campaign(campaign_id, now)
+            except Exception as error:  # noqa: BLE001 - nobody else's session may end for it
+                SPOOL_FAILURES.inc()
+                _log.error("spool_folder_failed", campaign_id=campaign_id, **describe_exception(error))
+
+    async def _sweep_campaign(self, campaign_id: str, now: datetime) -> None:
         spool = self._spool
-        for campaign_id in await spool.run(spool.campaigns):
-            await spool.run(_remove_leftovers, spool, campaign_id, now)
-            for partial in await spool.look_up_all(campaign_id):
-                age = now - partial.notes.changed_at
-                # One that was refused at its CLOSE was told then.
-                told_after = self._told_after.get(partial.state)
-                if told_after is not None and age >= told_after and not partial.notes.reported:
-                    await self._report(partial)
-                if age >= self._kept_for and await spool.run(spool.remove, partial):
-                    _log.info("partial_expired", campaign_id=campaign_id, bytes=partial.size)
+        await spool.run(_remove_leftovers, spool, campaign_id, now)
+        for partial in await spool.look_up_all(campaign_id):
+            age = now - partial.notes.changed_at
+            # One that was refused at its CLOSE was told then.
+            told_after = self._told_after.get(partial.state)
+            if told_after is not None and age >= told_after and not partial.notes.reported:
+                await self._report(partial)
+            if age >= self._kept_for and await spool.run(spool.remove, partial):
+                _log.info("partial_expired", campaign_id=campaign_id, bytes=partial.size)
 
     async def _report(self, partial: Partial) -> None:
         """Tell the agency of an upload that nobody has finished.

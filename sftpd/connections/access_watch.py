@@ -74,7 +74,7 @@ async def _listen(connection: "asyncpg.Connection[asyncpg.Record]", front: Front
     metrics.ACCESS_WATCH_CONNECTED.set(1)
     # Whatever was announced before this moment was not heard.
     front.access_lookup.generation += 1
-    concerned = {*front.live_sessions.campaigns, *front.spool.campaigns()}
+    concerned = {*front.live_sessions.campaigns, *_spooled_campaigns(front)}
     for campaign_id in concerned:
         front.access_lookup.request_recheck(campaign_id)
     logger.info("access_watch_connected", campaigns=len(concerned))
@@ -105,7 +105,7 @@ async def recheck_live_sessions(front: FrontState) -> None:
             access_lookup.recheck_wanted.clear()
             continue
         campaign_id = access_lookup.to_recheck.pop()
-        if not front.live_sessions.of_campaign(campaign_id) and not front.spool.partials(campaign_id):
+        if not _concerns_somebody(front, campaign_id):
             continue
         try:
             access = await access_lookup.fetch(campaign_id)
@@ -118,6 +118,26 @@ async def recheck_live_sessions(front: FrontState) -> None:
             _apply(front, campaign_id, access)
         except Exception:  # one campaign's trouble must not keep others' sessions alive
             logger.exception("access_unapplied", campaign_id=campaign_id)
+
+
+def _spooled_campaigns(front: FrontState) -> list[str]:
+    """The campaigns with a folder in the spool. None are known while its disk refuses, which must not keep us from listening."""
+    try:
+        return front.spool.campaigns()
+    except OSError as error:
+        metrics.SPOOL_FAILURES.inc()
+        logger.warning("spool_unreadable", **describe_exception(error))
+        return []
+
+
+def _concerns_somebody(front: FrontState, campaign_id: str) -> bool:
+    """Whether the campaign has sessions or partials here. Where its folder can't be read, it may have."""
+    try:
+        return bool(front.live_sessions.of_campaign(campaign_id) or front.spool.partials(campaign_id))
+    except OSError as error:
+        metrics.SPOOL_FAILURES.inc()
+        logger.warning("spool_folder_failed", campaign_id=campaign_id, **describe_exception(error))
+        return True
 
 
 def _apply(front: FrontState, campaign_id: str, access: Access | None) -> None:

@@ -99,9 +99,10 @@ class Spool:
             self.root.chmod(FOLDER_MODE)
 
     def campaigns(self) -> list[str]:
-        """The campaigns that have a folder here."""
-        with suppress(FileNotFoundError):
-            return sorted(entry.name for entry in self.root.iterdir() if entry.is_dir())
+        """The campaigns that have a folder here. Raises OSError where the disk doesn't tell."""
+        with suppress(FileNotFoundError), os.scandir(self.root) as entries:
+            # The kind of an entry stands in the folder itself: no one of them is asked for, that may not answer.
+            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
         return []
 
     def partials(self, campaign_id: str) -> list[Partial]:

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,18 @@ def _sizes(folder: Path) -> Iterator[int]:
             if entry.name.endswith(".bytes"):
                 with suppress(FileNotFoundError):
                     yield entry.stat(follow_symlinks=False).st_size
+
+
+def _sizes_of_node(root: Path) -> Iterator[int]:
+    """Of all campaigns. A folder that can't be read counts for nothing: nobody else's upload may fail for it."""
+    try:
+        folders = list(root.iterdir())
+    except OSError:
+        # Whoever writes there will be told.
+        return
+    for folder in folders:
+        with suppress(OSError):
+            yield from _sizes(folder)
 
 
 class SpoolUsage:
@@ -64,17 +76,16 @@ class SpoolUsage:
                 self._campaigns[campaign_id] = _Count()
             campaign = self._campaigns[campaign_id]
         if now - campaign.counted_at > CAMPAIGN_SCAN_SECONDS:
-            self._count(campaign, self._root / campaign_id)
+            self._count(campaign, _sizes(self._root / campaign_id))
         if now - self._node.counted_at > NODE_SCAN_SECONDS:
-            with suppress(FileNotFoundError):
-                self._count(self._node, *(folder for folder in self._root.iterdir() if folder.is_dir()))
+            self._count(self._node, _sizes_of_node(self._root))
 
-    def _count(self, count: _Count, *folders: Path) -> None:
+    def _count(self, count: _Count, sizes: Iterable[int]) -> None:
         with self._lock:
             before = count.size
             # Others needn't count at the same time.
             count.counted_at = time.monotonic()
-        found = sum(sum(_sizes(folder)) for folder in folders)
+        found = sum(sizes)
         with self._lock:
             # What was charged meanwhile may not be on disk yet.
             count.size += found - before
