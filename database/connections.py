@@ -16,6 +16,8 @@ from config.errors import ConfigurationError
 from config.network import DATABASE_FORM
 from config.sections import DatabaseSettings
 from database.errors import ServiceUnreachable
+from database.hosts import REFUSED, connect_to_any
+from database.pool_watch import PoolWatch
 from database.queries import NamedQueries
 
 if TYPE_CHECKING:
@@ -48,11 +50,6 @@ UNREACHABLE: tuple[type[BaseException], ...] = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.PostgresSystemError,
 )
-_REFUSED: tuple[type[BaseException], ...] = (
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.InsufficientPrivilegeError,
-)
 
 
 @contextlib.contextmanager
@@ -63,7 +60,7 @@ def database_troubles() -> Iterator[None]:
     """
     try:
         yield
-    except _REFUSED as error:
+    except REFUSED as error:
         message = f"the database refuses this login ({type(error).__name__}): see SFTP_GATEWAY_DATABASE__URL"
         raise ConfigurationError(message) from None
     except (ssl.SSLError, asyncpg.exceptions.ClientConfigurationError) as error:
@@ -81,15 +78,21 @@ async def connect(
     settings: DatabaseSettings, *, command_timeout: float | None = None
 ) -> "asyncpg.Connection[asyncpg.Record]":
     """One connection of its own, for a listener, a queue or a migration: no time-out on its statements unless told."""
+    return await _connect_apart(settings, command_timeout)
+
+
+async def _connect_apart(
+    settings: DatabaseSettings, command_timeout: float | None
+) -> "asyncpg.Connection[asyncpg.Record]":
     with database_troubles(), _readable_url(settings):
         try:
-            return await asyncpg.connect(
+            return await connect_to_any(
                 settings.url.get_secret_value(),
                 timeout=settings.connect_timeout,
                 command_timeout=command_timeout,
             )
         except asyncpg.PostgresError as error:
-            if isinstance(error, (*_REFUSED, *UNREACHABLE)):
+            if isinstance(error, (*REFUSED, *UNREACHABLE)):
                 raise
             # Closed for maintenance, for one: whoever keeps a connection open must go on asking for it.
             message = (
@@ -104,10 +107,18 @@ async def open_pool(
 ) -> AsyncIterator[Pool]:
     """A pool whose connections announce themselves as `sftp-gateway <name>`. Nothing is asked of the server yet.
 
-    `command_timeout`, in seconds, stands in for the setting where no client waits for the answer.
+    `command_timeout`, in seconds, stands in for the setting where no client waits for the answer. Whatever it is, connections to
+    a server that has fallen silent are ended as soon as another one answers in its place: see `PoolWatch`.
     """
+    watch = PoolWatch(lambda: _connect_apart(settings, settings.connect_timeout))
+
+    async def prepare_session(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        """Once per connection: see the statement. As a statement, since poolers refuse such parameters at the start."""
+        server_pid = await connection.fetchval(SQL["prepare_session"], timeout=settings.connect_timeout)
+        watch.note_opened(connection, server_pid)
+
     with _readable_url(settings):
-        pool = asyncpg.create_pool(
+        pool: Pool = asyncpg.create_pool(
             settings.url.get_secret_value(),
             min_size=0,
             max_size=settings.pool_size,
@@ -115,37 +126,32 @@ async def open_pool(
             command_timeout=command_timeout or settings.command_timeout,
             server_settings={"application_name": f"sftp-gateway {name}"},
             connect=_connect,
-            init=_prepare_session,
-            reset=_leave_as_is,
+            init=prepare_session,
+            setup=watch.note_taken,
+            reset=watch.note_given_back,
         )
     with database_troubles():
         _ = await pool
+    watching = asyncio.create_task(watch.run(), name=f"watch over the pool of {name}")
     try:
         yield pool
     finally:
+        watching.cancel()
+        await asyncio.wait([watching])
         try:
             await asyncio.wait_for(pool.close(), timeout=5)
         except TimeoutError:
             pool.terminate()
 
 
-async def _connect(*dsn: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
-    """asyncpg's own way. A database that takes no connections, as while it is maintained, is one that is away."""
+async def _connect(dsn: str | None = None, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
+    """The pool's way. A database that takes no connections, as while it is maintained, is one that is away."""
     try:
-        return await asyncpg.connect(*dsn, **options)
+        return await connect_to_any(dsn or "", **options)
     except asyncpg.PostgresError as error:
-        if isinstance(error, (*_REFUSED, *UNREACHABLE)):
+        if isinstance(error, (*REFUSED, *UNREACHABLE)):
             raise
         raise asyncpg.CannotConnectNowError(type(error).__name__) from None
-
-
-async def _prepare_session(connection: Connection) -> None:
-    """Once per connection: see the statement. As a statement, since poolers refuse such parameters at the start."""
-    await connection.execute(SQL["prepare_session"])
-
-
-async def _leave_as_is(_connection: Connection) -> None:
-    """Spare the library's `RESET ALL` round trip: a session stays as it was prepared. It rolls back all the same."""
 
 
 @contextlib.contextmanager
@@ -173,6 +179,16 @@ def _check_certificates(url: str) -> None:
             f"the database can't be verified, as {file} can't be read: add &sslrootcert=FILE to "
             "SFTP_GATEWAY_DATABASE__URL, such as /etc/ssl/certs/ca-certificates.crt or your own authority's certificate"
         )
+
+
+async def wait_for_standby(connection: Connection) -> None:
+    """Wait until what this server has committed so far is on its synchronous standby too, if it has one.
+
+    Whoever finds by a question that a COMMIT without an answer was carried out must not rely on it before: the question may have
+    been answered by the one server that is about to die, on which a cancelled wait has left the rows. Inside a transaction it is
+    its COMMIT that waits, although it writes nothing else.
+    """
+    await connection.execute(SQL["write_a_mark"])
 
 
 def affected(status: str) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import asyncpg
 
 from audit.events import Actor
-from database.connections import Connection
+from database.connections import Connection, wait_for_standby
 from database.queries import NamedQueries
 
 SQL: Final = NamedQueries("processing", "uploads.sql")
@@ -181,8 +181,11 @@ def draw_report_name() -> str:
 
 
 async def has_upload(connection: Connection, upload_id: str) -> bool:
-    """Whether there is an upload of this id."""
-    return bool(await connection.fetchval(SQL["upload_exists"], upload_id))
+    """Whether there is an upload of this id, to stay: an earlier COMMIT's, of which its caller had no answer."""
+    found = bool(await connection.fetchval(SQL["upload_exists"], upload_id))
+    if found:
+        await wait_for_standby(connection)
+    return found
 
 
 async def take_untold(connection: Connection, campaign_id: str) -> list[str]:

@@ -103,6 +103,28 @@ async def test_a_commit_that_outlasts_the_time_out_is_asked_about_before_the_ans
     assert await pool.fetchval("select count(*) from uploads") == 1
 
 
+async def test_an_upload_that_only_one_server_has_is_not_acknowledged_where_a_standby_must_have_it(
+    settings: Settings, own_postgres: PostgreSQLServer, store: S3ObjectStore, make_spool: MakeSpool
+) -> None:
+    """The time-out cancels the wait for the standby, and leaves the rows on the server that may be lost next."""
+    own_postgres.run_sql(
+        f"insert into campaigns (id, name, header, notify_email) values ('{CAMPAIGN}', 'c', 'c', 'a@b.c')"
+    )
+    # The role's setting, since the server's own is that its tests are fast.
+    own_postgres.run_sql("alter role postgres set synchronous_commit = on")
+    own_postgres.run_sql("alter system set synchronous_standby_names = 'away'")
+    own_postgres.run_sql("select pg_reload_conf()")
+    database = settings.database.model_copy(update={"url": SecretStr(own_postgres.socket_url("postgres"))})
+    # The first one is asked about at the end, the second one tried again before.
+    for number, (command_timeout, acknowledge_timeout) in enumerate(((9, 1), (0.3, 2)), 1):
+        async with open_pool(database, name="test", command_timeout=command_timeout) as pool:
+            intake = Intake(pool, store, replace(INTAKE_SETTINGS, acknowledge_timeout=acknowledge_timeout))
+            with pytest.raises(IntakeUnavailable, match="send it again"):
+                await intake.store(make_spool())
+            # It is there all the same; its sender's next try is another upload.
+            assert await pool.fetchval("select count(*) from uploads") == number
+
+
 async def test_a_key_revoked_while_its_upload_was_being_stored_is_refused(
     intake: Intake, make_spool: MakeSpool, pool: Pool
 ) -> None:
