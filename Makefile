@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
+# Hundreds of processes of ours start in a run of the tests: each would compile all our modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help setup demo devstack test check bench chaos fuzz format recipients docs screens wheel wheelcheck lock clean
 
 help: ## This text

@@ -8,6 +8,7 @@ restarts PostgreSQL or S3 takes one of its own: `own_postgres`, `own_s3`.
 import asyncio
 import contextlib
 import functools
+import gc
 import itertools
 import os
 import shutil
@@ -49,6 +50,12 @@ hypothesis.settings.register_profile(
     "gateway", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("gateway")
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave alone what all tests share: it would go through every module again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def run_apart(coroutine: Coroutine[Any, Any, T]) -> T:
