@@ -11,7 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from database.connections import Connection, json_object
+from audit.details import EventDetails, read_details
+from database.connections import Connection
 from database.queries import NamedQueries
 
 SQL: Final = NamedQueries("audit", "events.sql")
@@ -111,7 +112,7 @@ async def record_event(
     campaign_id: str | None = None,
     upload_id: str | None = None,
     actor: Actor = NOBODY,
-    details: Mapping[str, object] | None = None,
+    details: EventDetails | None = None,
 ) -> None:
     """Record one event in the caller's transaction, so that it is stored together with what it tells, or not at all."""
     await connection.execute(
@@ -135,7 +136,7 @@ async def fetch_events_of_upload(connection: Connection, upload_id: str) -> list
             actor=row["actor"],
             source_address=row["source_address"],
             connection_id=row["connection_id"],
-            details=json_object(row["details"]),
+            details=read_details(row["details"]),
         )
         for row in await connection.fetch(SQL["fetch_events_of_upload"], upload_id)
     ]

@@ -7,6 +7,7 @@ caller's transaction, which holds the campaign's row locked, together with its a
 from collections.abc import Collection, Sequence
 from typing import Final
 
+from audit.details import EventDetails
 from audit.events import Actor, AuditEvent, record_event
 from campaigns.campaigns import lock_campaign, lock_live_campaign
 from campaigns.errors import CampaignRefused
@@ -78,7 +79,7 @@ async def change_api_addresses(
         )
     if list(now) != before:
         await connection.execute(SQL["set_addresses"], campaign_id, list(now))
-        details = {"api_addresses": [str(address) for address in now]}
+        details: EventDetails = {"api_addresses": [str(address) for address in now]}
         await record_event(
             connection,
             AuditEvent.CAMPAIGN_API_ADDRESSES_CHANGED,

@@ -15,6 +15,7 @@ from typing import Final
 
 import asyncpg
 
+from audit.details import EventDetails
 from audit.events import Actor, AuditEvent, record_event
 from campaigns.errors import CampaignNotFound, CampaignRefused
 from campaigns.fields import Network, parse_notify_address
@@ -144,7 +145,7 @@ async def record_campaign(
         for position, (language, body) in enumerate(template.bodies.items())
     ]
     await connection.executemany(SQL["insert_body"], rows)
-    details = {
+    details: EventDetails = {
         "channel": channel.value,
         "languages": [language.value for language in template.bodies],
         "allowed_sources": [str(network) for network in allowed_sources],
@@ -233,7 +234,7 @@ async def suspend_campaign(
     connection: Connection, campaign_id: str, *, reason: SuspensionReason | None = None, actor: Actor
 ) -> bool:
     """Shut the campaign out at once. False when it already was. Raises CampaignNotFound, CampaignRefused (a deleted one)."""
-    details = {} if reason is None else {"reason": reason.value}
+    details: EventDetails = {} if reason is None else {"reason": reason.value}
     return await _move(connection, campaign_id, CampaignStatus.SUSPENDED, actor, details)
 
 
@@ -265,7 +266,7 @@ async def _move(
     campaign_id: str,
     target: CampaignStatus,
     actor: Actor,
-    details: Mapping[str, str] | None = None,
+    details: EventDetails | None = None,
 ) -> bool:
     status = await lock_campaign(connection, campaign_id)
     if status is target:
@@ -298,7 +299,7 @@ async def set_allowed_sources(
     """
     await lock_live_campaign(connection, campaign_id)
     await connection.execute(SQL["set_allowed_sources"], campaign_id, list(sources))
-    details = {"allowed_sources": [str(network) for network in sources]}
+    details: EventDetails = {"allowed_sources": [str(network) for network in sources]}
     await record_event(
         connection,
         AuditEvent.CAMPAIGN_SOURCES_CHANGED,

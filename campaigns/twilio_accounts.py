@@ -7,6 +7,7 @@ from typing import Final
 
 import asyncpg
 
+from audit.details import EventDetails
 from audit.events import Actor, AuditEvent, record_event
 from campaigns.campaigns import Channel, fetch_known_campaign, lock_live_campaign
 from campaigns.errors import CampaignRefused, MessagingServiceTaken, SecretUnreadable
@@ -106,7 +107,7 @@ async def set_twilio_account(
     )
     await connection.execute(SQL["announce_account"])
     # The sender's name may be a number, and no phone number is audited.
-    details = {
+    details: EventDetails = {
         "account_sid": credentials.account_sid,
         "key_sid": credentials.key_sid,
         "service_sid": credentials.service_sid,
@@ -162,7 +163,11 @@ async def rotate_secrets(
         await connection.execute(SQL["set_secret"], account.campaign_id, sealed.content, sealed.key_id)
     await delete_old_keys(connection)
     rotation = Rotation(len(accounts) - len(unreadable), tuple(unreadable))
-    details = {"encrypted": rotation.encrypted, "unreadable": len(unreadable), "old_key_lost": lost}
+    details: EventDetails = {
+        "encrypted": rotation.encrypted,
+        "unreadable": len(unreadable),
+        "old_key_lost": lost,
+    }
     await record_event(connection, AuditEvent.SECRETS_ROTATED, actor=actor, details=details)
     return rotation
 

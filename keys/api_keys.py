@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from audit.details import EventDetails
 from audit.events import Actor, AuditEvent, record_event
 from config.environment import Environment
 from database.connections import Connection
@@ -124,7 +125,7 @@ async def record_all_api_keys_deleted(
 ) -> None:
     """Take all of the campaign's keys out of force. `cause` is a fixed text, written into each key's audit event."""
     for row in await connection.fetch(SQL["delete_all_keys"], campaign_id):
-        details = {"prefix": row["prefix"], "reason": cause}
+        details: EventDetails = {"prefix": row["prefix"], "reason": cause}
         await record_event(
             connection, AuditEvent.API_KEY_DELETED, campaign_id=campaign_id, actor=actor, details=details
         )

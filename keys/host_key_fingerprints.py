@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from audit.details import EventDetails
 from audit.events import Actor, AuditEvent, record_event
 from database.connections import Connection, affected
 from database.queries import NamedQueries
@@ -42,7 +43,7 @@ async def record_fingerprints(connection: Connection, keys: Iterable[HostKey], *
     for key in keys:
         added = await connection.execute(SQL["insert"], key.fingerprint, key.type.algorithm, key.public_line)
         if affected(added):
-            details = {"fingerprint": key.fingerprint, "algorithm": key.type.algorithm}
+            details: EventDetails = {"fingerprint": key.fingerprint, "algorithm": key.type.algorithm}
             await record_event(connection, AuditEvent.HOST_KEY_ADDED, actor=actor, details=details)
 
 
@@ -51,7 +52,7 @@ async def record_fingerprints_retired(
 ) -> None:
     """Take these out of force: from now on no node starts with their keys."""
     for row in await connection.fetch(SQL["retire"], sorted(fingerprints)):
-        details = {"fingerprint": row["fingerprint"]}
+        details: EventDetails = {"fingerprint": row["fingerprint"]}
         await record_event(connection, AuditEvent.HOST_KEY_RETIRED, actor=actor, details=details)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from audit.details import EventDetails
 from audit.events import Actor, AuditEvent, fetch_events_of_upload, record_event
 from database.connections import Connection
 from database.queries import NamedQueries
@@ -65,7 +66,7 @@ async def record_keys(
             present.append(key)
             continue
         added.append(key)
-        details = {"fingerprint": key.fingerprint, "algorithm": key.algorithm}
+        details: EventDetails = {"fingerprint": key.fingerprint, "algorithm": key.algorithm}
         await record_event(
             connection, AuditEvent.KEY_ADDED, campaign_id=campaign_id, actor=actor, details=details
         )
@@ -118,7 +119,7 @@ async def record_key_revoked(
         raise KeyNotFound(
             f"campaign {campaign_id} has no key {fingerprint} in force: see `sftp-gateway key list {campaign_id}`"
         )
-    details = {"fingerprint": fingerprint}
+    details: EventDetails = {"fingerprint": fingerprint}
     await record_event(
         connection, AuditEvent.KEY_REVOKED, campaign_id=campaign_id, actor=actor, details=details
     )
@@ -129,7 +130,7 @@ async def record_all_keys_revoked(
 ) -> None:
     """Take all of the campaign's keys out of force. `cause` is a fixed text, written into each key's audit event."""
     for row in await connection.fetch(SQL["revoke_all_keys"], campaign_id):
-        details = {"fingerprint": row["fingerprint"], "reason": cause}
+        details: EventDetails = {"fingerprint": row["fingerprint"], "reason": cause}
         await record_event(
             connection, AuditEvent.KEY_REVOKED, campaign_id=campaign_id, actor=actor, details=details
         )

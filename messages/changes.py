@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 
 import asyncpg
 
+from audit.details import EventDetails
 from audit.events import NOBODY, Actor, AuditEvent, record_event
 from campaigns.campaigns import CampaignStatus
 from database.connections import UNREACHABLE, Connection, affected
@@ -67,7 +68,11 @@ async def retry_message(
                 f"message {message_id}", f"was retried {max_retries} times: no more is allowed"
             )
         await _insert_retries(connection, batch, key.row_number, max_retries)
-        details = {"batch_id": batch_id, "message_id": message_id, "attempt": max(last["attempt"], 1) + 1}
+        details: EventDetails = {
+            "batch_id": batch_id,
+            "message_id": message_id,
+            "attempt": max(last["attempt"], 1) + 1,
+        }
         await record_event(
             connection,
             AuditEvent.MESSAGE_RETRIED,
@@ -118,7 +123,9 @@ async def retry_batch(
             return 0
         retried = await _insert_retries(connection, batch, None, max_retries)
         if retried:
-            await _record_batch_event(connection, AuditEvent.BATCH_RETRIED, batch, actor, messages=retried)
+            await _record_batch_event(
+                connection, AuditEvent.BATCH_RETRIED, batch, actor, {"messages": retried}
+            )
         return retried
 
     retried = await _retried(connection, retry)
@@ -254,7 +261,7 @@ async def _end_batch(connection: Connection, batch: asyncpg.Record, actor: Actor
         await move_counts(connection, {number: statuses}, {number: {ErrorCode.STOPPED.value: ended}})
     stopped: int = ended + (0 if batch["ended_at"] else batch["unclaimed"])
     await _record_batch_event(
-        connection, AuditEvent.BATCH_STOPPED, batch, actor, messages=stopped, cause=cause
+        connection, AuditEvent.BATCH_STOPPED, batch, actor, {"messages": stopped, "reason": cause}
     )
     return stopped
 
@@ -298,12 +305,17 @@ async def _lock_known_batch(connection: Connection, batch_id: str, campaign_id: 
 
 
 async def _record_batch_event(
-    connection: Connection, event: AuditEvent, batch: asyncpg.Record, actor: Actor, **details: object
+    connection: Connection,
+    event: AuditEvent,
+    batch: asyncpg.Record,
+    actor: Actor,
+    details: EventDetails | None = None,
 ) -> None:
+    told: EventDetails = {"batch_id": batch["id"]}
     await record_event(
         connection,
         event,
         campaign_id=batch["campaign_id"],
         actor=actor,
-        details={"batch_id": batch["id"], **details},
+        details=told | (details or {}),
     )

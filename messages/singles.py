@@ -114,7 +114,7 @@ async def create_single_of_user(
         AuditEvent.MESSAGE_SENT,
         campaign_id=single.campaign_id,
         actor=actor,
-        details={"batchId": single.batch_id, "segments": single.segments},
+        details={"batch_id": single.batch_id, "segments": single.segments},
     )
 
 

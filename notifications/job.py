@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from audit.details import EventDetails
 from audit.events import AuditEvent, record_event
 from config.fault_points import reach
 from config.logs import get_logger
@@ -91,6 +92,9 @@ class NotificationJob:
 
     async def _record_end(self, notification: Notification, result: str, cause: str | None) -> None:
         NOTIFICATIONS.labels(result).inc()
+        details: EventDetails = {"outcome_number": notification.number}
+        if cause is not None:
+            details["reason"] = cause
         with database_troubles():
             async with self._pool.acquire() as connection, connection.transaction():
                 if cause is None:
@@ -102,7 +106,7 @@ class NotificationJob:
                     AuditEvent.NOTIFICATION_SENT if cause is None else AuditEvent.NOTIFICATION_REFUSED,
                     campaign_id=notification.campaign_id,
                     upload_id=notification.upload_id,
-                    details={"outcome": notification.number} | ({"reason": cause} if cause else {}),
+                    details=details,
                 )
 
 

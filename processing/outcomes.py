@@ -6,13 +6,14 @@ wait: what becomes of them is decided here too, for whatever outcome.
 """
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import BinaryIO, TypeAlias
 
 import structlog
 
+from audit.details import EventDetails
 from audit.events import NOBODY, Actor, AuditEvent, record_event
 from config.fault_points import reach
 from database.connections import Connection, Pool, database_troubles
@@ -125,7 +126,7 @@ class Outcomes:
                 AuditEvent.UPLOAD_FAILED,
                 campaign_id=upload.campaign_id,
                 upload_id=upload.id,
-                details={"supportId": support_id, "attempts": upload.attempts, "reason": cause},
+                details={"support_id": support_id, "attempts": upload.attempts, "reason": cause},
             )
 
             def tell() -> None:
@@ -194,7 +195,11 @@ class Outcomes:
             has_unicode=False,
         )
         await record_notification(connection, upload.id, number, Accepted(twin.batch_id))
-        details = {"outcome": "duplicate", "batchId": twin.batch_id, "of": twin.upload_id}
+        details: EventDetails = {
+            "outcome": "duplicate",
+            "batch_id": twin.batch_id,
+            "duplicate_of": twin.upload_id,
+        }
         await record_decided(connection, upload, details)
 
         def tell() -> None:
@@ -218,7 +223,7 @@ async def _record_rejected(connection: Connection, upload: Upload, rejected: Rej
         error_reason=rejected.error_reason,
     )
     await record_notification(connection, upload.id, number, rejected)
-    details = {"outcome": "rejected", "rows": rejected.num_rows, "errors": rejected.num_errors}
+    details: EventDetails = {"outcome": "rejected", "rows": rejected.num_rows, "errors": rejected.num_errors}
     await record_decided(connection, upload, details)
 
     def tell() -> None:
@@ -258,13 +263,13 @@ async def write_batch(
     )
 
 
-def accepted_details(batch: NewBatch) -> dict[str, object]:
+def accepted_details(batch: NewBatch) -> EventDetails:
     """What the audit event of an accepted upload tells."""
-    return {"outcome": "accepted", "batchId": batch.id, "messages": batch.total_messages}
+    return {"outcome": "accepted", "batch_id": batch.id, "messages": batch.total_messages}
 
 
 async def record_decided(
-    connection: Connection, upload: Upload, details: Mapping[str, object], *, actor: Actor = NOBODY
+    connection: Connection, upload: Upload, details: EventDetails, *, actor: Actor = NOBODY
 ) -> None:
     """Record that the upload has its outcome."""
     await record_event(

@@ -47,8 +47,8 @@ _NODE: Final = (
     ("sftp_gateway_queue_oldest_seconds", "gauge", "entrypoint", "Age of the oldest job that may run and waits."),
     ("sftp_gateway_uploads_undecided", "gauge", "", "Uploads that have no outcome."),
     ("sftp_gateway_uploads_undecided_oldest_seconds", "gauge", "", "Age of the oldest of them."),
-    ("sftp_gateway_uploads_untold", "gauge", "", "Outcomes that are not mailed yet."),
-    ("sftp_gateway_uploads_untold_oldest_seconds", "gauge", "", "Age of the oldest of them."),
+    ("sftp_gateway_notifications_waiting", "gauge", "", "Outcomes that are not mailed yet."),
+    ("sftp_gateway_notifications_waiting_oldest_seconds", "gauge", "", "Age of the oldest of them."),
     (
         "sftp_gateway_sending_oldest_seconds", "gauge", "class",
         "Seconds for which the oldest batch, single send or retry of active campaigns has waited to leave, by class.",

@@ -7,6 +7,7 @@ from typing import Final
 
 import asyncpg
 
+from audit.details import EventDetails
 from audit.events import Actor, AuditEvent, record_event
 from campaigns.errors import AgencyNotFound, PeopleRefused
 from campaigns.people.addresses import domain_of, is_government, parents_of, parse_domain
@@ -64,7 +65,7 @@ async def add_agency(
             listed = await find_domain(connection, f"any@{domain}")
             if listed is None or (listed.agency_id, listed.member_only) != (agency_id, member_only):
                 raise PeopleRefused(f"the domain {domain} is listed already, for another agency or otherwise")
-    details = {"agency_id": agency_id, "domains": parsed, "member_only": member_only}
+    details: EventDetails = {"agency_id": agency_id, "domains": parsed, "member_only": member_only}
     await record_event(connection, AuditEvent.AGENCY_ADDED, actor=actor, details=details)
     return await find_agency(connection, name)
 

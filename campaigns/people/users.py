@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from audit.details import EventDetails
 from audit.events import Actor, AuditEvent, record_event
 from campaigns.errors import AddressUnknown, PeopleRefused, UserNotFound
 from campaigns.people.addresses import Standing, parse_email, standing_of
@@ -161,7 +162,7 @@ async def _set(
     await connection.execute(
         SQL["set_rights"], user.id, user.is_ops, user.is_pic, user.may_create, user.agency_id
     )
-    details = {"user_id": user.id, "agency_id": user.agency_id, "given": given}
+    details: EventDetails = {"user_id": user.id, "agency_id": user.agency_id, "given": given}
     if reference is not None:
         details["reference"] = reference
     await record_event(connection, event, actor=actor, details=details)

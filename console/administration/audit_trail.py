@@ -11,6 +11,7 @@ from typing import Final
 import asyncpg
 from starlette.responses import Response
 
+from audit.details import read_details
 from audit.events import AuditEvent
 from campaigns.errors import CampaignsError
 from campaigns.people.permissions import Action
@@ -21,7 +22,7 @@ from console.paths import url
 from console.rendering import SINGAPORE
 from console.routes import ConsoleRoute
 from console.visits import Visit
-from database.connections import Connection, json_object
+from database.connections import Connection
 from database.queries import NamedQueries
 
 SQL: Final = NamedQueries("console", "administration/audit_trail.sql")
@@ -167,7 +168,7 @@ def _entry_of(row: asyncpg.Record) -> Entry:
     address = row["source_address"]
     return Entry(
         row["id"], row["at"], row["event"], row["campaign_id"], row["upload_id"], row["actor"], row["actor_email"],
-        None if address is None else str(address), json_object(row["details"]),
+        None if address is None else str(address), read_details(row["details"]),
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from starlette.responses import Response
 
+from audit.details import EventDetails
 from audit.events import AuditEvent, record_event
 from campaigns.people.permissions import Action
 from console.paths import url
@@ -35,7 +36,7 @@ async def change_banner(visit: Visit) -> Response:
             await connection.execute(SQL["clear_banner"])
         else:
             await connection.execute(SQL["set_banner"], sentence, visit.user.id)
-        details = {"shown": sentence is not None}
+        details: EventDetails = {"shown": sentence is not None}
         await record_event(connection, AuditEvent.BANNER_CHANGED, actor=visit.actor, details=details)
         told = "Every page shows the notice now." if sentence else "No page shows a notice any more."
         return await visit.done(connection, url("ops_banner"), told)

@@ -45,7 +45,7 @@ class Operations:
     """All that the page shows, of one moment."""
 
     undecided: asyncpg.Record
-    untold: asyncpg.Record
+    unmailed: asyncpg.Record
     held: int
     connected: int
     senders: Sequence[SenderQueue]
@@ -70,13 +70,13 @@ class Operations:
 async def fetch_operations(connection: Connection) -> Operations:
     """Look at everything. Each statement reads an index, or some rows."""
     undecided = await connection.fetchrow(SQL["fetch_undecided"])
-    untold = await connection.fetchrow(SQL["fetch_untold"])
+    unmailed = await connection.fetchrow(SQL["fetch_unmailed"])
     files = await connection.fetchrow(SQL["count_files"])
     singles = await connection.fetchrow(SQL["count_singles"], _MOST_SINGLES)
-    assert undecided and untold and files and singles  # noqa: S101, PT018 - counts have a row
+    assert undecided and unmailed and files and singles  # noqa: S101, PT018 - counts have a row
     return Operations(
         undecided,
-        untold,
+        unmailed,
         await connection.fetchval(SQL["fetch_held"]),
         await connection.fetchval(SQL["count_connected"]),
         await fetch_queues(connection),

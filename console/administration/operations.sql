@@ -15,7 +15,7 @@ select count(*) as uploads, min(since) as oldest_at from (
     from uploads where checked_at is not null and (checked is null or checked ? 'send')
 ) waiting
 
--- name: fetch_untold
+-- name: fetch_unmailed
 select count(*) as uploads, min(created_at) as oldest_at from notifications where done_at is null
 
 -- name: fetch_held

@@ -8,6 +8,7 @@ from typing import Final
 from starlette.background import BackgroundTask
 from starlette.responses import RedirectResponse, Response
 
+from audit.details import EventDetails
 from audit.events import AuditEvent, record_event
 from campaigns.errors import PeopleRefused
 from campaigns.people.addresses import parse_email
@@ -82,7 +83,7 @@ async def ask(visit: Visit, email: str, path: str) -> Response | str:
         )
         if isinstance(made, Limit):
             return _LIMITS[made]
-        details = {"address": codes.address_hash(email), "admitted": admitted}
+        details: EventDetails = {"address": codes.address_hash(email), "admitted": admitted}
         await record_event(connection, AuditEvent.CONSOLE_CODE_ASKED, actor=visit.actor, details=details)
     answer = RedirectResponse(path, 303, background=_mail(visit, email, made) if admitted else None)
     answer.set_cookie(
@@ -110,7 +111,7 @@ async def judge(visit: Visit, text: str, refused: AuditEvent) -> Try:
     async with visit.connection() as connection, connection.transaction():
         judged = await codes.judge(connection, None if asked is None else asked.browser, text)
         if judged.is_counted and judged.judgement is not Judgement.RIGHT:
-            details = {"address": judged.address_hash, "reason": judged.judgement.value}
+            details: EventDetails = {"address": judged.address_hash, "reason": judged.judgement.value}
             await record_event(connection, refused, actor=visit.actor, details=details)
     return judged
 

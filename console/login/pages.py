@@ -4,6 +4,7 @@ from typing import Final
 
 from starlette.responses import RedirectResponse, Response
 
+from audit.details import EventDetails
 from audit.events import Actor, AuditEvent, record_event
 from campaigns.errors import PeopleRefused
 from campaigns.people.addresses import parse_email
@@ -136,7 +137,7 @@ async def _begin(visit: Visit, judged: Try) -> str | None:
             settings=settings,
         )
         actor = Actor(name=user.id, source_address=visit.address)
-        details = {"address": judged.address_hash}
+        details: EventDetails = {"address": judged.address_hash}
         await record_event(connection, AuditEvent.CONSOLE_LOGIN_ACCEPTED, actor=actor, details=details)
     return value
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from audit.details import EventDetails
 from audit.events import NOBODY, Actor, AuditEvent, record_event
 from config.console_section import ConsoleSettings
 from config.identifiers import new_identifier
@@ -143,7 +144,7 @@ async def end_sessions(
 async def _record_end(
     connection: Connection, user_id: str, sessions: list[str], actor: Actor, reason: Ended
 ) -> None:
-    details = {"user_id": user_id, "sessions": sessions, "reason": reason.value}
+    details: EventDetails = {"user_id": user_id, "sessions": sessions, "reason": reason.value}
     await record_event(connection, AuditEvent.CONSOLE_SESSION_ENDED, actor=actor, details=details)
 
 

@@ -31,7 +31,7 @@ async def fetch_backlogs(pool: Pool, kinds: Collection[Backlog]) -> list[GaugeMe
 async def _fetch_uploads(connection: Connection) -> list[GaugeMetricFamily]:
     jobs = await connection.fetch(SQL["fetch_jobs"])
     undecided = await connection.fetchrow(SQL["fetch_undecided"])
-    untold = await connection.fetchrow(SQL["fetch_untold"])
+    unmailed = await connection.fetchrow(SQL["fetch_unmailed"])
     depth = GaugeMetricFamily(
         "sftp_gateway_queue_jobs", "Jobs in the queue, by kind and status.", labels=["entrypoint", "status"]
     )
@@ -47,21 +47,29 @@ async def _fetch_uploads(connection: Connection) -> list[GaugeMetricFamily]:
     for entrypoint, seconds in oldest.items():
         age.add_metric([entrypoint], seconds)
     assert undecided is not None  # noqa: S101 - an aggregate always has a row
-    assert untold is not None  # noqa: S101 - an aggregate always has a row
+    assert unmailed is not None  # noqa: S101 - an aggregate always has a row
     return [
         depth,
         age,
         *_waiting(
-            "undecided", "Uploads without an outcome", undecided["uploads"], undecided["oldest_seconds"]
+            "uploads_undecided",
+            "Uploads without an outcome",
+            undecided["uploads"],
+            undecided["oldest_seconds"],
         ),
-        *_waiting("untold", "Outcomes not yet mailed", untold["uploads"], untold["oldest_seconds"]),
+        *_waiting(
+            "notifications_waiting",
+            "Outcomes not yet mailed",
+            unmailed["notifications"],
+            unmailed["oldest_seconds"],
+        ),
     ]
 
 
 def _waiting(name: str, what: str, count: int, oldest: float) -> Iterator[GaugeMetricFamily]:
-    yield GaugeMetricFamily(f"sftp_gateway_uploads_{name}", f"{what}.", value=count)
+    yield GaugeMetricFamily(f"sftp_gateway_{name}", f"{what}.", value=count)
     yield GaugeMetricFamily(
-        f"sftp_gateway_uploads_{name}_oldest_seconds", f"{what}: age of the oldest.", value=oldest
+        f"sftp_gateway_{name}_oldest_seconds", f"{what}: age of the oldest.", value=oldest
     )
 
 

@@ -16,9 +16,9 @@ from (
     from uploads where checked_at is not null and (checked is null or checked ? 'send')
 ) waiting;
 
--- name: fetch_untold
+-- name: fetch_unmailed
 -- Refusals that one e-mail sums up have no notification of their own: they aren't waited for.
-select count(*) as uploads, coalesce(max(extract(epoch from now() - created_at)), 0)::float8 as oldest_seconds
+select count(*) as notifications, coalesce(max(extract(epoch from now() - created_at)), 0)::float8 as oldest_seconds
 from notifications
 where done_at is null;
 

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import structlog
 
+from audit.details import EventDetails
 from audit.events import AuditEvent, record_event
 from config.fault_points import reach
 from database.connections import Connection, Pool, database_troubles
@@ -80,7 +81,11 @@ class AwaitedOutcomes:
             )
             told = [ToldFinding(each.row, each.column, each.code.value, each.text) for each in findings]
             await record_told(connection, upload.id, told, report_link)
-            details = {"outcome": "rejected", "rows": rejected.num_rows, "errors": rejected.num_errors}
+            details: EventDetails = {
+                "outcome": "rejected",
+                "rows": rejected.num_rows,
+                "errors": rejected.num_errors,
+            }
             await record_decided(connection, upload, details)
             await announce(connection, upload.id)
 
@@ -103,7 +108,7 @@ class AwaitedOutcomes:
                     AuditEvent.UPLOAD_FAILED,
                     campaign_id=upload.campaign_id,
                     upload_id=upload.id,
-                    details={"supportId": support_id, "attempts": upload.attempts, "reason": cause},
+                    details={"support_id": support_id, "attempts": upload.attempts, "reason": cause},
                 )
         metrics.UPLOADS_DECIDED.labels("failed").inc()
         log.error("upload_failed", support_id=support_id, reason=cause)

@@ -151,7 +151,7 @@ async def withdraw(connection: Connection, upload_id: str, cause: Withdrawal) ->
         AuditEvent.UPLOAD_WITHDRAWN,
         campaign_id=campaign_id,
         upload_id=upload_id,
-        details={"supportId": support_id, "reason": cause.value},
+        details={"support_id": support_id, "reason": cause.value},
     )
     return support_id
 

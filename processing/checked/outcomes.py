@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 import structlog
 
+from audit.details import EventDetails
 from audit.events import Actor, AuditEvent, record_event
 from config.fault_points import reach
 from database.connections import Connection, Pool, database_troubles
@@ -85,7 +86,11 @@ class CheckedOutcomes:
                 await end_waiting(connection, upload.id)
                 told = [ToldFinding(each.row, each.column, each.code.value, each.text) for each in findings]
                 await record_told(connection, upload.id, told, None)
-                details = {"outcome": "rejected", "rows": rejected.num_rows, "errors": rejected.num_errors}
+                details: EventDetails = {
+                    "outcome": "rejected",
+                    "rows": rejected.num_rows,
+                    "errors": rejected.num_errors,
+                }
                 await record_decided(connection, upload, details)
         reach("verdict.committed")
         metrics.UPLOADS_DECIDED.labels("rejected").inc()
@@ -106,7 +111,7 @@ class CheckedOutcomes:
                     AuditEvent.UPLOAD_FAILED,
                     campaign_id=upload.campaign_id,
                     upload_id=upload.id,
-                    details={"supportId": support_id, "attempts": upload.attempts, "reason": cause},
+                    details={"support_id": support_id, "attempts": upload.attempts, "reason": cause},
                 )
         metrics.UPLOADS_DECIDED.labels("failed").inc()
         log.error("upload_failed", support_id=support_id, reason=cause)

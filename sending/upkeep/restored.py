@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 import asyncpg
 
+from audit.details import EventDetails
 from audit.events import AuditEvent, record_event
 from config.logs import describe_exception, get_logger
 from database.connections import UNREACHABLE, Pool
@@ -105,7 +106,7 @@ async def _check(pool: Pool, marked: datetime | None) -> tuple[DatabaseIdentity,
         if marked is None or not row["has_batches"] or (known is not None and known >= marked):
             return database, False
         names = [sender["name"] for sender in await connection.fetch(SQL["pause_all"], marked, RESTORED)]
-        details = {"senders": names, "cause": RESTORED}
+        details: EventDetails = {"senders": names, "reason": RESTORED}
         await record_event(connection, AuditEvent.SENDING_PAUSED, details=details)
     DATABASES_RESTORED.inc()
     newest_here = known and known.isoformat()

@@ -11,6 +11,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+from audit.details import EventDetails
 from audit.events import Actor, AuditEvent, record_event
 from config.errors import ConfigError
 from config.logs import get_logger
@@ -41,7 +42,7 @@ class LoginEvent:
     kind: AuditEvent
     campaign_id: str
     actor: Actor
-    details: dict[str, object] = field(default_factory=dict)
+    details: EventDetails = field(default_factory=EventDetails)
 
 
 @dataclass(slots=True)
@@ -122,7 +123,7 @@ class LoginAudit:
         if left_out is None:
             metrics.AUDIT_EVENTS_DROPPED.inc()
             return
-        details: dict[str, object] = {"reason": cause}
+        details: EventDetails = {"reason": cause}
         if left_out:
             details["left_out_before"] = left_out
         self._add(LoginEvent(AuditEvent.LOGIN_REFUSED, campaign_id, actor, details))

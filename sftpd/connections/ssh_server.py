@@ -6,6 +6,7 @@ from typing import Any, Final
 import asyncssh
 from structlog.stdlib import BoundLogger
 
+from audit.details import EventDetails
 from audit.events import Actor, AuditEvent
 from config.errors import ConfigError
 from config.identifiers import is_campaign_id
@@ -193,7 +194,7 @@ class FrontSSHServer(asyncssh.SSHServer):
             self._log(session).info(
                 "connection_ended", seconds=seconds, ended_by=cause, fingerprint=session.fingerprint
             )
-            details: dict[str, object] = {"seconds": seconds, "ended_by": cause}
+            details: EventDetails = {"seconds": seconds, "reason": cause}
             self._front.login_audit.note(
                 LoginEvent(AuditEvent.SESSION_ENDED, session.campaign_id, session.sender.actor, details)
             )

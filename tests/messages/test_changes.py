@@ -228,7 +228,7 @@ async def test_a_stop_ends_what_has_not_left_and_nothing_else(
     assert list(await fetch_due(connection, batch)) == [batch.key(4)]
     assert not await connection.fetchval("select waiting from batches")
     assert await events_of(connection) == [
-        ("batch_stopped", "ops", {"batch_id": batch.id, "messages": 4, "cause": "asked for"})
+        ("batch_stopped", "ops", {"batch_id": batch.id, "messages": 4, "reason": "asked for"})
     ]
     for row in (5, 6, 7, 8):
         with pytest.raises(MessageNotRetryable, match="stopped"):

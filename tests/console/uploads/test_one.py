@@ -1,5 +1,6 @@
 """The page of one upload: its story, its facts, and the second chance that ops give."""
 
+from audit.details import EventDetails
 from audit.events import AuditEvent, record_event
 from campaigns.people.permissions import Membership
 from config.settings import Settings
@@ -17,10 +18,10 @@ async def test_an_upload_tells_its_story_and_its_facts(settings: Settings, conne
     ops = await make_user(connection, "ops@tech.gov.sg", is_ops=True)
     upload_id = await add_upload(connection, campaign_id, EVIL, "accepted", source_address="192.0.2.7")
     again = await add_upload(connection, campaign_id, "again.csv", "accepted", duplicate_of=upload_id)
-    steps: tuple[tuple[AuditEvent, dict[str, object]], ...] = (
+    steps: tuple[tuple[AuditEvent, EventDetails], ...] = (
         (AuditEvent.UPLOAD_RECEIVED, {"bytes": 1234}),
         (AuditEvent.UPLOAD_DECIDED, {"outcome": "accepted", "messages": 1204}),
-        (AuditEvent.NOTIFICATION_SENT, {"outcome": 1}),
+        (AuditEvent.NOTIFICATION_SENT, {"outcome_number": 1}),
     )
     for event, details in steps:
         await record_event(

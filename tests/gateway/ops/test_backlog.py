@@ -19,10 +19,10 @@ CAMPAIGN = "campaign_backlog"
 UNPROVIDED = "sftp_gateway_batches_without_provider"
 
 
-async def count_untold(pool: Pool) -> float:
+async def count_waiting(pool: Pool) -> float:
     families = await fetch_backlogs(pool, [Backlog.UPLOADS])
     return {family.name: family.samples[0].value for family in families if family.samples}[
-        "sftp_gateway_uploads_untold"
+        "sftp_gateway_notifications_waiting"
     ]
 
 
@@ -46,12 +46,12 @@ async def test_refusals_told_by_one_summary_do_not_wait_for_ever(pool: Pool, set
         for number in range(4):
             sender = Sender(CAMPAIGN, Actor())
             await intake.refuse(sender, f"{number}.txt", FindingCode.FILE_NOT_CSV, byte_count=0)
-    assert await count_untold(pool) == 1
+    assert await count_waiting(pool) == 1
     async with pool.acquire() as connection, connection.transaction():
         await record_summary(connection, CAMPAIGN)
-    assert await count_untold(pool) == 2
+    assert await count_waiting(pool) == 2
     await pool.execute("update notifications set done_at = now()")
-    assert await count_untold(pool) == 0
+    assert await count_waiting(pool) == 0
 
 
 async def test_messages_that_wait_are_told_by_class_with_what_keeps_them(

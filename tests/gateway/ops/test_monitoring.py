@@ -63,8 +63,8 @@ def names_of_the_code() -> set[str]:
             f"{name}_total" for name in re.findall(r'CounterMetricFamily\(\s*"(sftp_gateway_\w+)"', text)
         }
         names |= set(re.findall(r'GaugeMetricFamily\(\s*"(sftp_gateway_\w+)"', text))
-    for waiting in ("undecided", "untold"):
-        names |= {f"sftp_gateway_uploads_{waiting}", f"sftp_gateway_uploads_{waiting}_oldest_seconds"}
+    for waiting in ("uploads_undecided", "notifications_waiting"):
+        names |= {f"sftp_gateway_{waiting}", f"sftp_gateway_{waiting}_oldest_seconds"}
     return names
 
 

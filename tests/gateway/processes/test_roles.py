@@ -68,7 +68,7 @@ def test_front_and_worker_do_their_work_with_the_rights_of_their_roles(
     mailbox.wait_for(6)
     for node in (front, worker):
         wait_until(functools.partial(is_ready, node), "ready")
-        node.until_told("sftp_gateway_uploads_untold 0.0")
+        node.until_told("sftp_gateway_notifications_waiting 0.0")
     assert_nothing_was_refused(front, worker)
 
 

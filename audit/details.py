@@ -1,0 +1,92 @@
+"""The vocabulary of audit events' details: every name that may stand there, and what it tells. mypy holds the code to it.
+
+Names are in snake case, and each tells one thing of one type, whatever the event. A new name is a line here.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Final, TypedDict
+
+
+class EventDetails(TypedDict, total=False):
+    """What an event may tell besides who did what to which campaign or upload: ids, counts, codes and fingerprints."""
+
+    account_sid: str
+    # A keyed hash of an address of e-mail, never the address.
+    address: str | None
+    admitted: bool
+    agency_id: str | None
+    algorithm: str
+    allowed_sources: list[str]
+    api_addresses: list[str]
+    api_rate: int | None
+    attempt: int
+    attempts: int
+    batch_id: str | None
+    bytes: int
+    channel: str
+    code: str
+    crashes: int
+    creator_id: str | None
+    data_keys: int
+    domains: list[str]
+    duplicate_of: str
+    encrypted: int
+    errors: int
+    filters: Mapping[str, object]
+    fingerprint: str
+    given: bool
+    # A job's number, and the kind of job that it is.
+    job: int
+    kind: str
+    key_sid: str
+    languages: list[str]
+    left_out_before: int
+    masked: bool
+    member_only: bool
+    message_id: str
+    messages: int | None
+    nric: bool
+    old_key_lost: bool
+    otp: bool
+    # What came of an upload, in a word. Which of its outcomes an e-mail told is a number.
+    outcome: str
+    outcome_number: int
+    prefix: str
+    # Why, as a fixed word or text.
+    reason: str
+    reference: str
+    role: str
+    rows: int
+    seconds: float
+    segments: int
+    senders: list[str]
+    service_sid: str
+    sessions: list[str]
+    sha256: str
+    shown: bool
+    # What a job is for, where it is no upload.
+    subject: str
+    support_id: str
+    unreadable: int
+    user_id: str
+
+
+# What releases before this one wrote, in its words of now. Their rows stay as they were written.
+_OLD_NAMES: Final = {
+    "supportId": "support_id",
+    "batchId": "batch_id",
+    "ended_by": "reason",
+    "cause": "reason",
+    "of": "duplicate_of",
+}
+
+
+def read_details(text: str | None) -> dict[str, object]:
+    """The details of a row, whichever release wrote it, in the words of this one."""
+    written: dict[str, object] = json.loads(text or "{}")
+    read = {_OLD_NAMES.get(name, name): value for name, value in written.items()}
+    # A number stood there for the outcome that an e-mail told, where other events had a word.
+    if isinstance(read.get("outcome"), int):
+        read["outcome_number"] = read.pop("outcome")
+    return read
