@@ -1,7 +1,6 @@
 """Daily totals move with outcomes, in their transactions, whoever writes them; in a month that was posted nothing moves."""
 
 import random
-from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -15,6 +14,7 @@ from messages.changes import retry_batch
 from messages.news import Answer, Ending, News, Receipt
 from messages.statuses import ErrorCode, MessageStatus
 from rules.billing.outcomes import Terms
+from tests.billing.recounting import recounted, usage
 from tests.messages.builders import FOREIGN, LOCAL, MadeBatch, make_batch
 
 CREATED, ENQUEUED, SENDING, SENT, SENT_TO_TELCO, SUCCESS, FAILURE = MessageStatus
@@ -22,41 +22,11 @@ CREATED, ENQUEUED, SENDING, SENT, SENT_TO_TELCO, SUCCESS, FAILURE = MessageStatu
 CLAIMED = datetime(2026, 10, 31, 15, 59, 30, tzinfo=UTC)
 OCTOBER, NOVEMBER = date(2026, 10, 31), date(2026, 11, 1)
 TERMS = Terms(starts=date(2025, 7, 1), charge_own_expiry=False, is_production=True)
-Usage = dict[tuple[str, str, str, bool], tuple[int, int]]
-
-
-async def usage(connection: Connection) -> Usage:
-    """Attempts and segments by day, destination, outcome and own expiry."""
-    rows = await connection.fetch("select * from usage_days where attempts <> 0 or segments <> 0")
-    return {
-        (str(row["day"]), row["destination"], row["outcome"], row["own_expiry"]): (
-            row["attempts"],
-            row["segments"],
-        )
-        for row in rows
-    }
 
 
 async def record(connection: Connection, *news: News, now: datetime = CLAIMED) -> None:
     async with connection.transaction():
         await record_news(connection, news, now=now)
-
-
-async def recounted(connection: Connection) -> Usage:
-    """The same, from the attempts themselves, in Python."""
-    rows = await connection.fetch(
-        "select a.*, m.recipient, m.segments from attempts a join messages m using (batch_no, row_number) where a.status >= 4"
-    )
-    counted: Counter[tuple[str, str, str, bool]] = Counter()
-    segments: Counter[tuple[str, str, str, bool]] = Counter()
-    for row in rows:
-        moment = row["sent_at"] or row["claimed_at"] or row["created_at"]
-        outcome = {4: "sent_to_telco", 5: "success", 6: row["error"]}[row["status"]]
-        place = "local" if row["recipient"].startswith("65") else "foreign"
-        key = (str((moment + timedelta(hours=8)).date()), place, outcome, row["expired"])
-        counted[key] += 1
-        segments[key] += row["segments"]
-    return {key: (counted[key], segments[key]) for key in counted}
 
 
 def random_news(choice: random.Random, batches: list[MadeBatch], rows: int) -> News:
