@@ -16,6 +16,7 @@ from campaigns.campaigns import Creator
 from database.connections import Connection, json_object
 from database.queries import NamedQueries
 from messages.identifiers import message_id, parse_message_id
+from messages.logs.charges import Charges
 from messages.statuses import ErrorCode, MessageStatus
 
 SQL: Final = NamedQueries("messages", "retrieval.sql")
@@ -222,7 +223,7 @@ async def read_deliveries(
     connection: Connection,
     batch: Batch,
     statuses: Collection[MessageStatus],
-    charged_errors: Collection[ErrorCode],
+    charges: Charges,
 ) -> AsyncIterator[asyncpg.Record]:
     """The rows of a batch's delivery report, in the order of the upload, as its SQL names their columns.
 
@@ -233,7 +234,8 @@ async def read_deliveries(
         batch.number,
         sorted(statuses),
         batch.status_of_unclaimed.value,
-        [code.value for code in charged_errors],
+        list(charges.outcomes),
+        charges.since,
         prefetch=_ROWS_AT_ONCE,
     )
     async for row in rows:
@@ -241,7 +243,7 @@ async def read_deliveries(
 
 
 async def fetch_deliveries(
-    connection: Connection, batch: Batch, charged_errors: Collection[ErrorCode], *, after: int
+    connection: Connection, batch: Batch, charges: Charges, *, after: int
 ) -> list[asyncpg.Record]:
     """The next rows of a batch's delivery report, some thousands at most: those whose numbers are above `after`."""
     return await connection.fetch(
@@ -249,7 +251,8 @@ async def fetch_deliveries(
         batch.number,
         after,
         batch.status_of_unclaimed.value,
-        [code.value for code in charged_errors],
+        list(charges.outcomes),
+        charges.since,
         _ROWS_AT_ONCE,
     )
 

@@ -34,6 +34,7 @@ async def download_report(visit: Visit) -> Response:
             batch,
             campaign,
             visit.settings.environment,
+            visit.settings.billing,
             key_name=await fetch_label_of_upload(connection, campaign.id, batch.upload_id),
             mask=None if shows else masked_number,
         )

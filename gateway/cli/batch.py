@@ -283,9 +283,11 @@ def report(
         async with invocation.open_database() as connection:
             batch = await _fetch_known(connection, batch_id)
             campaign = await fetch_known_campaign(connection, batch.campaign_id)
-            environment = invocation.settings.environment
+            settings = invocation.settings
             key_name = await fetch_label_of_upload(connection, batch.campaign_id, batch.upload_id)
-            frame = await ReportFrame.of_batch(connection, batch, campaign, environment, key_name=key_name)
+            frame = await ReportFrame.of_batch(
+                connection, batch, campaign, settings.environment, settings.billing, key_name=key_name
+            )
             return await write_delivery_report(connection, frame, target, form=chosen, statuses=statuses)
 
     with new_private_file(out) as target:

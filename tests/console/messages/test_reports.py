@@ -5,10 +5,13 @@ import io
 
 import pytest
 
+from campaigns.campaigns import Channel
+from config.environment import Environment
 from config.settings import Settings
 from console.technical.downloads import attachment
 from database.connections import Connection, Pool
 from messages.delivery_report import ReportFrame, read_csv_report
+from messages.logs.charges import Charges
 from messages.retrieval import fetch_batch
 from tests.console.messages.sending import (
     LOCAL,
@@ -63,12 +66,18 @@ async def test_a_report_has_a_row_for_each_message_and_leaves_its_event(
 
 
 async def test_a_large_report_comes_in_pieces_that_hold_no_connection(
-    pool: Pool, connection: Connection, campaign_id: str
+    pool: Pool, connection: Connection, campaign_id: str, settings: Settings
 ) -> None:
     (batch_id,) = await fill_campaign(connection, campaign_id, [12_000])
     batch = await fetch_batch(connection, batch_id)
     assert batch is not None
-    frame = ReportFrame(batch, ("name",), "", "amy@clinic.gov.sg", charges=True)
+    frame = ReportFrame(
+        batch,
+        ("name",),
+        "",
+        "amy@clinic.gov.sg",
+        charges=Charges.of(settings.billing, Environment.PRODUCTION, Channel.PUBLIC),
+    )
     pieces = []
     async for piece in read_csv_report(pool.acquire, frame):
         pieces.append(piece)
