@@ -29,25 +29,31 @@ class EventDetails(TypedDict, total=False):
     crashes: int
     creator_id: str | None
     data_keys: int
+    # `local` or `foreign`.
+    destination: str
     domains: list[str]
     duplicate_of: str
     encrypted: int
     errors: int
+    # Which of a form's fields were changed.
+    fields: list[str]
     filters: Mapping[str, object]
     fingerprint: str
+    foreign_mills: int
     given: bool
     # A job's number, and the kind of job that it is.
     job: int
     kind: str
     key_sid: str
-    # Fingerprints of the keys that a refused login offered.
-    keys_tried: list[str]
     languages: list[str]
     left_out_before: int
+    local_mills: int
     masked: bool
     member_only: bool
     message_id: str
     messages: int | None
+    # Such as `2026-10`.
+    month: str
     nric: bool
     old_key_lost: bool
     otp: bool
@@ -55,9 +61,10 @@ class EventDetails(TypedDict, total=False):
     outcome: str
     outcome_number: int
     prefix: str
-    # Why, as a fixed word or text.
+    # Why, as a fixed word or text; of a correction to what was charged, in the words of whoever made it.
     reason: str
     reference: str
+    reports: int
     role: str
     rows: int
     seconds: float
@@ -72,6 +79,9 @@ class EventDetails(TypedDict, total=False):
     support_id: str
     unreadable: int
     user_id: str
+    # A day, such as `2027-02-01`.
+    valid_from: str
+    version: int
 
 
 # What releases before this one wrote, in its words of now. Their rows stay as they were written.

@@ -1,7 +1,7 @@
 """The table `audit_events`: who did what, from where, to which campaign or upload. Its rows are kept for ever.
 
 An event's details are ids, counts, codes and fingerprints. They are never contents, names of files, phone numbers, people's
-e-mail addresses, or keys.
+e-mail addresses, or keys. Only a correction of what was charged has the words of whoever made it: its reason.
 """
 
 import json
@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
-
-import asyncpg
 
 from audit.details import EventDetails, read_details
 from database.connections import Connection
@@ -37,7 +35,11 @@ class AuditEvent(StrEnum):
     API_KEY_DELETED = "api_key_deleted"
     AUDIT_DOWNLOADED = "audit_downloaded"
     BANNER_CHANGED = "banner_changed"
+    BILLING_CORRECTED = "billing_corrected"
+    BILLING_MONTH_POSTED = "billing_month_posted"
+    BILLING_PRICE_ADDED = "billing_price_added"
     AGENCY_ADDED = "agency_added"
+    AGENCY_BILLING_CHANGED = "agency_billing_changed"
     USER_OPS_CHANGED = "user_ops_changed"
     USER_PIC_CHANGED = "user_pic_changed"
     USER_CREATOR_CHANGED = "user_creator_changed"
@@ -131,22 +133,14 @@ async def record_event(
 
 async def fetch_events_of_upload(connection: Connection, upload_id: str) -> list[RecordedEvent]:
     """All events of one upload, oldest first. An unknown upload has none."""
-    return [_event_of(row) for row in await connection.fetch(SQL["fetch_events_of_upload"], upload_id)]
-
-
-async def fetch_logins(connection: Connection, campaign_id: str, limit: int) -> list[RecordedEvent]:
-    """Logins by SFTP, refused ones and ends of sessions, the newest first, among the campaign's newest 100,000 events."""
-    kinds = [AuditEvent.LOGIN_ACCEPTED, AuditEvent.LOGIN_REFUSED, AuditEvent.SESSION_ENDED]
-    rows = await connection.fetch(SQL["fetch_logins"], campaign_id, [kind.value for kind in kinds], limit)
-    return [_event_of(row) for row in rows]
-
-
-def _event_of(row: asyncpg.Record) -> RecordedEvent:
-    return RecordedEvent(
-        at=row["at"],
-        event=row["event"],
-        actor=row["actor"],
-        source_address=row["source_address"],
-        connection_id=row["connection_id"],
-        details=read_details(row["details"]),
-    )
+    return [
+        RecordedEvent(
+            at=row["at"],
+            event=row["event"],
+            actor=row["actor"],
+            source_address=row["source_address"],
+            connection_id=row["connection_id"],
+            details=read_details(row["details"]),
+        )
+        for row in await connection.fetch(SQL["fetch_events_of_upload"], upload_id)
+    ]

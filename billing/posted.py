@@ -12,11 +12,14 @@ from typing import Final
 import asyncpg
 
 from billing.lines import Line, Sums
+from billing.months import fetch_closed_before
+from billing.prices import fetch_prices
 from billing.usage import fetch_lines
 from database.connections import Connection
 from database.queries import NamedQueries
 from rules.billing.outcomes import Terms, charged_outcomes
 from rules.billing.periods import Month, Period, dispute_by
+from rules.billing.prices import Price
 
 SQL: Final = NamedQueries("billing", "posted.sql")
 _SUMS: Final = (
@@ -51,7 +54,8 @@ class PostedReport:
     """An agency's report of a month, or of a period (`period`): then of its months' latest versions.
 
     `version`: the month's; of a period, one more than there are corrections. `posted_at`: of this version; of a period, of its
-    last month, or of what was corrected later. Times are aware UTC. `campaigns` has the oldest first.
+    last month, or of what was corrected later. Times are aware UTC. `campaigns` has the oldest first. `prices`: those
+    that held within it, in their order.
     """
 
     agency_id: str
@@ -67,6 +71,7 @@ class PostedReport:
     corrections: Sequence[Correction]
     campaigns: Sequence[ReportCampaign]
     lines: Sequence[Line]
+    prices: Sequence[Price]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +150,6 @@ async def fetch_annual_report(connection: Connection, agency_id: str, period: Pe
         posted_at=max(posted_at, *(row["posted_at"] for row in rows)),
         due=dispute_by(posted_at),
     )
-
-
-async def fetch_closed_before(connection: Connection) -> date | None:
-    """The first day of the first month that isn't posted: before it nothing moves. None where none was posted yet."""
-    closed_before: date | None = await connection.fetchval(SQL["fetch_closed_before"])
-    return closed_before
 
 
 async def fetch_month_sums(
@@ -291,7 +290,17 @@ async def _complete(
         corrections,
         [ReportCampaign(**row) for row in campaigns],
         [Line(**row) for row in lines],
+        await _fetch_prices_within(connection, period),
     )
+
+
+async def _fetch_prices_within(connection: Connection, period: Period | Month) -> list[Price]:
+    first, last = (
+        (period.first, period.last) if isinstance(period, Month) else (period.first.first, period.last.last)
+    )
+    prices = await fetch_prices(connection)
+    later = [price for valid_from, price in prices.entries if first < valid_from <= last]
+    return list(dict.fromkeys([prices.on(first), *later]))
 
 
 async def _sum_usage(

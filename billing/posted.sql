@@ -38,10 +38,6 @@ from billing_report_lines where report_id = any($1::bigint[])
 group by 1, 2, 3, 4, 5, 6
 order by 1, 2, 3, 4, 5, 6
 
--- name: fetch_closed_before
--- The first day that isn't in a month that was posted, nor in one before it; null where none was posted.
-select (max(month) + interval '1 month')::date from billing_months
-
 -- name: sum_lines_of_campaigns
 -- What was posted for some campaigns, by month: the latest versions. The months' dates with them, of whichever agency they are.
 with latest as (

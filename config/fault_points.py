@@ -34,6 +34,9 @@ POINTS: Final = (
     "sending.handed_over",  # the provider has answered, which isn't recorded yet
     "sending.received",  # a receipt is there, which isn't recorded yet
     "sending.recorded",  # outcomes are committed
+    "billing.locked",  # a month is about to be posted, and has the totals to itself
+    "billing.posted",  # it is written, with its reports, not committed
+    "billing.committed",  # it is committed, and further ones may be due
 )
 
 

@@ -1,8 +1,9 @@
 """The tables `agencies` and `agency_domains`. Every change is made in the caller's transaction, together with its audit event."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Final
 
 import asyncpg
@@ -23,13 +24,27 @@ _LONGEST_NAME: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Agency:
-    """An agency as stored. `member_domains` are those whose people can only be members. `added_at` is aware UTC."""
+    """An agency as stored. `member_domains` are those whose people can only be members. `added_at` is aware UTC.
+
+    Customer id, sub-BU and contact are its payment form's, and stand on its bills.
+    """
 
     id: str
     name: str
     domains: tuple[str, ...]
     member_domains: tuple[str, ...]
     added_at: datetime
+    customer_id: str | None = None
+    sub_bu: str | None = None
+    billing_contact: str | None = None
+
+
+class PaymentField(StrEnum):
+    """What an agency's payment form says."""
+
+    CUSTOMER_ID = "customer_id"
+    SUB_BU = "sub_bu"
+    CONTACT = "contact"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +85,29 @@ async def add_agency(
     return await find_agency(connection, name)
 
 
+async def set_payment_form(
+    connection: Connection, name: str, fields: Mapping[PaymentField, str], *, actor: Actor
+) -> Agency:
+    """Change what stands on an agency's bills from now on; an empty text clears it. Reports that were posted keep theirs.
+
+    Raises AgencyNotFound; PeopleRefused: a text that is too long, or of characters that can't be printed.
+    """
+    agency = await find_agency(connection, name)
+    texts = {field: " ".join(text.split()) for field, text in fields.items()}
+    if not texts:
+        raise PeopleRefused("nothing is to be changed: give a customer id, a sub-BU or a contact")
+    for text in texts.values():
+        if len(text) > _LONGEST_NAME or not text.isprintable():
+            raise PeopleRefused(
+                f"customer id, sub-BU and contact have at most {_LONGEST_NAME} printable characters each"
+            )
+    wanted = [texts.get(field) for field in PaymentField]
+    await connection.execute(SQL["update_payment_form"], agency.id, *wanted)
+    details: EventDetails = {"agency_id": agency.id, "fields": sorted(texts)}
+    await record_event(connection, AuditEvent.AGENCY_BILLING_CHANGED, actor=actor, details=details)
+    return await fetch_agency(connection, agency.id)
+
+
 async def find_agency(connection: Connection, name: str) -> Agency:
     """The agency of that name. Raises AgencyNotFound."""
     row = await connection.fetchrow(SQL["find_agency"], " ".join(name.split()))
@@ -103,5 +141,12 @@ async def count_campaigns(connection: Connection, agency_id: str) -> int:
 
 def _agency_of(row: asyncpg.Record) -> Agency:
     return Agency(
-        row["id"], row["name"], tuple(row["domains"]), tuple(row["member_domains"]), row["added_at"]
+        row["id"],
+        row["name"],
+        tuple(row["domains"]),
+        tuple(row["member_domains"]),
+        row["added_at"],
+        row["customer_id"],
+        row["sub_bu"],
+        row["billing_contact"],
     )

@@ -7,7 +7,6 @@ import typer
 from gateway.cli.api import access
 from gateway.cli.arguments import JSON, CampaignId, Yes, confirm, parse_bodies
 from gateway.cli.campaign_document import ShownCampaign, campaign_document, print_campaign
-from gateway.cli.campaign_events import EventsLimit, ShowEvents, fetch_campaign_events
 from gateway.cli.credentials.twilio_secrets import (
     TWILIO_EXAMPLE,
     AccountSID,
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
     from campaigns.campaigns import Campaign
     from campaigns.creation import CreatedCampaign
-    from gateway.cli.campaign_events import CampaignEvents
 
 app = typer.Typer(
     help="Campaigns: create, look at, suspend, resume, delete.",
@@ -255,13 +253,7 @@ def list_all(
 
 
 @app.command(epilog="Example: sftp-gateway campaign show CAMPAIGN --json")
-def show(
-    context: typer.Context,
-    campaign: CampaignId,
-    events: ShowEvents = False,
-    limit: EventsLimit = 50,
-    as_json: JSON = False,
-) -> None:
+def show(context: typer.Context, campaign: CampaignId, as_json: JSON = False) -> None:
     """Show one campaign: its template, address, allowed sources, keys, and account at Twilio; no secret."""
     from campaigns.campaigns import fetch_known_campaign
     from campaigns.twilio_accounts import fetch_twilio_account
@@ -270,23 +262,20 @@ def show(
 
     invocation = invocation_of(context)
 
-    async def fetch() -> "tuple[ShownCampaign, CampaignEvents | None]":
+    async def fetch() -> ShownCampaign:
         async with invocation.open_database() as connection:
-            shown = ShownCampaign(
+            return ShownCampaign(
                 await fetch_known_campaign(connection, campaign),
                 sum(key.revoked_at is None for key in await list_keys(connection, campaign)),
                 await count_in_force(connection, campaign),
                 await fetch_twilio_account(connection, campaign),
             )
-            return shown, await fetch_campaign_events(connection, campaign, limit) if events else None
 
-    shown, told = run(fetch())
+    shown = run(fetch())
     if as_json:
-        print_json(campaign_document(shown) | (told.document() if told else {}))
-        return
-    print_campaign(shown)
-    if told:
-        told.print()
+        print_json(campaign_document(shown))
+    else:
+        print_campaign(shown)
 
 
 @app.command(epilog="Example: sftp-gateway campaign suspend CAMPAIGN")

@@ -57,6 +57,7 @@ def check(
         *probed,
         *_ask_about_sending(settings, part),
         *_ask_about_console(settings, part),
+        *_ask_about_billing(settings, part),
     ]
     if as_json:
         print_json(
@@ -99,6 +100,26 @@ def _ask_about_console(settings: "Settings", part: str | None) -> "list[Answer]"
     if part == "console" or (part is None and settings.console.processes > 0):
         return [run(ask("console", lambda: probe_console(settings.console), _PATIENCE))]
     return []
+
+
+def _ask_about_billing(settings: "Settings", part: str | None) -> "list[Answer]":
+    """A warning where messages are charged that nobody gets."""
+    from config.environment import Environment
+    from config.settings import variable_of
+    from gateway.ops.probes import Answer
+
+    simulated = settings.sending.public.provider == "simulator"
+    if (
+        part not in (None, "sender", "worker")
+        or not simulated
+        or settings.environment is not Environment.PRODUCTION
+    ):
+        return []
+    text = (
+        f"this is production, and {variable_of('sending.public.provider')} is simulator: its messages reach nobody, "
+        "and are charged like any other"
+    )
+    return [Answer("billing", ExitStatus.DONE, text, is_warning=True)]
 
 
 def _print_lines(answers: "list[Answer]") -> None:

@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from billing.closing import close_due_months
+from billing.terms import terms_of
 from config.errors import ConfigError
 from config.logs import get_logger
 from config.settings import Settings
@@ -39,6 +41,7 @@ logger = get_logger("gateway")
 # An upload or notification younger than this may be between its commit and its job's start.
 _SWEPT_WHEN_OLDER: Final = timedelta(seconds=10)
 _RETENTION_INTERVAL: Final = timedelta(hours=1)
+_POSTING_INTERVAL: Final = timedelta(minutes=10)
 # Seconds. A worker that can't judge at once is one all the same, if a slow one.
 _WARM_UP_WITHIN: Final = 5.0
 # The exit status that tells the supervisor: jobs were left to others (EX_TEMPFAIL).
@@ -126,6 +129,10 @@ async def _run_jobs_and_sweeps(
         tasks.create_task(_every(sweep_interval, stop, lambda: _sweep_checked(pool, store, checked_life)))
         tasks.create_task(
             _every(_RETENTION_INTERVAL, stop, lambda: remove_expired(pool, store, settings.retention))
+        )
+        terms = terms_of(settings.environment, settings.billing)
+        tasks.create_task(
+            _every(_POSTING_INTERVAL, stop, lambda: close_due_months(pool, terms, now=datetime.now(UTC)))
         )
         await stop.wait()
         _, late = await asyncio.wait(running, timeout=timing.drain_timeout)

@@ -1,42 +1,11 @@
 """Sums by month and by campaign: from reports where a month was posted, else from the daily totals."""
 
-from datetime import UTC, date, datetime
-
 from billing.lines import Sums
 from billing.posted import fetch_annual_report, fetch_campaign_sums, fetch_month_sums, fetch_report
 from database.connections import Connection
-from messages.attempts import record_news
-from messages.news import Receipt
-from messages.statuses import MessageStatus
-from rules.billing.outcomes import Terms
 from rules.billing.periods import Month, period_of
-from tests.messages.builders import FOREIGN, LOCAL, make_batch
-
-STARTS = date(2025, 7, 1)
-TERMS = Terms(starts=STARTS, charge_own_expiry=False, is_production=True)
-TEST = Terms(starts=STARTS, charge_own_expiry=False, is_production=False)
-OCTOBER = Month(2026, 10)
-IN_OCTOBER = datetime(2026, 10, 10, 4, tzinfo=UTC)
-NOW = datetime(2026, 11, 20, 4, tzinfo=UTC)
-PERIOD = period_of(OCTOBER, STARTS)
-
-
-async def delivered(
-    connection: Connection, campaign_id: str, recipient: str, at: datetime, rows: int
-) -> None:
-    batch = await make_batch(
-        connection, campaign_id, [MessageStatus.SENDING] * rows, recipient=recipient, at=at
-    )
-    async with connection.transaction():
-        await record_news(
-            connection,
-            [Receipt(batch.key(row), MessageStatus.SUCCESS, at=at) for row in range(2, 2 + rows)],
-            now=at,
-        )
-
-
-async def agency_of(connection: Connection, campaign_id: str) -> str:
-    return str(await connection.fetchval("select agency_id from campaigns where id = $1", campaign_id))
+from tests.billing.builders import IN_OCTOBER, NOW, OCTOBER, PERIOD, STARTS, TERMS, TEST, agency_of, delivered
+from tests.messages.builders import FOREIGN, LOCAL
 
 
 async def test_months_that_are_not_posted_are_summed_as_they_are_so_far(

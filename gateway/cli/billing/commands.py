@@ -2,8 +2,10 @@
 
 import typer
 
+from gateway.cli.billing import months, price
+
 app = typer.Typer(
-    help="Billing: whether the totals are right.",
+    help="Billing: what agencies are charged, months and their reports, corrections, prices.",
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
@@ -11,4 +13,6 @@ app = typer.Typer(
 
 def register(parent: typer.Typer) -> None:
     """Add these commands to `parent`."""
+    for module in (months, price):
+        module.register(app)
     parent.add_typer(app, name="billing")

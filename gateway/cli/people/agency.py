@@ -7,6 +7,7 @@ import typer
 from gateway.cli.arguments import JSON
 from gateway.cli.invocation import Invocation, current_actor, invocation_of, run
 from gateway.cli.people.arguments import AgencyName, Email, Remove, user_document
+from gateway.errors import CallMisused
 from gateway.output import for_people, note, print_facts, print_json, print_line, print_table, utc
 
 if TYPE_CHECKING:
@@ -125,9 +126,55 @@ def show(context: typer.Context, name: AgencyName, as_json: JSON = False) -> Non
             ("in charge", ", ".join(pics) or "nobody: see `sftp-gateway agency pic --help`"),
             ("create campaigns", ", ".join(creators) or "nobody"),
             ("campaigns", str(campaigns)),
+            ("customer id", agency.customer_id),
+            ("sub-BU", agency.sub_bu),
+            ("contact", agency.billing_contact),
             ("added", for_people(agency.added_at)),
         ]
     )
+
+
+@app.command(
+    "set",
+    epilog="Example: sftp-gateway agency set 'Ministry of Examples' --customer-id C123456 --sub-bu 'EXAMS BRANCH' "
+    "--contact finance@examples.gov.sg",
+)
+def set_form(
+    context: typer.Context,
+    name: AgencyName,
+    customer_id: Annotated[
+        str | None, typer.Option("--customer-id", metavar="C", help="Its customer id with finance.")
+    ] = None,
+    sub_bu: Annotated[
+        str | None, typer.Option("--sub-bu", metavar="B", help="Its sub-business unit.")
+    ] = None,
+    contact: Annotated[
+        str | None, typer.Option("--contact", metavar="E", help="Whom finance writes to.")
+    ] = None,
+    as_json: JSON = False,
+) -> None:
+    """Change what stands on an agency's bills, as its payment form has it. An empty text clears a field."""
+    from campaigns.people.agencies import PaymentField, set_payment_form
+
+    invocation = invocation_of(context)
+    given = {
+        PaymentField.CUSTOMER_ID: customer_id,
+        PaymentField.SUB_BU: sub_bu,
+        PaymentField.CONTACT: contact,
+    }
+    fields = {field: text for field, text in given.items() if text is not None}
+    if not fields:
+        raise CallMisused("give what is to be changed: --customer-id, --sub-bu or --contact")
+
+    async def store() -> "Agency":
+        async with invocation.open_database() as connection, connection.transaction():
+            return await set_payment_form(connection, name, fields, actor=current_actor())
+
+    agency = run(store())
+    if as_json:
+        print_json(_document(agency))
+    else:
+        note(f"{agency.name}'s next reports say so: see `sftp-gateway agency show`")
 
 
 @app.command(epilog="Example: sftp-gateway agency pic 'Ministry of Examples' tan@examples.gov.sg")
@@ -183,5 +230,8 @@ def _document(agency: "Agency") -> dict[str, object]:
         "name": agency.name,
         "domains": list(agency.domains),
         "memberDomains": list(agency.member_domains),
+        "customerId": agency.customer_id,
+        "subBu": agency.sub_bu,
+        "contact": agency.billing_contact,
         "addedAt": utc(agency.added_at),
     }

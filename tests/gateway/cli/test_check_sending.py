@@ -140,6 +140,25 @@ def test_a_public_account_that_is_not_whole_is_named(
     assert "SFTP_GATEWAY_SENDING__TWILIO__ACCOUNT_SID" in line["detail"]
 
 
+@pytest.mark.parametrize(
+    ("environment", "part", "warned"),
+    [
+        ("production", None, True),
+        ("production", "sender", True),
+        ("production", "front", False),
+        ("test", None, False),
+    ],
+)
+def test_a_simulator_in_production_is_a_warning_as_it_charges(
+    admin: "Call", monkeypatch: pytest.MonkeyPatch, environment: str, part: str | None, warned: bool
+) -> None:
+    monkeypatch.setenv(variable_of("environment"), environment)
+    monkeypatch.setenv(variable_of("sending.public.provider"), "simulator")
+    answer = admin("check", "--json", *(["--part", part] if part else []))
+    lines = [line for line in answer.document["checks"] if line["name"] == "billing"]
+    assert [(line["ok"], line["warning"]) for line in lines] == [(True, True)] * warned
+
+
 def test_internal_campaigns_without_an_account_are_a_warning_that_names_three(
     admin: "Call", sending: None
 ) -> None:
