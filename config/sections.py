@@ -31,7 +31,15 @@ class DatabaseSettings(Section):
     url: DatabaseURL = Field(
         description=(
             "postgresql://user:password@host:port/database. Beyond loopback, add "
-            "?sslmode=verify-full&sslrootcert=/etc/ssl/certs/ca-certificates.crt, or your own authority's file."
+            "?sslmode=verify-full&sslrootcert=/etc/ssl/certs/ca-certificates.crt, or your own authority's file. Several hosts, "
+            "with commas between them, are asked one after the other for one that takes writes."
+        ),
+    )
+    direct_url: DatabaseURL | None = Field(
+        default=None,
+        description=(
+            "The same database past its pooler, for LISTEN, the queues, migrations, session locks and the command line; "
+            "empty: the same as url. Needed where url leads to PgBouncer in transaction mode."
         ),
     )
     pool_size: Count = Field(default=10, description="Connections kept by each process, at most.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
+from pydantic import SecretStr
 
 from config.errors import ConfigurationError
 from config.network import DATABASE_FORM
@@ -77,17 +78,25 @@ def database_troubles() -> Iterator[None]:
 async def connect(
     settings: DatabaseSettings, *, command_timeout: float | None = None
 ) -> "asyncpg.Connection[asyncpg.Record]":
-    """One connection of its own, for a listener, a queue or a migration: no time-out on its statements unless told."""
-    return await _connect_apart(settings, command_timeout)
+    """One connection of its own, for a listener, a queue or a migration: no time-out on its statements unless told.
+
+    It goes past a pooler, where `direct_url` tells the way.
+    """
+    return await _connect_apart(settings, settings.direct_url or settings.url, command_timeout)
+
+
+async def connect_as_a_pool(settings: DatabaseSettings) -> "asyncpg.Connection[asyncpg.Record]":
+    """One connection of its own by the way that pools take, which may lead through a pooler."""
+    return await _connect_apart(settings, settings.url, settings.connect_timeout)
 
 
 async def _connect_apart(
-    settings: DatabaseSettings, command_timeout: float | None
+    settings: DatabaseSettings, url: SecretStr, command_timeout: float | None
 ) -> "asyncpg.Connection[asyncpg.Record]":
-    with database_troubles(), _readable_url(settings):
+    with database_troubles(), _readable_url(url):
         try:
             return await connect_to_any(
-                settings.url.get_secret_value(),
+                url.get_secret_value(),
                 timeout=settings.connect_timeout,
                 command_timeout=command_timeout,
             )
@@ -110,14 +119,14 @@ async def open_pool(
     `command_timeout`, in seconds, stands in for the setting where no client waits for the answer. Whatever it is, connections to
     a server that has fallen silent are ended as soon as another one answers in its place: see `PoolWatch`.
     """
-    watch = PoolWatch(lambda: _connect_apart(settings, settings.connect_timeout))
+    watch = PoolWatch(lambda: connect_as_a_pool(settings))
 
     async def prepare_session(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         """Once per connection: see the statement. As a statement, since poolers refuse such parameters at the start."""
         server_pid = await connection.fetchval(SQL["prepare_session"], timeout=settings.connect_timeout)
         watch.note_opened(connection, server_pid)
 
-    with _readable_url(settings):
+    with _readable_url(settings.url):
         pool: Pool = asyncpg.create_pool(
             settings.url.get_secret_value(),
             min_size=0,
@@ -155,8 +164,8 @@ async def _connect(dsn: str | None = None, **options: Any) -> "asyncpg.Connectio
 
 
 @contextlib.contextmanager
-def _readable_url(settings: DatabaseSettings) -> Iterator[None]:
-    _check_certificates(settings.url.get_secret_value())
+def _readable_url(url: SecretStr) -> Iterator[None]:
+    _check_certificates(url.get_secret_value())
     try:
         yield
     except ssl.SSLError:

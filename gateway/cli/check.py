@@ -7,6 +7,7 @@ import typer
 from gateway.cli.arguments import JSON
 from gateway.cli.invocation import invocation_of, run
 from gateway.errors import CallMisused, ExitStatus
+from gateway.ops.dependencies import Dependency
 from gateway.output import print_json, print_line, printable
 from gateway.processes.parts import PARTS
 
@@ -55,6 +56,7 @@ def check(
     answers = [
         *(exposures or [well]),
         *probed,
+        *_examine_database(settings, dependencies),
         *_ask_about_sending(settings, part),
         *_ask_about_console(settings, part),
         *_ask_about_billing(settings, part),
@@ -78,6 +80,12 @@ def check(
         _print_lines(answers)
     if status := _worst(answers):
         raise typer.Exit(status)
+
+
+def _examine_database(settings: "Settings", dependencies: "set[Dependency]") -> "list[Answer]":
+    from gateway.ops.database_probes import examine_database
+
+    return run(examine_database(settings.database)) if Dependency.DATABASE in dependencies else []
 
 
 def _ask_about_sending(settings: "Settings", part: str | None) -> "list[Answer]":

@@ -79,18 +79,25 @@ def _plain_http(settings: Settings) -> Iterator[str]:
 def _plain_database(settings: Settings) -> Iterator[str]:
     if settings.database.allow_plaintext:
         return
-    url = urlsplit(settings.database.url.get_secret_value())
+    for name in ("url", "direct_url"):
+        secret = getattr(settings.database, name)
+        if secret is not None and _is_far_and_plain(secret.get_secret_value()):
+            yield (
+                f"the database beyond loopback is spoken to without verified TLS: add sslmode=verify-full "
+                f"and sslrootcert=FILE to {variable_of(f'database.{name}')}; "
+                f"{variable_of('database.allow_plaintext')} allows it"
+            )
+
+
+def _is_far_and_plain(address: str) -> bool:
+    url = urlsplit(address)
     query = parse_qs(url.query)
     named = unquote(url.netloc.rpartition("@")[2])
     hosts = [
         _without_port(host) for text in (named, *query.get("host", [])) for host in text.split(",") if host
     ]
-    far = [host for host in hosts if not is_loopback(host)]
-    if far and query.get("sslmode", [""])[-1] not in _VERIFIED:
-        yield (
-            f"the database beyond loopback is spoken to without verified TLS: add sslmode=verify-full "
-            f"and sslrootcert=FILE to {variable_of('database.url')}; {variable_of('database.allow_plaintext')} allows it"
-        )
+    is_far = any(not is_loopback(host) for host in hosts)
+    return is_far and query.get("sslmode", [""])[-1] not in _VERIFIED
 
 
 def _without_port(host: str) -> str:

@@ -24,7 +24,7 @@ from config.errors import ConfigError
 from config.sections import DatabaseSettings, S3Settings, SFTPSettings, SMTPSettings
 from config.settings import Settings
 from config.sizes import MEBIBYTE
-from database.connections import connect, database_troubles
+from database.connections import connect, connect_as_a_pool, database_troubles
 from database.errors import ServiceUnreachable
 from database.schema import check_schema
 from gateway.errors import ExitStatus
@@ -87,8 +87,10 @@ async def ask(name: str, probe: Probe, timeout: float) -> Answer:
 
 
 async def probe_database(settings: DatabaseSettings) -> str:
-    """Log in, and look at the schema."""
-    connection = await connect(settings)
+    """Log in, by both ways where there are two, and look at the schema."""
+    if settings.direct_url is not None:
+        (await connect(settings)).terminate()
+    connection = await connect_as_a_pool(settings)
     try:
         with database_troubles():
             await check_schema(connection)
