@@ -27,6 +27,7 @@ class Entry:
 ENTRIES: Final = (
     Entry("Campaigns", "home", ("/campaigns", "/batches", "/messages")),
     Entry("Uploads", "uploads", ("/uploads",)),
+    Entry("Billing", "billing", ("/billing",), Action.SEE_BILLING),
     Entry("Agency", "agency", ("/agency",), Action.GRANT_CREATION, is_own=True),
     Entry("Operations", "ops", ("/ops",), Action.ADMINISTER),
     Entry("Calculator", "calculator", ("/calculator",)),

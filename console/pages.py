@@ -3,6 +3,7 @@
 from typing import Final
 
 import console.administration.pages
+import console.billing.pages
 import console.technical.pages
 from console.campaigns import (
     about,
@@ -26,6 +27,7 @@ from console.uploads import lists, one, reports
 ROUTES: Final[tuple[ConsoleRoute, ...]] = (
     *console.technical.pages.ROUTES,
     *console.administration.pages.ROUTES,
+    *console.billing.pages.ROUTES,
     *pages.ROUTES,
     *account.ROUTES,
     *confirm.ROUTES,

@@ -3,7 +3,7 @@
 Templates write no markup from values: `|safe` is for the module of charts alone, and a test looks for it.
 """
 
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -12,6 +12,7 @@ from console.forms import new_form_id
 from console.navigation import navigation
 from console.paths import url
 from console.technical.static_files import StaticFiles
+from rules.billing.prices import shown_cost, shown_price
 
 SINGAPORE: Final = timezone(timedelta(hours=8), "SGT")
 
@@ -29,10 +30,13 @@ class Renderer:
             auto_reload=False,
         )
         self._environment.filters.update(
+            cost=shown_cost,
             count=shown_count,
+            date=shown_date,
             day=shown_day,
             iso=iso_time,
             masked=masked_number,
+            price=shown_segment_price,
             size=shown_size,
             time=shown_time,
         )
@@ -62,6 +66,11 @@ def shown_day(at: datetime) -> str:
     return f"{local.day} {local:%b %Y}"
 
 
+def shown_date(day: date) -> str:
+    """A day of the calendar: `28 Nov 2026`."""
+    return f"{day.day} {day:%b %Y}"
+
+
 def iso_time(at: datetime) -> str:
     """A time for `<time datetime>`: `2026-11-28T09:30:12+08:00`."""
     return at.astimezone(SINGAPORE).isoformat(timespec="seconds")
@@ -79,6 +88,11 @@ def shown_size(byte_count: int) -> str:
     if byte_count < 1_000_000:
         return f"{byte_count / 1000:.1f} kB"
     return f"{byte_count / 1_000_000:.1f} MB"
+
+
+def shown_segment_price(mills: int) -> str:
+    """What a segment costs: `SGD 0.046`."""
+    return f"SGD {shown_price(mills)}"
 
 
 def masked_number(number: str) -> str:

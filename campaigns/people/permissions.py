@@ -1,7 +1,7 @@
 """Who may do what: one table of roles and actions (9-console.md §3). Pure.
 
 A role is what somebody is towards a campaign: ops, a person in charge of its agency, its creator, one of its members. Without a
-campaign it is what somebody is at all.
+campaign it is what somebody is at all: in charge of some agency, owner of some campaign.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,6 +27,7 @@ class Role(StrEnum):
     PIC = auto()
     # May create campaigns; towards a campaign, has created it.
     CREATOR = auto()
+    # Of the campaign or, without one, of any.
     OWNER = auto()
     MEMBER = auto()
     RESTRICTED = auto()
@@ -45,6 +46,7 @@ class Action(StrEnum):
     SEE_OWN_MESSAGES = auto()
     # Statuses, and numbers masked.
     SEE_MASKED_MESSAGES = auto()
+    # What the campaign costs. Without a campaign: what those cost of which somebody may see it.
     SEE_BILLING = auto()
 
     CREATE_CAMPAIGN = auto()
@@ -106,6 +108,8 @@ def roles_of(person: Person, place: Place | None = None) -> Iterator[Role]:
     if place is None:
         if person.may_create:
             yield Role.CREATOR
+        if Membership.OWNER in person.memberships.values():
+            yield Role.OWNER
         return
     if place.creator_id == person.id:
         yield Role.CREATOR

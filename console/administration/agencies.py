@@ -11,12 +11,11 @@ from campaigns.people.addresses import is_government, parse_domain
 from campaigns.people.agencies import Agency, add_agency, list_agencies
 from campaigns.people.permissions import Action
 from campaigns.people.users import User, list_in_charge, set_pic
-from console.administration.agency import MOST_COUNTED, CampaignPage, fetch_campaigns, grant_creation
+from console.administration.agency import CampaignPage, fetch_campaigns, grant_creation
 from console.administration.words import said
 from console.errors import PageRefused
 from console.forms import Form
 from console.paths import url
-from console.rendering import SINGAPORE
 from console.routes import ConsoleRoute
 from console.visits import Visit
 from database.connections import Connection
@@ -136,10 +135,12 @@ async def _shown_one(
     async with visit.connection() as connection:
         agency = await find(visit, connection)
         in_charge: Sequence[User] = await list_in_charge(connection, agency.id)
-        page: CampaignPage = await fetch_campaigns(connection, agency.id, after=visit.query.get("after", ""))
+        page: CampaignPage = await fetch_campaigns(
+            visit, connection, agency.id, after=visit.query.get("after", "")
+        )
     return await visit.page(
         "administration/one_agency.html", status=422 if errors else 200, agency=agency, in_charge=in_charge, page=page,
-        months=[month.astimezone(SINGAPORE) for month in page.months], form=form, errors=errors or {}, most=MOST_COUNTED,
+        form=form, errors=errors or {},
     )  # fmt: skip
 
 

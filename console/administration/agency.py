@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import asyncpg
@@ -13,10 +13,11 @@ from campaigns.people.agencies import Agency, fetch_agency
 from campaigns.people.permissions import Action
 from campaigns.people.users import list_in_charge, set_creator
 from console.administration.words import said
+from console.billing.places import Place, parse_place, place_text
+from console.billing.recent import RecentMonths, Use, fetch_recent
 from console.errors import GoTo, PageRefused
 from console.forms import Form
 from console.paths import url
-from console.rendering import SINGAPORE
 from console.routes import ConsoleRoute
 from console.visits import Visit
 from database.connections import Connection
@@ -24,23 +25,16 @@ from database.queries import NamedQueries
 
 SQL: Final = NamedQueries("console", "administration/agency.sql")
 ON_A_PAGE: Final = 100
-# Of each campaign at most so many of its newest sends are counted.
-MOST_COUNTED: Final = 100_000
 _MONTHS: Final = 3
 _MOST_MEMBERS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """The messages of each of the last months, the newest last; `is_least`: there are more."""
-
-    messages: tuple[int, ...]
-    is_least: bool
-
-
-@dataclass(frozen=True, slots=True)
 class AgencyCampaign:
-    """A campaign in the list. `members`: the first ones, as pairs of address and role; `more_members`: how many more."""
+    """A campaign in the list. `members`: the first ones, as pairs of address and role; `more_members`: how many more.
+
+    `uses`: what it came to in each of the last months.
+    """
 
     id: str
     name: str
@@ -49,7 +43,7 @@ class AgencyCampaign:
     created_at: datetime
     members: Sequence[tuple[str, str]]
     more_members: int
-    usage: Usage
+    uses: Sequence[Use]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +51,7 @@ class CampaignPage:
     """Some of an agency's campaigns, the newest first. `after` is the place behind them, None at the end."""
 
     campaigns: Sequence[AgencyCampaign]
-    months: Sequence[datetime]
+    recent: RecentMonths
     after: str | None
 
 
@@ -66,7 +60,7 @@ async def show_agency(visit: Visit) -> Response:
     async with visit.connection() as connection:
         agency = await _own_agency(visit, connection)
         in_charge = await list_in_charge(connection, agency.id)
-        page = await fetch_campaigns(connection, agency.id, after=visit.query.get("after", ""))
+        page = await fetch_campaigns(visit, connection, agency.id, after=visit.query.get("after", ""))
     return await _shown(visit, agency, in_charge, page)
 
 
@@ -80,7 +74,7 @@ async def change_creator(visit: Visit) -> Response:
     except CampaignsError as error:
         async with visit.connection() as connection:
             in_charge = await list_in_charge(connection, agency.id)
-            page = await fetch_campaigns(connection, agency.id)
+            page = await fetch_campaigns(visit, connection, agency.id)
         return await _shown(visit, agency, in_charge, page, form=form, errors={"email": said(error)})
 
 
@@ -99,55 +93,46 @@ async def grant_creation(visit: Visit, form: Form, agency: Agency, back: str) ->
         return await visit.done(connection, back, sentence)
 
 
-async def fetch_campaigns(connection: Connection, agency_id: str, *, after: str = "") -> CampaignPage:
+async def fetch_campaigns(
+    visit: Visit, connection: Connection, agency_id: str, *, after: str = ""
+) -> CampaignPage:
     """The agency's campaigns with the deleted ones, a page of them."""
-    earlier, last_id = _place_of(after)
-    rows = await connection.fetch(SQL["list_campaigns"], agency_id, earlier, last_id, ON_A_PAGE + 1)
+    earlier = parse_place(after)
+    rows = await connection.fetch(SQL["list_campaigns"], agency_id, *(earlier or (None, "")), ON_A_PAGE + 1)
     shown = rows[:ON_A_PAGE]
-    months = [row["month"] for row in await connection.fetch(SQL["list_months"], _MONTHS)]
     ids = [row["id"] for row in shown]
     members = await connection.fetch(SQL["list_members"], ids, _MOST_MEMBERS)
-    counted = await connection.fetch(SQL["count_messages"], ids, months[0], MOST_COUNTED)
+    recent = await fetch_recent(
+        connection,
+        visit.settings,
+        agency_id=agency_id,
+        campaign_ids=ids,
+        now=datetime.now(UTC),
+        count=_MONTHS,
+    )
     campaigns = [
         _campaign_of(
             row,
             [each for each in members if each["campaign_id"] == row["id"]],
-            _usage_of([each for each in counted if each["campaign_id"] == row["id"]], months),
+            recent.of(row["id"]),
         )
         for row in shown
     ]
-    last = f"{shown[-1]['created_at'].isoformat()} {shown[-1]['id']}" if len(rows) > ON_A_PAGE else None
-    return CampaignPage(campaigns, months, last)
+    last = None
+    if len(rows) > ON_A_PAGE:
+        last = place_text(Place(shown[-1]["created_at"], shown[-1]["id"]))
+    return CampaignPage(campaigns, recent, last)
 
 
-def _place_of(text: str) -> tuple[datetime | None, str]:
-    """Time and id of the campaign that a page ended with; what was never given by a page leads to the first one."""
-    before, _, last_id = text.replace("\0", "").partition(" ")
-    try:
-        earlier = datetime.fromisoformat(before)
-    except ValueError:
-        return None, ""
-    # Beyond these years a time of another zone has none in UTC.
-    if earlier.tzinfo is None or not 2000 <= earlier.year < 9000:
-        return None, ""
-    return earlier, last_id
-
-
-def _campaign_of(row: asyncpg.Record, members: Sequence[asyncpg.Record], usage: Usage) -> AgencyCampaign:
+def _campaign_of(
+    row: asyncpg.Record, members: Sequence[asyncpg.Record], uses: Sequence[Use]
+) -> AgencyCampaign:
     return AgencyCampaign(
         row["id"], row["name"], row["status"], row["creator_email"], row["created_at"],
         [(each["email"], each["role"]) for each in members],
         members[0]["members"] - len(members) if members else 0,
-        usage,
+        uses,
     )  # fmt: skip
-
-
-def _usage_of(counted: Sequence[asyncpg.Record], months: Sequence[datetime]) -> Usage:
-    by_month = {each["month"]: int(each["messages"]) for each in counted}
-    return Usage(
-        tuple(by_month.get(month, 0) for month in months),
-        sum(each["sends"] for each in counted) >= MOST_COUNTED,
-    )
 
 
 async def _own_agency(visit: Visit, connection: Connection) -> Agency:
@@ -166,8 +151,7 @@ async def _shown(
 ) -> Response:  # fmt: skip
     return await visit.page(
         "administration/agency.html", status=422 if errors else 200, agency=agency, in_charge=in_charge, page=page,
-        months=[month.astimezone(SINGAPORE) for month in page.months], typed=form["email"] if form else "",
-        errors=errors or {}, most=MOST_COUNTED,
+        typed=form["email"] if form else "", errors=errors or {},
     )  # fmt: skip
 
 

@@ -16,20 +16,3 @@ select * from (
 ) ranked
 where place <= $2
 order by campaign_id, place
-
--- name: list_months
--- The beginnings of the last months in Singapore, the oldest first.
-select (date_trunc('month', now() at time zone 'Asia/Singapore') - n * interval '1 month') at time zone 'Asia/Singapore' as month
-from generate_series($1::integer - 1, 0, -1) n
-
--- name: count_messages
--- All that is read stands in the index on campaign and time. Of a campaign only its newest sends are counted, $3 at most.
-select w.id as campaign_id, date_trunc('month', b.created_at at time zone 'Asia/Singapore') at time zone 'Asia/Singapore' as month,
-    count(*) as sends, sum(b.total_messages) as messages
-from unnest($1::text[]) w (id)
-cross join lateral (
-    select created_at, total_messages from batches
-    where campaign_id = w.id and created_at >= $2
-    order by created_at desc, batches.id desc limit $3
-) b
-group by 1, 2

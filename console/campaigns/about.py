@@ -1,6 +1,7 @@
 """A campaign's settings, About: what it is, what its messages say, whose it is; ops suspend and resume it here."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 from starlette.responses import Response
@@ -17,6 +18,7 @@ from campaigns.errors import CampaignsError
 from campaigns.people.agencies import fetch_agency
 from campaigns.people.permissions import Action
 from campaigns.twilio_accounts import fetch_twilio_account
+from console.billing.recent import fetch_month_so_far
 from console.campaigns.frame import open_frame
 from console.campaigns.phones import phone_of, sender_of
 from console.campaigns.steps import sentence
@@ -79,6 +81,9 @@ async def _show(visit: Visit, errors: dict[str, str]) -> Response:
         frame = await open_frame(visit, connection, "campaign_settings")
         agency = await fetch_agency(connection, frame.campaign.agency_id)
         account = await fetch_twilio_account(connection, frame.campaign.id)
+        cost = None
+        if visit.may(Action.SEE_BILLING):
+            cost = await fetch_month_so_far(connection, visit.settings, frame.campaign, datetime.now(UTC))
         reason = None
         if frame.campaign.status is CampaignStatus.SUSPENDED:
             reason = await fetch_suspension_reason(connection, frame.campaign.id)
@@ -104,6 +109,7 @@ async def _show(visit: Visit, errors: dict[str, str]) -> Response:
         account=account,
         sender=sender,
         phones=phones,
+        cost=cost,
         reason=None if reason is None else REASONS[reason],
         reasons=REASONS,
         may_change_account=(

@@ -67,6 +67,13 @@ def test_without_a_campaign(action: Action, role: Role) -> None:
 
 
 @pytest.mark.parametrize("role", Role)
+def test_whoever_owns_a_campaign_may_see_costs_at_all(role: Role) -> None:
+    for elsewhere in (False, True):
+        shown = may(person(role, elsewhere=elsewhere), Action.SEE_BILLING)
+        assert shown is (role in {Role.OPS, Role.PIC, Role.CREATOR, Role.OWNER})
+
+
+@pytest.mark.parametrize("role", Role)
 def test_a_deleted_campaign_is_there_for_ops_and_persons_in_charge_alone(role: Role) -> None:
     gone = Place(HERE.id, HERE.agency_id, HERE.creator_id, is_deleted=True)
     assert may(person(role), Action.SEE_CAMPAIGN, gone) is (role in {Role.OPS, Role.PIC})

@@ -1,10 +1,14 @@
 """Agencies and their people by pages: what ops and persons in charge change, and what stays shut for the others."""
 
 import json
+from datetime import UTC, datetime
 
 from campaigns.people.permissions import Membership
+from config.environment import Environment
 from config.settings import Settings
 from database.connections import Connection
+from rules.billing.periods import Month, day_of
+from tests.console.billing.posted import agency_of, post, use
 from tests.console.campaigns.making import make_campaign, make_member, make_pic
 from tests.console.served import browse, make_user, serving_console
 
@@ -111,11 +115,15 @@ async def test_a_person_in_charge_sees_the_agencys_campaigns_with_deleted_ones_a
     await connection.execute(
         "update campaigns set status = 'deleted', deleted_at = now() where id = $1", gone
     )
-    await connection.execute(
-        "insert into batches (id, campaign_id, original_file_name, total_messages, created_at)"
-        " select 'batch_' || n, $1, 'a.csv', 500, now() - n * interval '1 second' from generate_series(1, 3) n",
-        here,
-    )
+    # Charged last month, of which the report says what holds; this month, of a deleted campaign too.
+    today = day_of(datetime.now(UTC))
+    last_month = Month.of(today).previous
+    await post(connection, await agency_of(connection, here), last_month, [(here, "local", 1388)])
+    await use(connection, here, last_month.first, 5000)
+    await use(connection, here, today, 1500, destination="foreign")
+    await use(connection, gone, today, 21)
+    await use(connection, gone, today, 4, outcome="delivery_unknown_error")
+    settings = settings.model_copy(update={"environment": Environment.PRODUCTION})
     # Another agency's, and more of this one's than a page has.
     await connection.execute("insert into agencies (id, name) values ('agency_x', 'Library')")
     await connection.execute(
@@ -136,7 +144,11 @@ async def test_a_person_in_charge_sees_the_agencys_campaigns_with_deleted_ones_a
         assert "<b>Reminders" not in page.body
         assert "mei@clinic.gov.sg (member)" in page.text
         assert "and 2 more" in page.text
-        assert "1,500" in page.text
+        assert "0 segments SGD 0.00 1,388 segments SGD 63.85 1,500 segments SGD 345.00" in page.text
+        assert "1,388 segments SGD 63.85 21 segments SGD 0.97" not in page.text
+        assert "21 segments SGD 0.97" in page.text
+        total = page.text.partition("All campaigns on the agency’s bill")[2]
+        assert total.startswith(" 0 segments SGD 0.00 1,388 segments SGD 63.85 1,521 segments SGD 345.97")
         assert "deleted" in page.text
         assert "Foreign" not in page.text
         assert "Early 98" in page.text

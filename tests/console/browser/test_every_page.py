@@ -1,17 +1,21 @@
 """Every page in a real browser: accessible in both themes, no wider than a phone, and without a complaint of the browser."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from playwright.async_api import expect
 
 from campaigns.campaigns import Channel
 from campaigns.people.permissions import Membership
+from config.environment import Environment
 from config.settings import Settings
 from console.campaigns.drafts import Draft, record_draft
 from database.connections import Connection
 from messages.identifiers import message_id
+from rules.billing.periods import Month, day_of
 from rules.templates import Language
+from tests.console.billing.posted import post, use
 from tests.console.browser.chromium import accessibility_findings, is_too_wide, open_context
 from tests.console.campaigns.making import make_campaign, make_member, make_pic
 from tests.console.messages.sending import add_batch, make_sending_campaign
@@ -54,6 +58,7 @@ async def test_pages_are_accessible_and_fit_on_a_phone(
         f"/campaigns/{campaign_id}/settings/delete",
         f"/campaigns/{campaign_id}/settings/account",
         f"/campaigns/{staff_id}/settings/account",
+        "/billing",
         "/uploads",
         "/uploads?status=accepted",
         f"/uploads/{upload_id}",
@@ -115,6 +120,11 @@ async def test_pages_of_ops_and_of_persons_in_charge_are_so_too(
         "insert into console_banner (sentence, set_by) values ('Messages wait until noon.', $1)", ops.id
     )
     failed = await add_upload(connection, campaign_id, status="failed", object_key="originals/a")
+    settings = settings.model_copy(update={"environment": Environment.PRODUCTION})
+    lines = [(campaign_id, "local", 1388), (campaign_id, "foreign", 92)]
+    for month, version in ((Month(2025, 10), 1), (Month(2025, 10), 2), (Month(2026, 1), 1)):
+        await post(connection, str(pic.agency_id), month, lines, version=version)
+    await use(connection, campaign_id, day_of(datetime.now(UTC)), 1204)
     paths = {
         ops: (
             f"/uploads/{failed}",
@@ -130,8 +140,10 @@ async def test_pages_of_ops_and_of_persons_in_charge_are_so_too(
             "/ops/audit",
             "/ops/banner",
             "/ops/senders",
+            "/billing",
+            f"/billing?agency={pic.agency_id}",
         ),
-        pic: ("/agency",),
+        pic: ("/agency", "/billing?period=2025", "/billing?search=zebra"),
     }
     async with serving_console(settings) as port:
         for user, theirs in paths.items():

@@ -98,12 +98,12 @@ async def make_examples(connection: Connection, settings: Settings) -> Examples:
         "ops": _everywhere(await make_user(connection, "pat@tech.gov.sg", is_ops=True), Role.OPS),
         "pic": _everywhere(await make_pic(connection), Role.PIC),
         "creator": _everywhere(creator, Role.CREATOR),
-        "owner": Somebody(members[Membership.OWNER], frozenset({Role.OWNER})),
+        "owner": _everywhere(members[Membership.OWNER], Role.OWNER),
         "member": Somebody(members[Membership.MEMBER], frozenset({Role.MEMBER})),
         "restricted": Somebody(members[Membership.RESTRICTED], frozenset({Role.RESTRICTED})),
         "idle restricted": Somebody(idle, frozenset({Role.RESTRICTED}), owns_nothing=True),
         "owner of another": Somebody(
-            await make_user(connection, "bob@clinic.gov.sg"), at_all=frozenset({Role.CREATOR})
+            await make_user(connection, "bob@clinic.gov.sg"), at_all=frozenset({Role.CREATOR, Role.OWNER})
         ),
         "pic of another": Somebody(strange_pic, at_all=frozenset({Role.PIC})),
     }

@@ -1,0 +1,8 @@
+"""The table of this folder's pages."""
+
+from typing import Final
+
+from console.billing import overview
+from console.routes import ConsoleRoute
+
+ROUTES: Final[tuple[ConsoleRoute, ...]] = (*overview.ROUTES,)
