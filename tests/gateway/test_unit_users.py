@@ -147,7 +147,7 @@ def test_a_unit_has_its_own_user_credentials_and_folders(
     folder = f"SFTP_GATEWAY:/etc/sftp-gateway/credentials/{credentials}"
     assert re.findall(r"^LoadCredential=(.*)", text, re.MULTILINE) == [folder]
     assert re.findall(r"^StateDirectory=(.*)", text, re.MULTILINE) == state
-    assert "UMask=0077" in text
+    assert "UMask=0077" in (UNITS / "sftp-gateway-.service.d" / "hardening.conf").read_text()
 
 
 @pytest.mark.parametrize(
