@@ -40,6 +40,8 @@ class EventDetails(TypedDict, total=False):
     filters: Mapping[str, object]
     fingerprint: str
     foreign_mills: int
+    # How a file was written: `csv` or `xlsx`.
+    form: str
     given: bool
     # A job's number, and the kind of job that it is.
     job: int
@@ -60,6 +62,8 @@ class EventDetails(TypedDict, total=False):
     # What came of an upload, in a word. Which of its outcomes an e-mail told is a number.
     outcome: str
     outcome_number: int
+    # A billing period, by the year in which it begins.
+    period: str
     prefix: str
     # Why, as a fixed word or text; of a correction to what was charged, in the words of whoever made it.
     reason: str

@@ -38,6 +38,7 @@ class AuditEvent(StrEnum):
     BILLING_CORRECTED = "billing_corrected"
     BILLING_MONTH_POSTED = "billing_month_posted"
     BILLING_PRICE_ADDED = "billing_price_added"
+    BILLING_REPORT_DOWNLOADED = "billing_report_downloaded"
     AGENCY_ADDED = "agency_added"
     AGENCY_BILLING_CHANGED = "agency_billing_changed"
     USER_OPS_CHANGED = "user_ops_changed"

@@ -7,12 +7,13 @@ from typing import Final
 from starlette.responses import Response
 
 from billing.posted import CampaignSums, fetch_campaign_sums, fetch_month_sums
+from billing.terms import terms_of
 from campaigns.campaigns import Channel
 from campaigns.people.permissions import Action, Membership
 from console.billing.months import PeriodMonths, name_of, words_of
 from console.billing.places import Place, parse_place, place_text
-from console.billing.scopes import Scope, find_scope, list_agency_names, terms_of
-from console.paths import has_page, url
+from console.billing.scopes import Scope, find_scope, list_agency_names
+from console.paths import url
 from console.routes import ConsoleRoute
 from console.visits import Visit
 from database.connections import Connection
@@ -58,7 +59,7 @@ async def _show(
     period: Period,
     now: datetime,
 ) -> Response:
-    terms = terms_of(visit.settings)
+    terms = terms_of(visit.settings.environment, visit.settings.billing)
     search = _search(visit)
     found = await fetch_month_sums(
         connection, terms, period, now=now, agency_id=scope.agency_id, campaign_ids=scope.campaign_ids
@@ -83,7 +84,6 @@ async def _show(
     return await visit.page(
         "billing/overview.html",
         scope=scope,
-        has_files=scope.agency is not None and has_page("billing_report"),
         chosen=chosen,
         period=period,
         period_words=words_of(period),

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from console.billing import overview
+from console.billing import downloads, overview
 from console.routes import ConsoleRoute
 
-ROUTES: Final[tuple[ConsoleRoute, ...]] = (*overview.ROUTES,)
+ROUTES: Final[tuple[ConsoleRoute, ...]] = (*overview.ROUTES, *downloads.ROUTES)

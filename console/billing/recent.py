@@ -6,11 +6,11 @@ from datetime import datetime
 
 from billing.lines import Sums
 from billing.posted import fetch_campaign_sums, fetch_month_sums
+from billing.terms import terms_of
 from billing.usage import fetch_lines
 from campaigns.campaigns import Campaign, Channel
 from config.settings import Settings
 from console.billing.months import name_of
-from console.billing.scopes import terms_of
 from database.connections import Connection
 from rules.billing.periods import Month, Period
 
@@ -46,7 +46,7 @@ async def fetch_recent(
     count: int,
 ) -> RecentMonths:
     """What these campaigns and the whole agency came to in the last `count` months."""
-    terms = terms_of(settings)
+    terms = terms_of(settings.environment, settings.billing)
     months = [Month.of(now)]
     while len(months) < count:
         months.insert(0, months[0].previous)
@@ -75,7 +75,7 @@ async def fetch_month_so_far(
     connection: Connection, settings: Settings, campaign: Campaign, now: datetime
 ) -> Use:
     """What a campaign has come to in the month that runs."""
-    terms = terms_of(settings)
+    terms = terms_of(settings.environment, settings.billing)
     month = Month.of(now)
     lines = await fetch_lines(connection, terms, month.first, month.last, campaign_ids=[campaign.id])
     sums = Sums.of(lines)

@@ -5,13 +5,10 @@ from typing import Final
 
 from campaigns.people.agencies import Agency, list_agencies
 from campaigns.people.permissions import Action
-from config.environment import Environment
-from config.settings import Settings
 from console.errors import PageRefused
 from console.visits import Visit
 from database.connections import Connection
 from database.queries import NamedQueries
-from rules.billing.outcomes import Terms
 
 SQL: Final = NamedQueries("console", "billing/scopes.sql")
 
@@ -27,15 +24,6 @@ class Scope:
     def agency_id(self) -> str | None:
         """The agency's id."""
         return self.agency.id if self.agency else None
-
-
-def terms_of(settings: Settings) -> Terms:
-    """What the settings say of charges."""
-    return Terms(
-        starts=settings.billing.starts,
-        charge_own_expiry=settings.billing.charge_own_expiry,
-        is_production=settings.environment is Environment.PRODUCTION,
-    )
 
 
 async def find_scope(visit: Visit, connection: Connection) -> Scope | None:

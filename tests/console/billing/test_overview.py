@@ -78,8 +78,10 @@ async def test_a_period_has_its_costs_months_reports_and_campaigns(
         assert "2,288 local, 40 foreign" in old.text
         assert "so far SGD" not in old.text
         october = row_of(old, "Oct 2025 corrected version 2")
-        assert re.search(r"940 SGD 50\.60 5 Dec 2025", october)
-        assert "2,328 SGD 114.45 7 Mar 2026" in row_of(old, "Annual report 2025–2026")
+        assert re.search(r"940 SGD 50\.60 5 Dec 2025 XLSX", october)
+        assert "Version 1:" in october
+        assert "nothing was used" in row_of(old, "Sep 2025")
+        assert "2,328 SGD 114.45 7 Mar 2026 XLSX" in row_of(old, "Annual report 2025–2026")
         assert row_of(old, "Gone deleted").endswith("40 40 0 40 SGD 9.20")
         assert "Annual report" not in page.text
         # The chart says what its bars are, in words and by a pattern.
