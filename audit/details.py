@@ -23,9 +23,12 @@ class EventDetails(TypedDict, total=False):
     attempt: int
     attempts: int
     batch_id: str | None
+    batches: int
     bytes: int
     channel: str
     code: str
+    # How many there were of each kind.
+    counts: Mapping[str, int]
     crashes: int
     creator_id: str | None
     data_keys: int
@@ -43,6 +46,8 @@ class EventDetails(TypedDict, total=False):
     # How a file was written: `csv` or `xlsx`.
     form: str
     given: bool
+    # Whether an outcome is held since a restore.
+    held: bool
     # A job's number, and the kind of job that it is.
     job: int
     kind: str
@@ -78,6 +83,7 @@ class EventDetails(TypedDict, total=False):
     sessions: list[str]
     sha256: str
     shown: bool
+    since: str | None
     # What a job is for, where it is no upload.
     subject: str
     support_id: str

@@ -37,6 +37,7 @@ POINTS: Final = (
     "billing.locked",  # a month is about to be posted, and has the totals to itself
     "billing.posted",  # it is written, with its reports, not committed
     "billing.committed",  # it is committed, and further ones may be due
+    "reconcile.entered",  # one upload is entered again after a restore, others aren't yet
 )
 
 

@@ -112,7 +112,8 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
         _WORKER: ("select", "insert", "update"),
         _API: ("select", "insert", "update"),
         _CONSOLE: ("select", "insert", "update"),
-        _ADMIN: ("select", "update"),
+        # What a restore has lost is entered again.
+        _ADMIN: ("select", "insert", "update"),
     },
     # What is only counted, the front counts, and the worker takes out again to tell it.
     "refusal_counts": {
@@ -191,7 +192,7 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
         _SENDER: ("select", "insert", "update", "delete"),
         _API: ("select", "insert", "delete"),
         _CONSOLE: ("select", "insert", "delete"),
-        _ADMIN: ("select", "insert", "delete"),
+        _ADMIN: ("select", "insert", "update (at)", "delete"),
     },
     # A sender that is about to sign its first callback makes the first key.
     "secret_keys": {

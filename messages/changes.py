@@ -278,11 +278,36 @@ async def release_batch(
         batch = await _lock_known_batch(connection, batch_id, campaign_id)
         if batch["held_since"] is None or batch["released_at"] is not None or batch["ended_at"] is not None:
             raise BatchNotHeld(f"batch {batch_id}", "is not held")
-        await connection.execute(SQL["release"], batch["batch_no"], datetime.now(UTC))
+        now = datetime.now(UTC)
+        await connection.execute(SQL["release"], batch["batch_no"], now)
+        await connection.execute(SQL["release_due"], batch["batch_no"], now)
         await connection.execute(SQL["announce_batch"], batch_id)
         await _record_batch_event(connection, AuditEvent.BATCH_RELEASED, batch, actor)
 
     await in_transaction(connection, release)
+
+
+async def hold_restored(connection: Connection, *, actor: Actor) -> int:
+    """Hold each batch and single send of a restored database that isn't all handed over, until ops release or stop it.
+
+    Returns how many. What of them has left since the moment to which the database was restored would be sent again. Those made
+    since PostgreSQL was started are left alone, and those that ops have released since.
+    """
+
+    async def hold() -> int:
+        rows = await connection.fetch(SQL["hold_restored"], datetime.now(UTC), timeout=_BULK_SECONDS)
+        numbers = [row["batch_no"] for row in rows]
+        await connection.execute(SQL["hold_due"], numbers, timeout=_BULK_SECONDS)
+        if numbers:
+            await record_event(
+                connection,
+                AuditEvent.BATCHES_HELD,
+                actor=actor,
+                details={"batches": len(numbers), "reason": "restored"},
+            )
+        return len(numbers)
+
+    return await in_transaction(connection, hold)
 
 
 async def _lock_waiting_attempts(connection: Connection, batch_id: str) -> None:

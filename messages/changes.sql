@@ -108,5 +108,26 @@ set released_at = $2,
         and total_messages > retrying + enqueued + sending + sent + sent_to_telco + success + failure
 where batch_no = $1
 
+-- name: release_due
+update due set at = $2 where batch_no = $1 and at = 'infinity'
+
+-- name: hold_restored
+-- What was not all handed over when the database was as old as it is again. What ops have released since stays so.
+update batches b set held_since = $1, held_because = 'restored', released_at = null, waiting = false
+from (
+    select batch_no from batches
+    where finished_at is null and ended_at is null and created_at < pg_postmaster_start_time()
+        and (held_since is null or released_at < pg_postmaster_start_time())
+        and (total_messages > sending + sent + sent_to_telco + success + failure)
+    order by batch_no
+    for no key update
+) t
+where b.batch_no = t.batch_no
+returning b.batch_no
+
+-- name: hold_due
+-- Their put-backs and retries wait with them. Look-ups go on.
+update due set at = 'infinity' where batch_no = any ($1::integer[]) and class < 3
+
 -- name: announce_batch
 select pg_notify('sftp_gateway_batches', $1)

@@ -16,7 +16,7 @@ import structlog
 
 from campaigns.campaigns import fetch_known_campaign
 from config.fault_points import reach
-from config.identifiers import new_identifier
+from config.identifiers import identifier_of
 from config.logs import get_logger
 from config.sections import WorkerSettings
 from database.connections import Connection, Pool, database_troubles
@@ -27,6 +27,8 @@ from processing import metrics, uploads
 from processing.errors import StoreUnavailable, TemporaryTrouble, VerdictExceeded
 from processing.object_store import ObjectStore, report_key, sha256_of
 from processing.outcomes import NewBatch, Outcomes
+from processing.reconcile.holds import hold_if_decided_before
+from processing.reconcile.outcome_marks import mark_accepted, mark_failed, mark_rejected
 from processing.uploads import Source, Upload
 from processing.verdict import Rules, Verdict
 from processing.verdict_process import VerdictLimits, VerdictProcesses
@@ -123,11 +125,14 @@ async def _digest(fetched: BinaryIO) -> bytes:
     return await asyncio.to_thread(sha256_of, fetched)
 
 
-def new_batch(judged: Judged) -> NewBatch:
-    """What the upload becomes, where its verdict is that it is valid."""
+def new_batch(upload: Upload, judged: Judged) -> NewBatch:
+    """What the upload becomes, where its verdict is that it is valid.
+
+    An upload has one batch at most, and its id follows from the upload's: judged again after a restore, it gets the same one.
+    """
     verdict = judged.verdict
     return NewBatch(
-        new_identifier("batch"),
+        identifier_of("batch", upload.id),
         judged.rules.frame(),
         judged.messages,
         verdict.total_messages,
@@ -147,6 +152,7 @@ class VerdictJob:
         verdicts: VerdictProcesses,
     ) -> None:
         self._pool = pool
+        self._store = store
         self._settings = settings
         self._judge = Judge(pool, store, rules_of, verdicts)
         self._twins_within = timedelta(hours=settings.duplicate_hours)
@@ -171,10 +177,12 @@ class VerdictJob:
         )
         if job.is_given_up or (self._is_over(upload) and upload.attempts > most_attempts(self._settings)):
             # No attempt came to an end of its own, so this upload kills its workers.
-            await self._outcomes.fail(upload, "every attempt was cut short", log)
+            await self._fail(upload, "every attempt was cut short", log)
             return
         try:
             reach("verdict.begun")
+            if await hold_if_decided_before(self._pool, self._store, upload):
+                return
             # Whoever accepts asks once more, under the lock of the content.
             if not (has_accepted_twin and await self._outcomes.repeat_twin(upload, log)):
                 await self._judge_and_store(upload, log)
@@ -182,7 +190,7 @@ class VerdictJob:
             raise
         except VerdictExceeded as excess:
             # Judging it again would take as much again, from whoever waits behind it.
-            await self._outcomes.fail(upload, str(excess), log)
+            await self._fail(upload, str(excess), log)
         except (TemporaryTrouble, ServiceUnreachable) as error:
             await self._retry_or_fail(upload, str(error), log)
         except Exception:
@@ -229,9 +237,17 @@ class VerdictJob:
     async def _judge_and_store(self, upload: Upload, log: structlog.stdlib.BoundLogger) -> None:
         async with self._judge.judged(upload, upload.sha256) as judged:
             if judged.verdict.valid:
-                await self._outcomes.accept(upload, new_batch(judged), log)
+                batch = new_batch(upload, judged)
+                await mark_accepted(self._store, upload, batch)
+                await self._outcomes.accept(upload, batch, log)
             else:
-                await self._outcomes.reject(upload, await self._judge.put_report(upload, judged), log)
+                rejected = await self._judge.put_report(upload, judged)
+                await mark_rejected(self._store, upload, rejected)
+                await self._outcomes.reject(upload, rejected, log)
+
+    async def _fail(self, upload: Upload, cause: str, log: structlog.stdlib.BoundLogger) -> None:
+        await mark_failed(self._store, upload)
+        await self._outcomes.fail(upload, cause, log)
 
     async def _retry_or_fail(self, upload: Upload, cause: str, log: structlog.stdlib.BoundLogger) -> None:
         """Put the job back with a doubling delay, or give the upload the outcome `failed` when its time is over."""
@@ -240,7 +256,7 @@ class VerdictJob:
             metrics.RETRIES.inc()
             log.warning("verdict_delayed", reason=cause, seconds=delay.total_seconds())
             raise TryAgain(delay, cause)
-        await self._outcomes.fail(upload, cause, log)
+        await self._fail(upload, cause, log)
 
     def _is_over(self, upload: Upload) -> bool:
         """Whether both time and attempts are used up: an hour in which no worker ran held no attempts."""

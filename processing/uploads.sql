@@ -184,7 +184,7 @@ returning outcome
 -- name: reopen_upload
 -- A failed upload on retry, an interrupted one on release: from here on it is judged like a new one.
 update uploads
-set status = 'received', finished_at = null, deciding_since = null, attempts = 0, refusal_code = null,
+set status = 'received', finished_at = null, deciding_since = null, attempts = 0, refusal_code = null, held = null,
     error_reason = null, num_rows = null, num_errors = null, has_avoidable_character = null, has_unicode = null
 where id = $1 and object_key is not null
   and source = 'sftp'

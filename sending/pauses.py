@@ -43,6 +43,11 @@ async def resume_senders(
     return await _record(connection, AuditEvent.SENDING_RESUMED, [row["name"] for row in rows], actor)
 
 
+async def is_paused_as_restored(connection: Connection) -> bool:
+    """Whether a sender is paused since the database was found to be older than the bucket."""
+    return bool(await connection.fetchval(SQL["any_paused_since_restore"], RESTORED))
+
+
 async def pause_campaign(connection: Connection, campaign_id: str, *, actor: Actor) -> None:
     """Let nothing of a campaign leave until people resume it; its uploads are taken all the same.
 

@@ -10,6 +10,9 @@ returning name
 -- name: any_paused_because
 select exists (select from senders where ($1::text is null or name = $1) and paused_because = $2)
 
+-- name: any_paused_since_restore
+select exists (select from senders where paused_because = $1)
+
 -- name: resume_senders
 -- News of what was handed over before it says nothing about the sender any more.
 update senders

@@ -17,6 +17,7 @@ _MINUTE: Final = timedelta(minutes=1)
 _HELD: Final = {
     "stale": "It could not begin within its time, and what it says may be wrong by now.",
     "upgrade": "It was there before the service was upgraded.",
+    "restored": "The database was restored, and what of it has left since would be sent again.",
 }
 
 

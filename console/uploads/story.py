@@ -58,6 +58,8 @@ _KNOWN: Mapping[str, str] = {
     AuditEvent.UPLOAD_WITHDRAWN: "Withdrawn: its sender didn't wait for the outcome, and nothing is sent",
     AuditEvent.UPLOAD_RETRIED: "Put back to be checked once more, by the operators",
     AuditEvent.UPLOAD_RELEASED: "Released to be checked as it is, by the operators",
+    AuditEvent.UPLOAD_RESTORED: "Entered again after the database was restored",
+    AuditEvent.UPLOAD_HOLD_REFUSED: "Left as it was decided before that, by the operators: nothing is told or sent again",
     AuditEvent.NOTIFICATION_SENT: "E-mail about the outcome sent",
     AuditEvent.NOTIFICATION_REFUSED: "E-mail about the outcome refused by the mail server",
 }

@@ -18,6 +18,7 @@ from gateway.cli import (
     check,
     job,
     message,
+    reconcile,
     segments,
     sending,
     services,
@@ -92,6 +93,7 @@ def build_app() -> typer.Typer:
         validate,
         segments,
         check,
+        reconcile,
     ):
         module.register(app)
     return app

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Protocol
 
@@ -36,6 +37,7 @@ app = typer.Typer(
 
 UploadId = Annotated[str, typer.Argument(metavar="ID", help="The upload's id, upload_…", show_default=False)]
 
+_HELD: Final = "since a restore: it may be told and sent already; `upload release` or `upload refuse`"
 _AGE: Final = re.compile(r"(\d{1,6})([smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -72,10 +74,12 @@ def list_all(
         ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="How many at most.")] = 50,
+    held: Annotated[bool, typer.Option("--held", help="Those held since a restore.")] = False,
     as_json: JSON = False,
 ) -> None:
     """List uploads, newest first."""
     from campaigns.campaigns import fetch_known_campaign
+    from processing.reconcile.uploads import list_held
     from processing.uploads import list_uploads
 
     invocation = invocation_of(context)
@@ -86,9 +90,8 @@ def list_all(
         async with invocation.open_database() as connection:
             if campaign is not None:
                 await fetch_known_campaign(connection, campaign)
-            return await list_uploads(
-                connection, campaign_id=campaign, status=wanted, since=begin, limit=limit
-            )
+            listing = list_held if held else partial(list_uploads, status=wanted)
+            return await listing(connection, campaign_id=campaign, since=begin, limit=limit)
 
     uploads = run(fetch())
     if as_json:
@@ -165,26 +168,30 @@ def show(
     from audit.events import fetch_events_of_upload
     from database.held_jobs import fetch_held
     from gateway.cli.job import document_of
+    from processing.reconcile.uploads import fetch_hold
     from processing.verdict_queue import VERDICT_ENTRYPOINTS
 
     invocation = invocation_of(context)
+    of_job: HeldJob | None = None
+    hold: object = None
 
-    async def fetch() -> "tuple[Upload, list[RecordedEvent], HeldJob | None, list[tuple[str, str | None]]]":
+    async def fetch() -> "tuple[Upload, list[RecordedEvent], list[tuple[str, str | None]]]":
+        nonlocal of_job, hold
         async with invocation.open_database() as connection:
-            found = await _fetch_known(connection, upload_id)
+            found = await fetch_known(connection, upload_id)
             events = await fetch_events_of_upload(connection, found.id)
-            held = await fetch_held(connection, VERDICT_ENTRYPOINTS, found.id)
-            return found, events, held, [] if as_json else await _fetch_batch_facts(connection, found)
+            of_job = await fetch_held(connection, VERDICT_ENTRYPOINTS, found.id)
+            hold = await fetch_hold(connection, found.id)
+            return found, events, [] if as_json else await _fetch_batch_facts(connection, found)
 
-    upload, events, held, batch_facts = run(fetch())
+    upload, events, facts = run(fetch())
     if as_json:
-        # Scripts find this key only where there is something to be seen to.
-        of_job = {} if held is None else {"heldJob": document_of(held)}
-        print_json({**_document(upload), **of_job, "timeline": _timeline(events)})
+        more = ({} if of_job is None else {"heldJob": document_of(of_job)}) | ({"held": hold} if hold else {})
+        print_json({**_document(upload), **more, "timeline": _timeline(events)})
         return
-    if held is not None:
-        batch_facts = [("its job", _describe_held(held)), *batch_facts]
-    _show(upload, events, batch_facts)
+    if of_job is not None:
+        facts = [("its job", _describe_held(of_job)), *facts]
+    _show(upload, events, [("held", _HELD), *facts] if hold else facts)
 
 
 def _describe_held(job: "HeldJob") -> str:
@@ -211,7 +218,8 @@ async def _fetch_batch_facts(connection: "Connection", upload: "Upload") -> list
     ]
 
 
-async def _fetch_known(connection: "Connection", upload_id: str) -> "Upload":
+async def fetch_known(connection: "Connection", upload_id: str) -> "Upload":
+    """The upload of this id, or of this support id. Raises CallRefused."""
     from processing.uploads import fetch_upload, fetch_upload_by_support_id
 
     found = await fetch_upload(connection, upload_id)
@@ -232,10 +240,10 @@ def retry(context: typer.Context, upload_id: UploadId) -> None:
 
 @app.command(epilog="Example: sftp-gateway upload release upload_5f0c…")
 def release(context: typer.Context, upload_id: UploadId) -> None:
-    """Decide an upload that was taken for interrupted, as it is: after the agency has said that it is whole."""
-    from processing.verdict_queue import release_upload
+    """Decide an upload anew: one taken for interrupted, which the agency says is whole, or one held since a restore."""
+    from processing.reconcile.holds import release_any
 
-    _reopen(context, upload_id, release_upload)
+    _reopen(context, upload_id, release_any)
 
 
 class _Reopen(Protocol):
@@ -247,7 +255,7 @@ def _reopen(context: typer.Context, upload_id: str, reopen: _Reopen) -> None:
 
     async def change() -> str:
         async with invocation.open_database() as connection, connection.transaction():
-            found = await _fetch_known(connection, upload_id)
+            found = await fetch_known(connection, upload_id)
             await reopen(connection, found, actor=current_actor())
             return found.id
 
@@ -281,7 +289,7 @@ def report(
 
     async def fetch_key() -> str:
         async with invocation.open_database() as connection:
-            found = await _fetch_known(connection, upload_id)
+            found = await fetch_known(connection, upload_id)
             if found.report_key is None:
                 raise CallRefused(f"{found.id} is {found.status} and has no report")
             return found.report_key

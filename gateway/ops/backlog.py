@@ -16,7 +16,7 @@ SQL: Final = NamedQueries("gateway.ops", "backlog.sql")
 
 
 _CLASSES: Final = ("otp", "single", "batch")
-_HOLDS: Final = ("upgrade", "stale")
+_HOLDS: Final = ("upgrade", "stale", "restored")
 
 
 async def fetch_backlogs(pool: Pool, kinds: Collection[Backlog]) -> list[GaugeMetricFamily]:

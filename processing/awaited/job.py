@@ -17,7 +17,9 @@ from processing.awaited.outcomes import AwaitedOutcomes
 from processing.errors import TemporaryTrouble, VerdictExceeded
 from processing.job import Judge, new_batch
 from processing.object_store import ObjectStore
-from processing.uploads import Source, Upload
+from processing.reconcile.holds import hold_if_decided_before
+from processing.reconcile.outcome_marks import mark_accepted, mark_withdrawn
+from processing.uploads import Source, Upload, UploadStatus
 from processing.verdict import Rules
 from processing.verdict_process import VerdictProcesses
 from processing.verdict_queue import AWAITED_ENTRYPOINT
@@ -63,12 +65,14 @@ class AwaitedVerdictJob:
         log = log.bind(
             campaign_id=upload.campaign_id, connection_id=upload.connection_id, attempt=upload.attempts
         )
-        if await self._outcomes.withdraw_forsaken(upload, log):
-            return
-        if job.is_given_up:
-            await self._outcomes.fail(upload, "every attempt was cut short", log)
-            return
         try:
+            if await hold_if_decided_before(self._pool, self._store, upload):
+                return
+            if await self._outcomes.withdraw_forsaken(upload, log):
+                return
+            if job.is_given_up:
+                await self._outcomes.fail(upload, "every attempt was cut short", log)
+                return
             await self._judge_and_store(upload, log)
             return
         except VerdictExceeded as excess:
@@ -102,7 +106,10 @@ class AwaitedVerdictJob:
         judged_by = self._judge.judged(upload, upload.content_sha256, most_findings=_MOST_FINDINGS)
         async with judged_by as judged:
             if judged.verdict.valid:
-                await self._outcomes.accept(upload, new_batch(judged), log)
+                batch = new_batch(upload, judged)
+                await mark_accepted(self._store, upload, batch)
+                if not await self._outcomes.accept(upload, batch, log):
+                    await self._unmark(upload)
                 return
             rejected = await self._judge.put_report(upload, judged)
             # Signed here: the process that answers faces strangers, and has no key that could read a report.
@@ -110,3 +117,11 @@ class AwaitedVerdictJob:
             await self._outcomes.reject(
                 upload, rejected, findings=judged.verdict.findings, report_link=link, log=log
             )
+
+    async def _unmark(self, upload: Upload) -> None:
+        """Say beside the original that it was withdrawn, where that is why it wasn't accepted."""
+        with database_troubles():
+            async with self._pool.acquire() as connection:
+                found = await uploads.fetch_upload(connection, upload.id)
+        if found is not None and found.status is UploadStatus.WITHDRAWN:
+            await mark_withdrawn(self._store, upload)

@@ -44,18 +44,20 @@ class AwaitedOutcomes:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def accept(self, upload: Upload, batch: NewBatch, log: Log) -> None:
-        """Write batch, messages, hand-over and outcome; or withdraw the upload, where nobody waits."""
+    async def accept(self, upload: Upload, batch: NewBatch, log: Log) -> bool:
+        """Write batch, messages, hand-over and outcome; or withdraw the upload, where nobody waits. Whether they are written."""
 
         async def write(connection: Connection) -> None:
             await write_batch(connection, upload, batch, creator_id=upload.creator_id)
             await record_decided(connection, upload, accepted_details(batch))
             await announce(connection, upload.id)
 
-        if await self._end(upload, write, log):
+        is_written = await self._end(upload, write, log)
+        if is_written:
             metrics.UPLOADS_DECIDED.labels("accepted").inc()
             metrics.MESSAGES_CREATED.inc(batch.total_messages)
             log.info("upload_decided", outcome="accepted", batch_id=batch.id, messages=batch.total_messages)
+        return is_written
 
     async def reject(
         self,

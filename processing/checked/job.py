@@ -22,6 +22,8 @@ from processing.checked.outcomes import CheckedOutcomes
 from processing.errors import TemporaryTrouble, VerdictExceeded
 from processing.job import Judge, most_attempts, new_batch
 from processing.object_store import ObjectStore
+from processing.reconcile.holds import hold_if_decided_before
+from processing.reconcile.outcome_marks import mark_accepted
 from processing.uploads import Source, Upload
 from processing.verdict import Rules
 from processing.verdict_process import VerdictProcesses
@@ -50,6 +52,7 @@ class CheckJob:
         verdicts: VerdictProcesses,
     ) -> None:
         self._pool = pool
+        self._store = store
         self._settings = settings
         self._judge = Judge(pool, store, rules_of, verdicts)
         self._outcomes = CheckedOutcomes(pool)
@@ -93,18 +96,26 @@ class CheckJob:
         with database_troubles():
             async with self._pool.acquire() as connection:
                 upload = await uploads.fetch_upload(connection, upload_id)
-                if upload is None or upload.source is not Source.CONSOLE:
+                # One of the API is here after a restore, if ops have released it.
+                if upload is None or upload.source is Source.SFTP:
                     return None
                 return await checked_uploads.begin_attempt(connection, upload)
 
     async def _judge_and_store(self, upload: Upload, log: structlog.stdlib.BoundLogger) -> None:
         reach("verdict.begun")
+        if await hold_if_decided_before(self._pool, self._store, upload):
+            return
         judged_by = self._judge.judged(
             upload, upload.content_sha256, most_findings=_MOST_FINDINGS, with_counts=True
         )
         async with judged_by as judged:
             if judged.verdict.valid and judged.verdict.counts is not None:
-                await self._outcomes.end_good(upload, judged.verdict.counts, new_batch(judged), log)
+                batch = new_batch(upload, judged)
+                counts = judged.verdict.counts
+                if not await self._outcomes.end_good(upload, counts, batch, log, may_send=False):
+                    # Somebody has said that it is to be sent. The mark is there before anything of it is.
+                    await mark_accepted(self._store, upload, batch)
+                    await self._outcomes.end_good(upload, counts, batch, log, may_send=True)
                 return
             rejected = await self._judge.put_report(upload, judged)
             await self._outcomes.reject(upload, rejected, judged.verdict.findings, log)

@@ -44,14 +44,21 @@ class CheckedOutcomes:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def end_good(self, upload: Upload, counts: Counts, batch: NewBatch, log: Log) -> None:
-        """Keep what the check has found; or, where somebody has said so, make batch, messages and hand-over."""
+    async def end_good(
+        self, upload: Upload, counts: Counts, batch: NewBatch, log: Log, *, may_send: bool
+    ) -> bool:
+        """Keep what the check has found; or, where somebody has said so, make batch, messages and hand-over.
+
+        False, and nothing done, where that was said and it may not be sent yet.
+        """
         with database_troubles():
             async with self._pool.acquire() as connection, connection.transaction():
                 waiting = await lock_waiting(connection, upload.id, _ANY_TIME)
                 if waiting is None:
-                    return
+                    return True
                 asked_by = waiting.check.asked_by if waiting.check else None
+                if asked_by is not None and not may_send:
+                    return False
                 if asked_by is None:
                     outcome = await _keep_check(connection, upload, Check(counts))
                 elif not await is_active(connection, upload.campaign_id):
@@ -66,6 +73,7 @@ class CheckedOutcomes:
             log.info("upload_decided", outcome=outcome, batch_id=batch.id, messages=batch.total_messages)
         else:
             log.info("upload_checked", outcome=outcome, messages=counts.messages, segments=counts.segments)
+        return True
 
     async def reject(self, upload: Upload, rejected: Rejected, findings: Sequence[Finding], log: Log) -> None:
         """Write the outcome, and the first findings beside it. Also where somebody has said that it is to be sent."""
@@ -135,8 +143,8 @@ async def _keep_check(connection: Connection, upload: Upload, check: Check) -> s
 async def _make_batch(
     connection: Connection, upload: Upload, batch: NewBatch, check: Check, asked_by: str
 ) -> str:
-    await write_batch(connection, upload, batch, creator_id=asked_by)
+    await write_batch(connection, upload, batch, creator_id=asked_by or None)
     await record_check(connection, upload.id, check)
     await end_waiting(connection, upload.id)
-    await record_decided(connection, upload, accepted_details(batch), actor=Actor(name=asked_by))
+    await record_decided(connection, upload, accepted_details(batch), actor=Actor(name=asked_by or None))
     return "accepted"

@@ -12,12 +12,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from config.logs import get_logger
 from processing.errors import ObjectMissing, StoreUnavailable
 from processing.object_store import OUTCOMES, ObjectStore
 from processing.uploads import Upload
 
-logger = get_logger("processing")
 _MOST_BYTES: Final = 4096
 
 
@@ -53,14 +51,6 @@ async def put_mark(store: ObjectStore, upload: Upload, says: Marked, **facts: ob
     """Mark an upload before it has its outcome. Raises StoreUnavailable: then it must not get it."""
     mark = Mark(says, datetime.now(UTC), facts, upload.outcome, upload.attempts)
     await _put(store, upload.campaign_id, upload.id, mark)
-
-
-async def put_failed_mark(store: ObjectStore, upload: Upload) -> None:
-    """Mark an upload that fails, if that can be done: it may fail because the bucket is away."""
-    try:
-        await put_mark(store, upload, Marked.FAILED)
-    except StoreUnavailable as error:
-        logger.warning("outcome_unmarked", upload_id=upload.id, reason=str(error))
 
 
 async def put_not_taken_mark(store: ObjectStore, campaign_id: str, upload_id: str) -> None:

@@ -95,8 +95,27 @@ async def renew_mark(pool: Pool, mark: ClaimMark) -> None:
     await mark.write(newest)
 
 
+async def pause_if_restored(pool: Pool, mark: ClaimMark) -> bool:
+    """What `DatabaseGuard.check` does, at the command line: whether the database is older than the mark. It logs nothing."""
+    _, names, _ = await _pause_if_older(pool, await mark.read())
+    return names is not None
+
+
 async def _check(pool: Pool, marked: datetime | None) -> tuple[DatabaseIdentity, bool]:
     """Which database it is, and whether it is older than the mark. Then all its senders are paused."""
+    database, names, known = await _pause_if_older(pool, marked)
+    if names is None or marked is None:
+        return database, False
+    DATABASES_RESTORED.inc()
+    newest_here = known and known.isoformat()
+    logger.error("database_restored", newest_claim=marked.isoformat(), newest_here=newest_here, senders=names)
+    return database, True
+
+
+async def _pause_if_older(
+    pool: Pool, marked: datetime | None
+) -> tuple[DatabaseIdentity, list[str] | None, datetime | None]:
+    """Which database it is; the senders that were paused, or None where it isn't older; the newest claim that it knows."""
     async with pool.acquire() as connection, connection.transaction():
         row = await connection.fetchrow(SQL["fetch_claims"])
         assert row is not None  # noqa: S101 - an aggregate always has a row
@@ -104,14 +123,11 @@ async def _check(pool: Pool, marked: datetime | None) -> tuple[DatabaseIdentity,
         # A new installation has nothing that could leave twice.
         known = row["marked"] or row["newest"]
         if marked is None or not row["has_batches"] or (known is not None and known >= marked):
-            return database, False
+            return database, None, known
         names = [sender["name"] for sender in await connection.fetch(SQL["pause_all"], marked, RESTORED)]
         details: EventDetails = {"senders": names, "reason": RESTORED}
         await record_event(connection, AuditEvent.SENDING_PAUSED, details=details)
-    DATABASES_RESTORED.inc()
-    newest_here = known and known.isoformat()
-    logger.error("database_restored", newest_claim=marked.isoformat(), newest_here=newest_here, senders=names)
-    return database, True
+    return database, names, known
 
 
 async def check_before_claims(

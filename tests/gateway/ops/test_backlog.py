@@ -65,6 +65,7 @@ async def test_messages_that_wait_are_told_by_class_with_what_keeps_them(
         "resumed": 0,
         "upgrade": 0,
         "stale": 0,
+        "restored": 0,
         UNPROVIDED: 0,
     }
     assert await gauges_of_messages(pool) == quiet
@@ -85,7 +86,15 @@ async def test_messages_that_wait_are_told_by_class_with_what_keeps_them(
     told = await gauges_of_messages(pool)
     assert 100 <= told.pop("batch") < 140
     assert 50 <= told.pop("otp") < 90
-    assert told == {"single": 0, "later": 1, "resumed": 1, "upgrade": 0, "stale": 1, UNPROVIDED: 0}
+    assert told == {
+        "single": 0,
+        "later": 1,
+        "resumed": 1,
+        "upgrade": 0,
+        "stale": 1,
+        "restored": 0,
+        UNPROVIDED: 0,
+    }
     # Of a suspended campaign, messages wait because somebody wants them to.
     await connection.execute("update campaigns set status = 'suspended'")
     assert (await gauges_of_messages(pool))["batch"] == 0
