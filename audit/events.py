@@ -84,6 +84,8 @@ class AuditEvent(StrEnum):
     MESSAGE_RETRIED = "message_retried"
     MESSAGE_UNMASKED = "message_unmasked"
     DELIVERY_REPORT_DOWNLOADED = "delivery_report_downloaded"
+    LOG_DOWNLOADED = "log_downloaded"
+    LOG_EXPORT_REQUESTED = "log_export_requested"
     SENDING_PAUSED = "sending_paused"
     SENDING_RESUMED = "sending_resumed"
     NOTIFICATION_SENT = "notification_sent"

@@ -26,6 +26,10 @@ POINTS: Final = (
     "notification.fetched",  # the notification is here, the mail server hasn't been asked
     "notification.sent",  # the mail server has the e-mail, which isn't recorded yet
     "notification.recorded",  # that is recorded, and the job is still picked
+    "export.begun",  # a message log is wanted, nothing is read
+    "export.written",  # the file is here, not in the bucket
+    "export.stored",  # it is in the bucket, and its row doesn't say so
+    "export.committed",  # the row says so, and the job is still picked
     "api.grouped",  # single sends are about to be written, with their answers
     "api.committed",  # they are committed, and no caller has been told
     "api.refusal_kept",  # a refusal is kept under its idempotency key, and its caller hasn't been told

@@ -345,6 +345,9 @@ class RetentionSettings(Section):
     originals_days: Count = Field(default=7, description="Days that uploaded files are kept.")
     reports_days: Count = Field(default=14, description="Days that reports are kept.")
     partials_hours: Count = Field(default=24, description="Hours that unfinished uploads are kept.")
+    log_exports_days: Count = Field(
+        default=7, description="Days that message logs are kept which were made in the background."
+    )
 
 
 class OpsSettings(Section):

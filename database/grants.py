@@ -49,11 +49,13 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
     },
     "ssh_keys": {
         _FRONT: ("select (campaign_id, fingerprint, revoked_at)",),
+        _WORKER: ("select (campaign_id, fingerprint, label)",),
         _CONSOLE: ("select", "insert", "update (revoked_at)"),
         _ADMIN: ("select", "insert", "update (revoked_at)"),
     },
     # A change of host keys locks the table, for which PostgreSQL demands the right to update all of it.
     "api_keys": {
+        _WORKER: ("select (campaign_id, prefix, name)",),
         _API: ("select",),
         _CONSOLE: ("select", "insert", "update (deleted_at)"),
         _ADMIN: ("select", "insert", "update (deleted_at)"),
@@ -128,20 +130,22 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
     },
     # A batch's number is read back, to copy its messages in; its time is that of their end.
     "batches": {
-        _WORKER: ("insert", "select (id)", "update (created_at)"),
+        # Message logs are made in the background by the worker, which so reads all of it.
+        _WORKER: ("insert", "select", "update (created_at)"),
         _SENDER: ("select", "update"),
         _API: ("select", "insert", "update"),
         _CONSOLE: ("select", "insert", "update"),
         _ADMIN: ("select", "update"),
     },
     "messages": {
-        _WORKER: ("insert",),
+        _WORKER: ("select", "insert"),
         _SENDER: ("select",),
         _API: ("select", "insert"),
         _CONSOLE: ("select", "insert"),
         _ADMIN: ("select",),
     },
     "attempts": {
+        _WORKER: ("select",),
         _SENDER: ("select", "insert", "update"),
         _API: ("select", "insert", "update"),
         _CONSOLE: ("select", "insert", "update"),
@@ -183,7 +187,7 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
         _CONSOLE: ("select",),
         _ADMIN: ("select", "insert"),
     },
-    "log_exports": {_WORKER: ("select", "update", "delete"), _CONSOLE: ("select", "insert", "delete")},
+    "log_exports": {_WORKER: ("select", "update", "delete"), _CONSOLE: ("select", "insert")},
     "outcome_groups": {_SENDER: ("select", "insert", "update", "delete")},
     "message_parts": {_SENDER: ("select", "insert", "update", "delete")},
     "part_receipts": {_SENDER: ("select", "insert", "update", "delete")},
@@ -209,7 +213,8 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
     "message_status": {_CONSOLE: ("select",), _ADMIN: ("select",)},
     "audit_events": {
         _FRONT: ("insert",),
-        _WORKER: ("insert",),
+        # A log names the key that a file came with.
+        _WORKER: ("insert", "select (upload_id, event, actor)"),
         _SENDER: ("insert",),
         _API: ("insert",),
         _CONSOLE: ("select", "insert"),

@@ -31,7 +31,14 @@ VERDICTS_EXCEEDED = Counter(
 )
 MESSAGES_CREATED = Counter("sftp_gateway_messages_created", "Messages handed to the sending core.")
 RETRIES = Counter("sftp_gateway_verdict_retries", "Verdicts put back because a service was away.")
-SWEPT = Counter("sftp_gateway_jobs_swept", "Uploads and notifications that had lost their job.", ["kind"])
+LOG_EXPORTS = Counter(
+    "sftp_gateway_log_exports",
+    "Message logs asked for in the background, by their end: finished, failed.",
+    ["outcome"],
+)
+SWEPT = Counter(
+    "sftp_gateway_jobs_swept", "Uploads, notifications and message logs that had lost their job.", ["kind"]
+)
 INTAKE_SECONDS = Histogram(
     "sftp_gateway_intake_seconds",
     "From the client's CLOSE to the commit that acknowledges it.",
@@ -56,5 +63,7 @@ for _cause in ("late", "hung_up", "stopping", "forsaken", "forgotten", "expired"
     UPLOADS_WITHDRAWN.labels(_cause)
 for _limit in ("memory", "output", "processor", "time", "died"):
     VERDICTS_EXCEEDED.labels(_limit)
-for _kind in ("upload", "notice"):
+for _outcome in ("finished", "failed"):
+    LOG_EXPORTS.labels(_outcome)
+for _kind in ("upload", "notice", "log"):
     SWEPT.labels(_kind)

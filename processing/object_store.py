@@ -34,6 +34,8 @@ REPORTS: Final = "validation-reports"
 PROBES: Final = "probes"
 # What became of each upload, told before anybody else is told (processing/reconcile/marks.py).
 OUTCOMES: Final = "outcomes"
+# Message logs that were made in the background.
+EXPORTS: Final = "exports"
 _THREADS: Final = 8
 # So many bytes are fetched at a time.
 _FETCHED_BYTES: Final = 1024 * 1024
@@ -52,6 +54,11 @@ def original_key(campaign_id: str, upload_id: str) -> str:
 def report_key(campaign_id: str, report_name: str) -> str:
     """Where a report lies: `validation-reports/<campaignId>/<report>.csv`, as in the guide's reportURL."""
     return f"{REPORTS}/{campaign_id}/{report_name}.csv"
+
+
+def export_key(campaign_id: str, export_id: str, form: str) -> str:
+    """Where a message log lies. Browsers get it through the console alone, which asks who they are."""
+    return f"{EXPORTS}/{campaign_id}/{export_id}.{form}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
-"""Deletes what has had its time: originals, reports, the queue's own log, answers kept for repeated calls.
+"""Deletes what has had its time: originals, reports, message logs made in the background, the queue's own log, answers kept for
+repeated calls.
 
 Messages and the audit trail are kept.
 """
@@ -12,6 +13,7 @@ from database.connections import Pool
 from database.job_queue import remove_old_log
 from database.queries import NamedQueries
 from messages.idempotency_keys import forget_old
+from processing.exports.sweep import remove_expired_exports
 from processing.object_store import ORIGINALS, OUTCOMES, PROBES, REPORTS, ObjectStore, original_key
 from processing.uploads import forget_originals, forget_superseded, list_kept_originals
 
@@ -47,8 +49,9 @@ async def _remove_expired(pool: Pool, store: ObjectStore, settings: RetentionSet
     await store.delete_older(OUTCOMES, now - kept_for)
     reports = await store.delete_older(REPORTS, now - timedelta(days=settings.reports_days))
     await store.delete_older(PROBES, now - _PROBES_KEPT_FOR)
-    if originals or reports:
-        logger.info("expired_removed", originals=originals, reports=reports)
+    logs = await remove_expired_exports(pool, store, timedelta(days=settings.log_exports_days))
+    if originals or reports or logs:
+        logger.info("expired_removed", originals=originals, reports=reports, logs=logs)
 
 
 async def remove_superseded(pool: Pool, store: ObjectStore) -> None:

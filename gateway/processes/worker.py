@@ -26,6 +26,8 @@ from processing.awaited.sweep import sweep_awaited
 from processing.checked.job import CheckJob
 from processing.checked.sweep import sweep_checked
 from processing.errors import ProcessingError
+from processing.exports.job import ExportJob
+from processing.exports.sweep import sweep_exports
 from processing.job import VerdictJob, verdict_limits
 from processing.object_store import ObjectStore, open_store
 from processing.refusals import RefusalSummaryJob, sweep_summaries
@@ -96,6 +98,10 @@ async def _run_jobs_and_sweeps(
     timing = settings.worker
     notifications = NotificationJob(pool, mailer, store, settings.smtp)
     summaries = RefusalSummaryJob(pool)
+    exports = ExportJob(
+        pool, store, settings.billing, settings.environment,
+        kept_for=timedelta(days=settings.retention.log_exports_days), is_stopping=stop.is_set,
+    )  # fmt: skip
     twins_within = timedelta(hours=timing.duplicate_hours)
     listening = _Countdown(len(verdicts) + 1, ready)
     queues: list[tuple[JobKind, Handler, Callable[[], None]]] = [
@@ -106,6 +112,7 @@ async def _run_jobs_and_sweeps(
             listening.one_less,
         ),
         (summaries.kind(timing.heartbeat_timeout), summaries, lambda: None),
+        (exports.kind(timing.heartbeat_timeout), exports, lambda: None),
     ]
     async with asyncio.TaskGroup() as tasks:
         running = [
@@ -173,6 +180,7 @@ async def _sweep(pool: Pool, twins_within: timedelta, held_for: timedelta) -> No
         for kind, count in (
             ("upload", uploads),
             ("notice", await sweep_notifications(connection, _SWEPT_WHEN_OLDER)),
+            ("log", await sweep_exports(connection, _SWEPT_WHEN_OLDER)),
         ):
             if count:
                 metrics.SWEPT.labels(kind).inc(count)
