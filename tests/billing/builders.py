@@ -80,4 +80,8 @@ async def make_campaign(
         agency_id,
         user_id,
     )
+    await connection.execute(
+        "insert into template_bodies (campaign_id, language, body, position) values ($1, 'english', 'Dear {{name}}', 0)",
+        made,
+    )
     return made
