@@ -36,7 +36,7 @@ from gateway.cli.main import run_command_line
 from messages.logs.charges import Charges
 from messages.logs.rows import LogQuery, read_log_csv
 from rules.billing.outcomes import Terms
-from rules.billing.periods import Month, period_of
+from rules.billing.periods import Month, begin_of, period_of
 from rules.billing.prices import Price
 from tests.billing.builders import make_agency, make_campaign
 from tests.billing.made_up_year import (
@@ -147,6 +147,9 @@ async def live_through(connection: Connection, year: Year) -> None:
             # To the millisecond, as the database keeps it.
             moment = at.replace(microsecond=at.microsecond // 1000 * 1000)
             await year.traffic.add_batch(next(payers), moment, ROWS)
+    # The last moment at the old price, and the first at the new one.
+    for early in (timedelta(seconds=2), timedelta()):
+        await year.traffic.add_batch(year.payers[0], begin_of(max(PRICES)) - early, ROWS)
     for number, month in enumerate(MONTHS):
         end = edges(month)[-1]
         await year.traffic.pass_until(end)
