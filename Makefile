@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 # Hundreds of processes of ours start in a run of the tests: each would compile all our modules anew.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo devstack test check bench chaos fuzz format recipients docs screens wheel wheelcheck lock clean
+.PHONY: help setup demo devstack test check bench chaos fuzz format recipients docs screens wheel wheelcheck deb debcheck lock clean
 
 help: ## This text
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -78,6 +78,12 @@ wheelcheck: wheel ## Install that into an empty environment, and call it there
 	dist/installed/bin/python $(PIP_LOCKED) -r dist/requirements.txt
 	cd / && $(CURDIR)/dist/installed/bin/python -P -m pip check --disable-pip-version-check && $(CURDIR)/dist/installed/bin/sftp-gateway --version
 	rm -rf dist/installed
+
+deb: wheel ## A Debian package of the wheel with its own environment, units and users, in dist/, for the Debian this is
+	packaging/build-deb
+
+debcheck: setup ## Try that package in a bare Debian of its own, from apt install to purge; needs root and debootstrap
+	packaging/check-deb
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 lock: setup ## Resolve the dependencies anew and write their hashes
