@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from billing.prices import ListedPrice
 
 app = typer.Typer(
-    help="Prices of a segment: list them, add one.", rich_markup_mode="rich", pretty_exceptions_enable=False
+    help="Prices of a segment: list them, add one.",
+    epilog="Example: sftp-gateway billing price list",
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
 )
 
 

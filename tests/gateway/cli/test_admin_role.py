@@ -21,7 +21,7 @@ def test_migrate_prints_the_grants_without_a_database(call: "Call") -> None:
     lines = answer.out.splitlines()
     assert lines[0] == "begin;"
     assert lines[-1] == "commit;"
-    assert "grant insert on messages to sftp_gateway_worker;" in lines
+    assert "grant select, insert on messages to sftp_gateway_worker;" in lines
     assert call("migrate", "--grants", "--json").document == {"grants": lines}
 
 
@@ -111,4 +111,19 @@ def test_the_admin_can_work(
     done("batch", "retry", batch)
     done("batch", "stop", batch, "--yes")
     done("batch", "report", batch, "--out", tmp_path / "report.csv")
+    monkeypatch.setenv("SFTP_GATEWAY_ENVIRONMENT", "production")
+    done("agency", "set", "default", "--customer-id", "C1")
+    done("billing", "price", "add", "--local", "0.05", "--foreign", "0.3", "--from", "2031-02-01")
+    done("billing", "price", "list")
+    database.run(
+        "insert into attempts (batch_no, row_number, attempt, status, created_at, updated_at)"
+        " select batch_no, 2, 9, 5, '2025-11-10', '2025-11-10' from batches where id = $1", batch,
+    )  # fmt: skip
+    done("billing", "close", "--month", "2025-11")
+    database.run("update billing_reports set dispute_by = '2999-01-01'")
+    correction = ("--month", "2025-11", "--campaign", campaign_id, "--segments", "1", "--reason", "r")
+    done("billing", "correct", *correction, "--yes")
+    done("billing", "show", "--agency", "default", "--period", "2025")
+    done("billing", "report", "--agency", "default", "--month", "2025-11", "--out", tmp_path / "month.xlsx")
+    monkeypatch.setenv("SFTP_GATEWAY_ENVIRONMENT", "test")
     done("check")
