@@ -36,7 +36,7 @@ from processing.columns.report import (
     write_clean_chunk,
 )
 from processing.columns.scan import Limits, Scan, scan_upload
-from rules.messages import DEFAULT_FOOTERS, Frame
+from rules.messages import DEFAULT_FOOTERS, Frame, layouts_of
 from rules.templates import Language, Template
 from rules.texts import join_reasons
 from rules.values import ValueRule
@@ -59,6 +59,10 @@ class Rules:
     def frame(self) -> Frame:
         """What stands around each body."""
         return Frame(self.template.header, self.environment, self.footers)
+
+    def message_form(self) -> MessageForm:
+        """What all messages have in common."""
+        return MessageForm.of_template(self.template.parameters, layouts_of(self.template), self.frame())
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,7 +180,7 @@ def _judge_files(request: Request, files: Files) -> Verdict:
     counts = None
     if request.with_counts and verdict.valid:
         with os.fdopen(files.messages, "rb", closefd=False) as written:
-            counts = count_messages(written)
+            counts = count_messages(written, request.rules.message_form())
     return replace(verdict, findings=tuple(findings), counts=counts)
 
 

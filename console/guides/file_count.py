@@ -13,7 +13,7 @@ from console.campaigns.phones import LANGUAGES
 from console.errors import GoTo, PageRefused
 from console.paths import url
 from console.routes import Access, ConsoleRoute
-from console.sending.texts import cost_in_words
+from console.sending.texts import cost_in_words, dearer_in_words
 from console.subjects import fetch_place
 from console.visits import Visit
 from database.queries import NamedQueries
@@ -164,6 +164,7 @@ async def _page(
         )
         if counts and campaign
         else "",
+        dearer=dearer_in_words(counts) if counts else [],
         error=error,
         most_findings=MOST_FINDINGS,
     )

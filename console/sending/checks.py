@@ -22,7 +22,7 @@ from console.rendering import Renderer
 from console.routes import ConsoleRoute, Page
 from console.sending.first_rows import read_first_rows
 from console.sending.single import texts_of
-from console.sending.texts import FilledPhone, Texts
+from console.sending.texts import FilledPhone, Texts, dearer_in_words
 from console.subjects import of_upload
 from console.visits import Visit
 from database.connections import Connection
@@ -123,6 +123,7 @@ async def _show(visit: Visit, *, is_refused: bool = False) -> Response:
         languages=_languages(counts.messages_of if counts else {}),
         cost=texts.cost(counts.local_segments, counts.foreign_segments) if counts else None,
         charged=texts.sum(counts.local_segments, counts.foreign_segments) if counts else None,
+        dearer=dearer_in_words(counts) if counts else [],
         phones=phones,
         same=same,
         findings=findings or (),

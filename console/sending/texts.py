@@ -1,18 +1,27 @@
 """What a message says once its values are filled in: as the phone shows it, counted, and what it costs."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from campaigns.campaigns import Campaign, Channel
 from config.environment import Environment
 from config.settings import Settings
 from console.campaigns.phones import LANGUAGES, Piece
+from processing.checked.counts import LETTERS, OTHERS, SEVERAL, Counts
 from processing.rule_settings import footers_of, value_rule
 from rules.billing.prices import Cost, Price, shown_cost
 from rules.messages import BODY_RECOMMENDED, Frame, Layout
 from rules.segments import Segmentation, segment, utf16_units
 from rules.single.checks import Refusal, refuse_length, refuse_values
 from rules.templates import Language
+
+_NOT_CHARACTERS: Final = {
+    LETTERS: "a letter of another script",
+    SEVERAL: "several characters that GSM-7 doesn’t have",
+    OTHERS: "other characters that GSM-7 doesn’t have",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +115,27 @@ def cost_in_words(environment: Environment, channel: Channel, cost: Cost, price:
     if environment is Environment.PRODUCTION:
         return f"{would_be} before GST"
     return f"free: {environment.value} environment (in production {would_be} before GST)"
+
+
+def dearer_in_words(counts: Counts) -> list[str]:
+    """What makes messages of a file dearer, a sentence each: `92 messages need a second segment because of ’ (U+2019)`."""
+    return [
+        f"{messages:,} {'message needs' if messages == 1 else 'messages need'} {_further(messages, segments, seconds)}"
+        f" because of {_blamed(name)}"
+        for name, (messages, segments, seconds) in counts.dearer.items()
+    ]
+
+
+def _further(messages: int, segments: int, seconds: int) -> str:
+    if seconds == messages:
+        return "a second segment"
+    return f"{segments:,} more {'segment' if segments == 1 else 'segments'}"
+
+
+def _blamed(name: str) -> str:
+    if len(name) > 1:
+        return _NOT_CHARACTERS[name]
+    code_point = f"U+{ord(name):04X}"
+    if unicodedata.category(name)[0] in "LNPS":
+        return f"{name} ({code_point})"
+    return f"{code_point}, {unicodedata.name(name, 'a character without a name').lower()}"

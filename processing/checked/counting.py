@@ -11,7 +11,8 @@ import numpy.typing as npt
 import polars as pl
 
 from processing.checked.counts import Counts
-from processing.columns.copytext import MESSAGE_COLUMNS
+from processing.checked.dearer import DearerMessages
+from processing.columns.copytext import MESSAGE_COLUMNS, MessageForm
 from processing.columns.header import RECIPIENT
 from rules.segments import UCS2
 
@@ -19,16 +20,18 @@ from rules.segments import UCS2
 FAKE_NUMBERS: Final = (6590000000, 6599999999, 6588888888)
 LOCAL_BEGINNING: Final = "65"
 _READ_BYTES: Final = 4 * 1024 * 1024
-_COUNTED: Final = (RECIPIENT, "language", "segments", "encoding")
+_COUNTED: Final = (RECIPIENT, "language", "values", "segments", "encoding")
 
 
-def count_messages(messages: BinaryIO) -> Counts:
+def count_messages(messages: BinaryIO, form: MessageForm) -> Counts:
     """Count the messages of COPY text whose lines have `copytext.MESSAGE_COLUMNS`, read from its beginning."""
+    dearer = DearerMessages(form.parameters, form.framed)
     total = local = foreign = ucs2 = 0
     messages_of: dict[str, int] = {}
     segments_of: dict[str, int] = {}
     numbers: list[npt.NDArray[np.int64]] = []
     for rows in _read(messages):
+        dearer.add(rows)
         total += rows.height
         is_local = pl.col(RECIPIENT).str.starts_with(LOCAL_BEGINNING)
         sums = rows.select(
@@ -57,6 +60,7 @@ def count_messages(messages: BinaryIO) -> Counts:
         fake_rows=int(np.isin(sent_to, FAKE_NUMBERS).sum()),
         repeated_numbers=len(often),
         repeated_rows=int(often.sum()),
+        dearer=dearer.of(),
     )
 
 

@@ -20,6 +20,8 @@ BASIC: Final = (
 ESCAPE: Final = "\x1b"
 EXTENSION: Final = "\f^{}\\[~]|€"
 
+# Any character of one unit.
+_PLAIN: Final = "x"
 _OUTSIDE: Final = f"[^{re.escape(BASIC + EXTENSION)}]"
 _OUTSIDE_PATTERN: Final = re.compile(_OUTSIDE)
 _EXTENSION_PATTERN: Final = re.compile(f"[{re.escape(EXTENSION)}]")
@@ -46,6 +48,21 @@ def contains_non_gsm7(series: pl.Series) -> npt.NDArray[np.bool_]:
 def extension_counts(series: pl.Series) -> npt.NDArray[np.int64]:
     """For each text of a String column, how many of its characters take two units."""
     return series.str.count_matches(_EXTENSION_CLASS).to_numpy().astype(np.int64)
+
+
+def all_gsm7(text: str) -> str:
+    """`text` with a character of GSM-7 in the place of each one that is outside: of what it would be, if that were avoided."""
+    return _OUTSIDE_PATTERN.sub(_PLAIN, text)
+
+
+def with_gsm7(series: pl.Series) -> pl.Series:
+    """The same for each text of a String column."""
+    return series.str.replace_all(_OUTSIDE_CLASS, _PLAIN)
+
+
+def outside_characters(series: pl.Series) -> pl.Series:
+    """For each text of a String column, the characters that are outside, each once."""
+    return series.str.extract_all(_OUTSIDE_CLASS).list.unique()
 
 
 def with_escapes(text: str) -> str:

@@ -130,13 +130,14 @@ async def test_a_whole_file_is_counted_and_forgotten(settings: Settings, connect
             browser,
             path,
             "recipient,language,name,topic\n6591234567,english,Tan,passport\n6591234567,chinese,陈,护照\n"
-            "447911123456,english,Bo,visa\n".encode(),
+            "447911123456,english,Bo,visa\n447911123457,english,Zoë,visa\n".encode(),
         )
+        assert "1 message needs 1 more segment because of ë (U+00EB)." in good.text
         assert re.search(
-            r"3 messages, \d+ segments , free: test environment \(in production SGD [0-9.]+ before GST\)",
+            r"4 messages, \d+ segments , free: test environment \(in production SGD [0-9.]+ before GST\)",
             good.text,
         ), good.text
-        for said in ("English 2", "Chinese 1", "1 numbers stand in several rows (2 rows)"):
+        for said in ("English 3", "Chinese 1", "1 numbers stand in several rows (2 rows)"):
             assert said in good.text, said
         bad = await send_file(
             browser, path, b"recipient,language,name,topic\n+6591234567,english,<b>Tan,passport\n"

@@ -11,7 +11,9 @@ from campaigns.people.members import remove_member
 from campaigns.people.permissions import Membership
 from config.environment import Environment
 from config.settings import Settings
+from console.sending.texts import dearer_in_words
 from database.connections import Connection
+from processing.checked.counts import LETTERS, SEVERAL, Counts
 from tests.console.campaigns.making import make_campaign, make_member
 from tests.console.sending.uploading import BAD, GOOD, checked, send_file, until
 from tests.console.served import OPS, browse, make_user, serving_console
@@ -240,6 +242,10 @@ async def test_in_production_the_button_names_the_sum(settings: Settings, connec
         shown = await checked(browser, campaign_id, content)
         # The worker of these tests counts with the line that the test environment puts in front: two segments and one.
         assert "Send 2 messages, 3 segments, SGD 0.32" in shown.text
+        assert "Dearer" not in shown.text
+        dear = await checked(browser, campaign_id, content.replace(b"Lim", "Lāi".encode()))
+        assert "Dearer than it could be: 1 message needs" in dear.text
+        assert "because of ā (U+0101)" in dear.text
 
 
 @with_worker
@@ -253,3 +259,16 @@ async def test_the_template_to_begin_with_is_good_itself(settings: Settings, con
         assert unquote(saved_as.partition("UTF-8''")[2]) == "(sample) Reminders _A_B_ 提醒.csv"
         assert 'filename="(sample) Reminders _A_B_ __.csv"' in saved_as
         assert "1 message" in (await checked(browser, campaign_id, sample.body.encode())).text
+
+
+def test_what_makes_messages_dearer_is_said_in_words() -> None:
+    dearer = {
+        "’": [1092, 1092, 1092], "ā": [1, 1, 0], "\u200b": [2, 3, 1], LETTERS: [1, 1, 1], SEVERAL: [5, 7, 0],
+    }  # fmt: skip
+    assert dearer_in_words(Counts(dearer=dearer)) == [
+        "1,092 messages need a second segment because of ’ (U+2019)",
+        "1 message needs 1 more segment because of ā (U+0101)",
+        "2 messages need 3 more segments because of U+200B, zero width space",
+        "1 message needs a second segment because of a letter of another script",
+        "5 messages need 7 more segments because of several characters that GSM-7 doesn’t have",
+    ]

@@ -18,11 +18,14 @@ from processing.checked.job import CheckJob
 from processing.checked.sending import ask_for_sending, forget
 from processing.checked.sweep import sweep_checked
 from processing.checked.uploads import CheckedUpload, fetch_checked
+from processing.columns.copytext import MessageForm
 from processing.errors import ObjectMissing, ReopeningRefused, SendingRefused
 from processing.job import VerdictJob
 from processing.object_store import S3ObjectStore
 from processing.uploads import UploadStatus, fetch_upload, list_uploads
 from processing.verdict_queue import CHECKED_ENTRYPOINT, retry_upload, sweep_uploads
+from rules.messages import Layout
+from rules.templates import Language
 from tests.processing.checked.conftest import Take
 from tests.processing.conftest import BAD, GOOD, read_object
 
@@ -270,8 +273,11 @@ def test_counts_tell_what_a_sender_may_want_to_look_at_twice() -> None:
         (6, "6591234567", "english", "{}", 1, "GSM-7"),
     ]
     lines = "".join("\t".join(map(str, row)) + "\n" for row in rows)
-    assert count_messages(io.BytesIO(lines.encode())) == Counts(
+    form = MessageForm(
+        (), {Language.ENGLISH: Layout(("Hello",), ()), Language.CHINESE: Layout(("您好",), ())}
+    )
+    assert count_messages(io.BytesIO(lines.encode()), form) == Counts(
         messages=5, local_segments=5, foreign_segments=3, ucs2_segments=2, messages_of={"english": 4, "chinese": 1},
         segments_of={"english": 6, "chinese": 2}, fake_rows=1, repeated_numbers=1, repeated_rows=3,
     )  # fmt: skip
-    assert count_messages(io.BytesIO(b"")) == Counts()
+    assert count_messages(io.BytesIO(b""), form) == Counts()
