@@ -12,21 +12,27 @@ from tests.gateway.nodes import ROOT
 ALERTS = ROOT / "docs" / "ops" / "alerts.yml"
 # Minutes: the change comes after 20, and whoever waits for a while has done so by the last of these.
 _CHANGE, _END = 20, 60
-_LOOKS = (22, 25, 28, 32)
+_LOOKS = (22, 25, 28, 32, 36)
+_COUNTED = re.compile(r"_(total|count|sum|bucket)\{")
 
 
 def names_of_alerts() -> list[str]:
     return re.findall(r"- alert: (\w+)", ALERTS.read_text())
 
 
-def ringing(before: str, after: str, folder: Path) -> set[str]:
-    """The names of all alerts that ring at some time, where `/metrics` first gave `before` and then `after`."""
+def ringing(before: str, after: str, folder: Path, *, lasting: bool = False) -> set[str]:
+    """The names of all alerts that ring at some time, where `/metrics` first gave `before` and then `after`.
+
+    An empty text is a node that didn't answer. `lasting`: what was counted between the two is counted again in each minute.
+    """
     old, new = _samples(before), _samples(after)
     series = []
     for name, value in new.items():
         # A series that wasn't there has no value then, as for Prometheus.
         first = f"{old[name]}+0x{_CHANGE}" if name in old else f"_x{_CHANGE}"
-        series.append(f"      - series: '{name}'\n        values: '{first} {value}+0x{_END}'\n")
+        grows = lasting and name in old and _COUNTED.search(name)
+        growth = value - old[name] if grows else 0
+        series.append(f"      - series: '{name}'\n        values: '{first} {value}+{growth}x{_END}'\n")
     looks = [
         f"      - eval_time: {minutes}m\n        alertname: {alert}\n        exp_alerts: []\n"
         for alert in names_of_alerts()
@@ -45,7 +51,8 @@ def ringing(before: str, after: str, folder: Path) -> set[str]:
 
 
 def _samples(metrics: str) -> Mapping[str, float]:
-    found = {}
+    # Prometheus's own word on a scrape.
+    found = {'up{instance="node:9464",job="sftp-gateway"}': float(bool(metrics))}
     for family in text_string_to_metric_families(metrics):
         for sample in family.samples:
             labels = {**sample.labels, "instance": "node:9464", "job": "sftp-gateway"}
