@@ -166,6 +166,10 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
     # What an attempt's outcome comes to, triggers count with their owner's rights.
     "usage_days": {_WORKER: ("select",), _CONSOLE: ("select",), _ADMIN: ("select",)},
     "late_outcomes": {_WORKER: ("select",), _CONSOLE: ("select",), _ADMIN: ("select",)},
+    "usage_checks": {
+        _WORKER: ("select", "insert", "update"),
+        _ADMIN: ("select", "insert", "update"),
+    },
     "prices": {_WORKER: ("select",), _CONSOLE: ("select",), _ADMIN: ("select", "insert")},
     "billing_months": {
         _WORKER: ("select", "insert"),
@@ -241,6 +245,8 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
 }
 # The tables whose ids come from a sequence that whoever inserts must be let use.
 _SEQUENCES: Final = {"pgqueuer": "pgqueuer_id_seq", "pgqueuer_statistics": "pgqueuer_statistics_id_seq"}
+# What these functions tell or do, they do with their owner's rights.
+_FUNCTIONS: Final[Mapping[str, tuple[DatabaseRole, ...]]] = {"usage_differences(text)": (_WORKER, _ADMIN)}
 
 
 def grant_statements() -> Iterator[str]:
@@ -259,4 +265,7 @@ def grant_statements() -> Iterator[str]:
         yield f"revoke all on sequence {sequence} from {everybody};"
         inserting = [role for role, rights in RIGHTS[table].items() if "insert" in rights]
         yield f"grant usage on sequence {sequence} to {', '.join(inserting)};"
+    for function, roles in _FUNCTIONS.items():
+        yield f"revoke all on function {function} from {everybody};"
+        yield f"grant execute on function {function} to {', '.join(roles)};"
     yield "commit;"

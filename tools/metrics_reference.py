@@ -59,6 +59,14 @@ _NODE: Final = (
         "sftp_gateway_batches_without_provider", "gauge", "",
         "Batches and single sends that wait, as their channel has no provider or their campaign no account.",
     ),
+    (
+        "sftp_gateway_usage_differences", "gauge", "",
+        "Daily totals of usage that weren't what the attempts come to, at the last recount of each campaign.",
+    ),
+    (
+        "sftp_gateway_usage_checked_seconds", "gauge", "",
+        "Age of the last nightly recount of a campaign's usage; not told before the first one.",
+    ),
 )  # fmt: skip
 
 

@@ -94,6 +94,14 @@ create table late_outcomes (
     primary key (batch_no, row_number, attempt)
 );
 
+-- When a campaign's totals were last compared with its attempts, and how many differed. `night`: Singapore's day, where it was its turn.
+create table usage_checks (
+    campaign_id text primary key,
+    checked_at timestamptz not null,
+    night date,
+    differences integer not null
+);
+
 -- One agency's month. A correction is a new version; rows are never changed.
 create table billing_reports (
     id bigint generated always as identity primary key,
@@ -286,6 +294,39 @@ for each statement execute function count_new_attempts();
 
 -- These run with their owner's rights. Nobody else may call them, or make them triggers of tables of their own making.
 revoke execute on function set_billing_domain(), count_changed_attempts(), count_new_attempts() from public;
+
+-- The totals of a campaign that aren't what its attempts come to, both read in one snapshot. Only counts leave it, so that whoever may
+-- call it need not be let read any number or text.
+create function usage_differences(
+    campaign text, out day date, out destination text, out outcome text, out own_expiry boolean, out encoding text,
+    out counted_attempts bigint, out counted_segments bigint, out found_attempts bigint, out found_segments bigint
+)
+returns setof record language sql stable security definer set search_path = public, pg_temp as $$
+with outcomes as (
+    select usage_day(a.sent_at, a.claimed_at, a.created_at) as day,
+        case when m.recipient like '65%' then 'local' else 'foreign' end as destination,
+        -- In a month that was posted, what it had then.
+        case when l.batch_no is null then attempt_outcome(a.status, a.error) else l.outcome end as outcome,
+        case when l.batch_no is null then a.status = 6 and a.expired else l.own_expiry end as own_expiry, m.encoding, m.segments
+    from batches b
+    join attempts a on a.batch_no = b.batch_no and a.status >= 4
+    join messages m on m.batch_no = a.batch_no and m.row_number = a.row_number
+    left join late_outcomes l on l.batch_no = a.batch_no and l.row_number = a.row_number and l.attempt = a.attempt
+    where b.campaign_id = usage_differences.campaign and b.usage_counted
+), found as (
+    select day, destination, outcome, own_expiry, encoding, count(*) as attempts, sum(segments) as segments
+    from outcomes where outcome is not null group by 1, 2, 3, 4, 5
+), counted as (
+    select day, destination, outcome, own_expiry, encoding, attempts, segments from usage_days
+    where campaign_id = usage_differences.campaign and (attempts, segments) is distinct from (0::bigint, 0::bigint)
+)
+select day, destination, outcome, own_expiry, encoding,
+    coalesce(c.attempts, 0), coalesce(c.segments, 0), coalesce(f.attempts, 0), coalesce(f.segments, 0)::bigint
+from counted c full join found f using (day, destination, outcome, own_expiry, encoding)
+where (c.attempts, c.segments) is distinct from (f.attempts, f.segments)
+order by 1, 2, 3, 4, 5
+$$;
+revoke execute on function usage_differences(text) from public;
 
 -- Counts the next batches that were there before. What they have is read after they are locked, so that it is what the triggers go on from.
 create function count_usage_of_batches(after integer, most integer, out "position" text, out rows bigint)

@@ -25,7 +25,8 @@ async def fetch_backlogs(pool: Pool, kinds: Collection[Backlog]) -> list[GaugeMe
         async with pool.acquire() as connection:
             uploads = await _fetch_uploads(connection) if Backlog.UPLOADS in kinds else []
             messages = await _fetch_messages(connection) if Backlog.MESSAGES in kinds else []
-    return [*uploads, *messages]
+            checks = await _fetch_checks(connection) if Backlog.CHECKS in kinds else []
+    return [*uploads, *messages, *checks]
 
 
 async def _fetch_uploads(connection: Connection) -> list[GaugeMetricFamily]:
@@ -104,3 +105,22 @@ async def _fetch_messages(connection: Connection) -> list[GaugeMetricFamily]:
         value=await connection.fetchval(SQL["fetch_unprovided"]),
     )
     return [oldest, paused, held, unprovided]
+
+
+async def _fetch_checks(connection: Connection) -> list[GaugeMetricFamily]:
+    """What the recounts of usage found. The time isn't told before the first one."""
+    row = await connection.fetchrow(SQL["fetch_checks"])
+    assert row is not None  # noqa: S101 - an aggregate always has a row
+    differences = GaugeMetricFamily(
+        "sftp_gateway_usage_differences",
+        "Daily totals of usage that weren't what the attempts come to, at the last recount of each campaign.",
+        value=row["differences"],
+    )
+    if row["seconds"] is None:
+        return [differences]
+    checked = GaugeMetricFamily(
+        "sftp_gateway_usage_checked_seconds",
+        "Age of the last nightly recount of a campaign's usage.",
+        value=row["seconds"],
+    )
+    return [differences, checked]

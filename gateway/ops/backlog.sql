@@ -56,3 +56,8 @@ where c.status = 'active' and (b.waiting or (b.taken_at is null and b.held_since
         s.provider = 'none',
         c.channel = 'internal' and not exists (select from twilio_accounts t where t.campaign_id = c.id)
     );
+
+-- name: fetch_checks
+select coalesce(sum(differences), 0)::integer as differences,
+    extract(epoch from now() - max(checked_at) filter (where night is not null))::float8 as seconds
+from usage_checks

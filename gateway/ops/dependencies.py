@@ -22,7 +22,8 @@ DISPENSABLE: Final = frozenset({Dependency.SMTP})
 
 
 class Backlog(StrEnum):
-    """What waits in PostgreSQL and is told as metrics, each by the parts that may read it there."""
+    """What waits in PostgreSQL, or was found there, and is told as metrics, each by the parts that may read it there."""
 
     UPLOADS = "uploads"
     MESSAGES = "messages"
+    CHECKS = "checks"

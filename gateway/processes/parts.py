@@ -62,7 +62,7 @@ WORKER: Final = Part(
     command="worker",
     help="Only the worker (and an ops endpoint), for several nodes.",
     example="Example: SFTP_GATEWAY_OPS__PORT=9465 sftp-gateway worker",
-    backlogs=frozenset({Backlog.UPLOADS}),
+    backlogs=frozenset({Backlog.UPLOADS, Backlog.CHECKS}),
 )
 
 FRONT: Final = Part(

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from billing.closing import close_due_months
+from billing.recount import recount_tonights
 from billing.terms import terms_of
 from config.errors import ConfigError
 from config.logs import get_logger
@@ -44,6 +45,8 @@ logger = get_logger("gateway")
 _SWEPT_WHEN_OLDER: Final = timedelta(seconds=10)
 _RETENTION_INTERVAL: Final = timedelta(hours=1)
 _POSTING_INTERVAL: Final = timedelta(minutes=10)
+# How often it is asked whether a campaign's usage was recounted tonight.
+_RECOUNT_INTERVAL: Final = timedelta(minutes=10)
 # Seconds. A worker that can't judge at once is one all the same, if a slow one.
 _WARM_UP_WITHIN: Final = 5.0
 # The exit status that tells the supervisor: jobs were left to others (EX_TEMPFAIL).
@@ -141,11 +144,16 @@ async def _run_jobs_and_sweeps(
         tasks.create_task(
             _every(_POSTING_INTERVAL, stop, lambda: close_due_months(pool, terms, now=datetime.now(UTC)))
         )
+        tasks.create_task(_every(_RECOUNT_INTERVAL, stop, lambda: _recount_usage(pool)))
         await stop.wait()
         _, late = await asyncio.wait(running, timeout=timing.drain_timeout)
         if late:
             logger.warning("drain_timed_out")
             os._exit(_DRAIN_TIMED_OUT)
+
+
+async def _recount_usage(pool: Pool) -> None:
+    await recount_tonights(pool, now=datetime.now(UTC))
 
 
 class _Countdown:

@@ -2,10 +2,10 @@
 
 import typer
 
-from gateway.cli.billing import months, price
+from gateway.cli.billing import months, price, recount
 
 app = typer.Typer(
-    help="Billing: what agencies are charged, months and their reports, corrections, prices.",
+    help="Billing: what agencies are charged, months and their reports, corrections, prices, and whether the totals are right.",
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
@@ -13,6 +13,6 @@ app = typer.Typer(
 
 def register(parent: typer.Typer) -> None:
     """Add these commands to `parent`."""
-    for module in (months, price):
+    for module in (months, price, recount):
         module.register(app)
     parent.add_typer(app, name="billing")
