@@ -20,6 +20,8 @@ from console.login.sessions import COOKIE
 AXE = Path(AXE_FILE_PATH).read_text(encoding="utf-8")
 PROGRAM = shutil.which("chromium")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+# The rules of axe-core that look at colours.
+COLOURS = ["color-contrast", "link-in-text-block"]
 
 # Milliseconds that a test waits for what a page is to show: other tests run beside it.
 _PATIENCE = 20_000
@@ -98,12 +100,25 @@ async def open_context(
 async def accessibility_findings(page: Page) -> list[str]:
     """What axe-core finds on the page, by the rules of WCAG 2.2 AA and its best practices."""
     await page.evaluate(AXE)
+    return await _findings(page, {"type": "tag", "values": RULES})
+
+
+async def _findings(page: Page, rules: dict[str, object]) -> list[str]:
     found = await page.evaluate(
-        "rules => axe.run(document, {runOnly: {type: 'tag', values: rules}}).then(result => result.violations.map("
+        "rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']}).then(result => result.violations.map("
         "each => each.id + ': ' + each.nodes.map(node => node.html + ' ' + node.failureSummary).join(' | ')))",
-        RULES,
+        rules,
     )
     return [str(line) for line in found]
+
+
+async def findings_in_both_themes(page: Page) -> list[str]:
+    """The same, and in the dark theme what that can change: nothing but colours, as `console.css` has it."""
+    found = await accessibility_findings(page)
+    await page.emulate_media(color_scheme="dark")
+    found += [f"dark: {line}" for line in await _findings(page, {"type": "rule", "values": COLOURS})]
+    await page.emulate_media(color_scheme="light")
+    return found
 
 
 async def is_too_wide(page: Page) -> bool:

@@ -3,7 +3,6 @@
 import re
 from datetime import UTC, datetime
 
-import pytest
 from playwright.async_api import expect
 
 from campaigns.campaigns import Channel
@@ -16,7 +15,7 @@ from messages.identifiers import message_id
 from rules.billing.periods import Month, day_of
 from rules.templates import Language
 from tests.console.billing.posted import post, use
-from tests.console.browser.chromium import accessibility_findings, is_too_wide, open_context
+from tests.console.browser.chromium import findings_in_both_themes, is_too_wide, open_context
 from tests.console.campaigns.making import make_campaign, make_member, make_pic
 from tests.console.messages.sending import add_batch, make_sending_campaign
 from tests.console.served import make_user, serving_console, session_value
@@ -25,9 +24,8 @@ from tests.console.uploads.made import add_connected, add_rejected, add_upload
 PHONE = {"width": 390, "height": 844}
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_pages_are_accessible_and_fit_on_a_phone(
-    chromium: str, settings: Settings, connection: Connection, scheme: str
+    chromium: str, settings: Settings, connection: Connection
 ) -> None:
     campaign_id = await make_campaign(connection)
     staff_id = await make_campaign(connection, name="Staff", channel=Channel.INTERNAL)
@@ -88,30 +86,32 @@ async def test_pages_are_accessible_and_fit_on_a_phone(
         f"/messages/{message_id(batch.id, 4)}",
     )
     async with serving_console(settings) as port:
-        async with open_context(chromium, port, color_scheme=scheme, viewport=PHONE) as (context, _):
+        async with open_context(chromium, port, viewport=PHONE) as (context, _):
             page = await context.new_page()
             await page.goto("/login")
-            assert not await accessibility_findings(page)
+            assert not await findings_in_both_themes(page)
             assert not await is_too_wide(page)
             await page.get_by_label("Your work e-mail address").fill("amy@clinic.gov.sg")
             await page.keyboard.press("Enter")
             await expect(page).to_have_title(re.compile("^Type the code"))
-            assert not await accessibility_findings(page)
+            assert not await findings_in_both_themes(page)
             assert not await is_too_wide(page)
         session = await session_value(connection, settings, user)
-        async with open_context(chromium, port, session, color_scheme=scheme, viewport=PHONE) as (context, _):
+        async with open_context(chromium, port, session, viewport=PHONE) as (
+            context,
+            _,
+        ):
             page = await context.new_page()
             for path in paths:
                 answer = await page.goto(path)
                 assert answer is not None
                 assert answer.ok, path
-                assert not await accessibility_findings(page), path
+                assert not await findings_in_both_themes(page), path
                 assert not await is_too_wide(page), path
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_pages_of_ops_and_of_persons_in_charge_are_so_too(
-    chromium: str, settings: Settings, connection: Connection, scheme: str
+    chromium: str, settings: Settings, connection: Connection
 ) -> None:
     campaign_id = await make_campaign(connection)
     pic = await make_pic(connection)
@@ -148,7 +148,7 @@ async def test_pages_of_ops_and_of_persons_in_charge_are_so_too(
     async with serving_console(settings) as port:
         for user, theirs in paths.items():
             session = await session_value(connection, settings, user)
-            async with open_context(chromium, port, session, color_scheme=scheme, viewport=PHONE) as (
+            async with open_context(chromium, port, session, viewport=PHONE) as (
                 context,
                 _,
             ):
@@ -157,5 +157,5 @@ async def test_pages_of_ops_and_of_persons_in_charge_are_so_too(
                     answer = await page.goto(path)
                     assert answer is not None
                     assert answer.status == 200, path
-                    assert not await accessibility_findings(page), path
+                    assert not await findings_in_both_themes(page), path
                     assert not await is_too_wide(page), path
