@@ -112,8 +112,10 @@ async def run_kills(
     clients: int = 4,
     largest: int = 4000,
     share_of_steps: float = 0.5,
+    rest: float = 0,
 ) -> KillReport:
-    """Kill `kills` times while `clients` clients send without a pause; then, when all is quiet, inspect everything."""
+    """Kill `kills` times while `clients` clients send, each `rest` seconds after its last upload; then, when all is quiet,
+    inspect everything."""
     chance = random.Random(seed)
     sending = Clients(testbed)
     killer = Killer(testbed, chance)
@@ -126,6 +128,7 @@ async def run_kills(
             campaign = own.choice(testbed.campaigns)
             nodes = own.sample(testbed.fronts, len(testbed.fronts))
             await sending.put_with_retries(campaign, any_file(own, largest=largest), nodes)
+            await asyncio.sleep(rest)
 
     async def progress() -> int:
         decided = await testbed.fetch_value("select count(*) from uploads where finished_at is not null")

@@ -78,9 +78,18 @@ async def _decided(testbed: Testbed, file: UploadFile) -> bool:
 
 
 async def restarts_under_load(
-    testbed: Testbed, clients: Clients, nodes: Sequence[Node], *, reloads: int, restarts: int
+    testbed: Testbed,
+    clients: Clients,
+    nodes: Sequence[Node],
+    *,
+    reloads: int,
+    restarts: int,
+    rest: float = 0,
 ) -> str:
-    """No client sees a reload, and only a client that connects while nothing listens sees a restart. Nothing is lost."""
+    """No client sees a reload, and only a client that connects while nothing listens sees a restart. Nothing is lost.
+
+    Each of four clients rests for `rest` seconds after an upload.
+    """
     enough = asyncio.Event()
     sent: list[str] = []
 
@@ -92,6 +101,7 @@ async def restarts_under_load(
             if not attempt.acknowledged:
                 # Nothing listens while a node restarts.
                 await asyncio.sleep(0.5)
+            await asyncio.sleep(rest)
 
     async def reload() -> None:
         try:

@@ -1,4 +1,7 @@
-"""The short form of `python -m tests.chaos --only kills`: 20 kills, at each named step and at random."""
+"""The short form of `python -m tests.chaos --only kills`: 20 kills, at each named step and at random.
+
+Its clients rest in between, as what they send meanwhile would take the processor from what is waited for.
+"""
 
 import pytest
 
@@ -10,7 +13,7 @@ from tests.chaos.testbed.testbed import open_testbed
 async def test_every_upload_has_one_outcome_though_everything_is_killed() -> None:
     async with open_testbed() as testbed:
         await testbed.add_nodes(2)
-        report = await run_kills(testbed, 20, seed=5, clients=3, largest=1500, share_of_steps=0.2)
+        report = await run_kills(testbed, 20, seed=5, clients=3, largest=1500, share_of_steps=0.2, rest=0.4)
     report.inspection.check()
     assert report.total == 20
     assert set(report.kills) >= UPLOAD_POINTS

@@ -15,4 +15,4 @@ async def test_two_nodes_decide_each_upload_once_through_reloads_and_stops() -> 
         found.check()
         await order.same_bytes_at_once(testbed, clients, nodes)
         await load.stop_finishes_uploads(testbed, clients, *nodes)
-        await load.restarts_under_load(testbed, clients, nodes, reloads=1, restarts=0)
+        await load.restarts_under_load(testbed, clients, nodes, reloads=1, restarts=0, rest=0.2)
