@@ -12,13 +12,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from xlsxwriter import Workbook
-from xlsxwriter.worksheet import Worksheet
 
 from billing.lines import CORRECTION, Line, Sums
 from billing.posted import PostedReport
+from messages.logs.files import BYTE_ORDER_MARK, PlainSheet, fitting, without_formula
 from rules.billing.outcomes import FOREIGN, SENT_TO_TELCO
 from rules.billing.periods import Month, Period, day_of
 from rules.billing.prices import shown_amount, shown_price
@@ -41,11 +41,6 @@ _NOTES: Final = (
     "Each cost is rounded by itself from its exact sum, so columns can differ from their total by some cents.",
     "Messages are counted by attempts: one that was sent again counts for each time, and is charged as each time ended.",
 )
-_FORMULA_BEGINNINGS: Final = ("=", "+", "-", "@", "\t", "\r")
-# UTF-8's byte order mark, so that spreadsheets show Chinese and Tamil.
-_BYTE_ORDER_MARK: Final = "\ufeff"
-# What a cell of a spreadsheet holds, in UTF-16.
-_LONGEST_CELL: Final = 32_767
 # What can't be in the name of a file everywhere, or has a meaning there.
 _NOT_IN_NAMES: Final = re.compile(r"[^\w.-]+")
 _LONGEST_NAME: Final = 60
@@ -178,36 +173,16 @@ def _shown_day(moment: datetime) -> str:
     return str(day_of(moment))
 
 
-def _cut(text: str) -> str:
-    """What of a text fits into a cell."""
-    units = text.encode("utf-16-le")
-    return (
-        text if len(units) <= 2 * _LONGEST_CELL else units[: 2 * _LONGEST_CELL].decode("utf-16-le", "ignore")
-    )
-
-
 def _write_csv(report: PostedReport, target: BinaryIO) -> None:
-    text = io.TextIOWrapper(target, encoding="utf-8", newline="", write_through=True)
-    text.write(_BYTE_ORDER_MARK)
-    writer = csv.writer(text)
-    for row in _breakdown(report):
-        writer.writerow([_csv_cell(cell) for cell in row])
-    text.detach()
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([[_csv_cell(cell) for cell in row] for row in _breakdown(report)])
+    target.write(BYTE_ORDER_MARK + text.getvalue().encode())
 
 
 def _csv_cell(cell: Cell) -> str | float | None:
     if isinstance(cell, Amount):
         return shown_amount(cell.mills).replace(",", "")
-    if isinstance(cell, str) and cell.startswith(_FORMULA_BEGINNINGS):
-        return f"'{cell}"
-    return cell
-
-
-class _PlainSheet(Worksheet):  # type: ignore[misc]  # the library has no types
-    """The library writes a string of the form `<r>…</r>` into the sheet as XML, its own form of rich text. Ours is text."""
-
-    def _xml_rich_inline_string(self, string: str, attributes: Any) -> None:
-        self._xml_inline_string(string, True, attributes)
+    return without_formula(cell) if isinstance(cell, str) else cell
 
 
 def _write_xlsx(report: PostedReport, target: BinaryIO) -> None:
@@ -219,7 +194,7 @@ def _write_xlsx(report: PostedReport, target: BinaryIO) -> None:
         (SUMMARY, _summary(report), (46, 18, 12, 18, 14)),
         (BREAKDOWN, _breakdown(report), (24, 34, 30, 10, 12, 12, 15, 15, 15, 15, 15, 15)),
     ):
-        sheet = book.add_worksheet(name, worksheet_class=_PlainSheet)
+        sheet = book.add_worksheet(name, worksheet_class=PlainSheet)
         for place, width in enumerate(widths):
             sheet.set_column(place, place, width)
         sheet.set_column(len(widths), len(widths), 15, None, {"hidden": True})
@@ -230,5 +205,5 @@ def _write_xlsx(report: PostedReport, target: BinaryIO) -> None:
                 elif isinstance(cell, int | float):
                     sheet.write_number(number, place, cell)
                 elif cell:
-                    sheet.write_string(number, place, _cut(cell), bold if row in headers else None)
+                    sheet.write_string(number, place, fitting(cell), bold if row in headers else None)
     book.close()

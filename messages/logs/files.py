@@ -41,7 +41,7 @@ class Writer(Protocol):
 def csv_lines(rows: Sequence[Sequence[Cell]]) -> bytes:
     """Rows as lines of CSV, RFC 4180."""
     text = io.StringIO(newline="")
-    csv.writer(text).writerows([[_without_formula(cell) for cell in row] for row in rows])
+    csv.writer(text).writerows([[_csv_cell(cell) for cell in row] for row in rows])
     return text.getvalue().encode("utf-8", "replace")
 
 
@@ -57,7 +57,7 @@ class CSVWriter:
 
     def add(self, cells: Sequence[Cell]) -> None:
         """See Writer."""
-        self._rows.writerow([_without_formula(cell) for cell in cells])
+        self._rows.writerow([_csv_cell(cell) for cell in cells])
         if self._text.tell() > _CSV_PIECE:
             self._flush()
 
@@ -71,11 +71,16 @@ class CSVWriter:
         self._text.truncate()
 
 
-def _without_formula(cell: Cell) -> Cell:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_BEGINNINGS) else cell
+def _csv_cell(cell: Cell) -> Cell:
+    return without_formula(cell) if isinstance(cell, str) else cell
 
 
-class _PlainSheet(Worksheet):  # type: ignore[misc]  # the library has no types
+def without_formula(cell: str) -> str:
+    """A cell as CSV has it: no spreadsheet takes it for a formula."""
+    return f"'{cell}" if cell.startswith(FORMULA_BEGINNINGS) else cell
+
+
+class PlainSheet(Worksheet):  # type: ignore[misc]  # the library has no types
     """The library writes a string of the form `<r>…</r>` into the sheet as XML, its own form of rich text. Ours is text."""
 
     def _xml_rich_inline_string(self, string: str, attributes: Any) -> None:
@@ -98,11 +103,11 @@ class XLSXWriter:
         self._begin_sheet()
 
     def _begin_sheet(self) -> None:
-        self._sheet = self._book.add_worksheet(worksheet_class=_PlainSheet)
+        self._sheet = self._book.add_worksheet(worksheet_class=PlainSheet)
         self._sheet.freeze_panes(1, 0)
         self._row = 0
         for place, column in enumerate(self._columns):
-            self._sheet.write_string(0, place, _fitting(column), self._bold)
+            self._sheet.write_string(0, place, fitting(column), self._bold)
 
     def add(self, cells: Sequence[Cell]) -> None:
         """See Writer."""
@@ -113,14 +118,14 @@ class XLSXWriter:
             if isinstance(cell, int):
                 self._sheet.write_number(self._row, place, cell)
             elif cell:
-                self._sheet.write_string(self._row, place, _fitting(cell))
+                self._sheet.write_string(self._row, place, fitting(cell))
 
     def close(self) -> None:
         """See Writer."""
         self._book.close()
 
 
-def _fitting(cell: str) -> str:
+def fitting(cell: str) -> str:
     """The text as a cell can hold it."""
     if len(cell) * 2 <= CELL_UNITS and cell.isascii():
         return cell

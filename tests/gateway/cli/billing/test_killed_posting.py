@@ -21,9 +21,12 @@ CLOSE = ("billing", "close", "--month", "2025-11")
 def state(database: "Database") -> list[tuple[object, ...]]:
     """What is posted: months, reports with their sums, campaigns, lines, events."""
     rows = database.run(
-        "select m.month, r.local_segments, r.local_mills, c.campaign_id, l.outcome, l.segments,"
-        " (select count(*) from audit_events where event = 'billing_month_posted' and details ->> 'month' = to_char(m.month, 'YYYY-MM'))"
-        " from billing_months m left join billing_reports r using (month) left join billing_report_campaigns c on c.report_id = r.id"
+        "select m.month, r.local_segments, r.local_mills, c.campaign_id, l.outcome, l.segments, ("
+        "  select count(*) from audit_events"
+        "  where event = 'billing_month_posted' and details ->> 'month' = to_char(m.month, 'YYYY-MM')"
+        " )"
+        " from billing_months m left join billing_reports r using (month)"
+        " left join billing_report_campaigns c on c.report_id = r.id"
         " left join billing_report_lines l on l.report_id = r.id and l.campaign_id = c.campaign_id order by 1, 5"
     )
     return [tuple(str(cell) for cell in row) for row in rows]
@@ -51,7 +54,7 @@ def test_a_month_is_posted_whole_or_not_at_all(
         [sys.executable, "-m", "gateway", *CLOSE],
         env={**gateway_variables, environment: "production", "GATEWAY_FAULT_POINTS": str(tmp_path)},
         capture_output=True,
-        timeout=60,
+        timeout=90,
         check=False,
     )
     assert died.returncode == -signal.SIGKILL, died.stderr
