@@ -38,6 +38,8 @@ class EventDetails(TypedDict, total=False):
     duplicate_of: str
     encrypted: int
     errors: int
+    # A message log that was made in the background.
+    export_id: str
     # Which of a form's fields were changed.
     fields: list[str]
     filters: Mapping[str, object]
@@ -67,6 +69,8 @@ class EventDetails(TypedDict, total=False):
     # What came of an upload, in a word. Which of its outcomes an e-mail told is a number.
     outcome: str
     outcome_number: int
+    # Whether only what its user has made is in it.
+    own: bool
     # A billing period, by the year in which it begins.
     period: str
     prefix: str
@@ -84,10 +88,13 @@ class EventDetails(TypedDict, total=False):
     sha256: str
     shown: bool
     since: str | None
+    statuses: list[str]
     # What a job is for, where it is no upload.
     subject: str
     support_id: str
     unreadable: int
+    # The last day of a message log, such as `2026-11-30`; `since` is the first.
+    until: str
     user_id: str
     # A day, such as `2027-02-01`.
     valid_from: str

@@ -25,7 +25,7 @@ class Entry:
 
 
 ENTRIES: Final = (
-    Entry("Campaigns", "home", ("/campaigns", "/batches", "/messages")),
+    Entry("Campaigns", "home", ("/campaigns", "/batches", "/messages", "/exports")),
     Entry("Uploads", "uploads", ("/uploads",)),
     Entry("Billing", "billing", ("/billing",), Action.SEE_BILLING),
     Entry("Agency", "agency", ("/agency",), Action.GRANT_CREATION, is_own=True),

@@ -4,6 +4,7 @@ from typing import Final
 
 import console.administration.pages
 import console.billing.pages
+import console.logs.pages
 import console.technical.pages
 from console.campaigns import (
     about,
@@ -52,6 +53,7 @@ ROUTES: Final[tuple[ConsoleRoute, ...]] = (
     *batch.ROUTES,
     *batch_changes.ROUTES,
     *delivery_reports.ROUTES,
+    *console.logs.pages.ROUTES,
     *message.ROUTES,
     *help_pages.ROUTES,
     *single.ROUTES,

@@ -39,6 +39,12 @@ async def of_upload(connection: Connection, parameters: Mapping[str, str]) -> st
     return found
 
 
+async def of_export(connection: Connection, parameters: Mapping[str, str]) -> str | None:
+    """The campaign of the message log that the path names."""
+    found: str | None = await connection.fetchval(SQL["campaign_of_export"], parameters["export_id"])
+    return found
+
+
 async def fetch_place(connection: Connection, campaign_id: str) -> Place | None:
     """The campaign as it is now, or None where there is none of this id."""
     row = await connection.fetchrow(SQL["fetch_place"], campaign_id)

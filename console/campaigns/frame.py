@@ -50,6 +50,7 @@ SETTINGS_TABS: Final = (
 TABS: Final = (
     Tab("Messages", "campaign_messages", _SEES_MESSAGES),
     Tab("Batches", "campaign_batches", _SEES_MESSAGES),
+    Tab("Logs", "campaign_logs", _SEES_MESSAGES),
     Tab("Settings", "campaign_settings", (Action.SEE_CAMPAIGN,), SETTINGS_TABS),
 )
 SEND_TABS: Final = (

@@ -28,6 +28,8 @@ from messages.identifiers import message_id
 from messages.retrieval import Batch, fetch_batch, fetch_batches, fetch_creators
 from sending.queues import may_still_leave
 
+# Messages of which a workbook is made while its reader waits, which takes a second or two.
+MOST_IN_WORKBOOK: Final = 10_000
 # The macros that make them are called like the elements.
 FIGURES: Final = ("progress", "statuses", "failures")
 
@@ -111,6 +113,7 @@ async def show_batch(visit: Visit) -> Response:
         rows=[maker.row(message) for message in page.messages],
         links=links,
         statuses=STATUS_CHOICES,
+        most_in_workbook=MOST_IN_WORKBOOK,
         errors=ERROR_CHOICES,
     )
 

@@ -10,6 +10,8 @@ _UNSAFE: Final = re.compile(
     r"[\x00-\x1f\x7f-\x9f\"*/:<>?\\|\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
 )
 _MOST_CHARACTERS: Final = 150
+CSV_TYPE: Final = "text/csv; charset=utf-8"
+XLSX_TYPE: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 def attachment(name: str) -> str:

@@ -1,7 +1,8 @@
 """Every page in a real browser: accessible in both themes, no wider than a phone, and without a complaint of the browser."""
 
+import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from playwright.async_api import expect
 
@@ -12,6 +13,7 @@ from config.settings import Settings
 from console.campaigns.drafts import Draft, record_draft
 from database.connections import Connection
 from messages.identifiers import message_id
+from processing.exports.exports import Form, LogRequest
 from rules.billing.periods import Month, day_of
 from rules.templates import Language
 from tests.console.billing.posted import post, use
@@ -20,6 +22,7 @@ from tests.console.campaigns.making import make_campaign, make_member, make_pic
 from tests.console.messages.sending import add_batch, make_sending_campaign
 from tests.console.served import make_user, serving_console, session_value
 from tests.console.uploads.made import add_connected, add_rejected, add_upload
+from tests.messages.builders import NOW
 
 PHONE = {"width": 390, "height": 844}
 
@@ -81,10 +84,20 @@ async def test_pages_are_accessible_and_fit_on_a_phone(
         f"/campaigns/{sending_id}?search=x&status=failure",
         f"/campaigns/{sending_id}/batches",
         f"/batches/{batch.id}",
+        f"/campaigns/{sending_id}/logs?batch={batch.id}",
         f"/batches/{batch.id}/retry",
         f"/messages/{message_id(batch.id, 2)}",
         f"/messages/{message_id(batch.id, 4)}",
     )
+    request = LogRequest(date(2026, 11, 1), date(2026, 11, 30), Form.XLSX)
+    for ended in (None, "ready", "failed"):
+        await connection.execute(
+            "insert into log_exports (id, campaign_id, user_id, query, file_name, rows_done, rows_expected, bytes, finished_at,"
+            " error, expires_at) values ($1, $2, $3, $4, 'A rather long name of a campaign 2026-11-01 to 2026-11-30.xlsx',"
+            " 20000, 60000, 5000000, $5, $6, now() + interval '7 days')",
+            f"log-export_{ended}", sending_id, user.id, json.dumps(request.document()), ended and NOW,
+            "The file could not be made." if ended == "failed" else None,
+        )  # fmt: skip
     async with serving_console(settings) as port:
         async with open_context(chromium, port, viewport=PHONE) as (context, _):
             page = await context.new_page()

@@ -1,8 +1,10 @@
 """One campaign with one of everything, the people that roles are about, and what stands in paths."""
 
 import io
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 from campaigns.people.agencies import add_agency
@@ -11,12 +13,14 @@ from campaigns.people.users import User, set_pic
 from config.settings import Settings
 from database.connections import Connection
 from messages.identifiers import message_id
+from processing.exports.exports import Form, LogRequest
 from processing.object_store import open_store
 from rules.templates import Language
 from tests.console.campaigns.making import make_campaign, make_member, make_pic
 from tests.console.served import OPS, make_user
 from tests.messages.builders import make_batch
 
+EXPORT: Final = "log-export_0d9c31e2-4b7f-4c58-9a61-7e20c4f1a3b8"
 UPLOAD: Final = "upload_0d9c31e2-4b7f-4c58-9a61-7e20c4f1a3b8"
 REPORT: Final = b"row,recipient,name,errors\r\n2,6591234567,,name: value_missing\r\n"
 # Parameters whose example is there (make_examples, at its end). All others stand for something that isn't.
@@ -92,6 +96,12 @@ async def make_examples(connection: Connection, settings: Settings) -> Examples:
         " ($1, $2, 'a.csv', 'rejected', 60, $3, $4, 1, 1, now(), now(), 1, $5, 'console', $6)",
         UPLOAD, campaign, "r" * 22, key, mine, "ab" * 32,
     )  # fmt: skip
+    # A file is there for whoever has asked for it, and here that is somebody with no part in the campaign any more.
+    await connection.execute(
+        "insert into log_exports (id, campaign_id, user_id, query, file_name, expires_at)"
+        " values ($1, $2, $3, $4, 'log', now() + interval '1 day')",
+        EXPORT, campaign, creator.id, json.dumps(LogRequest(date(2026, 11, 1), date(2026, 11, 1), Form.CSV).document()),
+    )  # fmt: skip
     people = {
         "nobody": Somebody(None),
         "stranger": Somebody(await make_user(connection, "sue@tech.gov.sg")),
@@ -113,6 +123,7 @@ async def make_examples(connection: Connection, settings: Settings) -> Examples:
         "batch_id": batch.id,
         "message_id": message_id(batch.id, 2),
         "upload_id": UPLOAD,
+        "export_id": EXPORT,
     }
     return Examples(parameters, deleted, people)
 
