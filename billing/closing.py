@@ -98,7 +98,7 @@ async def _post_next(
     """Post the next month up to this one; None where there is none left."""
     if await _fetch_next(connection, terms, until) is None:
         return None
-    async with connection.transaction():
+    async with connection.transaction(isolation="read_committed"):
         await lock_usage_alone(connection)
         reach("billing.locked")
         # Only now nothing comes in between: neither usage of an earlier month nor somebody else who posts.

@@ -52,7 +52,7 @@ async def correct_month(
     if not segments or abs(segments) > _MOST_SEGMENTS:
         raise BillingRefused(f"a correction is of 1 to {_MOST_SEGMENTS:,} segments, more or fewer")
     destination = FOREIGN if foreign else LOCAL
-    async with connection.transaction():
+    async with connection.transaction(isolation="read_committed"):
         await lock_usage_alone(connection)
         agency_id = await _fetch_payer(connection, campaign_id, month)
         latest = await connection.fetchrow(SQL["fetch_latest"], agency_id, month.first)

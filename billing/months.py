@@ -23,7 +23,10 @@ async def fetch_posted_at(connection: Connection, month: Month) -> datetime | No
 
 
 async def lock_usage_alone(connection: Connection) -> None:
-    """Have totals, prices and reports to oneself until the transaction ends. Raises LockNotAvailableError after some seconds."""
+    """Have totals, prices and reports to oneself until the transaction ends. Raises LockNotAvailableError after some seconds.
+
+    The transaction must be `read_committed`: what is read next was committed by those who were waited for.
+    """
     await connection.execute(SQL["limit_wait"])
     await connection.execute(SQL["lock_usage_alone"])
 

@@ -161,11 +161,12 @@ async def fetch_month_sums(
     agency_id: str | None = None,
     campaign_ids: Sequence[str] | None = None,
 ) -> dict[Month, MonthSums]:
-    """What each month of a period comes to that has begun, in their order: of an agency, or of these campaigns."""
-    months = [month for month in period.months if month <= Month.of(now)]
+    """What each month of a period comes to that has begun or is posted, in their order: of an agency, or of these campaigns."""
+    closed_before = await fetch_closed_before(connection) or date.min
+    # A month can be posted that has not begun, where a year is rehearsed.
+    months = [month for month in period.months if month <= Month.of(now) or month.first < closed_before]
     if not months:
         return {}
-    closed_before = await fetch_closed_before(connection) or date.min
     sums = {month: MonthSums(month, month.first < closed_before, Sums()) for month in months}
     if campaign_ids is None:
         rows = await connection.fetch(

@@ -44,7 +44,7 @@ async def add_price(connection: Connection, valid_from: date, price: Price, *, a
 
     Raises BillingRefused: the day lies in a month that was posted, or has a price already.
     """
-    async with connection.transaction():
+    async with connection.transaction(isolation="read_committed"):
         # No month is posted meanwhile.
         await lock_usage_alone(connection)
         closed_before = await fetch_closed_before(connection)

@@ -160,6 +160,9 @@ async def test_the_annual_report_sums_the_latest_versions_up_once_its_last_month
     assert (report.version, report.posted_at, report.dispute_by) == (2, posted_at, date(2027, 3, 7))
     assert [(str(one.month), one.version) for one in report.corrections] == [("2026-10", 2)]
     assert [one.campaign_id for one in report.campaigns] == [campaign_id]
+    # Posted before they had begun, as in a rehearsal.
+    early = await fetch_month_sums(connection, TERMS, PERIOD, now=NOW, agency_id=agency)
+    assert sum((one.sums for one in early.values()), Sums()) == report.sums
 
 
 async def test_prices_are_added_for_days_that_can_still_change(
