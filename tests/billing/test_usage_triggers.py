@@ -73,7 +73,8 @@ async def test_recordings_claims_retries_and_stops_at_once_leave_exact_totals(
     for owner in (campaign_id, other_campaign_id):
         assert await usage(connection, owner) == await recounted(connection, owner)
     found = await usage(connection)
-    assert {outcome for _, _, outcome, _ in found} >= {"success", "recipient_unavailable", "stopped"}
+    # Who stops a batch may find nothing that is left of it.
+    assert {outcome for _, _, outcome, _ in found} >= {"success", "recipient_unavailable"}
 
 
 async def test_plans_made_for_one_attempt_in_empty_tables_are_good_for_thousands(
