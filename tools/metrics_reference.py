@@ -67,6 +67,10 @@ _NODE: Final = (
         "sftp_gateway_usage_checked_seconds", "gauge", "",
         "Age of the last nightly recount of a campaign's usage; not told before the first one.",
     ),
+    (
+        "sftp_gateway_billing_posted_seconds", "gauge", "",
+        "Time since the end of the last month that was posted; not told before the first one.",
+    ),
 )  # fmt: skip
 
 

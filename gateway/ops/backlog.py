@@ -108,7 +108,7 @@ async def _fetch_messages(connection: Connection) -> list[GaugeMetricFamily]:
 
 
 async def _fetch_checks(connection: Connection) -> list[GaugeMetricFamily]:
-    """What the recounts of usage found. The time isn't told before the first one."""
+    """What the recounts of usage found, and how far months are posted. Times aren't told before the first one."""
     row = await connection.fetchrow(SQL["fetch_checks"])
     assert row is not None  # noqa: S101 - an aggregate always has a row
     differences = GaugeMetricFamily(
@@ -116,11 +116,20 @@ async def _fetch_checks(connection: Connection) -> list[GaugeMetricFamily]:
         "Daily totals of usage that weren't what the attempts come to, at the last recount of each campaign.",
         value=row["differences"],
     )
-    if row["seconds"] is None:
-        return [differences]
-    checked = GaugeMetricFamily(
-        "sftp_gateway_usage_checked_seconds",
-        "Age of the last nightly recount of a campaign's usage.",
-        value=row["seconds"],
-    )
-    return [differences, checked]
+    gauges = [differences]
+    if row["seconds"] is not None:
+        checked = GaugeMetricFamily(
+            "sftp_gateway_usage_checked_seconds",
+            "Age of the last nightly recount of a campaign's usage.",
+            value=row["seconds"],
+        )
+        gauges.append(checked)
+    since = await connection.fetchval(SQL["fetch_posted"])
+    if since is not None:
+        posted = GaugeMetricFamily(
+            "sftp_gateway_billing_posted_seconds",
+            "Time since the end of the last month that was posted.",
+            value=since,
+        )
+        gauges.append(posted)
+    return gauges

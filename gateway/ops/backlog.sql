@@ -61,3 +61,7 @@ where c.status = 'active' and (b.waiting or (b.taken_at is null and b.held_since
 select coalesce(sum(differences), 0)::integer as differences,
     extract(epoch from now() - max(checked_at) filter (where night is not null))::float8 as seconds
 from usage_checks
+
+-- name: fetch_posted
+-- Seconds since the end of the last month that was posted; null where none was.
+select extract(epoch from now() - (max(month) + interval '1 month') at time zone interval '08:00')::float8 from billing_months

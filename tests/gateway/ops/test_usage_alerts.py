@@ -1,18 +1,22 @@
-"""The alerts on usage ring when a recount found a difference, and when nights go by without one."""
+"""The alerts on usage ring when a recount found a difference, when nights go by without one, and when a month isn't posted."""
 
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from database.connections import Connection, Pool
+from gateway.ops.backlog import fetch_backlogs
+from gateway.ops.dependencies import Backlog
 from tests.gateway.ops.alert_rules import ringing
 from tests.gateway.ops.test_monitoring import needs_promtool
 
 
-def metrics(differences: int, age: timedelta) -> str:
+def metrics(differences: int, age: timedelta, posted: timedelta = timedelta(days=35, hours=5)) -> str:
     return (
         f"sftp_gateway_usage_differences {differences}.0\n"
         f"sftp_gateway_usage_checked_seconds {age.total_seconds()}\n"
+        f"sftp_gateway_billing_posted_seconds {posted.total_seconds()}\n"
     )
 
 
@@ -26,7 +30,32 @@ WELL = metrics(0, timedelta(hours=30))
         pytest.param(WELL, set[str](), id="well"),
         pytest.param(metrics(1, timedelta(0)), {"SFTPGatewayUsageDiffers"}, id="a difference"),
         pytest.param(metrics(0, timedelta(days=3)), {"SFTPGatewayUsageUnchecked"}, id="nights without"),
+        pytest.param(
+            metrics(0, timedelta(0), timedelta(days=35, hours=7)),
+            {"SFTPGatewayMonthNotPosted"},
+            id="a month that is not posted",
+        ),
     ],
 )
 def test_each_alert_rings_for_its_cause_alone(after: str, rings: set[str], tmp_path: Path) -> None:
     assert ringing(WELL, after, tmp_path) == rings
+
+
+async def test_a_worker_tells_how_long_ago_the_last_posted_month_ended(
+    pool: Pool, connection: Connection
+) -> None:
+    assert "sftp_gateway_billing_posted_seconds" not in await told(pool)
+    await connection.execute(
+        "insert into billing_months (month, posted_at) select m, now() from unnest($1::date[]) m",
+        [date(2025, 11, 1), date(2025, 12, 1)],
+    )
+    before = datetime.now(UTC)
+    ago = (await told(pool))["sftp_gateway_billing_posted_seconds"]
+    ended = datetime(2025, 12, 31, 16, tzinfo=UTC)
+    # The database's clock is this machine's.
+    assert abs(ago - (before - ended).total_seconds()) < 3600
+
+
+async def told(pool: Pool) -> dict[str, float]:
+    gauges = await fetch_backlogs(pool, {Backlog.CHECKS})
+    return {gauge.name: gauge.samples[0].value for gauge in gauges}
