@@ -10,7 +10,18 @@ import sys
 
 from benchmarks.comparison import ROUNDS, compare
 
-MEASURES = ("validation", "pipeline", "transfer", "crowd", "throughput", "sending", "smpp", "api", "console")
+MEASURES = (
+    "validation",
+    "pipeline",
+    "transfer",
+    "crowd",
+    "throughput",
+    "sending",
+    "smpp",
+    "api",
+    "console",
+    "billing",
+)
 
 
 def main() -> int:

@@ -71,7 +71,11 @@ with charged as (
 ), days as (
     select u.day, u.destination, sum(u.attempts) as attempts, sum(u.segments) as segments
     from chosen c
-    join usage_days u on u.campaign_id = c.id and u.day between $3 and $4
+    -- Each campaign's days are found by the key, whatever the planner thinks of their number.
+    cross join lateral (
+        select day, destination, outcome, own_expiry, attempts, segments from usage_days
+        where campaign_id = c.id and day between $3 and $4 offset 0
+    ) u
     join charged k on (k.destination, k.outcome, k.own_expiry) = (u.destination, u.outcome, u.own_expiry)
     group by 1, 2
 )
@@ -102,10 +106,11 @@ with posted as (
     union all
     select unnest($1::text[])
 ), open as (
-    select id from payable p
-    where exists (
+    -- As above: `exists` would be answered by reading everybody's days.
+    select p.id from payable p cross join lateral (
         select from usage_days u where u.campaign_id = p.id and u.day between $5 and $6 and (u.attempts <> 0 or u.segments <> 0)
-    )
+        limit 1
+    ) used
 ), listed as (
     select c.id, c.name, c.channel, c.created_at, c.deleted_at, c.creator_id, count(*) over () as total, named.is_open
     from (select id, bool_or(is_open) as is_open from (

@@ -11,14 +11,23 @@ with charged as (
     select id, channel from campaigns where id = any($1::text[])
     union all
     select id, channel from campaigns where id in (select campaigns_paid_by($2)) and $1 is null
+), used as (
+    select c.id, c.channel, u.destination, u.outcome, u.own_expiry,
+        case u.destination when 'local' then p.local_mills else p.foreign_mills end as price,
+        u.day >= $9::date as is_since, sum(u.attempts) as attempts, sum(u.segments) as segments
+    from chosen c
+    -- Each campaign's days are found by the key, whatever the planner thinks of their number.
+    cross join lateral (
+        select day, destination, outcome, own_expiry, attempts, segments from usage_days
+        where campaign_id = c.id and day between $3 and $4 offset 0
+    ) u
+    join periods p on u.day >= p.begins and u.day < p.ends
+    group by 1, 2, 3, 4, 5, 6, 7
 )
-select u.campaign_id, u.destination, u.outcome, u.own_expiry,
-    case u.destination when 'local' then p.local_mills else p.foreign_mills end as price,
-    $8::boolean and c.channel = 'public' and u.day >= $9::date and k.outcome is not null as charged,
+select u.id as campaign_id, u.destination, u.outcome, u.own_expiry, u.price,
+    $8::boolean and u.channel = 'public' and u.is_since and k.outcome is not null as charged,
     sum(u.attempts)::bigint as attempts, sum(u.segments)::bigint as segments
-from chosen c
-join usage_days u on u.campaign_id = c.id and u.day between $3 and $4
-join periods p on u.day >= p.begins and u.day < p.ends
+from used u
 left join charged k on (k.destination, k.outcome, k.own_expiry) = (u.destination, u.outcome, u.own_expiry)
 group by 1, 2, 3, 4, 5, 6
 having sum(u.attempts) <> 0 or sum(u.segments) <> 0

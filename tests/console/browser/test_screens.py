@@ -14,12 +14,15 @@ from playwright.async_api import expect
 
 from campaigns.campaigns import Channel
 from campaigns.people.permissions import Membership
+from config.environment import Environment
 from config.settings import Settings
 from console.campaigns.drafts import Draft, record_draft
 from database.connections import Connection
 from messages.identifiers import message_id
 from messages.statuses import MessageStatus
+from rules.billing.periods import Month, day_of
 from rules.templates import Language
+from tests.console.billing.posted import post, use
 from tests.console.browser.chromium import open_context
 from tests.console.campaigns.making import make_campaign, make_member
 from tests.console.messages.sending import add_batch
@@ -75,6 +78,13 @@ async def make_pages(connection: Connection, settings: Settings) -> dict[str, st
         connection, settings, campaign, FAULTY, "results-27-nov.csv", received_at=now - timedelta(minutes=11)
     )
     await add_connected(connection, campaign)
+    month, end = Month(2025, 7), Month.of(day_of(now))
+    while month < end:
+        segments = 9000 + 700 * (month.month * 7 % 12)
+        lines = [(campaign, "local", segments), (campaign, "foreign", segments // 12)]
+        await post(connection, str(owner.agency_id), month, lines)
+        month = month.next
+    await use(connection, campaign, day_of(now), 7204)
     bodies = {
         Language.ENGLISH: "Dear {{name}}, your {{topic}} is ready. Call 6123 4567 from 8 am to 5 pm.",
         Language.CHINESE: "{{name}}您好，您的{{topic}}结果已出，请于上午8时至下午5时致电6123 4567。",
@@ -90,6 +100,7 @@ async def make_pages(connection: Connection, settings: Settings) -> dict[str, st
         "message": f"/messages/{message_id(batch.id, 87)}",
         "compose": f"/campaigns/new/{draft}/content",
         "operations": "/ops",
+        "billing": "/billing",
     }
 
 
@@ -105,7 +116,10 @@ SCREENS = (
     ("message", "dark", OWNER),
     ("compose", "light", OWNER),
     ("operations", "dark", OPS),
+    ("billing", "light", OWNER),
 )
+# Costs are those of production; all else is pictured as in the test environment.
+IN_PRODUCTION = {"billing"}
 
 
 async def test_each_picture_is_made(
@@ -113,12 +127,18 @@ async def test_each_picture_is_made(
 ) -> None:
     folder = Path(os.environ.get("SCREENS") or tmp_path)
     paths = await make_pages(connection, settings)
-    async with serving_console(settings) as port:
-        for email in (OWNER, OPS):
+    production = settings.model_copy(update={"environment": Environment.PRODUCTION})
+    async with serving_console(settings) as test_port, serving_console(production) as production_port:
+        for email, port in ((OWNER, test_port), (OPS, test_port), (OWNER, production_port)):
             user = await make_user(connection, email)
             session = await session_value(connection, settings, user)
             for form in ("light", "dark", "phone"):
-                wanted = [name for name, its_form, whose in SCREENS if (its_form, whose) == (form, email)]
+                wanted = [
+                    name
+                    for name, its_form, whose in SCREENS
+                    if (its_form, whose) == (form, email)
+                    and (name in IN_PRODUCTION) == (port == production_port)
+                ]
                 if not wanted:
                     continue
                 scheme = "dark" if form == "dark" else "light"
