@@ -2,7 +2,7 @@
 
 import typer
 
-from gateway.cli.billing import months, price, recount
+from gateway.cli.billing import changes, months, price, recount
 
 app = typer.Typer(
     help="Billing: what agencies are charged, months and their reports, corrections, prices, and whether the totals are right.",
@@ -13,6 +13,6 @@ app = typer.Typer(
 
 def register(parent: typer.Typer) -> None:
     """Add these commands to `parent`."""
-    for module in (months, price, recount):
+    for module in (months, changes, price, recount):
         module.register(app)
     parent.add_typer(app, name="billing")

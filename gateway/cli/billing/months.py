@@ -1,4 +1,4 @@
-"""`sftp-gateway billing show|report|close|correct`: months, what they come to, and their reports."""
+"""`sftp-gateway billing show|report`: what months come to, and their reports."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -6,27 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.arguments import JSON, Yes, confirm, new_private_file
-from gateway.cli.invocation import current_actor, invocation_of, run
+from gateway.cli.arguments import JSON, new_private_file
+from gateway.cli.billing.arguments import AgencyOption, parse_month, parse_period_of, terms_from
+from gateway.cli.invocation import invocation_of, run
 from gateway.errors import CallMisused, CallRefused
 from gateway.output import counted, for_people, note, print_json, print_table, utc
 
 if TYPE_CHECKING:
-    from billing.closing import PostedMonth
-    from billing.corrections import CorrectedReport
     from billing.lines import Sums
     from billing.posted import MonthSums, PostedReport
     from campaigns.people.agencies import Agency
-    from config.settings import Settings
-    from rules.billing.outcomes import Terms
+    from database.connections import Connection
     from rules.billing.periods import Month, Period
-
-AgencyOption = Annotated[
-    str, typer.Option("--agency", metavar="A", help="The agency's name.", show_default=False)
-]
-MonthOption = Annotated[
-    str, typer.Option("--month", metavar="M", help="The month, such as 2026-10.", show_default=False)
-]
 
 
 def register(parent: typer.Typer) -> None:
@@ -38,11 +29,6 @@ def register(parent: typer.Typer) -> None:
         epilog="Examples: sftp-gateway billing report --agency 'Ministry of Examples' --month 2026-10 --out october.xlsx · "
         "sftp-gateway billing report --agency 'Ministry of Examples' --period 2026 --out year.csv"
     )(report)
-    parent.command(epilog="Example: sftp-gateway billing close --month 2026-10")(close)
-    parent.command(
-        epilog="Example: sftp-gateway billing correct --month 2026-10 --campaign CAMPAIGN --segments -120 "
-        "--reason 'sent twice by a fault of ours, ticket 4711'"
-    )(correct)
 
 
 def show(
@@ -63,7 +49,9 @@ def show(
 
     invocation = invocation_of(context)
     settings, now = invocation.settings, datetime.now(UTC)
-    chosen = _parse_period(period, settings) if period else period_of(Month.of(now), settings.billing.starts)
+    chosen = (
+        parse_period_of(period, settings) if period else period_of(Month.of(now), settings.billing.starts)
+    )
 
     async def fetch() -> "tuple[Agency, list[MonthSums]]":
         async with (
@@ -71,19 +59,21 @@ def show(
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             found = await find_agency(connection, agency)
-            sums = await fetch_month_sums(connection, _terms(settings), chosen, now=now, agency_id=found.id)
+            sums = await fetch_month_sums(
+                connection, terms_from(settings), chosen, now=now, agency_id=found.id
+            )
             return found, list(sums.values())
 
     found, months = run(fetch())
     if as_json:
         print_json(_document(found, chosen, months, now))
         return
-    terms = _terms(settings)
+    terms = terms_from(settings)
     rows = [
         (
             str(one.month),
             *_figures(one.sums),
-            f"version {one.version or '-'}" if one.is_posted else f"so far, {for_people(now)}",
+            _report_of(one, now),
             None if one.dispute_by is None else str(one.dispute_by),
         )
         for one in months
@@ -95,6 +85,12 @@ def show(
     )
     if not terms.is_production:
         note("This is no production environment: nothing is charged here.")
+
+
+def _report_of(month: "MonthSums", now: datetime) -> str:
+    if not month.is_posted:
+        return f"so far, {for_people(now)}"
+    return "nothing was sent" if month.version is None else f"version {month.version}"
 
 
 def _total(months: "list[MonthSums]") -> "Sums":
@@ -204,7 +200,7 @@ def report(
     if version is not None and month is None:
         raise CallMisused("only a month's report has versions: give --month with --version")
     invocation = invocation_of(context)
-    wanted = _parse_period(period, invocation.settings) if period else _parse_month(month or "")
+    wanted = parse_period_of(period, invocation.settings) if period else parse_month(month or "")
 
     async def fetch() -> "PostedReport":
         from rules.billing.periods import Month
@@ -219,13 +215,8 @@ def report(
                 if isinstance(wanted, Month)
                 else await fetch_annual_report(connection, found.id, wanted)
             )
-        if posted is None:
-            which = f"no version {version} of a report" if version else "no report"
-            when = wanted if isinstance(wanted, Month) else wanted.last
-            raise CallRefused(
-                f"{found.name} has {which} for {month or period}: {when} is posted from {utc(when.posted_from)} on, "
-                "and who sent nothing has none"
-            )
+            if posted is None:
+                raise await _no_report(connection, found, wanted, version)
         return posted
 
     posted = run(fetch())
@@ -236,134 +227,22 @@ def report(
     )
 
 
-def close(
-    context: typer.Context,
-    month: MonthOption,
-    as_of: Annotated[
-        str | None,
-        typer.Option(
-            "--as-of",
-            metavar="T",
-            help="As if it were this time, such as 2026-11-05 or 2026-11-05T09:00+08:00, Singapore's unless it says otherwise.",
-        ),
-    ] = None,
-) -> None:
-    """Post a month, and those before it: their reports are written, and nothing of them changes any more. Safe twice."""
-    from billing.closing import close_month
-    from billing.months import fetch_posted_at
+async def _no_report(
+    connection: "Connection", agency: "Agency", wanted: "Month | Period", version: int | None
+) -> CallRefused:
+    """Why there is none."""
+    from datetime import date
 
-    invocation = invocation_of(context)
-    wanted = _parse_month(month)
-    now = _parse_time(as_of) if as_of else datetime.now(UTC)
+    from billing.months import fetch_closed_before
+    from billing.posted import fetch_report
+    from rules.billing.periods import Month, day_of
 
-    async def post() -> "tuple[list[PostedMonth], datetime | None]":
-        async with invocation.open_database() as connection:
-            posted = await close_month(
-                connection, _terms(invocation.settings), wanted, now=now, actor=current_actor()
-            )
-            return posted, await fetch_posted_at(connection, wanted)
-
-    posted, posted_at = run(post())
-    for one in posted:
-        note(f"{one.month} is posted: {counted(one.reports, 'report')}")
-    if not posted:
-        note(
-            f"{wanted} was posted already, {for_people(posted_at)}"
-            if posted_at
-            else f"{wanted} was closed already, with a later month"
-        )
-
-
-def correct(
-    context: typer.Context,
-    month: MonthOption,
-    campaign: Annotated[
-        str, typer.Option("--campaign", metavar="C", help="The campaignId.", show_default=False)
-    ],
-    segments: Annotated[
-        int,
-        typer.Option(
-            "--segments", metavar="N", help="So many segments more; fewer with a minus.", show_default=False
-        ),
-    ],
-    reason: Annotated[
-        str,
-        typer.Option(
-            "--reason", metavar="R", help="Why, for the agency: it stands on the report.", show_default=False
-        ),
-    ],
-    foreign: Annotated[
-        bool, typer.Option("--foreign", help="Segments to foreign numbers; else to local ones.")
-    ] = False,
-    yes: Yes = False,
-) -> None:
-    """Correct a month that was posted, until it can't be disputed any more: its report gets a new version."""
-    from billing.corrections import correct_month
-    from rules.billing.prices import shown_cost
-
-    invocation = invocation_of(context)
-    wanted = _parse_month(month)
-    if not yes:
-        confirm(
-            f"This changes what {campaign} is charged in {wanted} by {segments:+,} {'foreign' if foreign else 'local'} segments.",
-            "Correct it?",
-            refusal="a correction",
-        )
-
-    async def change() -> "CorrectedReport":
-        async with invocation.open_database() as connection:
-            return await correct_month(
-                connection,
-                wanted,
-                campaign,
-                segments,
-                foreign=foreign,
-                reason=reason,
-                now=datetime.now(UTC),
-                actor=current_actor(),
-            )
-
-    corrected = run(change())
-    note(
-        f"{wanted} has version {corrected.version}, {shown_cost(corrected.mills)} {'less' if corrected.mills < 0 else 'more'}; "
-        f"it can be disputed until {corrected.dispute_by}"
-    )
-
-
-def _terms(settings: "Settings") -> "Terms":
-    from billing.terms import terms_of
-
-    return terms_of(settings.environment, settings.billing)
-
-
-def _parse_month(text: str) -> "Month":
-    from rules.billing.periods import Month
-
-    month = Month.parse(text.strip())
-    if month is None:
-        raise CallMisused(f"{text!r:.40} is no month: write it like 2026-10")
-    return month
-
-
-def _parse_period(text: str, settings: "Settings") -> "Period":
-    from rules.billing.periods import parse_period
-
-    period = parse_period(text.strip(), settings.billing.starts)
-    if period is None:
-        raise CallMisused(
-            f"{text!r:.40} is no billing period: name the year in which it begins, such as 2026, "
-            f"{settings.billing.starts.year} or later"
-        )
-    return period
-
-
-def _parse_time(text: str) -> datetime:
-    from rules.billing.periods import SINGAPORE
-
-    try:
-        at = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise CallMisused(
-            f"--as-of {text!r:.40} is no time: write 2026-11-05 or 2026-11-05T09:00+08:00"
-        ) from None
-    return (at if at.tzinfo else at.replace(tzinfo=SINGAPORE)).astimezone(UTC)
+    last = wanted if isinstance(wanted, Month) else wanted.last
+    closed_before = await fetch_closed_before(connection) or date.min
+    if last.first >= closed_before:
+        return CallRefused(f"{last} is not posted yet: it is from {day_of(last.posted_from)} on")
+    if isinstance(wanted, Month) and version is not None:
+        latest = await fetch_report(connection, agency.id, wanted)
+        if latest is not None:
+            return CallRefused(f"{wanted} has no version {version}: the latest is {latest.version}")
+    return CallRefused(f"{agency.name} has no report: nothing that is on its bill was sent then")

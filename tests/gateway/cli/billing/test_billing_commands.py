@@ -106,6 +106,13 @@ def test_a_month_is_closed_shown_reported_and_corrected(
         answer = production(*words, "--version", version)
         assert f": {segments} segments, SGD" in answer.err
         assert out.read_bytes().startswith(b"PK")
+    words = ["billing", "report", "--agency", "default", "--out", tmp_path / "none.xlsx"]
+    assert (
+        refused(production(*words, "--month", "2025-11", "--version", 3))
+        == "error: 2025-11 has no version 3: the latest is 2"
+    )
+    assert "nothing that is on its bill was sent then" in refused(production(*words, "--month", "2025-10"))
+    assert "nothing was sent" in production("billing", "show", "--agency", "default", "--period", "2025").out
     actors = database.run("select distinct actor is not null from audit_events where event like 'billing%'")
     assert [row[0] for row in actors] == [True]
 
@@ -126,8 +133,8 @@ def test_the_running_period_is_shown_so_far(production: "Call", campaign_id: str
         ("show --agency nobody", 1, "there is no agency 'nobody'"),
         ("show --agency default --period 2024", 2, "'2024' is no billing period"),
         ("show --agency default --period x", 2, "'x' is no billing period"),
-        ("report --agency default --month 2025-11 --out OUT", 1, "default has no report for 2025-11"),
-        ("report --agency default --period 2025 --out OUT", 1, "default has no report for 2025: 2026-01 is posted from"),
+        ("report --agency default --month 2025-11 --out OUT", 1, "2025-11 is not posted yet: it is from 2025-12-05 on"),
+        ("report --agency default --period 2025 --out OUT", 1, "2026-01 is not posted yet: it is from 2026-02-05 on"),
         ("report --agency default --out OUT", 2, "give either --month, such as 2026-10, or --period"),
         ("report --agency default --month 2025-11 --period 2025 --out OUT", 2, "give either --month"),
         ("report --agency default --period 2025 --version 2 --out OUT", 2, "only a month's report has versions"),
