@@ -13,15 +13,20 @@ limit $6
 select batch_no, id, created_at, total_messages from batches
 where batch_no = any(array(
     select batch_no from (
-        (select batch_no from batches
-        where finished_at is null and batch_no > $4 and campaign_id = $1 and created_at < $2
-            and ($6::text is null or coalesce(creator_id, $7) = $6)
-        order by batch_no limit $5)
+        (select batch_no from (
+            -- Read by the index of what is under way, whatever the planner thinks of the campaign's own.
+            select * from batches where finished_at is null and batch_no > $4 order by batch_no offset 0
+        ) u
+        where campaign_id = $1 and created_at < $2 and ($6::text is null or coalesce(creator_id, $7) = $6)
+        limit $5)
         union all
-        (select batch_no from batches
-        where finished_at - created_at > interval '4 days' and batch_no > $4 and campaign_id = $1 and created_at < $2
-            and finished_at >= $3 and ($6::text is null or coalesce(creator_id, $7) = $6)
-        order by batch_no limit $5)
+        (select batch_no from (
+            select * from batches
+            where finished_at - created_at > interval '4 days' and campaign_id = $1 and batch_no > $4
+            order by batch_no offset 0
+        ) l
+        where created_at < $2 and finished_at >= $3 and ($6::text is null or coalesce(creator_id, $7) = $6)
+        limit $5)
     ) b
     order by batch_no limit $5
 ))
