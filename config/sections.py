@@ -54,7 +54,7 @@ class DatabaseSettings(Section):
 
 
 class S3Settings(Section):
-    """The bucket: originals under `originals/`, reports under `validation-reports/`."""
+    """The bucket: originals under `originals/`, reports under `validation-reports/`, message logs under `exports/`."""
 
     endpoint_url: HTTPURL | None = Field(
         default=None, description="Address of the service; empty for AWS's own."
