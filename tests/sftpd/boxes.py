@@ -127,6 +127,7 @@ class Box:
     spool: Spool
     intake: NotedIntake
     tasks: ChannelTasks
+    pacer: Pacer
     sessions: list[Session] = field(default_factory=list)
     connections: list[asyncssh.SSHClientConnection] = field(default_factory=list)
     # The server's ends of them, and of those of other programs.
@@ -137,8 +138,8 @@ class Box:
         """Every file in the spool."""
         return sorted(path for path in self.settings.spool_dir.rglob("*") if path.is_file())
 
-    async def connect(self) -> asyncssh.SSHClientConnection:
-        """A login of the one campaign."""
+    async def connect(self, **options: Any) -> asyncssh.SSHClientConnection:
+        """A login of the one campaign; `options` are asyncssh's."""
         connection = await asyncssh.connect(
             "127.0.0.1",
             self.port,
@@ -147,6 +148,7 @@ class Box:
             config=None,
             client_keys=[],
             agent_path=None,
+            **options,
         )
         self.connections.append(connection)
         return connection
@@ -211,7 +213,7 @@ async def running_box(spool_dir: Path, **changes: Any) -> AsyncIterator[Box]:
     spool.prepare()
     key = asyncssh.generate_private_key("ssh-ed25519")
     async with ChannelTasks() as tasks:
-        box = Box(0, settings, spool, NotedIntake(), tasks)
+        box = Box(0, settings, spool, NotedIntake(), tasks, Pacer(rate=0, burst=10_000))
         loop, turns = asyncio.get_running_loop(), Turns(settings.turn_seconds)
 
         def make_connection() -> GuardedConnection:
@@ -222,7 +224,7 @@ async def running_box(spool_dir: Path, **changes: Any) -> AsyncIterator[Box]:
                 loop,
                 options,
                 block=block_of(parse_address("127.0.0.1")),
-                pacer=Pacer(burst=10_000),
+                pacer=box.pacer,
                 turns=turns,
                 settings=settings,
             )

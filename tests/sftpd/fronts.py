@@ -22,6 +22,7 @@ from processing.intake import Intake
 from processing.object_store import open_store
 from rules.characters.unsupported import UnsupportedRule
 from rules.templates import Language, Template
+from sftpd import metrics
 from sftpd.front import serve_front
 from tests.conftest import KeyPair
 
@@ -129,6 +130,26 @@ async def eventually(holds: Callable[[], bool], timeout: float = 30) -> None:
     async with asyncio.timeout(timeout):
         while not holds():  # noqa: ASYNC110 - it happens inside the server, which has no event for it
             await asyncio.sleep(0.01)
+
+
+def _connections_ended(outcome: str | None) -> float:
+    samples = [sample for metric in metrics.CONNECTIONS.collect() for sample in metric.samples]
+    return sum(
+        sample.value
+        for sample in samples
+        if sample.name.endswith("_total") and outcome in (None, sample.labels["outcome"])
+    )
+
+
+@contextlib.asynccontextmanager
+async def counted(connections: int = 1, *, outcome: str | None = None) -> AsyncIterator[None]:
+    """Wait, once what is inside is done, until the front of this process has taken note of the end of so many connections.
+
+    A client knows of its end sooner: what the front makes of it, such as a failed login, comes with that note.
+    """
+    before = _connections_ended(outcome)
+    yield
+    await eventually(lambda: _connections_ended(outcome) >= before + connections)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -172,12 +173,17 @@ async def test_no_more_bytes_are_read_before_a_login_than_a_login_needs(front: F
 
 
 async def test_an_idle_session_ends_with_a_word(
-    started: Started, campaign: str, ed25519_key: KeyPair
+    started: Started, campaign: str, ed25519_key: KeyPair, caplog: pytest.LogCaptureFixture
 ) -> None:
+    # asyncssh keeps the words of such an end for its log.
+    caplog.set_level(logging.DEBUG, "asyncssh")
     async with started(idle_timeout=0.4) as front:
         connection = await front.connect(campaign, ed25519_key)
         async with asyncio.timeout(30):
             await connection.wait_closed()
+    ends = [line for line in caplog.messages if "Received disconnect" in line]
+    assert len(ends) == 1
+    assert "this session was idle for too long" in ends[0]
 
 
 async def test_a_slow_upload_is_not_idle(

@@ -12,6 +12,7 @@ from config.errors import ConfigurationError
 from config.settings import Settings
 from database.connections import Pool
 from tests.conftest import KeyPair
+from tests.sftpd.boxes import running_box
 from tests.sftpd.fronts import Front, change_sftp, running_front
 
 
@@ -188,3 +189,16 @@ async def test_a_spool_folder_that_cannot_be_made_is_one_clear_line(
     with pytest.raises(ConfigurationError, match="the spool folder"):
         async with running_front(change_sftp(node, spool_dir=tmp_path / "file" / "spool"), pool):
             pass
+
+
+@pytest.mark.filterwarnings("ignore:Diffie-Hellman over finite fields")
+async def test_a_key_exchange_takes_as_many_units_as_it_costs(tmp_path: Path) -> None:
+    async with running_box(tmp_path / "spool") as box:
+        for algorithm, units in (
+            ("curve25519-sha256", 1),
+            ("diffie-hellman-group16-sha512", 2),
+            ("diffie-hellman-group18-sha512", 6),
+        ):
+            before = box.pacer._units
+            await box.connect(kex_algs=[algorithm])
+            assert before - box.pacer._units == units, algorithm
