@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 
+from campaigns.campaigns import Channel
 from campaigns.people.permissions import Membership
 from config.environment import Environment
 from config.settings import Settings
@@ -122,6 +123,8 @@ async def test_a_person_in_charge_sees_the_agencys_campaigns_with_deleted_ones_a
     await use(connection, here, last_month.first, 5000)
     await use(connection, here, today, 1500, destination="foreign")
     await use(connection, gone, today, 21)
+    staff = await make_campaign(connection, name="Staff", channel=Channel.INTERNAL)
+    await use(connection, staff, today, 33)
     await use(connection, gone, today, 4, outcome="delivery_unknown_error")
     settings = settings.model_copy(update={"environment": Environment.PRODUCTION})
     # Another agency's, and more of this one's than a page has.
@@ -147,15 +150,16 @@ async def test_a_person_in_charge_sees_the_agencys_campaigns_with_deleted_ones_a
         assert "0 segments SGD 0.00 1,388 segments SGD 63.85 1,500 segments SGD 345.00" in page.text
         assert "1,388 segments SGD 63.85 21 segments SGD 0.97" not in page.text
         assert "21 segments SGD 0.97" in page.text
+        assert "33 segments not charged" in page.text
         total = page.text.partition("All campaigns on the agency’s bill")[2]
         assert total.startswith(" 0 segments SGD 0.00 1,388 segments SGD 63.85 1,521 segments SGD 345.97")
         assert "deleted" in page.text
         assert "Foreign" not in page.text
-        assert "Early 98" in page.text
+        assert "Early 97" in page.text
         older = next(path for text, path in page.links if text == "Older campaigns")
         rest = await browser.get(older)
         assert "Early 120" in rest.text
-        assert "Early 98" not in rest.text
+        assert "Early 97" not in rest.text
         assert "Reminders" not in rest.text
         for nonsense in ("2026-01-01", "x", "2026-01-01T00:00:00 %00", "%00", "9999-12-31T23:59:59-12:00 x"):
             assert (await browser.get(f"/agency?after={nonsense.replace(' ', '%20')}")).status == 200, (

@@ -84,6 +84,10 @@ def test_a_body_without_parameters_is_dearer_by_itself_and_of_many_characters_so
     bare = DearerMessages((), {Language.MALAY: Layout((text,), ())})
     bare.add(frame_of([("malay", "{}", 2)] * 3))
     assert bare.of() == {"’": [3, 3, 3]}
+    # What fits into one segment either way is no dearer.
+    short = DearerMessages((), {Language.MALAY: Layout(("Hai’",), ())})
+    short.add(frame_of([("malay", "{}", 1)]))
+    assert short.of() == {}
     layout = Layout(("x" * 80, ""), ("name",))
     many = DearerMessages(("name",), {Language.ENGLISH: layout})
     letters = [chr(0x2190 + number) for number in range(14)]
