@@ -199,7 +199,8 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
     "due": {
         _SENDER: ("select", "insert", "update", "delete"),
         _API: ("select", "insert", "delete"),
-        _CONSOLE: ("select", "insert", "delete"),
+        # Ops release what is held, here and at the command line.
+        _CONSOLE: ("select", "insert", "update (at)", "delete"),
         _ADMIN: ("select", "insert", "update (at)", "delete"),
     },
     # A sender that is about to sign its first callback makes the first key.
