@@ -124,12 +124,13 @@ async def find_query(
 
 
 async def count_expected(connection: Connection, query: LogQuery, batch: Batch | None) -> int:
-    """About how many rows it has, whatever the statuses."""
+    """About how many rows it has, whatever the statuses; nothing of what others have sent where it leaves that out."""
     if batch is not None:
         return batch.total_messages
     count: int = await connection.fetchval(
-        SQL["count_expected"], query.campaign.id, query.first, query.last, query.begins_at, query.ends_at
-    )
+        SQL["count_expected"], query.campaign.id, query.first, query.last, query.begins_at, query.ends_at,
+        query.only_of, query.campaign.creator.id,
+    )  # fmt: skip
     return count
 
 

@@ -15,8 +15,13 @@ XLSX_TYPE: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.
 
 
 def attachment(name: str) -> str:
-    """The value of Content-Disposition for a file to be saved under this name: once in ASCII, and once as it is."""
-    safe = _UNSAFE.sub("_", name).strip(" .")[:_MOST_CHARACTERS] or "download"
+    """The value of Content-Disposition for a file to be saved under this name: once in ASCII, and once as it is.
+
+    A long name is cut before its ending, by which programs know what to open it with.
+    """
+    # Whoever gives a name gives it a short ending.
+    stem, dot, ending = (_UNSAFE.sub("_", name).strip(" .") or "download").rpartition(".")
+    safe = f"{stem[: _MOST_CHARACTERS - 1 - len(ending)]}{dot}{ending}"[:_MOST_CHARACTERS]
     plain = safe.encode("ascii", "replace").decode().replace("?", "_")
     written = quote(safe.encode("utf-8", "replace"), safe="!#$&+-.^_`|~")
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{written}"

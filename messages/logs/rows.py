@@ -16,6 +16,7 @@ from typing import Final
 import asyncpg
 
 from campaigns.campaigns import Campaign
+from config.sizes import MAX_UPLOAD_BYTES
 from database.connections import Connection
 from database.queries import NamedQueries
 from messages.logs.charges import Charges
@@ -25,6 +26,8 @@ from messages.statuses import ErrorCode, MessageStatus
 from rules.billing.periods import begin_of
 
 SQL: Final = NamedQueries("messages", "logs/rows.sql")
+# The reader of cells takes 131,072 characters at most, unless it is told otherwise.
+csv.field_size_limit(MAX_UPLOAD_BYTES)
 Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 
 # So many messages are looked at by a statement.

@@ -1,5 +1,6 @@
 """`sftp-gateway billing close|correct`: months are posted, and corrected until they are final."""
 
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -92,7 +93,8 @@ def correct(
 
     invocation = invocation_of(context)
     wanted = parse_month(month)
-    if not yes:
+    # A script isn't asked: another correction takes it back.
+    if not yes and sys.stdin.isatty():
         confirm(
             f"This changes what {campaign} is charged in {wanted} by {segments:+,} {'foreign' if foreign else 'local'} segments.",
             "Correct it?",
@@ -113,9 +115,9 @@ def correct(
             )
 
     corrected = run(change())
+    change_of_cost = f"{shown_cost(abs(corrected.mills))} {'less' if corrected.mills < 0 else 'more'}"
     note(
-        f"{wanted} has version {corrected.version}, {shown_cost(corrected.mills)} {'less' if corrected.mills < 0 else 'more'}; "
-        f"it can be disputed until {corrected.dispute_by}"
+        f"{wanted} has version {corrected.version}, {change_of_cost}; it can be disputed until {corrected.dispute_by}"
     )
 
 

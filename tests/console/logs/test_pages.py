@@ -219,4 +219,15 @@ async def test_nobody_has_many_files_made_at_once(settings: Settings, connection
             assert "You may close this page" in shown.text
         shown = await browser.send(await browser.get(path), path, **DAYS)
         assert "10 files of yours are being made" in shown.text
+        # Who sees only own messages isn't told how many others have sent: a log of the few that they have is there at once.
+        await connection.execute("update batches set creator_id = $1", people.member.id)
+        restricted = await browse(connection, settings, port, people.restricted)
+        assert rows_of(await restricted.send(await restricted.get(path), path, **DAYS)) == []
     assert await connection.fetchval("select count(*) from log_exports") == MOST_UNFINISHED
+
+
+def test_a_long_name_keeps_its_ending() -> None:
+    assert attachment(f"{'x' * 200} 2026-11-01 to 2026-11-30.xlsx") == (
+        f"attachment; filename=\"{'x' * 145}.xlsx\"; filename*=UTF-8''{'x' * 145}.xlsx"
+    )
+    assert attachment("/..") == "attachment; filename=\"_\"; filename*=UTF-8''_"

@@ -335,6 +335,10 @@ async def test_odd_values_come_through_in_both_forms(
     cells = [row async for piece in read_log_cells(pool.acquire, query, at_once=4) for row in cells_of(piece)]
     assert [row[8] for row in cells] == list(ODD)
     assert {(row[12], row[13], row[15]) for row in cells} == {(1, 1, "yes")}
+    long = "x" * 200_000
+    await connection.execute('update messages set "values" = $1', json.dumps({"name": long}))
+    async for piece in read_log_cells(pool.acquire, query):
+        assert {row[8] for row in cells_of(piece)} == {long}
 
 
 @pytest.mark.parametrize(

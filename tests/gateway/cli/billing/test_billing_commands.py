@@ -97,9 +97,10 @@ def test_a_month_is_closed_shown_reported_and_corrected(
         == "error: 2025-11 is final: it could be disputed until 2026-01-04"
     )
     database.run("update billing_reports set dispute_by = '2999-01-01'")
-    assert "add --yes" in refused(production(*correct), 2)
-    answer = production(*correct, stdin=b"y\n")
-    assert answer.err.endswith("2025-11 has version 2, SGD -0.05 less; it can be disputed until 2999-01-01\n")
+    # Who sits at a terminal is asked; a script isn't.
+    assert "Correct it?" in production(*correct, stdin=b"n\n", keyboard=True).err
+    answer = production(*correct)
+    assert answer.err.endswith("2025-11 has version 2, SGD 0.05 less; it can be disputed until 2999-01-01\n")
     for version, segments in ((1, 5), (2, 4)):
         out = tmp_path / f"{version}.xlsx"
         words = ["billing", "report", "--agency", "default", "--month", "2025-11", "--out", out]
