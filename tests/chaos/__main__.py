@@ -2,7 +2,7 @@
 
 It ends with a table of what was done and seen. The exit status is 1 where anything that must hold did not hold.
 
-    python -m tests.chaos [--only kills,sending,smpp,aborts,outages,order,load,recovery] [--kills 200] [--seed 1] [--logs FOLDER]
+    python -m tests.chaos [--only kills,sending,smpp,billing,aborts,outages,order,load,recovery] [--kills 200] [--seed 1]
 """
 
 import argparse
@@ -19,6 +19,8 @@ from pathlib import Path
 
 from tests.chaos import load, order, recovery
 from tests.chaos.aborts import run_aborts, run_block_sizes
+from tests.chaos.billing.kills import open_rig
+from tests.chaos.billing.kills import run_kills as run_billing_kills
 from tests.chaos.kills import run_kills
 from tests.chaos.outages import database, object_store, scenarios, spool
 from tests.chaos.sending.kills import run_kills as run_sending_kills
@@ -111,6 +113,17 @@ async def smpp_kills(run: Run) -> None:
             return "; ".join(report.lines())
 
         await run.step("sending through SMPP", work())
+
+
+async def billing_kills(run: Run) -> None:
+    async with open_rig(run.seed) as rig:
+
+        async def work() -> str:
+            report = await run_billing_kills(rig, run.kills)
+            report.books.check()
+            return "; ".join(report.lines())
+
+        await run.step("billing", work())
 
 
 async def aborted_uploads(run: Run) -> None:
@@ -214,6 +227,7 @@ SUITES: dict[str, Callable[[Run], Awaitable[None]]] = {
     "kills": kills,
     "sending": sending_kills,
     "smpp": smpp_kills,
+    "billing": billing_kills,
     "aborts": aborted_uploads,
     "outages": outages,
     "order": order_of_service,
