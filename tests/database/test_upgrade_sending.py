@@ -55,4 +55,7 @@ async def test_what_was_accepted_before_the_upgrade_leaves_only_when_it_is_relea
         await until(lambda: testbed.holds(over, 2), "the released batch is sent", 60)
         await asyncio.sleep(3)
         assert await sent_batches(testbed) == 2
+        # Whoever wrote them, their outcomes are in the totals.
+        assert await testbed.holds("select sum(attempts) = 2 from usage_days where outcome = 'success'")
+        await new.command_line("billing", "check")
         assert await testbed.holds("select released_at is not null from batches where id = $1", last["id"])

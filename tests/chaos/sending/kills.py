@@ -12,6 +12,7 @@ from typing import Final
 
 from config.fault_points import POINTS
 from gateway.errors import EmbeddedError
+from tests.chaos.billing.totals import Books
 from tests.chaos.sending.aggregator_record import inspect_aggregator
 from tests.chaos.sending.outgoing import AWAY, Outgoing
 from tests.chaos.sending.provider_record import Inspection, all_finished, inspect
@@ -251,7 +252,10 @@ async def run_kills(
     largest: int = 200,
     ways: Sequence[str] | None = None,
 ) -> KillReport:
-    """Kill `kills` times while batches go out: in each way once, then at random. Then wait for each last status, and inspect."""
+    """Kill `kills` times while batches go out: in each way once, then at random. Then wait for each last status, and inspect.
+
+    What is charged is inspected too: the daily totals are those of the attempts.
+    """
     by_smpp = isinstance(outgoing.provider, SMSC)
     if ways is None:
         ways = WAYS_OF_SMPP if by_smpp else WAYS
@@ -277,6 +281,10 @@ async def run_kills(
         tasks.create_task(outgoing.feed(random.Random(seed + 1), enough, waiting=waiting, largest=largest))
     report.finished_after = await all_finished(outgoing)
     report.inspection = await (inspect_aggregator if by_smpp else inspect)(outgoing)
+    books = Books()
+    async with outgoing.testbed.connected() as connection:
+        await books.look(connection)
+    report.inspection.wrong += books.wrong
     report.retries = outgoing.retries
     report.seconds = time.monotonic() - began
     return report
