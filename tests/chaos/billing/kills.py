@@ -49,7 +49,7 @@ _FIRST: Final = Month(2025, 7)
 # Of so many attempts the last outcome is still awaited, at most.
 _WAITING: Final = 200
 _TIMEOUT: Final = 180.0
-_AWAY: Final = (*UNREACHABLE, asyncpg.PostgresError)
+_AWAY: Final[tuple[type[BaseException], ...]] = (*UNREACHABLE, asyncpg.PostgresError)
 
 
 @dataclass
