@@ -4,6 +4,7 @@ import asyncio
 
 import asyncssh
 import pytest
+from structlog.testing import capture_logs
 
 from audit.events import Actor, AuditEvent
 from config.settings import Settings
@@ -11,7 +12,7 @@ from database.connections import Pool
 from sftpd.connections.login_audit import LoginAudit, LoginEvent
 from sftpd.session.channel import SERVING
 from tests.conftest import KeyPair
-from tests.sftpd.fronts import GOOD_CSV, Front, add_campaign, change_sftp, running_front
+from tests.sftpd.fronts import GOOD_CSV, Front, add_campaign, change_sftp, eventually, running_front
 
 
 async def test_an_upload_in_progress_finishes_during_a_stop(
@@ -100,8 +101,9 @@ async def test_a_new_connection_during_a_stop_is_left_to_the_next_process(
         connection = await front.connect(campaign, ed25519_key)
         sftp = await connection.start_sftp_client()
         upload = await sftp.open("people.csv", "wb")
-        front.stop.set()
-        await asyncio.sleep(0.1)
+        with capture_logs() as logs:
+            front.stop.set()
+            await eventually(lambda: any(line["event"] == "front_draining" for line in logs))
         # The kernel takes it, and keeps it in the queue that all processes share.
         reader, writer = await front.connect_bare("127.0.0.2")
         with pytest.raises(TimeoutError):
