@@ -38,6 +38,7 @@ from processing.object_store import make_client as make_bucket_client
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
+    from types_boto3_s3.type_defs import PutObjectRequestTypeDef
 
 # A probe returns its detail when all is well.
 Probe = Callable[[], Awaitable[str]]
@@ -179,6 +180,10 @@ def _probe_spool(folder: Path) -> str:
     return found
 
 
+# What the probe's metadata tells.
+_TOLD: Final = {"probe": "1"}
+
+
 class _BucketCall(ABC):
     """One kind of call to the bucket, with a client that is kept between calls. `puts_only`: its key may only put."""
 
@@ -236,18 +241,53 @@ class BucketProbe(_BucketCall):
 
     def _call(self, client: "S3Client", bucket: str) -> str:
         key = f"{PROBES}/{secrets.token_hex(16)}"
-        put_object(client, self._settings, {"Bucket": bucket, "Key": key, "Body": b"probe"})
+        self._put(client, bucket, key)
         if self._puts_only:
             return "an object put"
         try:
-            with client.get_object(Bucket=bucket, Key=key)["Body"] as body:
+            answer = client.get_object(Bucket=bucket, Key=key)
+            told = {name.lower(): value for name, value in answer["Metadata"].items()}
+            with answer["Body"] as body:
                 content = body.read()
         finally:
             client.delete_object(Bucket=bucket, Key=key)
         client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key})
         if content != b"probe":
             raise ProbeFailed("the bucket gives back something else than was put", ExitStatus.UNREACHABLE)
+        if told != _TOLD:
+            raise ProbeFailed(
+                "the bucket forgets what is told with an object (x-amz-meta-…), by which `reconcile` finds uploads again: take a "
+                "service that keeps it",
+                ExitStatus.CONFIGURATION,
+            )
         return "an object put, fetched and deleted; links can be signed"
+
+    def _put(self, client: "S3Client", bucket: str, key: str) -> None:
+        """Put the probe, with its encryption. Where that alone is refused, the cure is told."""
+        probe: PutObjectRequestTypeDef = {"Bucket": bucket, "Key": key, "Body": b"probe", "Metadata": _TOLD}
+        try:
+            put_object(client, self._settings, {**probe})
+        except ClientError as refused:
+            if self._settings.server_side_encryption == "none" or _is_away_or_forbidden(refused):
+                raise
+            with contextlib.suppress(ClientError):
+                client.put_object(**probe)
+                if not self._puts_only:
+                    client.delete_object(Bucket=bucket, Key=key)
+                raise ProbeFailed(
+                    f"the bucket refuses the encryption {self._settings.server_side_encryption}, and takes objects without: "
+                    "if it encrypts by itself, set SFTP_GATEWAY_S3__SERVER_SIDE_ENCRYPTION=none",
+                    ExitStatus.CONFIGURATION,
+                ) from None
+            raise
+
+
+def _is_away_or_forbidden(error: ClientError) -> bool:
+    return _http_status(error) in {
+        http.HTTPStatus.FORBIDDEN,
+        http.HTTPStatus.NOT_FOUND,
+        http.HTTPStatus.SERVICE_UNAVAILABLE,
+    }
 
 
 def _http_status(error: ClientError) -> int:
