@@ -138,7 +138,7 @@ async def _promise(
 
 
 def _details_of(request: LogRequest) -> EventDetails:
-    return {
+    details: EventDetails = {
         "form": request.form.value,
         "since": request.first.isoformat(),
         "until": request.last.isoformat(),
@@ -147,6 +147,7 @@ def _details_of(request: LogRequest) -> EventDetails:
         "own": request.only_of is not None,
         "masked": request.is_masked,
     }
+    return details
 
 
 async def _record_download(visit: Visit, connection: Connection, details: EventDetails) -> None:
