@@ -66,7 +66,11 @@ class PoolWatch:
             self._own_numbers.intersection_update(living)
             long_ago = time.monotonic() - _HELD_LONG
             if any(since <= long_ago for since in self._held.values()):
-                await self._look()
+                try:
+                    await self._look()
+                except Exception:
+                    # Whatever it was, the next look may find what this one didn't.
+                    logger.exception("pool_look_crashed")
 
     async def _look(self) -> None:
         try:

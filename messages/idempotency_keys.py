@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeAlias
 
-from database.connections import Connection, affected
+from database.connections import Connection, affected, wait_for_standby
 from database.queries import NamedQueries
 
 SQL: Final = NamedQueries("messages", "idempotency_keys.sql")
@@ -72,6 +72,8 @@ async def look_up(
         return Reused()
     if row["status"] is None:
         return UnderWay(row["upload_id"])
+    # It may have been written by a COMMIT that nobody had an answer to.
+    await wait_for_standby(connection)
     return Replay(row["status"], row["answer"])
 
 

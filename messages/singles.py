@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from audit.events import Actor, AuditEvent, record_event
-from database.connections import Connection
+from database.connections import Connection, wait_for_standby
 from database.queries import NamedQueries
 from messages.idempotency_keys import KEPT_FOR
 
@@ -119,8 +119,10 @@ async def create_single_of_user(
 
 
 async def find_created(connection: Connection, batch_ids: Collection[str]) -> dict[str, datetime]:
-    """Which of these there are, and when they were made."""
+    """Which of these there are, to stay, and when they were made: an earlier COMMIT's, of which the caller had no answer."""
     rows = await connection.fetch(SQL["find_created"], list(batch_ids))
+    if rows:
+        await wait_for_standby(connection)
     return {row["id"]: row["created_at"] for row in rows}
 
 

@@ -2,17 +2,20 @@
 
 It ends with a table of what was done and seen. The exit status is 1 where anything that must hold did not hold.
 
-    python -m tests.chaos [--only kills,sending,smpp,billing,aborts,outages,order,load,recovery] [--kills 200] [--seed 1]
+    python -m tests.chaos [--only kills,sending,smpp,billing,aborts,outages,order,load,recovery,failover]
+        [--kills 200] [--rounds 20] [--seed 1] [--logs FOLDER]
 """
 
 import argparse
 import asyncio
+import contextlib
 import os
 import random
+import shutil
 import sys
 import time
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +24,8 @@ from tests.chaos import load, order, recovery
 from tests.chaos.aborts import run_aborts, run_block_sizes
 from tests.chaos.billing.kills import open_rig
 from tests.chaos.billing.kills import run_kills as run_billing_kills
+from tests.chaos.failover.cluster import PatroniCluster, missing_programs, patroni_cluster
+from tests.chaos.failover.run import run_failovers
 from tests.chaos.kills import run_kills
 from tests.chaos.outages import database, object_store, scenarios, spool
 from tests.chaos.sending.kills import run_kills as run_sending_kills
@@ -45,6 +50,7 @@ class Run:
     aborts: int
     seed: int
     uploads: int
+    rounds: int
     logs: Path | None
     lines: list[tuple[str, str, float]] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
@@ -223,6 +229,33 @@ async def _inspect_when_quiet(testbed: Testbed, clients: Clients, *, mail: bool 
     return _summary(await inspect(testbed, clients.ledger, mail=mail))
 
 
+async def failovers(run: Run) -> None:
+    if missing := missing_programs():
+        print(f"  skipped, as {', '.join(missing)} can't be found: see docs/failover.md", flush=True)
+        return
+    clusters: list[PatroniCluster] = []
+
+    @contextlib.contextmanager
+    def cluster(folder: Path) -> Iterator[PatroniCluster]:
+        with patroni_cluster(folder) as made:
+            clusters.append(made)
+            try:
+                yield made
+            finally:
+                if run.logs:
+                    for member in made.members:
+                        shutil.copy(member.folder / "patroni.log", run.logs / f"{member.name}.log")
+
+    async with open_outgoing(nodes=1, whole_nodes=True, keep_logs=run.logs, server=cluster) as outgoing:
+
+        async def work() -> str:
+            report = await run_failovers(outgoing, clusters[0], run.rounds, seed=run.seed)
+            report.check()
+            return "; ".join(report.lines())
+
+        await run.step("failovers", work())
+
+
 SUITES: dict[str, Callable[[Run], Awaitable[None]]] = {
     "kills": kills,
     "sending": sending_kills,
@@ -233,6 +266,7 @@ SUITES: dict[str, Callable[[Run], Awaitable[None]]] = {
     "order": order_of_service,
     "load": load_on_two_nodes,
     "recovery": recoveries,
+    "failover": failovers,
 }
 
 
@@ -253,12 +287,13 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--aborts", type=int, default=300)
     parser.add_argument("--uploads", type=int, default=400)
+    parser.add_argument("--rounds", type=int, default=20, help="failovers")
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
     parser.add_argument("--logs", type=Path, help="a folder to keep the nodes' logs in")
     given = parser.parse_args()
     if given.logs:
         given.logs.mkdir(parents=True, exist_ok=True)
-    run = Run(given.kills, given.aborts, given.seed, given.uploads, given.logs)
+    run = Run(given.kills, given.aborts, given.seed, given.uploads, given.rounds, given.logs)
     began = time.monotonic()
     asyncio.run(_run_suites(run, given.only.split(",")))
     minutes = (time.monotonic() - began) / 60

@@ -7,7 +7,7 @@ import contextlib
 import json
 import random
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,8 @@ import asyncpg
 
 from audit.events import Actor
 from database.connections import UNREACHABLE
+from database.errors import ServiceUnreachable
+from gateway.embedded.postgres import PostgreSQLServer, postgres_server
 from messages.changes import retry_message
 from messages.errors import MessagesError
 from tests.chaos.sending.smsc import SMSC, running_smsc
@@ -48,8 +50,8 @@ _QUICK_UNKNOWN: Final = {
     "sending__look_up_after": "1,2,3",
     "sending__sweep_every": "1",
 }
-# PostgreSQL is away, or its connection was lost in the middle of a call.
-AWAY: Final[tuple[type[BaseException], ...]] = (*UNREACHABLE, asyncpg.PostgresError)
+# PostgreSQL is away, or its connection was lost in the middle of a call or of a COMMIT.
+AWAY: Final[tuple[type[BaseException], ...]] = (*UNREACHABLE, asyncpg.PostgresError, ServiceUnreachable)
 _UNCLAIMED: Final = """
 select coalesce(sum(total_messages - retrying - enqueued - sending - sent - sent_to_telco - success - failure), 0)
 from batches where finished_at is null
@@ -140,14 +142,19 @@ class Outgoing:
 
 @contextlib.asynccontextmanager
 async def open_outgoing(
-    *, nodes: int = 2, whole_nodes: bool = False, rate: float = 200, keep_logs: Path | None = None
+    *,
+    nodes: int = 2,
+    whole_nodes: bool = False,
+    rate: float = 200,
+    keep_logs: Path | None = None,
+    server: Callable[[Path], contextlib.AbstractContextManager[PostgreSQLServer]] = postgres_server,
 ) -> AsyncIterator[Outgoing]:
     """Start servers and nodes: so many that send, and what takes their callbacks.
 
     With `whole_nodes` each node is `run` with all its parts, and Twilio calls back to the first one's `api`. Else the senders
     are alone, and so is the `api`, which starts sooner.
     """
-    async with open_testbed(keep_logs=keep_logs) as testbed:
+    async with open_testbed(keep_logs=keep_logs, server=server) as testbed:
         with twilio_server() as twilio:
             # Answers take their time, so that kills meet hand-overs under way; and each callback comes twice.
             twilio.behave(endings=_ENDINGS, answer_after=0.05, callback_copies=2)

@@ -98,16 +98,21 @@ async def inspect(
     *,
     refusals: Callable[[str], bool] = lambda _code: False,
     mail: bool = True,
+    other_batches: bool = False,
 ) -> Inspection:
     """Compare database, bucket, mailbox and spools with what was sent.
 
     `refusals` says with which codes uploads may be refused before any row is read. With `mail` every outcome must have been
-    mailed; else e-mails that the mail server refused for good are accepted.
+    mailed; else e-mails that the mail server refused for good are accepted. With `other_batches` some are no upload's.
     """
     found = Inspection(attempts=len(ledger.attempts), acknowledged=ledger.acknowledged)
     rows = await testbed.fetch(_UPLOADS)
     mails = await asyncio.to_thread(testbed.mailbox.messages)
-    batches = {row["id"]: row for row in await testbed.fetch(_BATCHES)}
+    batches = {
+        row["id"]: row
+        for row in await testbed.fetch(_BATCHES)
+        if row["upload_id"] is not None or not other_batches
+    }
     refused = [row for row in rows if row["refusal_code"] is not None]
     taken = [row for row in rows if row["refusal_code"] is None]
     found.uploads, found.batches, found.e_mails = len(rows), len(batches), len(mails)

@@ -23,6 +23,7 @@ from config.fault_points import VARIABLE as FAULT_POINTS_VARIABLE
 from config.sections import DatabaseSettings
 from config.settings import PREFIX, variable_of
 from database.connections import Connection
+from database.hosts import connect_to_any
 from database.schema import migrate
 from gateway.embedded.mail_server import Mailbox, open_mailbox
 from gateway.embedded.postgres import PostgreSQLServer, postgres_server
@@ -155,7 +156,7 @@ class Testbed:
     @contextlib.asynccontextmanager
     async def connected(self) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
         """A connection to the database."""
-        connection = await asyncpg.connect(self.postgres.socket_url(DATABASE), timeout=10)
+        connection = await connect_to_any(self.postgres.socket_url(DATABASE), timeout=10)
         try:
             yield connection
         finally:
@@ -193,17 +194,19 @@ async def open_testbed(
     proxied: bool = True,
     keep_logs: Path | None = None,
     migrate_with: Callable[[DatabaseSettings], object] = _migrate,
+    server: Callable[[Path], contextlib.AbstractContextManager[PostgreSQLServer]] = postgres_server,
 ) -> AsyncIterator[Testbed]:
     """Start the servers and set up schema, host keys, and campaigns that share one key. At the end all of it is removed.
 
     With `proxied` unset the nodes speak to S3 itself, so that a measurement leaves out the proxy's own work. With `keep_logs`
     the logs of the nodes are copied to that folder before it ends. `migrate_with` makes the schema; it is called in a thread.
+    `server` starts the database in a folder.
     """
     with ExitStack() as servers:
         folder = Path(
             servers.enter_context(tempfile.TemporaryDirectory(prefix="gw-", ignore_cleanup_errors=True))
         )
-        postgres = servers.enter_context(postgres_server(folder / "pg"))
+        postgres = servers.enter_context(server(folder / "pg"))
         s3 = servers.enter_context(s3_server(folder / "s3", bucket=BUCKET))
         mailbox = servers.enter_context(open_mailbox(folder / "mail"))
         key = make_key(folder, "-t", "ed25519")
@@ -229,7 +232,7 @@ async def open_testbed(
 async def _provision(
     postgres: PostgreSQLServer, host_key_folder: Path, key: KeyPair, campaigns: int
 ) -> tuple[list[HostKey], list[str]]:
-    connection = await asyncpg.connect(postgres.socket_url(DATABASE), timeout=10)
+    connection = await connect_to_any(postgres.socket_url(DATABASE), timeout=10)
     try:
         async with connection.transaction():
             host_keys = await generate_host_keys(connection, host_key_folder, actor=_ACTOR)

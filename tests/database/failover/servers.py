@@ -44,7 +44,8 @@ async def silent_server() -> AsyncIterator[SilentServer]:
             transport.close()
 
 
-def _tree(pid: int) -> list[int]:
+def process_tree(pid: int) -> list[int]:
+    """This process and all that descend from it, parents first."""
     children: dict[int, list[int]] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -64,7 +65,7 @@ def stopped(server: PostgreSQLServer) -> Iterator[None]:
     pids: list[int] = []
     try:
         for _ in range(2):
-            for pid in _tree(server.pid):
+            for pid in process_tree(server.pid):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGSTOP)
                     pids.append(pid)
