@@ -54,6 +54,8 @@ class EventDetails(TypedDict, total=False):
     job: int
     kind: str
     key_sid: str
+    # Fingerprints of the keys that a refused login offered.
+    keys_tried: list[str]
     languages: list[str]
     left_out_before: int
     local_mills: int

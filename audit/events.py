@@ -11,6 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+import asyncpg
+
 from audit.details import EventDetails, read_details
 from database.connections import Connection
 from database.queries import NamedQueries
@@ -140,14 +142,22 @@ async def record_event(
 
 async def fetch_events_of_upload(connection: Connection, upload_id: str) -> list[RecordedEvent]:
     """All events of one upload, oldest first. An unknown upload has none."""
-    return [
-        RecordedEvent(
-            at=row["at"],
-            event=row["event"],
-            actor=row["actor"],
-            source_address=row["source_address"],
-            connection_id=row["connection_id"],
-            details=read_details(row["details"]),
-        )
-        for row in await connection.fetch(SQL["fetch_events_of_upload"], upload_id)
-    ]
+    return [_event_of(row) for row in await connection.fetch(SQL["fetch_events_of_upload"], upload_id)]
+
+
+async def fetch_logins(connection: Connection, campaign_id: str, limit: int) -> list[RecordedEvent]:
+    """Logins by SFTP, refused ones and ends of sessions, the newest first, among the campaign's newest 100,000 events."""
+    kinds = [AuditEvent.LOGIN_ACCEPTED, AuditEvent.LOGIN_REFUSED, AuditEvent.SESSION_ENDED]
+    rows = await connection.fetch(SQL["fetch_logins"], campaign_id, [kind.value for kind in kinds], limit)
+    return [_event_of(row) for row in rows]
+
+
+def _event_of(row: asyncpg.Record) -> RecordedEvent:
+    return RecordedEvent(
+        at=row["at"],
+        event=row["event"],
+        actor=row["actor"],
+        source_address=row["source_address"],
+        connection_id=row["connection_id"],
+        details=read_details(row["details"]),
+    )

@@ -7,6 +7,7 @@ import typer
 from gateway.cli.api import access
 from gateway.cli.arguments import JSON, CampaignId, Yes, confirm, parse_bodies
 from gateway.cli.campaign_document import ShownCampaign, campaign_document, print_campaign
+from gateway.cli.credentials.logins import EventsLimit, ShowEvents, fetch_campaign_events
 from gateway.cli.credentials.twilio_secrets import (
     TWILIO_EXAMPLE,
     AccountSID,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from campaigns.campaigns import Campaign
     from campaigns.creation import CreatedCampaign
+    from gateway.cli.credentials.logins import CampaignEvents
 
 app = typer.Typer(
     help="Campaigns: create, look at, suspend, resume, delete.",
@@ -253,7 +255,13 @@ def list_all(
 
 
 @app.command(epilog="Example: sftp-gateway campaign show CAMPAIGN --json")
-def show(context: typer.Context, campaign: CampaignId, as_json: JSON = False) -> None:
+def show(
+    context: typer.Context,
+    campaign: CampaignId,
+    events: ShowEvents = False,
+    limit: EventsLimit = 50,
+    as_json: JSON = False,
+) -> None:
     """Show one campaign: its template, address, allowed sources, keys, and account at Twilio; no secret."""
     from campaigns.campaigns import fetch_known_campaign
     from campaigns.twilio_accounts import fetch_twilio_account
@@ -262,20 +270,23 @@ def show(context: typer.Context, campaign: CampaignId, as_json: JSON = False) ->
 
     invocation = invocation_of(context)
 
-    async def fetch() -> ShownCampaign:
+    async def fetch() -> "tuple[ShownCampaign, CampaignEvents | None]":
         async with invocation.open_database() as connection:
-            return ShownCampaign(
+            shown = ShownCampaign(
                 await fetch_known_campaign(connection, campaign),
                 sum(key.revoked_at is None for key in await list_keys(connection, campaign)),
                 await count_in_force(connection, campaign),
                 await fetch_twilio_account(connection, campaign),
             )
+            return shown, await fetch_campaign_events(connection, campaign, limit) if events else None
 
-    shown = run(fetch())
+    shown, told = run(fetch())
     if as_json:
-        print_json(campaign_document(shown))
-    else:
-        print_campaign(shown)
+        print_json(campaign_document(shown) | (told.document() if told else {}))
+        return
+    print_campaign(shown)
+    if told:
+        told.print()
 
 
 @app.command(epilog="Example: sftp-gateway campaign suspend CAMPAIGN")

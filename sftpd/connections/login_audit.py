@@ -8,6 +8,7 @@ made-up ones use up nothing of a real campaign's budget. Campaigns that don't ex
 import asyncio
 import time
 from collections import OrderedDict, deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -116,14 +117,21 @@ class LoginAudit:
         self._events.append(event)
         self._wanted.set()
 
-    def note_refused(self, campaign_id: str, actor: Actor, cause: str) -> None:
-        """Have a refused login written if its campaign exists and has not had too many lately."""
+    def note_refused(
+        self, campaign_id: str, actor: Actor, cause: str, keys_tried: Collection[str] = ()
+    ) -> None:
+        """Have a refused login written if its campaign exists and has not had too many lately.
+
+        `keys_tried` are fingerprints, no more than a connection may try: they tell which key the agency's program has.
+        """
         refused = self._refused_of_known if campaign_id in self._known else self._refused_of_others
         left_out = refused.count(campaign_id, time.monotonic())
         if left_out is None:
             metrics.AUDIT_EVENTS_DROPPED.inc()
             return
         details: EventDetails = {"reason": cause}
+        if keys_tried:
+            details["keys_tried"] = sorted(keys_tried)
         if left_out:
             details["left_out_before"] = left_out
         self._add(LoginEvent(AuditEvent.LOGIN_REFUSED, campaign_id, actor, details))

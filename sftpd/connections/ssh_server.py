@@ -247,7 +247,7 @@ class FrontSSHServer(asyncssh.SSHServer):
             )
             if self._access is not None:
                 front.login_audit.note_known(user_name)
-            front.login_audit.note_refused(user_name, actor, refusal.value)
+            front.login_audit.note_refused(user_name, actor, refusal.value, self._keys_tried)
         front.sampled_log.log(
             outcome,
             now,

@@ -30,7 +30,7 @@ def written_details() -> Iterator[tuple[str, str]]:
             ):
                 continue
             for node in ast.walk(tree):
-                if not isinstance(node, ast.Call) and not isinstance(node, ast.AnnAssign):
+                if not isinstance(node, ast.Call | ast.AnnAssign | ast.FunctionDef):
                     continue
                 for given in _details_of(node):
                     for name in given.keys:
@@ -38,11 +38,15 @@ def written_details() -> Iterator[tuple[str, str]]:
                             yield f"{path.relative_to(ROOT)}:{given.lineno}", str(name.value)
 
 
-def _details_of(node: ast.Call | ast.AnnAssign) -> Iterator[ast.Dict]:
+def _details_of(node: ast.Call | ast.AnnAssign | ast.FunctionDef) -> Iterator[ast.Dict]:
     values: list[ast.expr | None]
     if isinstance(node, ast.AnnAssign):
         is_details = isinstance(node.annotation, ast.Name) and node.annotation.id == "EventDetails"
         values = [node.value] if is_details else []
+    elif isinstance(node, ast.FunctionDef):
+        is_details = isinstance(node.returns, ast.Name) and node.returns.id == "EventDetails"
+        returned = [each.value for each in ast.walk(node) if isinstance(each, ast.Return)]
+        values = returned if is_details else []
     else:
         values = [word.value for word in node.keywords if word.arg == "details"]
     for value in values:

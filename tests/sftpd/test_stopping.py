@@ -1,6 +1,7 @@
 """At a stop, uploads in progress finish and everything else ends at once. And what the audit trail keeps of logins."""
 
 import asyncio
+import json
 
 import asyncssh
 import pytest
@@ -12,7 +13,15 @@ from database.connections import Pool
 from sftpd.connections.login_audit import LoginAudit, LoginEvent
 from sftpd.session.channel import SERVING
 from tests.conftest import KeyPair
-from tests.sftpd.fronts import GOOD_CSV, Front, add_campaign, change_sftp, eventually, running_front
+from tests.sftpd.fronts import (
+    GOOD_CSV,
+    Front,
+    add_campaign,
+    change_sftp,
+    eventually,
+    fingerprint,
+    running_front,
+)
 
 
 async def test_an_upload_in_progress_finishes_during_a_stop(
@@ -134,6 +143,8 @@ async def test_the_trail_keeps_logins_of_known_campaigns_only(
             await asyncio.sleep(0.02)
     assert await events(pool, campaign) == ["login_refused", "login_accepted", "session_ended"]
     assert await events(pool, unknown) == []
+    told = await pool.fetchval("select details from audit_events where event = 'login_refused'")
+    assert json.loads(told) == {"reason": "key", "keys_tried": [fingerprint(other_key)]}
 
 
 async def test_a_flood_of_refused_logins_leaves_a_few_lines_and_a_count(
