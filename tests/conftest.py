@@ -7,6 +7,7 @@ restarts PostgreSQL or S3 takes one of its own: `own_postgres`, `own_s3`.
 
 import asyncio
 import contextlib
+import fcntl
 import functools
 import gc
 import itertools
@@ -42,6 +43,8 @@ T = TypeVar("T")
 TEMPLATE = "gateway_template"
 # Bytes. A worker's servers have kept far less than 1 GiB, and there are four workers.
 ROOM_FOR_SERVERS = 4 << 30
+# Held for as long as a run uses the folder that this lies in.
+LOCK = "in-use"
 ADMIN = Actor(name="admin", source_address="192.0.2.9")
 CAMPAIGN_TEMPLATE = Template("Clinic", {Language.CHINESE: "您好 {{name}}", Language.ENGLISH: "Dear {{name}}"})
 
@@ -98,11 +101,26 @@ def folder_for_servers() -> Path | None:
 
 @pytest.fixture(scope="session")
 def short_folder() -> Iterator[Path]:
-    """A folder with a short name: a socket's path may have 107 bytes."""
-    with tempfile.TemporaryDirectory(
-        prefix="gw-", dir=folder_for_servers(), ignore_cleanup_errors=True
-    ) as folder:
+    """A folder with a short name: a socket's path may have 107 bytes. What a killed run has left in memory is removed first."""
+    parent = folder_for_servers()
+    if parent:
+        remove_abandoned(parent)
+    with (
+        tempfile.TemporaryDirectory(prefix="gw-", dir=parent, ignore_cleanup_errors=True) as folder,
+        (Path(folder) / "lock").open("x") as lock,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # It gets its name once it is locked, as nobody may take a run that begins for one that has ended.
+        Path(lock.name).rename(Path(folder) / LOCK)
         yield Path(folder)
+
+
+def remove_abandoned(parent: Path) -> None:
+    """Remove the folders of runs that have ended without it: the kernel gives their locks back."""
+    for lock in parent.glob(f"gw-*/{LOCK}"):
+        with contextlib.suppress(OSError), lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
