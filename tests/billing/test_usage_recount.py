@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,7 @@ SENDING, SENT_TO_TELCO, SUCCESS, FAILURE = (
     MessageStatus.SUCCESS,
     MessageStatus.FAILURE,
 )
+RUNBOOK = Path(__file__).parents[2] / "docs" / "ops-runbook.md"
 OCTOBER = datetime(2026, 10, 31, 15, 59, 30, tzinfo=UTC)
 # Three in the morning of the 28th in Singapore.
 THREE = datetime(2026, 11, 27, 19, tzinfo=UTC)
@@ -78,6 +80,24 @@ async def test_a_recount_names_each_total_that_differs(connection: Connection, c
             campaign_id, day + timedelta(days=2), "local", "message_expired", True, "GSM-7", 2, 3, 0, 0
         ),
     ]
+
+
+async def test_what_the_runbook_says_sets_totals_right_but_those_of_posted_months(
+    connection: Connection, campaign_id: str
+) -> None:
+    await use(connection, campaign_id)
+    await connection.execute("insert into billing_months (month, posted_at) values ('2026-10-01', now())")
+    await connection.execute("update usage_days set segments = segments + 7")
+    await connection.execute(
+        "insert into usage_days values ($1, '2026-11-02', 'local', 'success', false, 'UCS-2', 2, 3)",
+        campaign_id,
+    )
+    assert len(await recount_campaign(connection, campaign_id, now=THREE)) == 4
+    _, _, part = RUNBOOK.read_text().partition("### Totals that differ\n")
+    statements = part.partition("```sql\n")[2].partition("```")[0]
+    await connection.execute(statements.replace("CAMPAIGN", campaign_id))
+    found = await recount_campaign(connection, campaign_id, now=THREE)
+    assert [str(difference.day) for difference in found] == ["2026-10-31"] * 2
 
 
 async def test_batches_that_an_upgrade_has_not_counted_yet_are_no_difference(
