@@ -53,7 +53,7 @@ class ReportFrame:
         mask: Callable[[str], str] | None = None,
     ) -> "ReportFrame":
         """The frame of a batch's report in that environment."""
-        charges = Charges.of(billing, environment, campaign.channel)
+        charges = await Charges.fetch(connection, campaign, billing, environment)
         creators = await fetch_creators(connection, [batch])
         creator = creators.get(batch.creator_id) or campaign.creator
         parameters = () if mask else campaign.template.parameters

@@ -236,6 +236,7 @@ async def read_deliveries(
         batch.status_of_unclaimed.value,
         list(charges.outcomes),
         charges.since,
+        list(charges.other_expiries),
         prefetch=_ROWS_AT_ONCE,
     )
     async for row in rows:
@@ -254,6 +255,7 @@ async def fetch_deliveries(
         list(charges.outcomes),
         charges.since,
         _ROWS_AT_ONCE,
+        list(charges.other_expiries),
     )
 
 

@@ -194,7 +194,7 @@ class _Reader:
             SQL["fetch_lines"], batches, self._row_of_first, _MOST_ROW if end is None else end, query.begins_at, query.ends_at,
             sorted(query.statuses), None if query.errors is None else [code.value for code in query.errors],
             list(query.parameters), query.campaign.creator.id, self._guards_formulas, query.is_masked, query.charges.since,
-            list(query.charges.outcomes),
+            list(query.charges.outcomes), list(query.charges.other_expiries),
         )  # fmt: skip
         assert row is not None  # noqa: S101 - it counts, so there is a row
         return LogPiece(row["text"], looked, row["rows"])

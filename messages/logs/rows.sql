@@ -43,7 +43,8 @@ offset $3 - 1 limit 1
 -- The lines of the batches $1, of rows above $2 up to $3: attempts made from $4 to $5 whose status is one of the ranks $6 and, unless
 -- $7 is null, whose error is one of these; of what has no attempt yet, one line on the day that it was made. $8: names of parameters.
 -- $9: who made a batch that doesn't say so. $10: whether cells that look like formulas get an apostrophe. $11: whether numbers are
--- masked. From $12 on outcomes are charged that are among $13. Text is quoted; what the program itself makes needs no quotes.
+-- masked. From $12 on outcomes are charged that are among $13, but the other way round for expiries of our own in months, each with a
+-- destination, that are among $14. Text is quoted; what the program itself makes needs no quotes.
 with chosen as materialized (
     select b.batch_no, b.created_at, to_char(b.created_at at time zone interval '08:00', 'YYYY-MM-DD"T"HH24:MI:SS.MS"+08:00,"') as created,
         ',message_' || substr(b.id, 7, 14) || '8' || substr(b.id, 22, 13) as message,
@@ -93,11 +94,11 @@ with chosen as materialized (
                 else coalesce('delivery_error,' || s.error || ',', ',,')
             end end
         || coalesce(a.attempt, 0) || ',' || m.segments || ',' || m.encoding
-        || case when a.attempt is not null and s.moment >= $12 and (
-            case when m.recipient like '65%' then 'local ' else 'foreign ' end
-            || case when l.attempt is not null then l.outcome else attempt_outcome(a.status, a.error) end
-            || case when l.attempt is not null then l.own_expiry when a.status = 6 then a.expired else false end::text
-        ) = any($13::text[]) then ',yes' else ',no' end
+        || case when a.attempt is not null and s.moment >= $12 and ((
+            o.destination || ' ' || case when l.attempt is not null then l.outcome else attempt_outcome(a.status, a.error) end
+            || o.own::text
+        ) = any($13::text[])) <> (o.own and to_char(s.moment at time zone interval '08:00', 'YYYY-MM ') || o.destination = any($14::text[]))
+        then ',yes' else ',no' end
         || c.ending as line
     from chosen c
     cross join posted
@@ -114,6 +115,10 @@ with chosen as materialized (
         select attempt, outcome, own_expiry from late_outcomes
         where batch_no = a.batch_no and row_number = a.row_number and attempt = a.attempt and s.moment < posted.ends offset 0
     ) l on true
+    cross join lateral (values (
+        case when m.recipient like '65%' then 'local' else 'foreign' end,
+        case when l.attempt is not null then l.own_expiry else a.status = 6 and a.expired end
+    )) o (destination, own)
     where s.moment >= $4 and s.moment < $5 and s.status = any($6) and ($7::text[] is null or (s.status = 6 and s.error = any($7)))
 )
 select count(*) as rows, coalesce(convert_to(string_agg(line, '' order by created_at, batch_no, row_number, attempt), 'UTF8'), '') as text

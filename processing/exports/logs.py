@@ -29,7 +29,7 @@ async def query_of(
         return None
     return LogQuery(
         campaign,
-        Charges.of(billing, environment, campaign.channel),
+        await Charges.fetch(connection, campaign, billing, environment),
         request.first,
         request.last,
         batch_no=None if batch is None else batch.number,

@@ -127,7 +127,8 @@ def _parse_time(text: str) -> datetime:
     try:
         at = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise CallMisused(
-            f"--as-of {text!r:.40} is no time: write 2026-11-05 or 2026-11-05T09:00+08:00"
-        ) from None
+        at = None
+    # Beyond those years some times have no day in Singapore, or none thirty days later.
+    if at is None or not 2000 <= at.year < 2200:
+        raise CallMisused(f"--as-of {text!r:.40} is no time: write 2026-11-05 or 2026-11-05T09:00+08:00")
     return (at if at.tzinfo else at.replace(tzinfo=SINGAPORE)).astimezone(UTC)

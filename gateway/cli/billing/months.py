@@ -80,7 +80,7 @@ def show(
     ]
     print_table(
         ("month", "segments", "local", "foreign", "cost before GST", "report", "dispute by"),
-        [*rows, ("total", *_figures(_total(months)), None, None)],
+        [*rows, ("total", *_figures(_total(months)), None, None)] if rows else [],
         empty="The period has not begun.",
     )
     if not terms.is_production:

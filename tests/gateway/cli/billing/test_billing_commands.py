@@ -122,6 +122,8 @@ def test_the_running_period_is_shown_so_far(production: "Call", campaign_id: str
     shown = production("billing", "show", "--agency", "default", "--json").document
     assert shown["countedAt"] == shown["months"][-1]["countedAt"]
     assert not shown["months"][-1]["isPosted"]
+    ahead = production("billing", "show", "--agency", "default", "--period", "2090")
+    assert (ahead.out, ahead.err) == ("", "The period has not begun.\n")
 
 
 @pytest.mark.parametrize(
@@ -131,6 +133,8 @@ def test_the_running_period_is_shown_so_far(production: "Call", campaign_id: str
         ("close --month 2025-06", 1, "2025-06 is not charged: charges start on 2025-07-01"),
         ("close --month 2025-13", 2, "'2025-13' is no month: write it like 2026-10"),
         ("close --month 2025-11 --as-of never", 2, "--as-of 'never' is no time"),
+        ("close --month 2025-11 --as-of 9999-12-31", 2, "--as-of '9999-12-31' is no time"),
+        ("close --month 2025-11 --as-of 0001-01-01", 2, "--as-of '0001-01-01' is no time"),
         ("show --agency nobody", 1, "there is no agency 'nobody'"),
         ("show --agency default --period 2024", 2, "'2024' is no billing period"),
         ("show --agency default --period x", 2, "'x' is no billing period"),
