@@ -2,8 +2,8 @@
 
 It ends with a table of what was done and seen. The exit status is 1 where anything that must hold did not hold.
 
-    python -m tests.chaos [--only kills,sending,smpp,billing,aborts,outages,order,load,recovery,failover]
-        [--kills 200] [--rounds 20] [--seed 1] [--logs FOLDER]
+    python -m tests.chaos [--only kills,sending,smpp,billing,aborts,outages,order,load,recovery,failover,restore]
+        [--kills 200] [--rounds N] [--seed 1] [--logs FOLDER]
 """
 
 import argparse
@@ -28,6 +28,7 @@ from tests.chaos.failover.cluster import PatroniCluster, missing_programs, patro
 from tests.chaos.failover.run import run_failovers
 from tests.chaos.kills import run_kills
 from tests.chaos.outages import database, object_store, scenarios, spool
+from tests.chaos.restore import open_restoring, run_restores
 from tests.chaos.sending.kills import run_kills as run_sending_kills
 from tests.chaos.sending.outgoing import Outgoing, open_outgoing, open_outgoing_by_smpp
 from tests.chaos.testbed.clients import Clients
@@ -50,7 +51,7 @@ class Run:
     aborts: int
     seed: int
     uploads: int
-    rounds: int
+    rounds: int | None
     logs: Path | None
     lines: list[tuple[str, str, float]] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
@@ -223,6 +224,15 @@ async def recoveries(run: Run) -> None:
         await run.step("after them", _inspect_when_quiet(testbed, clients))
 
 
+async def restores(run: Run) -> None:
+    async with open_restoring(seed=run.seed, keep_logs=run.logs) as restoring:
+
+        async def work() -> str:
+            return "; ".join((await run_restores(restoring, run.rounds or 5)).lines())
+
+        await run.step("restores", work())
+
+
 async def _inspect_when_quiet(testbed: Testbed, clients: Clients, *, mail: bool = True) -> str:
     await quiet(testbed)
     await clean_spools(testbed)
@@ -249,7 +259,7 @@ async def failovers(run: Run) -> None:
     async with open_outgoing(nodes=1, whole_nodes=True, keep_logs=run.logs, server=cluster) as outgoing:
 
         async def work() -> str:
-            report = await run_failovers(outgoing, clusters[0], run.rounds, seed=run.seed)
+            report = await run_failovers(outgoing, clusters[0], run.rounds or 20, seed=run.seed)
             report.check()
             return "; ".join(report.lines())
 
@@ -267,6 +277,7 @@ SUITES: dict[str, Callable[[Run], Awaitable[None]]] = {
     "load": load_on_two_nodes,
     "recovery": recoveries,
     "failover": failovers,
+    "restore": restores,
 }
 
 
@@ -287,7 +298,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--aborts", type=int, default=300)
     parser.add_argument("--uploads", type=int, default=400)
-    parser.add_argument("--rounds", type=int, default=20, help="failovers")
+    parser.add_argument("--rounds", type=int, help="of failovers (20) and of restores (5)")
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
     parser.add_argument("--logs", type=Path, help="a folder to keep the nodes' logs in")
     given = parser.parse_args()
