@@ -1,9 +1,6 @@
 -- name: fetch_report
 -- An agency's report of a month: that version, or the latest one.
-select r.*, m.posted_at as month_posted_at
-from billing_reports r join billing_months m using (month)
-where r.agency_id = $1 and r.month = $2 and r.version = coalesce($3, r.version)
-order by r.version desc limit 1
+select * from billing_reports where agency_id = $1 and month = $2 and version = coalesce($3, version) order by version desc limit 1
 
 -- name: fetch_latest_reports
 -- An agency's latest reports of the months from $2 to $3, in their order.

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from audit.details import EventDetails
-from audit.events import Actor, AuditEvent, fetch_events_of_upload, record_event
+from audit.events import Actor, AuditEvent, record_event
 from database.connections import Connection
 from database.queries import NamedQueries
 from keys.errors import KeyNotFound
@@ -82,13 +82,10 @@ async def record_keys(
 
 
 async def fetch_label_of_upload(connection: Connection, campaign_id: str, upload_id: str | None) -> str:
-    """The label of the key with which an upload came; empty where it came without one, or nobody has named it."""
-    events = await fetch_events_of_upload(connection, upload_id) if upload_id else []
-    senders = [event.actor for event in events if event.event == AuditEvent.UPLOAD_RECEIVED]
-    if not senders:
+    """The name of the key of SFTP or of the API with which an upload came; empty where there was none, or nobody has named it."""
+    if upload_id is None:
         return ""
-    labels = {key.fingerprint: key.label for key in await list_keys(connection, campaign_id)}
-    return labels.get(senders[0] or "") or ""
+    return await connection.fetchval(SQL["fetch_label_of_upload"], campaign_id, upload_id) or ""
 
 
 async def list_keys(connection: Connection, campaign_id: str) -> list[SSHKey]:

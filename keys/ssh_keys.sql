@@ -16,6 +16,17 @@ where campaign_id = $1 and fingerprint = any($2::text[]) and revoked_at is not n
 -- name: list_keys
 select fingerprint, algorithm, label, added_at, revoked_at from ssh_keys where campaign_id = $1 order by id
 
+-- name: fetch_label_of_upload
+-- Keys of SFTP are known there by their fingerprints, those of the API by their public characters. A key that was revoked and added
+-- again is named by what it was called last.
+select coalesce(s.label, a.name)
+from audit_events e
+left join ssh_keys s on s.campaign_id = $1 and s.fingerprint = e.actor
+left join api_keys a on a.campaign_id = $1 and 'api key ' || a.prefix = e.actor
+where e.upload_id = $2 and e.event = 'upload_received'
+order by e.id, s.id desc
+limit 1
+
 -- name: count_keys
 select campaign_id, count(*) as keys from ssh_keys where revoked_at is null and campaign_id = any($1) group by campaign_id
 

@@ -12,7 +12,7 @@ from rules.billing.periods import Month, Period, dispute_by
 
 @dataclass(frozen=True, slots=True)
 class MonthRow:
-    """A month. `sums` is None where it hasn't begun."""
+    """A month. `found` is None where it hasn't begun."""
 
     month: Month
     found: MonthSums | None

@@ -69,6 +69,7 @@ with chosen as materialized (
         left join ssh_keys s on s.campaign_id = b.campaign_id and s.fingerprint = e.actor
         left join api_keys a on a.campaign_id = b.campaign_id and 'api key ' || a.prefix = e.actor
         where b.upload_id is not null and e.upload_id = b.upload_id and e.event = 'upload_received'
+        order by e.id, s.id desc
         limit 1
     ) k on true
 ), posted as (

@@ -38,7 +38,7 @@ order by requested_at, id
 limit 1000
 
 -- name: list_expired
-select id, campaign_id, object_key from log_exports where expires_at <= now() order by expires_at limit 1000
+select id, object_key from log_exports where expires_at <= now() order by expires_at limit 1000
 
 -- name: delete_exports
 delete from log_exports where id = any($1)

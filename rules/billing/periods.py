@@ -117,14 +117,6 @@ class Period:
             months.append(months[-1].next)
         return tuple(months)
 
-    @property
-    def posted_from(self) -> datetime:
-        """From when on its annual report may be posted, aware UTC: with its last month's."""
-        return self.last.posted_from
-
-    def __contains__(self, month: Month) -> bool:
-        return self.first <= month <= self.last
-
 
 def period_of(month: Month, starts: date) -> Period:
     """The period of a month. The one in which charges start on the day `starts` begins with that day's month."""

@@ -15,6 +15,7 @@ from config.environment import Environment
 from config.sections import BillingSettings
 from console.rendering import masked_number
 from database.connections import Connection, Pool
+from keys.ssh_keys import fetch_label_of_upload
 from messages.documents import api_time
 from messages.identifiers import message_id
 from messages.logs.charges import Charges
@@ -294,8 +295,8 @@ async def test_the_key_that_a_file_came_with_is_named(
     at = MIDNIGHT - timedelta(hours=1)
     ways = {"SHA256:x": "night job", "api key abcdefgh": "website", "user_1": ""}
     await connection.execute(
-        "insert into ssh_keys (campaign_id, fingerprint, algorithm, public_key, label)"
-        " values ($1, 'SHA256:x', 'a', 'b', 'night job')",
+        "insert into ssh_keys (campaign_id, fingerprint, algorithm, public_key, label, revoked_at)"
+        " values ($1, 'SHA256:x', 'a', 'b', 'old job', now()), ($1, 'SHA256:x', 'a', 'b', 'night job', null)",
         campaign_id,
     )
     await connection.execute(
@@ -318,6 +319,12 @@ async def test_the_key_that_a_file_came_with_is_named(
         )  # fmt: skip
     rows = await read(pool, await query_of(connection, campaign_id))
     assert [row["key's name"] for row in rows] == list(ways.values())
+    # Delivery reports say the same.
+    of_reports = [
+        await fetch_label_of_upload(connection, campaign_id, f"upload_{number}") for number in range(3)
+    ]
+    assert of_reports == list(ways.values())
+    assert await fetch_label_of_upload(connection, campaign_id, None) == ""
 
 
 async def test_odd_values_come_through_in_both_forms(
