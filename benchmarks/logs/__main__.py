@@ -47,7 +47,8 @@ from (select $5::timestamptz + n * interval '1 second' as at from generate_serie
 _INSERT_MESSAGES: Final = """
 insert into messages (batch_no, row_number, recipient, language, "values", segments, encoding, created_at)
 select batch_no, n, case n % 20 when 0 then '44791112' else '6581' end || lpad((n::bigint * 7919 % 1000000)::text, 6, '0'),
-    'english', jsonb_build_object('name', 'Emily Yeo, ' || n, 'date', '24 November', 'place', 'Clinic "B"'), 1, 'GSM-7', created_at
+    'english', jsonb_build_object('name', 'Emily Yeo, ' || n, 'date', '24 November', 'place', 'Clinic "B"'), 1,
+    'GSM-7', created_at
 from batches, generate_series(2, total_messages + 1) n
 """
 _INSERT_ATTEMPTS: Final = """
