@@ -369,7 +369,7 @@ class OpsSettings(Section):
 class BillingSettings(Section):
     """What is charged: only messages to the public in production. Prices stand in the database (`billing price add`)."""
 
-    starts: date = Field(
+    starts: Annotated[date, Field(ge=date(2000, 1, 1))] = Field(
         default=date(2025, 7, 1), description="The first day, Singapore's, whose messages are charged."
     )
     charge_own_expiry: bool = Field(

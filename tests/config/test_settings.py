@@ -134,6 +134,9 @@ def test_the_example_starts_a_node_that_has_its_secrets(
             "the setting sending.look_up_after (SFTP_GATEWAY_SENDING__LOOK_UP_AFTER) is wrong: input should be a valid number",
             id="in-a-list",
         ),
+        pytest.param(
+            "SFTP_GATEWAY_BILLING__STARTS", "0001-01-01", "equal to 2000-01-01", id="no-such-day-in-utc"
+        ),
     ],
 )
 def test_a_wrong_setting_is_named(variables: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
