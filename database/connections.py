@@ -32,6 +32,8 @@ else:
 
 SQL: Final = NamedQueries("database", "connections.sql")
 
+# What whoever waited for somebody else's lock is told.
+_BUSY: Final = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 # What a database that is away, restarting, full or out of connections looks like: the same call may succeed later.
 UNREACHABLE: tuple[type[BaseException], ...] = (
     OSError,
@@ -45,9 +47,7 @@ UNREACHABLE: tuple[type[BaseException], ...] = (
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.TransactionTimeoutError,
     asyncpg.InsufficientResourcesError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
+    *_BUSY,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.PostgresSystemError,
 )
@@ -70,6 +70,11 @@ def database_troubles() -> Iterator[None]:
             "see sslmode and sslrootcert in SFTP_GATEWAY_DATABASE__URL"
         )
         raise ConfigurationError(message) from None
+    except _BUSY as error:
+        message = (
+            f"others hold what this needs in the database ({type(error).__name__}): try again in a minute"
+        )
+        raise ServiceUnreachable(message) from None
     except UNREACHABLE as error:
         message = f"the database can't be reached ({type(error).__name__}): see SFTP_GATEWAY_DATABASE__URL"
         raise ServiceUnreachable(message) from None

@@ -66,3 +66,11 @@ async def test_a_database_that_takes_no_connections_is_away_for_a_pool_too(
 def test_a_server_in_trouble_may_answer_the_same_call_later(error: Exception) -> None:
     with pytest.raises(ServiceUnreachable), database_troubles():
         raise error
+
+
+def test_who_waited_for_a_lock_is_not_told_that_the_database_is_away() -> None:
+    with (
+        pytest.raises(ServiceUnreachable, match=r"^others hold .* \(LockNotAvailableError\): try again"),
+        database_troubles(),
+    ):
+        raise asyncpg.LockNotAvailableError
