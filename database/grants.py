@@ -49,7 +49,7 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
     },
     "ssh_keys": {
         _FRONT: ("select (campaign_id, fingerprint, revoked_at)",),
-        _WORKER: ("select (campaign_id, fingerprint, label)",),
+        _WORKER: ("select (id, campaign_id, fingerprint, label)",),
         _CONSOLE: ("select", "insert", "update (revoked_at)"),
         _ADMIN: ("select", "insert", "update (revoked_at)"),
     },
@@ -219,7 +219,7 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
     "audit_events": {
         _FRONT: ("insert",),
         # A log names the key that a file came with.
-        _WORKER: ("insert", "select (upload_id, event, actor)"),
+        _WORKER: ("insert", "select (id, upload_id, event, actor)"),
         _SENDER: ("insert",),
         _API: ("insert",),
         _CONSOLE: ("select", "insert"),

@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar
 
 import pytest
@@ -100,18 +102,23 @@ def test_a_mail_server_that_is_away_is_named(
 
 
 class OneObject(BaseHTTPRequestHandler):
-    """An object store that keeps the last object and the headers it came with."""
+    """An object store that keeps the last object, what was told with it, and the headers it came with."""
 
     content = b""
+    told: ClassVar[dict[str, str]] = {}
     came_with: ClassVar[list[str | None]] = []
 
     def do_PUT(self) -> None:
         type(self).content = self.rfile.read(int(self.headers["Content-Length"]))
         self.came_with.append(self.headers["x-amz-server-side-encryption"])
+        self.told.clear()
+        self.told.update(
+            {name: self.headers[name] for name in self.headers if name.lower().startswith("x-amz-meta-")}
+        )
         self._answer(b"")
 
     def do_GET(self) -> None:
-        self._answer(self.content)
+        self._answer(self.content, self.told)
 
     def do_DELETE(self) -> None:
         self._answer(b"")
@@ -119,8 +126,10 @@ class OneObject(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Nothing."""
 
-    def _answer(self, content: bytes) -> None:
+    def _answer(self, content: bytes, told: Mapping[str, str] = MappingProxyType({})) -> None:
         self.send_response(200)
+        for name, value in told.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)

@@ -1,7 +1,6 @@
 """`sftp-gateway reconcile`, and what ops do with what it holds, by a login that has the rights of the admin's role."""
 
 import io
-import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
 BATCH: Final = "batch_0d9c31e2-4b7f-4c58-9a61-7e20c4f1a3b8"
 CONTENT: Final = guide_csv("6591234567,english,Emily Yeo,passport")
-# The embedded S3 takes an object's time from here, as rclone's own clients give it.
-FIVE_MINUTES_AGO: Final = {"mtime": f"{time.time() - 300:.0f}"}
 
 
 @pytest.fixture
@@ -39,9 +36,11 @@ async def _put_original(store: S3ObjectStore, campaign_id: str, upload_id: str) 
     received = datetime.now(UTC) - timedelta(minutes=5)
     receipt = receipt_of(upload_id, campaign_id, Source.SFTP, f"{upload_id}.csv", Actor("SHA256:x"), received)
     told = describe(receipt)
+    # The embedded S3 takes an object's time from here, as rclone's own clients give it.
+    mtime = {"mtime": f"{received.timestamp():.0f}"}
     await store.put(
         original_key(campaign_id, upload_id), io.BytesIO(CONTENT), download_name="upload.csv",
-        description=Description({**told.open, **FIVE_MINUTES_AGO}, told.private),
+        description=Description({**told.open, **mtime}, told.private),
     )  # fmt: skip
 
 

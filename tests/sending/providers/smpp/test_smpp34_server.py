@@ -59,38 +59,41 @@ async def served(answer: Callable[[int], str | int]) -> AsyncIterator[Served]:
 
 async def test_long_texts_arrive_whole_and_receipts_come_back() -> None:
     texts = ["Dear Tan, [50% & more] €5 {now} ~ " * 20, "您好 🎉 한국 👩‍👩‍👧‍👦 " * 20]
-    async with served(lambda number: f"0000{number}A") as server, opened_provider(server.port) as opened:
-        first_id = ""
-        for row_number, text in enumerate(texts):
-            message = outgoing(text, row_number)
-            before = len(server.submitted)
-            taken = await opened.provider.hand_over(message)
-            assert isinstance(taken, Taken)
-            first_id = taken.provider_id
-            parts = server.submitted[before:]
-            assert len(parts) == message.segments
-            assert {(each.source_addr_ton, each.source_addr_npi, each.source_addr) for each in parts} == {
-                (5, 0, "gov.sg")
-            }
-            assert {each.destination_addr for each in parts} == {NUMBER}
-            assert [each.short_message[4:6] for each in parts] == [
-                bytes((len(parts), number)) for number in range(1, len(parts) + 1)
-            ]
-            if parts[0].data_coding == 8:
-                together = b"".join(each.short_message[6:] for each in parts)
-                assert together.decode("utf-16-be") == text
-        (session,) = server.sessions
-        # The server waits for its answer, which is given only once the receipt is recorded.
-        delivering = asyncio.ensure_future(
-            session.deliver_sm("gov.sg", RECEIPT.format(first_id).encode(), source_addr=NUMBER, esm_class=4)
-        )
-        (news,) = await opened.until_news(1)
-        assert not delivering.done()
-        news.recorded()
-        async with asyncio.timeout(30):
-            assert (await delivering).is_success
-        assert (news.provider_id, news.status) == (first_id, MessageStatus.SUCCESS)
-    assert server.unbound == 1
+    async with served(lambda number: f"0000{number}A") as server:
+        async with opened_provider(server.port) as opened:
+            first_id = ""
+            for row_number, text in enumerate(texts):
+                message = outgoing(text, row_number)
+                before = len(server.submitted)
+                taken = await opened.provider.hand_over(message)
+                assert isinstance(taken, Taken)
+                first_id = taken.provider_id
+                parts = server.submitted[before:]
+                assert len(parts) == message.segments
+                assert {(each.source_addr_ton, each.source_addr_npi, each.source_addr) for each in parts} == {
+                    (5, 0, "gov.sg")
+                }
+                assert {each.destination_addr for each in parts} == {NUMBER}
+                assert [each.short_message[4:6] for each in parts] == [
+                    bytes((len(parts), number)) for number in range(1, len(parts) + 1)
+                ]
+                if parts[0].data_coding == 8:
+                    together = b"".join(each.short_message[6:] for each in parts)
+                    assert together.decode("utf-16-be") == text
+            (session,) = server.sessions
+            # The server waits for its answer, which is given only once the receipt is recorded.
+            delivering = asyncio.ensure_future(
+                session.deliver_sm(
+                    "gov.sg", RECEIPT.format(first_id).encode(), source_addr=NUMBER, esm_class=4
+                )
+            )
+            (news,) = await opened.until_news(1)
+            assert not delivering.done()
+            news.recorded()
+            async with asyncio.timeout(30):
+                assert (await delivering).is_success
+            assert (news.provider_id, news.status) == (first_id, MessageStatus.SUCCESS)
+        await until(lambda: server.unbound == 1, "its unbind")
 
 
 async def test_what_it_refuses_is_put_back_or_refused() -> None:
