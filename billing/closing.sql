@@ -8,11 +8,6 @@ select exists (select from usage_days where day between $1 and $2 and (attempts 
 -- The first version of every agency's report of the days from $2 to $3, with its campaigns and lines; returns how many there are.
 with charged as (
     select * from unnest($6::text[], $7::text[], $8::boolean[]) as c (destination, outcome, own_expiry)
-), periods as (
-    select local_mills, foreign_mills,
-        case when valid_from = min(valid_from) over () then '-infinity' else valid_from end as begins,
-        coalesce(lead(valid_from) over (order by valid_from), 'infinity') as ends
-    from prices
 ), lines as materialized (
     select u.campaign_id, u.destination, u.outcome, u.own_expiry,
         case u.destination when 'local' then p.local_mills else p.foreign_mills end as price,
@@ -20,7 +15,7 @@ with charged as (
         sum(u.attempts)::bigint as attempts, sum(u.segments)::bigint as segments
     from usage_days u
     join campaigns c on c.id = u.campaign_id
-    join periods p on u.day >= p.begins and u.day < p.ends
+    join price_periods p on u.day >= p.begins and u.day < p.ends
     left join charged k on (k.destination, k.outcome, k.own_expiry) = (u.destination, u.outcome, u.own_expiry)
     where u.day between $2 and $3
     group by 1, 2, 3, 4, 5, 6

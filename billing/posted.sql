@@ -56,11 +56,6 @@ group by 1
 -- What is charged of the days from $3 to $4, of some campaigns, or of all on one agency's bill.
 with charged as (
     select * from unnest($5::text[], $6::text[], $7::boolean[]) as c (destination, outcome, own_expiry)
-), periods as (
-    select local_mills, foreign_mills,
-        case when valid_from = min(valid_from) over () then '-infinity' else valid_from end as begins,
-        coalesce(lead(valid_from) over (order by valid_from), 'infinity') as ends
-    from prices
 ), chosen as (
     select id from campaigns where id = any($1::text[]) and channel = 'public'
     union all
@@ -83,7 +78,7 @@ select date_trunc('month', d.day::timestamp)::date as month,
     coalesce(sum(d.attempts) filter (where d.destination = 'foreign'), 0)::bigint as foreign_messages,
     coalesce(sum(d.segments) filter (where d.destination = 'foreign'), 0)::bigint as foreign_segments,
     coalesce(sum(d.segments * p.foreign_mills) filter (where d.destination = 'foreign'), 0)::bigint as foreign_mills
-from days d join periods p on d.day >= p.begins and d.day < p.ends
+from days d join price_periods p on d.day >= p.begins and d.day < p.ends
 group by 1
 
 -- name: list_campaigns

@@ -2,11 +2,6 @@
 -- Of some campaigns, or of all that are on one agency's bill, on the days from $3 to $4: what isn't charged too.
 with charged as (
     select * from unnest($5::text[], $6::text[], $7::boolean[]) as c (destination, outcome, own_expiry)
-), periods as (
-    select local_mills, foreign_mills,
-        case when valid_from = min(valid_from) over () then '-infinity' else valid_from end as begins,
-        coalesce(lead(valid_from) over (order by valid_from), 'infinity') as ends
-    from prices
 ), chosen as (
     select id, channel from campaigns where id = any($1::text[])
     union all
@@ -21,7 +16,7 @@ with charged as (
         select day, destination, outcome, own_expiry, attempts, segments from usage_days
         where campaign_id = c.id and day between $3 and $4 offset 0
     ) u
-    join periods p on u.day >= p.begins and u.day < p.ends
+    join price_periods p on u.day >= p.begins and u.day < p.ends
     group by 1, 2, 3, 4, 5, 6, 7
 )
 select u.id as campaign_id, u.destination, u.outcome, u.own_expiry, u.price,

@@ -170,6 +170,7 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
         _WORKER: ("select", "insert", "update"),
         _ADMIN: ("select", "insert", "update"),
     },
+    "price_periods": {_WORKER: ("select",), _CONSOLE: ("select",), _ADMIN: ("select",)},
     "prices": {_WORKER: ("select",), _CONSOLE: ("select",), _ADMIN: ("select", "insert")},
     "billing_months": {
         _WORKER: ("select", "insert"),

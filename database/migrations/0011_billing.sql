@@ -58,6 +58,13 @@ create table prices (
 );
 insert into prices (valid_from, local_mills, foreign_mills) values ('2025-07-01', 46, 230);
 
+-- From which day to before which each price holds.
+create view price_periods as
+select local_mills, foreign_mills,
+    case when valid_from = min(valid_from) over () then '-infinity' else valid_from end as begins,
+    coalesce(lead(valid_from) over (order by valid_from), 'infinity') as ends
+from prices;
+
 -- When it was claimed, where that is neither `created_at` nor told by `sent_at`: of a retry that the provider refused.
 alter table attempts add column claimed_at timestamptz(3);
 
