@@ -85,7 +85,7 @@ wheelcheck: wheel ## Install that into an empty environment, and call it there
 deb: wheel ## A Debian package of the wheel with its own environment, units and users, in dist/, for the Debian this is
 	packaging/build-deb
 
-debcheck: setup ## Try that package in a bare Debian of its own, from apt install to purge; needs root and debootstrap
+debcheck: setup ## Try that package in a bare Debian, from apt install to purge; DEBIAN=trixie: build and try it for that one; needs root, debootstrap
 	packaging/check-deb
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
