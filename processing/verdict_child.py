@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import errno
 import io
+import math
 import os
 import resource
 import signal
@@ -137,7 +138,8 @@ def _limit_processor(seconds: int) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     with contextlib.suppress(ValueError, OSError):
         hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-        resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + seconds, hard))
+        # The kernel counts whole seconds: rounded down, what the start had used would be taken off.
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime) + seconds, hard))
 
 
 def _set_limit(kind: int, most: int) -> None:
