@@ -12,11 +12,12 @@ from audit.details import EventDetails
 from audit.events import NOBODY, Actor, AuditEvent, record_event
 from billing.errors import BillingRefused
 from billing.months import fetch_closed_before, lock_usage_alone, record_month
+from billing.terms import charged_columns
 from config.fault_points import reach
 from config.logs import get_logger
 from database.connections import Connection, Pool
 from database.queries import NamedQueries
-from rules.billing.outcomes import Terms, charged_outcomes
+from rules.billing.outcomes import Terms
 from rules.billing.periods import Month, day_of, dispute_by
 
 SQL: Final = NamedQueries("billing", "closing.sql")
@@ -117,7 +118,6 @@ async def _post_next(
 async def _post(connection: Connection, terms: Terms, month: Month, *, now: datetime, actor: Actor) -> int:
     """Write a month and its reports; returns how many there are."""
     await record_month(connection, month, now)
-    charged = list(charged_outcomes(charge_own_expiry=terms.charge_own_expiry))
     reports = await connection.fetchval(
         SQL["insert_reports"],
         month.first,
@@ -126,9 +126,7 @@ async def _post(connection: Connection, terms: Terms, month: Month, *, now: date
         month.last,
         now,
         dispute_by(now),
-        [destination for destination, _, _ in charged],
-        [outcome for _, outcome, _ in charged],
-        [own_expiry for _, _, own_expiry in charged],
+        *charged_columns(terms),
         timeout=_POSTING_TIMEOUT,
     )
     details: EventDetails = {"month": str(month), "reports": reports}

@@ -14,10 +14,11 @@ import asyncpg
 from billing.lines import Line, Sums
 from billing.months import fetch_closed_before
 from billing.prices import fetch_prices
+from billing.terms import charged_columns
 from billing.usage import fetch_lines
 from database.connections import Connection
 from database.queries import NamedQueries
-from rules.billing.outcomes import Terms, charged_outcomes
+from rules.billing.outcomes import Terms
 from rules.billing.periods import Month, Period, dispute_by
 from rules.billing.prices import Price
 
@@ -312,16 +313,13 @@ async def _sum_usage(
     agency_id: str | None,
     campaign_ids: Sequence[str] | None,
 ) -> list[asyncpg.Record]:
-    charged = list(charged_outcomes(charge_own_expiry=terms.charge_own_expiry))
     return await connection.fetch(
         SQL["sum_usage_by_month"],
         None if campaign_ids is None else list(campaign_ids),
         agency_id,
         first,
         last,
-        [destination for destination, _, _ in charged],
-        [outcome for _, outcome, _ in charged],
-        [own_expiry for _, _, own_expiry in charged],
+        *charged_columns(terms),
     )
 
 

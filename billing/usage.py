@@ -8,9 +8,10 @@ from datetime import date
 from typing import Final
 
 from billing.lines import Line
+from billing.terms import charged_columns
 from database.connections import Connection
 from database.queries import NamedQueries
-from rules.billing.outcomes import Terms, charged_outcomes
+from rules.billing.outcomes import Terms
 
 SQL: Final = NamedQueries("billing", "usage.sql")
 
@@ -28,16 +29,13 @@ async def fetch_lines(
 
     In months that were posted, reports say what holds (`posted`).
     """
-    charged = list(charged_outcomes(charge_own_expiry=terms.charge_own_expiry))
     rows = await connection.fetch(
         SQL["fetch_lines"],
         None if campaign_ids is None else list(campaign_ids),
         agency_id,
         first,
         last,
-        [destination for destination, _, _ in charged],
-        [outcome for _, outcome, _ in charged],
-        [own_expiry for _, _, own_expiry in charged],
+        *charged_columns(terms),
         terms.is_production,
         terms.starts,
     )

@@ -230,14 +230,7 @@ async def read_deliveries(
     They come from a cursor, however many there are: the connection must be in a transaction.
     """
     rows = connection.cursor(
-        SQL["read_deliveries"],
-        batch.number,
-        sorted(statuses),
-        batch.status_of_unclaimed.value,
-        list(charges.outcomes),
-        charges.since,
-        list(charges.other_expiries),
-        prefetch=_ROWS_AT_ONCE,
+        SQL["read_deliveries"], *_deliveries_of(batch, statuses, charges), 0, None, prefetch=_ROWS_AT_ONCE
     )
     async for row in rows:
         yield row
@@ -248,13 +241,18 @@ async def fetch_deliveries(
 ) -> list[asyncpg.Record]:
     """The next rows of a batch's delivery report, some thousands at most: those whose numbers are above `after`."""
     return await connection.fetch(
-        SQL["fetch_deliveries"],
+        SQL["read_deliveries"], *_deliveries_of(batch, MessageStatus, charges), after, _ROWS_AT_ONCE
+    )
+
+
+def _deliveries_of(batch: Batch, statuses: Iterable[MessageStatus], charges: Charges) -> tuple[object, ...]:
+    """What the statement of deliveries is told first."""
+    return (
         batch.number,
-        after,
+        sorted(statuses),
         batch.status_of_unclaimed.value,
         list(charges.outcomes),
         charges.since,
-        _ROWS_AT_ONCE,
         list(charges.other_expiries),
     )
 

@@ -56,8 +56,8 @@ where batch_no = $1 and status = 6
     )
 
 -- name: read_deliveries
--- A batch's messages in the order of their rows, each with its last attempt. Statuses are ranks; $3 is the rank of a row without
--- an attempt. `charged`: the segments of its attempts since $5 whose outcomes are among $4, but the other
+-- A batch's messages above row $7 in the order of their rows, at most $8 of them or all, each with its last attempt. Statuses are
+-- ranks; $3 is the rank of a row without an attempt. `charged`: the segments of its attempts since $5 whose outcomes are among $4, but the other
 -- way round for expiries of our own in months, each with a destination, that are among $6.
 select m.row_number, m.recipient, m.language, m."values", m.segments, m.encoding, coalesce(a.status, $3) as status,
     (select created_at from batches where batch_no = $1) as created_at, coalesce(a.attempt, 0) as attempt, a.sent_at, a.delivered_at, a.error,
@@ -81,33 +81,6 @@ from messages m
 left join lateral (
     select * from attempts where batch_no = m.batch_no and row_number = m.row_number order by attempt desc limit 1
 ) a on true
-where m.batch_no = $1 and coalesce(a.status, $3) = any($2)
-order by m.row_number
-
--- name: fetch_deliveries
--- The same in pieces: at most $6 rows whose numbers are above $2, of all statuses; the months are $7.
-select m.row_number, m.recipient, m.language, m."values", m.segments, m.encoding, coalesce(a.status, $3) as status,
-    (select created_at from batches where batch_no = $1) as created_at, coalesce(a.attempt, 0) as attempt, a.sent_at, a.delivered_at, a.error,
-    case when a.attempt is null or cardinality($4::text[]) = 0 then 0 else (
-        select m.segments * count(*) from attempts e
-        left join lateral (
-            -- What it had when its month was posted counts for ever.
-            select attempt, outcome, own_expiry from late_outcomes
-            where batch_no = e.batch_no and row_number = e.row_number and attempt = e.attempt
-        ) l on true
-        cross join lateral (values (
-            coalesce(e.sent_at, e.claimed_at, e.created_at), case when m.recipient like '65%' then 'local' else 'foreign' end,
-            case when l.attempt is not null then l.outcome else attempt_outcome(e.status, e.error) end,
-            case when l.attempt is not null then l.own_expiry else e.status = 6 and e.expired end
-        )) o (moment, destination, outcome, own)
-        where e.batch_no = m.batch_no and e.row_number = m.row_number and o.moment >= $5
-            and ((o.destination || ' ' || o.outcome || o.own::text) = any($4))
-                <> (o.own and to_char(o.moment at time zone interval '08:00', 'YYYY-MM ') || o.destination = any($7::text[]))
-    ) end as charged
-from messages m
-left join lateral (
-    select * from attempts where batch_no = m.batch_no and row_number = m.row_number order by attempt desc limit 1
-) a on true
-where (m.batch_no, m.row_number) > ($1::integer, $2::integer) and m.batch_no <= $1
+where (m.batch_no, m.row_number) > ($1::integer, $7::integer) and m.batch_no <= $1 and coalesce(a.status, $3) = any($2)
 order by m.batch_no, m.row_number
-limit $6
+limit $8

@@ -2,11 +2,8 @@
 
 import contextlib
 import os
-import shutil
-import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,9 +14,9 @@ from werkzeug.serving import make_server
 from config.sections import S3Settings
 from gateway.embedded.server_process import ServerProcess, free_port
 from processing.object_store import make_client
+from tests.npm_packages import modules_of, why_missing
 
 _S3RVER: Final = "3.7.1"
-_INSTALLED_WITHIN: Final = 120.0
 _KEY: Final = "S3RVER"
 Maker = Callable[[Path], contextlib.AbstractContextManager[S3Settings]]
 
@@ -76,7 +73,7 @@ def s3rver(folder: Path) -> Iterator[S3Settings]:
     process = ServerProcess(
         "s3rver",
         [
-            "node", str(_modules() / "s3rver" / "bin" / "s3rver.js"), "--directory", str(folder / "objects"),
+            "node", str(modules_of("s3rver", _S3RVER) / "s3rver" / "bin" / "s3rver.js"), "--directory", str(folder / "objects"),
             "--address", "127.0.0.1", "--port", str(port), "--silent",
         ],
         log=folder / "s3rver.log",
@@ -96,34 +93,6 @@ def _listens(port: int) -> bool:
         return tried.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _modules() -> Path:
-    cache_folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache_folder / "sftp-gateway-clients" / f"s3rver-{_S3RVER}" / "node_modules"
-
-
-@cache
 def s3rver_missing() -> str | None:
-    """Why there is no s3rver here, or None. Installs it once into a cache outside this repository."""
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            return f"{program} is not installed"
-    installed = _modules()
-    if (installed / "s3rver").exists():
-        return None
-    folder = installed.parent
-    fresh = folder.with_name(f"{folder.name}.{os.getpid()}")
-    fresh.mkdir(parents=True, exist_ok=True)
-    command = ["npm", "install", "--prefix", str(fresh), "--no-audit", "--no-fund", "--ignore-scripts"]
-    try:
-        subprocess.run(
-            [*command, f"s3rver@{_S3RVER}"], check=True, capture_output=True, timeout=_INSTALLED_WITHIN
-        )
-        fresh.rename(folder)
-    except (subprocess.SubprocessError, OSError) as error:
-        shutil.rmtree(fresh, ignore_errors=True)
-        return (
-            None
-            if (installed / "s3rver").exists()
-            else f"npm could not install s3rver: {type(error).__name__}"
-        )
-    return None
+    """Why there is no s3rver here, or None."""
+    return why_missing("s3rver", _S3RVER)

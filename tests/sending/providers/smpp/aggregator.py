@@ -4,19 +4,18 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from tests.npm_packages import modules_of, why_missing
+
 _SCRIPT: Final = Path(__file__).with_name("aggregator.cjs")
 _VERSION: Final = "0.5.1"
-_INSTALLED_WITHIN: Final = 120.0
 DEADLINE: Final = 30.0
 
 # A line that the aggregator told.
@@ -25,32 +24,12 @@ Event = dict[str, Any]
 
 def modules() -> Path:
     """The folder of npm's packages that it needs, `NODE_PATH`."""
-    cache_folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache_folder / "sftp-gateway-clients" / f"smpp-{_VERSION}" / "node_modules"
+    return modules_of("smpp", _VERSION)
 
 
-@cache
 def missing() -> str | None:
-    """Why there is no such aggregator here, or None. Installs it once into a cache outside this repository."""
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            return f"{program} is not installed"
-    installed = modules()
-    if (installed / "smpp").exists():
-        return None
-    folder = installed.parent
-    fresh = folder.with_name(f"{folder.name}.{os.getpid()}")
-    fresh.mkdir(parents=True, exist_ok=True)
-    command = ["npm", "install", "--prefix", str(fresh), "--no-audit", "--no-fund", "--ignore-scripts"]
-    try:
-        subprocess.run(
-            [*command, f"smpp@{_VERSION}"], check=True, capture_output=True, timeout=_INSTALLED_WITHIN
-        )
-        fresh.rename(folder)
-    except (subprocess.SubprocessError, OSError) as error:
-        shutil.rmtree(fresh, ignore_errors=True)
-        return None if installed.exists() else f"npm could not install smpp: {type(error).__name__}"
-    return None
+    """Why there is no such aggregator here, or None."""
+    return why_missing("smpp", _VERSION)
 
 
 def texts_of(submitted: list[Event]) -> str:
