@@ -52,6 +52,8 @@ class KnownUpload:
     original: SameFile | None
     repeats: tuple[SameFile, ...]
     steps: tuple[Step, ...]
+    is_held: bool
+    has_batch: bool
 
     @property
     def tag(self) -> tuple[str, str]:
@@ -72,7 +74,7 @@ class KnownUpload:
     @property
     def batch_path(self) -> str | None:
         """Where its batch is shown."""
-        return link_to("batch", batch_id=self.upload.batch_id) if self.upload.batch_id else None
+        return link_to("batch", batch_id=self.upload.batch_id) if self.has_batch else None
 
     @property
     def report_path(self) -> str | None:
@@ -111,6 +113,8 @@ async def fetch_known(connection: Connection, upload_id: str) -> KnownUpload | N
         original=original,
         repeats=tuple(SameFile(**row) for row in repeats),
         steps=tuple(tell_story(upload, events)),
+        is_held=more["is_held"],
+        has_batch=more["has_batch"],
     )
 
 

@@ -1,7 +1,9 @@
 -- name: fetch_more
 select host(source_address) as source_address,
        (select email from users where users.id = uploads.creator_id) as sender,
-       (select name from campaigns where campaigns.id = uploads.campaign_id) as campaign_name
+       (select name from campaigns where campaigns.id = uploads.campaign_id) as campaign_name, held is not null as is_held,
+       -- After a restore an outcome can name a batch that isn't there.
+       exists (select from batches where batches.id = uploads.batch_id) as has_batch
 from uploads where id = $1
 
 -- name: list_repeats

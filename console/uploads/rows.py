@@ -54,6 +54,8 @@ class UploadRow:
     error_reason: str | None
     support_id: str | None
     has_report: bool
+    is_held: bool
+    has_batch: bool
 
     @property
     def place(self) -> Place:
@@ -83,6 +85,8 @@ class UploadRow:
     @property
     def outcome(self) -> str:
         """What became of it, in a few words; empty where that isn't decided."""
+        if self.is_held:
+            return "Held since a restore"
         if self.status == "accepted" and self.total_messages is not None:
             return f"{counted(self.total_messages, 'message')}{' (sent before)' if self.duplicate_of else ''}"
         if self.status == "failed" and self.support_id:
@@ -96,7 +100,7 @@ class UploadRow:
     @property
     def outcome_path(self) -> str | None:
         """Where more is told of that: the batch, or the report."""
-        if self.status == "accepted" and self.batch_id:
+        if self.status == "accepted" and self.has_batch:
             return link_to("batch", batch_id=self.batch_id)
         if self.status == "rejected" and self.has_report:
             return link_to("upload_report", upload_id=self.id)

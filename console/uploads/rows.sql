@@ -39,7 +39,8 @@ with chosen as (
 select u.id, u.campaign_id, c.name as campaign_name, u.file_name, u.received_at, u.source,
        upload_status(u) as status,
        u.bytes, u.total_messages, u.batch_id, u.duplicate_of, u.num_rows, u.num_errors, u.error_reason, u.support_id,
-       u.report_key is not null as has_report
+       u.report_key is not null as has_report, u.held is not null as is_held,
+       exists (select from batches b where b.id = u.batch_id) as has_batch
 from newest join uploads u on u.id = newest.id join campaigns c on c.id = u.campaign_id
 order by u.received_at desc, u.id desc
 

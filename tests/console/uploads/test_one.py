@@ -47,6 +47,26 @@ async def test_an_upload_tells_its_story_and_its_facts(settings: Settings, conne
         assert "(admin, 192.0.2.9)" in (await browser.get(f"/uploads/{upload_id}")).text
 
 
+async def test_an_outcome_held_since_a_restore_leads_to_no_batch(
+    settings: Settings, connection: Connection
+) -> None:
+    campaign_id = await make_campaign(connection)
+    owner = await make_user(connection, "amy@clinic.gov.sg")
+    ops = await make_user(connection, "ops@tech.gov.sg", is_ops=True)
+    held = await add_upload(connection, campaign_id, "held.csv", "accepted", held={"reason": "decided"})
+    batch_id = await connection.fetchval("select batch_id from uploads where id = $1", held)
+    async with serving_console(settings) as port:
+        for user, knows_the_cure in ((owner, False), (ops, True)):
+            browser = await browse(connection, settings, port, user)
+            shown = await browser.get(f"/uploads/{held}")
+            assert "It was decided before the database was restored" in shown.text
+            assert (f"upload release {held}" in shown.text) is knows_the_cure
+            listed = await browser.get("/uploads")
+            assert "Held since a restore" in listed.text
+            for page in (shown, listed):
+                assert not [link for _, link in page.links if batch_id in link]
+
+
 async def test_an_upload_is_there_for_those_who_see_it(
     settings: Settings, connection: Connection, other_campaign_id: str
 ) -> None:
