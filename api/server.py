@@ -14,6 +14,7 @@ from config.logs import get_logger
 from config.section import networks
 from config.settings import Settings
 from database.connections import Pool
+from database.ranges import keep_adding_ranges
 from processing.object_store import ObjectStore
 from web.pacing import Pacer
 from web.server import Served, load_tls, serve
@@ -56,6 +57,7 @@ async def serve_api(
         ready=tell,
         background=[
             health.keep_looking(),
+            keep_adding_ranges(pool),
             keys.keep_fresh(),
             groups.run(),
             admission.groups.run(),

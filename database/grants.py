@@ -226,6 +226,8 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
         _CONSOLE: ("select", "insert"),
         _ADMIN: ("select", "insert"),
     },
+    # From when to when the events, messages and attempts of each range are, for who puts old ones into the bucket.
+    "record_ranges": {_WORKER: ("select",), _ADMIN: ("select",)},
     # PgQueuer's own. A job holds an id and nothing else.
     "pgqueuer": {
         _FRONT: ("select", "insert"),

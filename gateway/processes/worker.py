@@ -17,6 +17,8 @@ from config.settings import Settings
 from database.connections import Pool, database_troubles, open_pool
 from database.held_jobs import give_up_held
 from database.job_queue import Handler, JobKind, release_jobs_of_dead, run_jobs
+from database.ranges import INTERVAL as RANGES_INTERVAL
+from database.ranges import add_ranges
 from gateway.processes.child_main import Inheritance, run_child
 from gateway.processes.parts import WORKER
 from notifications.job import NotificationJob, sweep_notifications
@@ -144,6 +146,8 @@ async def _run_jobs_and_sweeps(
         tasks.create_task(
             _every(_POSTING_INTERVAL, stop, lambda: close_due_months(pool, terms, now=datetime.now(UTC)))
         )
+        ranges_interval = timedelta(seconds=RANGES_INTERVAL)
+        tasks.create_task(_every(ranges_interval, stop, lambda: add_ranges(pool)))
         tasks.create_task(_every(_RECOUNT_INTERVAL, stop, lambda: _recount_usage(pool)))
         await stop.wait()
         _, late = await asyncio.wait(running, timeout=timing.drain_timeout)

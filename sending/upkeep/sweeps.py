@@ -13,6 +13,7 @@ from config.logs import describe_exception, get_logger
 from config.sending_sections import SendingSettings
 from database.connections import UNREACHABLE, Pool, affected
 from database.queries import NamedQueries
+from database.ranges import add_ranges
 from messages.attempts import in_transaction
 from messages.changes import stop_batch_of_deleted_campaign
 from messages.news import AttemptKey, Ending
@@ -87,7 +88,7 @@ class Sweeps:
         await self.follow_lanes()
         await self.hold_stale(now)
         await self.expire_never_left(now)
-        await self.add_message_ranges()
+        await add_ranges(self._pool)
         await self.match_receipts(now)
         async with self._pool.acquire() as connection:
             await delete_old_groups(connection)
@@ -140,10 +141,3 @@ class Sweeps:
             some = keys[begin : begin + _AT_ONCE]
             endings = [Ending(key, ErrorCode.SERVER_UNKNOWN_ERROR, _NEVER_LEFT, now) for key in some]
             await record_apart(self._pool, endings, now)
-
-    async def add_message_ranges(self) -> None:
-        """Attach the ranges that new batches will need."""
-        async with self._pool.acquire() as connection:
-            added = await connection.fetchval(SQL["add_message_ranges"])
-        if added:
-            logger.info("message_ranges_added", ranges=added)

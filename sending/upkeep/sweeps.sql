@@ -52,9 +52,6 @@ where c.status = 'deleted' and b.finished_at is null and b.batch_no > $2 and (
 order by b.batch_no
 limit $1
 
--- name: add_message_ranges
-select add_message_ranges()
-
 -- name: follow_lanes
 -- A put-back that was being recorded while its campaign's messaging service changed still has the sender of before, which has no lane
 -- for it any more. What a claim holds just now is left for the next sweep.
