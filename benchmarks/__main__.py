@@ -21,6 +21,7 @@ MEASURES = (
     "api",
     "console",
     "billing",
+    "capacity",
 )
 
 

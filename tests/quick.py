@@ -14,6 +14,7 @@ _FIXTURES: Final = frozenset(
     {"postgres", "own_postgres", "s3", "own_s3", "mailbox", "chromium", "host_keys_once"}
 )
 _STACKS: Final = (
+    "benchmarks/test_capacity_measures.py",
     "chaos",
     "clients",
     "database/failover",

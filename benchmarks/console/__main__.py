@@ -59,23 +59,24 @@ class Streams:
     told: Counter[str] = field(default_factory=Counter)
 
     @contextlib.asynccontextmanager
-    async def opened(self, sessions: list[str]) -> AsyncIterator[None]:
-        """As many as `_STREAMS`, of these sessions in turn; each has been told its rows once."""
+    async def opened(self, sessions: list[str], count: int = _STREAMS) -> AsyncIterator[None]:
+        """So many, of these sessions in turn; each has been told its rows once."""
         self.told.clear()
+
+        async def all_told() -> bool:
+            return len(self.told) == count
+
         async with asyncio.TaskGroup() as tasks:
             following = [
                 tasks.create_task(self._follow(number, sessions[number % len(sessions)]))
-                for number in range(_STREAMS)
+                for number in range(count)
             ]
-            await until(self._all_told, "every page is told its rows", 60)
+            await until(all_told, "every page is told its rows", 60)
             try:
                 yield
             finally:
                 for task in following:
                     task.cancel()
-
-    async def _all_told(self) -> bool:
-        return len(self.told) == _STREAMS
 
     async def _follow(self, number: int, session: str) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -139,7 +140,7 @@ def get_request(path: str, session: str) -> str:
 @contextlib.asynccontextmanager
 async def _prepared() -> AsyncIterator[Place]:
     async with open_testbed(campaigns=_OFFICERS, proxied=False) as testbed:
-        officers, ops, requests = await _people(testbed)
+        officers, ops, requests = await add_people(testbed)
         port = free_port()
         front = await testbed.add_node("sftpd")
         await testbed.add_node("worker")
@@ -151,8 +152,11 @@ async def _prepared() -> AsyncIterator[Place]:
         yield Place(testbed, console, port, officers, ops, customer, requests)
 
 
-async def _people(testbed: Testbed) -> tuple[list[str], str, list[str]]:
-    """An owner for each campaign, one of ops, and what they look at: sessions of the ones and the other, and requests."""
+async def add_people(testbed: Testbed, listed: int = _LISTED) -> tuple[list[str], str, list[str]]:
+    """An owner for each campaign, with so many uploads, one of ops, and what they look at.
+
+    Returns sessions of the ones and of the other, and requests.
+    """
     settings = ConsoleSettings()
     paths = {route.name: route.path for route in ROUTES}
     officers, requests = [], []
@@ -166,7 +170,7 @@ async def _people(testbed: Testbed) -> tuple[list[str], str, list[str]]:
                 )
             uploads = [
                 await add_upload(connection, campaign, f"letters-of-the-day-{count}.csv", "rejected")
-                for count in range(_LISTED)
+                for count in range(listed)
             ]
             batch = f"batch_{number:08d}-0000-4000-8000-000000000000"
             await connection.execute(
