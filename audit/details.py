@@ -20,6 +20,8 @@ class EventDetails(TypedDict, total=False):
     allowed_sources: list[str]
     api_addresses: list[str]
     api_rate: int | None
+    # The name of an archive of messages.
+    archive: str
     attempt: int
     attempts: int
     batch_id: str | None

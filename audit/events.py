@@ -77,6 +77,8 @@ class AuditEvent(StrEnum):
     UPLOAD_HOLD_REFUSED = "upload_hold_refused"
     BUCKET_RECONCILED = "bucket_reconciled"
     BATCHES_HELD = "batches_held"
+    RANGE_ARCHIVED = "range_archived"
+    RANGE_RESTORED = "range_restored"
     REPORT_DOWNLOADED = "report_downloaded"
     JOB_RETRIED = "job_retried"
     BATCH_RETRIED = "batch_retried"

@@ -41,6 +41,12 @@ POINTS: Final = (
     "billing.locked",  # a month is about to be posted, and has the totals to itself
     "billing.posted",  # it is written, with its reports, not committed
     "billing.committed",  # it is committed, and further ones may be due
+    "archive.sealed",  # a range is sealed, no file is written
+    "archive.file_written",  # some of its files are written, others aren't
+    "archive.counted",  # all are, its usage is counted, and its tables are still there
+    "archive.archived",  # its tables are gone
+    "restore.file_copied",  # some rows of an archive are in tables that nobody reads yet, others aren't
+    "restore.restored",  # all are, and everybody reads them
     "reconcile.entered",  # one upload is entered again after a restore, others aren't yet
 )
 

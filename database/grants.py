@@ -216,6 +216,15 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
         _CONSOLE: ("select", "insert", "update", "delete"),
         _ADMIN: ("select", "insert", "update", "delete"),
     },
+    # Who doesn't find a message asks whether it is archived.
+    "archives": {
+        _WORKER: ("select",),
+        _API: ("select (name, kind, begins, ends, state)",),
+        _CONSOLE: ("select (name, kind, begins, ends, state)",),
+        _ADMIN: ("select",),
+    },
+    "archive_files": {_WORKER: ("select", "insert", "delete"), _ADMIN: ("select", "insert", "delete")},
+    "archived_usage": {},
     "message_status": {_CONSOLE: ("select",), _ADMIN: ("select",)},
     "audit_events": {
         _FRONT: ("insert",),
@@ -250,7 +259,20 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
 # The tables whose ids come from a sequence that whoever inserts must be let use.
 _SEQUENCES: Final = {"pgqueuer": "pgqueuer_id_seq", "pgqueuer_statistics": "pgqueuer_statistics_id_seq"}
 # What these functions tell or do, they do with their owner's rights.
-_FUNCTIONS: Final[Mapping[str, tuple[DatabaseRole, ...]]] = {"usage_differences(text)": (_WORKER, _ADMIN)}
+_FUNCTIONS: Final[Mapping[str, tuple[DatabaseRole, ...]]] = dict.fromkeys(
+    (
+        "usage_differences(text)",
+        # Tables are dropped and attached by their owner alone.
+        "archive_obstacles(bigint, bigint, timestamptz)",
+        "seal_archive(text, bigint, bigint, timestamptz, timestamptz)",
+        "unseal_archive(text)",
+        "count_archived_usage(text)",
+        "finish_archive(text)",
+        "begin_restore(text)",
+        "finish_restore(text)",
+    ),
+    (_WORKER, _ADMIN),
+)
 
 
 def grant_statements() -> Iterator[str]:

@@ -18,6 +18,7 @@ from campaigns.campaigns import CampaignStatus
 from database.connections import UNREACHABLE, Connection, affected
 from database.errors import OutcomeUnknown
 from database.queries import NamedQueries
+from messages.archived.ranges import find_archive
 from messages.attempts import in_transaction, move_counts
 from messages.errors import (
     BatchEnded,
@@ -60,7 +61,11 @@ async def retry_message(
         last = batch and await connection.fetchrow(
             SQL["fetch_last_attempt"], batch["batch_no"], key.row_number
         )
-        if batch is None or last is None:
+        if batch is None:
+            raise MessageNotFound(f"there is no message {message_id}")
+        if last is None:
+            if (archive := await find_archive(connection, batch["batch_no"])) is not None:
+                raise MessageNotRetryable(f"message {message_id}", _archived_in(archive))
             raise MessageNotFound(f"there is no message {message_id}")
         _check_message(batch, last, message_id)
         if max(last["attempt"], 1) > max_retries:
@@ -84,6 +89,10 @@ async def retry_message(
         return message
 
     return await _retried(connection, retry)
+
+
+def _archived_in(archive: str) -> str:
+    return f"is archived in {archive}: it can be retried once operators have restored that"
 
 
 def _check_message(batch: asyncpg.Record, last: asyncpg.Record, message_id: str) -> None:
@@ -122,6 +131,9 @@ async def retry_batch(
         if batch["sender_id"] is None:
             return 0
         retried = await _insert_retries(connection, batch, None, max_retries)
+        # Asked only now, as what was there to be retried could have left before.
+        if not retried and (archive := await find_archive(connection, batch["batch_no"])) is not None:
+            raise BatchNotRetryable(f"batch {batch_id}", _archived_in(archive))
         if retried:
             await _record_batch_event(
                 connection, AuditEvent.BATCH_RETRIED, batch, actor, {"messages": retried}

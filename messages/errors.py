@@ -18,6 +18,16 @@ class BatchNotFound(MessagesError):  # noqa: N818 - a fact, read as one
     """No batch has this id, or it is another campaign's."""
 
 
+class MessagesArchived(MessagesError):  # noqa: N818 - a fact, read as one
+    """They have left the database for the bucket: `archive` has them. The text is for ops, who can bring them back."""
+
+    def __init__(self, archive: str) -> None:
+        super().__init__(
+            f"its messages are archived in {archive}: bring them back with `sftp-gateway archive restore {archive}`"
+        )
+        self.archive = archive
+
+
 class ChangeRefused(MessagesError):  # noqa: N818 - a fact, read as one
     """A rule refuses what was asked of `subject`, such as `message message_…`; `reason` goes on from there."""
 

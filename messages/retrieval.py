@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequen
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
 from campaigns.campaigns import Creator
 from database.connections import Connection, json_object
 from database.queries import NamedQueries
-from messages.identifiers import message_id, parse_message_id
+from messages.identifiers import MessageKey, message_id, parse_message_id
 from messages.logs.charges import Charges
 from messages.statuses import ErrorCode, MessageStatus
 
@@ -209,6 +209,11 @@ async def fetch_message(connection: Connection, identifier: str) -> Message | No
     return found[0] if found else None
 
 
+async def fetch_batch_of(connection: Connection, key: MessageKey) -> Batch | None:
+    """The batch that a message's id names; None when there is none."""
+    return await _fetch_batch(connection, await connection.fetchval(SQL["find_batch_of_message"], key.stem))
+
+
 async def count_failures(connection: Connection, batch: Batch) -> FailureCounts:
     """How the failures of a batch ended. It reads the batch's attempts, unless the counts say that none has failed."""
     unclaimed = batch.unclaimed if batch.status_of_unclaimed is MessageStatus.FAILURE else 0
@@ -266,26 +271,36 @@ async def fetch_messages(connection: Connection, keys: Sequence[tuple[int, int]]
     creators = await fetch_creators(connection, batches.values())
     attempts: dict[tuple[int, int], list[Attempt]] = {}
     for row in await connection.fetch(SQL["fetch_attempts"], *columns):
-        attempts.setdefault((row["batch_no"], row["row_number"]), []).append(_attempt_of(row))
+        attempts.setdefault((row["batch_no"], row["row_number"]), []).append(make_attempt(row))
     return [
-        Message(
-            batch=batches[row["batch_no"]],
-            row_number=row["row_number"],
-            recipient=row["recipient"],
-            language=row["language"],
-            values=json_object(row["values"]),
-            segments=row["segments"],
-            encoding=row["encoding"],
-            attempts=tuple(
-                sorted(
-                    attempts.get((row["batch_no"], row["row_number"]), ()),
-                    key=lambda attempt: -attempt.number,
-                )
-            ),
-            creator=creators.get(batches[row["batch_no"]].creator_id),
+        make_message(
+            row,
+            batches[row["batch_no"]],
+            attempts.get((row["batch_no"], row["row_number"]), ()),
+            creators.get(batches[row["batch_no"]].creator_id),
         )
         for row in await connection.fetch(SQL["fetch_messages"], *columns)
     ]
+
+
+def make_message(
+    row: asyncpg.Record | Mapping[str, Any],
+    batch: Batch,
+    attempts: Iterable[Attempt],
+    creator: Creator | None,
+) -> Message:
+    """The message of a row of `messages`, with its attempts in any order."""
+    return Message(
+        batch=batch,
+        row_number=row["row_number"],
+        recipient=row["recipient"],
+        language=row["language"],
+        values=json_object(row["values"]),
+        segments=row["segments"],
+        encoding=row["encoding"],
+        attempts=tuple(sorted(attempts, key=lambda attempt: -attempt.number)),
+        creator=creator,
+    )
 
 
 async def fetch_batches(connection: Connection, numbers: Collection[int]) -> dict[int, Batch]:
@@ -326,7 +341,8 @@ def _read_errors(text: str) -> Mapping[str, int]:
     return json_object(text)
 
 
-def _attempt_of(row: asyncpg.Record) -> Attempt:
+def make_attempt(row: asyncpg.Record | Mapping[str, Any]) -> Attempt:
+    """The attempt of a row of `attempts`."""
     return Attempt(
         number=row["attempt"],
         status=MessageStatus(row["status"]),

@@ -49,3 +49,38 @@ class VerdictExceeded(ProcessingError):  # noqa: N818
             else "the verdict's process died twice"
         )
         self.limit = limit
+
+
+class ArchivingBusy(TemporaryTrouble):
+    """Somebody else archives or restores."""
+
+    def __init__(self) -> None:
+        super().__init__("somebody else archives or restores just now: try again when that is done")
+
+
+class RangeInUse(TemporaryTrouble):
+    """A range can't leave the database at this moment; what is done of it is kept, and gone on with."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name} isn't archived yet: {reason}")
+
+
+class RangeStays(ProcessingError):  # noqa: N818 - a fact, read as one
+    """Something speaks against archiving a range; `reason` says what."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name} stays in the database: {reason}")
+        self.reason = reason
+
+
+class ArchiveUnknown(ProcessingError):  # noqa: N818 - a fact, read as one
+    """There is no archive of that name that could be restored."""
+
+
+class ArchiveDamaged(ProcessingError):  # noqa: N818 - a fact, read as one
+    """A file of an archive isn't in the bucket, or isn't what was written."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"the archive's file {key} is gone from the bucket, or isn't what was written: bring back its version of before"
+        )

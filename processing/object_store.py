@@ -36,6 +36,9 @@ PROBES: Final = "probes"
 OUTCOMES: Final = "outcomes"
 # Message logs that were made in the background.
 EXPORTS: Final = "exports"
+# Messages that have left the database. They are kept for ever.
+ARCHIVES: Final = "archives"
+_PARQUET: Final = "application/vnd.apache.parquet"
 _THREADS: Final = 8
 # So many bytes are fetched at a time.
 _FETCHED_BYTES: Final = 1024 * 1024
@@ -59,6 +62,11 @@ def report_key(campaign_id: str, report_name: str) -> str:
 def export_key(campaign_id: str, export_id: str, form: str) -> str:
     """Where a message log lies. Browsers get it through the console alone, which asks who they are."""
     return f"{EXPORTS}/{campaign_id}/{export_id}.{form}"
+
+
+def archive_key(archive: str, generation: int, table: str, number: int) -> str:
+    """Where a file of an archive lies, another one each time: `archives/messages_to_4000000/1/messages-00001.parquet`."""
+    return f"{ARCHIVES}/{archive}/{generation}/{table}-{number:05}.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +169,7 @@ class S3ObjectStore:
             "Body": source,
             "CacheControl": "no-store",
             "ContentDisposition": f'attachment; filename="{safe_name}"',
-            "ContentType": "text/csv; charset=utf-8",
+            "ContentType": _PARQUET if key.endswith(".parquet") else "text/csv; charset=utf-8",
         }
 
         def put() -> str:

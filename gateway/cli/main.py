@@ -18,7 +18,6 @@ from gateway.cli import (
     check,
     job,
     message,
-    reconcile,
     segments,
     sending,
     services,
@@ -27,6 +26,7 @@ from gateway.cli import (
 )
 from gateway.cli.api import apikey, nric
 from gateway.cli.billing import commands as billing
+from gateway.cli.bucket import archive, reconcile
 from gateway.cli.credentials import hostkey, key, twilio_secrets
 from gateway.cli.invocation import Invocation, invocation_of
 from gateway.cli.people import agency, member, user
@@ -94,6 +94,7 @@ def build_app() -> typer.Typer:
         segments,
         check,
         reconcile,
+        archive,
     ):
         module.register(app)
     return app

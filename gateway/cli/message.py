@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from campaigns.campaigns import Campaign
+    from database.connections import Connection
     from messages.retrieval import Message
 
 app = typer.Typer(
@@ -85,25 +86,40 @@ def list_all(
 def show(context: typer.Context, message_id: MessageId, as_json: JSON = False) -> None:
     """Show one message, its text and every attempt, newest first. It is personal data."""
     from campaigns.campaigns import fetch_known_campaign
+    from messages.archived.ranges import find_archive_of_message
     from messages.retrieval import fetch_message
 
     invocation = invocation_of(context)
 
-    async def fetch() -> "tuple[Message, Campaign]":
+    async def fetch() -> "tuple[Message, Campaign, str | None]":
         async with invocation.open_database() as connection:
+            archive = None
             found = await fetch_message(connection, message_id)
+            if found is None and (archive := await find_archive_of_message(connection, message_id)):
+                found = await _fetch_archived(invocation, connection, message_id)
             if found is None:
                 raise CallRefused(
                     f"there is no message {message_id!r:.80}: see `sftp-gateway message list CAMPAIGN`"
                 )
-            return found, await fetch_known_campaign(connection, found.batch.campaign_id)
+            return found, await fetch_known_campaign(connection, found.batch.campaign_id), archive
 
-    message, campaign = run(fetch())
+    message, campaign, archive = run(fetch())
     document = _document(invocation, message, campaign)
     if as_json:
-        print_json(document)
+        print_json(document if archive is None else {**document, "archive": archive})
     else:
-        _show(message, str(document["fullMessage"]))
+        _show(message, str(document["fullMessage"]), archive)
+
+
+async def _fetch_archived(
+    invocation: Invocation, connection: "Connection", message_id: str
+) -> "Message | None":
+    """The message as its archive has it, which lies in the bucket."""
+    from processing.archives.reading import fetch_archived_message
+    from processing.object_store import open_store
+
+    async with open_store(invocation.settings.s3) as store:
+        return await fetch_archived_message(connection, store, message_id)
 
 
 def _document(invocation: Invocation, message: "Message", campaign: "Campaign") -> "Mapping[str, object]":
@@ -117,7 +133,7 @@ def _document(invocation: Invocation, message: "Message", campaign: "Campaign") 
     ).shown(message)
 
 
-def _show(message: "Message", text: str) -> None:
+def _show(message: "Message", text: str, archive: str | None) -> None:
     """All about one message, for people."""
     from messages.meanings import ERROR_MEANINGS, STATUS_MEANINGS, arrival
 
@@ -139,6 +155,10 @@ def _show(message: "Message", text: str) -> None:
             ("segments", f"{message.segments} ({message.encoding})"),
             ("made", for_people(message.created_at)),
             ("changed", for_people(message.updated_at)),
+            (
+                "archived",
+                archive and f"read from {archive} in the bucket: `archive restore {archive}` brings it back",
+            ),
         ]
     )
     # The text as the recipient sees it, line by line.

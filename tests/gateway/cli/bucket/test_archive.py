@@ -1,0 +1,134 @@
+"""`sftp-gateway archive`: old messages leave and come back, by a login with the rights of the admin's role, and through kills."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from config.fault_points import VARIABLE
+from database.grants import DatabaseRole
+
+if TYPE_CHECKING:
+    from tests.gateway.cli.conftest import Call, Database
+
+MADE: Final = datetime(2026, 3, 3, 9, 30, tzinfo=UTC)
+BATCH: Final = "batch_0d9c31e2-4b7f-4c58-9a61-7e20c4f1a3b8"
+MESSAGE: Final = "message_0d9c31e2-4b7f-8c58-9a61-7e2000000002"
+NAME: Final = "messages_to_4000000"
+
+
+@pytest.fixture
+def ops(admin: "Call", url_of: Callable[[DatabaseRole], str], monkeypatch: pytest.MonkeyPatch) -> "Call":
+    """The command line with the rights of the admin's role."""
+    monkeypatch.setenv("SFTP_GATEWAY_DATABASE__URL", url_of(DatabaseRole.ADMIN))
+    return admin
+
+
+@pytest.fixture
+def old(campaign_id: str, database: "Database") -> str:
+    """A batch of March with a failure and a success, and numbers given out from the next range on; its id."""
+    failed = {"status": 6, "error": "recipient_unavailable", "created_at": MADE, "updated_at": MADE}
+    database.run("insert into senders (name, provider, rate) values ('public', 'simulator', 10)")
+    [[lane]] = database.run(
+        "insert into lanes (sender_id, campaign_id, priority) select id, $1, 2 from senders returning id",
+        campaign_id,
+    )
+    database.insert_batch(
+        campaign_id, BATCH, [{"attempts": [failed]}, {"attempts": [{**failed, "status": 5, "error": None}]}],
+        created_at=MADE, taken_at=MADE, finished_at=MADE, lane_id=lane, cursor_row=3, failure=1, success=1,
+    )  # fmt: skip
+    database.run("select setval(pg_get_serial_sequence('batches', 'batch_no'), 4000000, false)")
+    database.run("select add_message_ranges()")
+    return BATCH
+
+
+def listed(ops: "Call") -> dict[str, Any]:
+    answer = ops("archive", "list", "--json")
+    assert answer.status == 0, answer.err
+    return {document["name"]: document for document in answer.document}
+
+
+def test_old_messages_leave_are_read_and_come_back(ops: "Call", old: str) -> None:
+    before = ops("message", "show", MESSAGE, "--json").document
+    dry = ops("archive", "run", "--before", "2026-04", "--dry-run")
+    assert (dry.status, dry.out) == (0, f"{NAME} would be archived\n")
+    assert (listed(ops)[NAME]["state"], listed(ops)[NAME]["firstAt"]) == ("ended", "2026-03-03T09:30:00.000Z")
+
+    done = ops("archive", "run", "--before", "2026-04")
+    assert done.status == 0, done.err
+    assert done.out.startswith(f"{NAME} is archived: 2 messages, 2 attempts, ")
+    found = listed(ops)[NAME]
+    assert (found["state"], found["messages"], found["fromBatch"], found["beforeBatch"]) == (
+        "archived",
+        2,
+        0,
+        4_000_000,
+    )
+    table = ops("archive", "list").out
+    assert "2026-03" in table
+    assert "archived" in table
+    again = ops("archive", "run", "--before", "2026-04", "--json")
+    assert (again.status, again.document) == (0, [])
+
+    assert ops("message", "show", MESSAGE, "--json").document == {**before, "archive": NAME}
+    assert f"archive restore {NAME}" in ops("message", "show", MESSAGE).out
+    unknown = ops("message", "show", MESSAGE[:-1] + "7")
+    assert (unknown.status, "there is no message" in unknown.err) == (1, True)
+    for noun, identifier in (("message", MESSAGE), ("batch", BATCH)):
+        retry = ops(noun, "retry", identifier)
+        assert (retry.status, f"is archived in {NAME}" in retry.err) == (1, True)
+    assert ops("batch", "show", BATCH, "--json").document["counts"]["failure"] == 1
+
+    back = ops("archive", "restore", NAME)
+    assert back.status == 0, back.err
+    assert "2 messages, 2 attempts" in back.err
+    assert listed(ops)[NAME]["state"] == "restored"
+    assert ops("message", "show", MESSAGE, "--json").document == before
+    assert ops("message", "retry", MESSAGE).status == 0
+
+
+def test_what_stays_is_told_with_the_reason(ops: "Call", old: str, database: "Database") -> None:
+    database.run("update batches set finished_at = now()")
+    answer = ops("archive", "run", "--before", "2026-04")
+    assert answer.status == 1
+    assert answer.out == f"{NAME} stays in the database: {BATCH} had its end less than 90 days ago\n"
+    stays = ops("archive", "run", "--before", "2026-04", "--dry-run", "--json").document
+    assert stays == [
+        {"name": NAME, "result": "stays", "reason": f"{BATCH} had its end less than 90 days ago"}
+    ]
+    assert "no range ends before 2026-03" in ops("archive", "run", "--before", "2026-03").err
+    wrong = ops("archive", "run", "--before", "March")
+    assert (wrong.status, "write it as 2026-07" in wrong.err) == (2, True)
+    unknown = ops("archive", "restore", "messages_to_1")
+    assert (unknown.status, "see `sftp-gateway archive list`" in unknown.err) == (1, True)
+
+
+def test_killed_anywhere_it_is_whole_at_each_moment_and_goes_on(
+    ops: "Call", old: str, database: "Database", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    rows = "select m::text, a::text from messages m join attempts a using (batch_no, row_number) order by 1"
+    before = [tuple(row) for row in database.run(rows)]
+    shown = ops("message", "show", MESSAGE, "--json").document
+
+    def die_at(point: str, *words: str) -> None:
+        (tmp_path / point).touch()
+        died = subprocess.run([sys.executable, "-m", "gateway", *words], check=False, timeout=60)
+        assert died.returncode == -9, point
+        document = ops("message", "show", MESSAGE, "--json").document
+        assert {**shown, **document} == document, point
+        assert ("archive" in document) == (database.run("select from messages") == []), point
+
+    for point in ("archive.sealed", "archive.file_written", "archive.counted", "archive.archived"):
+        die_at(point, "archive", "run", "--before", "2026-04")
+    assert listed(ops)[NAME]["state"] == "archived"
+    # Each call went on with what the one before it had done.
+    assert database.run("select max(generation) from archives")[0][0] == 1
+    for point in ("restore.file_copied", "restore.restored"):
+        die_at(point, "archive", "restore", NAME)
+    assert [tuple(row) for row in database.run(rows)] == before
+    assert listed(ops)[NAME]["state"] == "restored"
