@@ -340,13 +340,21 @@ class MessageSettings(Section):
 
 
 class RetentionSettings(Section):
-    """How long files live. Messages and the audit trail are kept."""
+    """How long files live. Messages are kept, in the database or in the bucket, and the audit trail too."""
 
     originals_days: Count = Field(default=7, description="Days that uploaded files are kept.")
     reports_days: Count = Field(default=14, description="Days that reports are kept.")
     partials_hours: Count = Field(default=24, description="Hours that unfinished uploads are kept.")
     log_exports_days: Count = Field(
         default=7, description="Days that message logs are kept which were made in the background."
+    )
+    archive_after_months: int | None = Field(
+        default=None,
+        ge=3,
+        description=(
+            "Messages older than so many whole months leave the database for the bucket at night, where they are kept. "
+            "Without it, only `archive run` does that."
+        ),
     )
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 
 from billing.closing import close_due_months
@@ -24,6 +25,8 @@ from gateway.processes.parts import WORKER
 from notifications.job import NotificationJob, sweep_notifications
 from notifications.mailer import Mailer, SMTPMailer
 from processing import metrics
+from processing.archives.nightly import archive_old, month_before
+from processing.archives.ranges import Terms
 from processing.awaited.job import AwaitedVerdictJob
 from processing.awaited.sweep import sweep_awaited
 from processing.checked.job import CheckJob
@@ -142,6 +145,9 @@ async def _run_jobs_and_sweeps(
         tasks.create_task(
             _every(_RETENTION_INTERVAL, stop, lambda: remove_expired(pool, store, settings.retention))
         )
+        if (months := settings.retention.archive_after_months) is not None:
+            archiving = partial(_archive_old, pool, store, settings, months, stop)
+            tasks.create_task(_every(_RETENTION_INTERVAL, stop, archiving))
         terms = terms_of(settings.environment, settings.billing)
         tasks.create_task(
             _every(_POSTING_INTERVAL, stop, lambda: close_due_months(pool, terms, now=datetime.now(UTC)))
@@ -158,6 +164,14 @@ async def _run_jobs_and_sweeps(
 
 async def _recount_usage(pool: Pool) -> None:
     await recount_tonights(pool, now=datetime.now(UTC))
+
+
+async def _archive_old(
+    pool: Pool, store: ObjectStore, settings: Settings, months: int, stop: asyncio.Event
+) -> None:
+    now = datetime.now(UTC)
+    terms = Terms.of(settings.environment, settings.billing, month_before(months, now=now))
+    await archive_old(pool, store, terms, now=now, stop=stop)
 
 
 class _Countdown:

@@ -10,7 +10,8 @@ import asyncio
 import hashlib
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -57,7 +58,7 @@ class Archiver:
     actor: Actor = NOBODY
     messages_at_once: int = MESSAGES_AT_ONCE
     tell: Callable[[str], None] = lambda _line: None
-    is_stopping: Callable[[], bool] = lambda: False
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def archive(self, range_: RecordRange, *, now: datetime) -> Archived:
         """Archive a range, or go on where somebody stopped.
@@ -142,7 +143,7 @@ class Archiver:
         behind = files[-1].bounds.last if files else (archive.begins - 1, 0)
         number = files[-1].number + 1 if files else 1
         while True:
-            if self.is_stopping():
+            if self.stop.is_set():
                 raise RangeInUse(archive.name, "this process stops")
             async with self.pool.acquire() as connection:
                 messages, attempts = await self._read_rows(connection, archive, behind)
@@ -219,10 +220,11 @@ class Archiver:
                             details={"archive": archive.name, "messages": done.rows},
                         )
             except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
-                if tried == _TRIES or self.is_stopping():
+                if tried == _TRIES or self.stop.is_set():
                     reason = "others use its tables: look for old transactions in pg_stat_activity, then run it again"
                     raise RangeInUse(archive.name, reason) from None
-                await asyncio.sleep(pause)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.stop.wait(), pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
                 continue
             if state is State.SEALED:

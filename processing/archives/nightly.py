@@ -1,6 +1,6 @@
 """Archiving by itself: what has been in the database for as many months as the settings say."""
 
-from collections.abc import Callable
+import asyncio
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -30,7 +30,7 @@ def month_before(months: int, *, now: datetime) -> Month:
 
 
 async def archive_old(
-    pool: Pool, store: ObjectStore, terms: Terms, *, now: datetime, is_stopping: Callable[[], bool]
+    pool: Pool, store: ObjectStore, terms: Terms, *, now: datetime, stop: asyncio.Event
 ) -> None:
     """Archive all ranges that these terms let go, at night, unless somebody is about it. What stays is for another night."""
     if now.astimezone(SINGAPORE).hour not in _HOURS:
@@ -40,7 +40,7 @@ async def archive_old(
             async with pool.acquire() as connection:
                 ranges = await list_ranges(connection)
                 known = {archive.name: archive for archive in await list_archives(connection)}
-            archiver = Archiver(pool, store, terms, is_stopping=is_stopping)
+            archiver = Archiver(pool, store, terms, stop=stop)
             for range_ in ranges:
                 if not range_.is_of_before(terms.before):
                     continue
