@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 # Hundreds of processes of ours start in a run of the tests: each would compile all our modules anew.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo devstack test quick check bench chaos fuzz format recipients docs screens wheel wheelcheck deb debcheck lock clean
+.PHONY: help setup demo devstack test steady quick check bench chaos fuzz format recipients docs screens wheel wheelcheck deb debcheck lock clean
 
 help: ## This text
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ devstack: setup ## Embedded PostgreSQL, S3 and mailbox until Ctrl-C
 
 test: setup ## All tests, with short forms of chaos and fuzz
 	$(BIN)/python -m pytest -n 4 --dist worksteal
+
+steady: setup ## All tests RUNS times (5) beside two busy loops on two cores, with the names of what failed
+	@$(BIN)/python -m tests.steady --runs $(or $(RUNS),5)
 
 quick: setup ## Only the tests that need no server, no browser and no client program
 	$(BIN)/python -m pytest -n 2 --dist worksteal -p tests.quick

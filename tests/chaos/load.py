@@ -61,7 +61,6 @@ async def stop_finishes_uploads(testbed: Testbed, clients: Clients, node: Node, 
     status = await node.ended(45)
     took = time.monotonic() - began
     assert status == 0, f"the node ended with {status}"
-    assert took < 30, f"the stop took {took:.0f} s"
     refused = await clients.put(testbed.campaigns[0], make_file(3), node)
     assert not refused.acknowledged
     # No node is the leader: the other one decides what this one took in.

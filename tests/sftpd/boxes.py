@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ class NotedIntake(Intake):
         self.stored: list[tuple[str, bytes]] = []
         self.refused: list[tuple[str, FindingCode, int, bytes | None]] = []
         self.listed: dict[str, ListedUpload] = {}
+        # The names of all that came in, taken or refused, and when: what is taken out of the listing stays here.
+        self.came_in: list[tuple[str, datetime]] = []
         self._refused_once: set[str] = set()
         self.away = False
         # While this is cleared, a store waits.
@@ -55,9 +57,14 @@ class NotedIntake(Intake):
         content = spool.path.read_bytes()
         assert len(content) == spool.byte_count
         self.stored.append((spool.file_name, content))
-        self.listed[spool.file_name] = ListedUpload(
-            spool.file_name, spool.byte_count, spool.modified_at, datetime.now(UTC)
+        self.list_upload(
+            ListedUpload(spool.file_name, spool.byte_count, spool.modified_at, datetime.now(UTC))
         )
+
+    def list_upload(self, upload: ListedUpload) -> None:
+        """Have the listing show it in place of an earlier one of its name."""
+        self.listed[upload.file_name] = upload
+        self.came_in.append((upload.file_name, upload.received_at))
 
     async def refuse(
         self,
@@ -75,6 +82,7 @@ class NotedIntake(Intake):
             if upload_id in self._refused_once:
                 return upload_id
             self._refused_once.add(upload_id)
+        self.came_in.append((file_name, datetime.now(UTC)))
         self.refused.append((file_name, code, byte_count, path.read_bytes() if path else None))  # noqa: ASYNC240 - tiny
         return "upload_refused"
 
@@ -90,32 +98,38 @@ class NotedIntake(Intake):
 
 
 class NotedUploads(ReceivedUploads):
-    """The listing of what the intake above has stored, without a database."""
+    """The listing of what the intake above has stored, for tests of the box that need no server.
+
+    `test_received_uploads.py` holds it to the database's answers.
+    """
 
     def __init__(self, intake: NotedIntake) -> None:
         self._intake = intake
 
     async def fetch_newest(self, campaign_id: str, most: int) -> list[ListedUpload]:
-        if self._intake.away:
-            raise ListingUnavailable
-        return list(self._intake.listed.values())
+        newest = sorted(self._listed.values(), key=lambda upload: upload.received_at, reverse=True)[:most]
+        return sorted(newest, key=lambda upload: upload.file_name)
 
     async def fetch(self, campaign_id: str, name: str) -> ListedUpload | None:
-        listed = await self.fetch_newest(campaign_id, 1000)
-        return next((upload for upload in listed if upload.file_name == name), None)
+        return self._listed.get(name)
 
     async def has_any_since(self, campaign_id: str, names: Sequence[str], since: datetime) -> bool:
-        return any(
-            upload.file_name in names and upload.received_at >= since
-            for upload in await self.fetch_newest(campaign_id, 1000)
-        )
+        if self._intake.away:
+            raise ListingUnavailable
+        return any(name in names and at >= since for name, at in self._intake.came_in)
 
     async def unlist(self, campaign_id: str, name: str) -> None:
-        self._intake.listed.pop(name, None)
+        self._listed.pop(name, None)
 
     async def record_modified_at(self, campaign_id: str, name: str, modified_at: datetime) -> None:
-        if upload := self._intake.listed.get(name):
-            self._intake.listed[name] = ListedUpload(name, upload.byte_count, modified_at, upload.received_at)
+        if upload := self._listed.get(name):
+            self._listed[name] = replace(upload, modified_at=modified_at)
+
+    @property
+    def _listed(self) -> dict[str, ListedUpload]:
+        if self._intake.away:
+            raise ListingUnavailable
+        return self._intake.listed
 
 
 @dataclass

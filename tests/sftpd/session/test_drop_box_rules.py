@@ -1,5 +1,7 @@
 """What the drop box takes, shows and refuses, request by request (2-gateway.md §1)."""
 
+from pathlib import Path
+
 import pytest
 from asyncssh import SFTPAttrs
 from asyncssh.constants import (
@@ -10,7 +12,7 @@ from asyncssh.constants import (
 from asyncssh.sftp import SFTPClientHandler
 
 from rules.codes import FindingCode
-from tests.sftpd.boxes import ANEW, NOTHING, SMALL, Box, listed, put, refused
+from tests.sftpd.boxes import ANEW, NOTHING, SMALL, Box, listed, put, refused, running_box
 
 
 async def test_three_spellings_of_a_name_are_one_file(box: Box, client: SFTPClientHandler) -> None:
@@ -77,6 +79,16 @@ async def test_what_was_accepted_cannot_be_changed(box: Box, client: SFTPClientH
         await client.setstat(b"x.csv", SFTPAttrs(size=10))
     await client.setstat(b"x.csv", SFTPAttrs(size=len(SMALL), permissions=0o777, uid=0, gid=0))
     assert await listed(client) == [(b"x.csv", len(SMALL))]
+
+
+async def test_the_listing_shows_the_newest_uploads_and_no_more_than_is_set(tmp_path: Path) -> None:
+    async with running_box(tmp_path / "spool", max_listed_uploads=2) as box:
+        client = await box.client()
+        for name in (b"c.csv", b"a.csv", b"b.csv"):
+            await put(client, name, SMALL)
+        assert [name for name, _ in await listed(client)] == [b"a.csv", b"b.csv"]
+        # What isn't listed is still there.
+        assert (await client.stat(b"c.csv", 0)).size == len(SMALL)
 
 
 async def test_remove_makes_room_only_right_after_the_temporary_file_was_closed(

@@ -10,8 +10,10 @@ from config.identifiers import new_identifier
 from config.settings import Settings
 from database.connections import Pool, open_pool
 from gateway.embedded.postgres import PostgreSQLServer
+from processing.uploads import ListedUpload
 from sftpd.refusals import ListingUnavailable
 from sftpd.session.received_uploads import ReceivedUploads
+from tests.sftpd.boxes import NotedIntake, NotedUploads
 
 WAITING = (
     "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
@@ -66,16 +68,17 @@ async def test_the_listing_shows_the_newest_uploads_and_no_more_than_asked_for(
 
 
 async def test_a_campaign_has_only_some_questions_at_a_time(pool: Pool, campaign: str) -> None:
-    received = ReceivedUploads(pool, timeout=10, at_a_time=1)
+    received = ReceivedUploads(pool, timeout=60, at_a_time=2)
     async with pool.acquire() as blocking, blocking.transaction():
         await blocking.execute("lock table uploads in access exclusive mode")
-        questions = [asyncio.create_task(received.fetch(campaign, "a.csv")) for _ in range(5)]
-        async with asyncio.timeout(10):
-            while not await pool.fetchval(WAITING):  # noqa: ASYNC110 - PostgreSQL tells nobody
+        own = [asyncio.create_task(received.fetch(campaign, "a.csv")) for _ in range(5)]
+        # These were asked later and wait at the lock too: were there room for more of the first, they would have come before.
+        others = [asyncio.create_task(received.fetch("campaign_other", "a.csv")) for _ in range(5)]
+        async with asyncio.timeout(30):
+            while await pool.fetchval(WAITING) < 4:  # noqa: ASYNC110 - PostgreSQL tells nobody
                 await asyncio.sleep(0.01)
-        await asyncio.sleep(0.1)
-        assert await pool.fetchval(WAITING) == 1
-    assert await asyncio.gather(*questions) == [None] * 5
+        assert await pool.fetchval(WAITING) == 4
+    assert await asyncio.gather(*own, *others) == [None] * 10
 
 
 async def test_the_listing_is_the_campaigns_own(received: ReceivedUploads, pool: Pool, campaign: str) -> None:
@@ -103,6 +106,43 @@ async def test_a_name_taken_out_of_the_listing_keeps_its_upload(
     await received.unlist(campaign, "appointments.csv")
     assert await sizes(received, campaign) == {"other.csv": 2}
     assert await pool.fetchval("select count(*) from uploads") == 2
+
+
+async def test_the_boxes_stand_in_answers_as_the_database_does(
+    received: ReceivedUploads, pool: Pool, campaign: str
+) -> None:
+    intake, now = NotedIntake(), datetime.now(UTC)
+    stand_in = NotedUploads(intake)
+    for hours, name in ((5, "b.csv"), (4, "c.csv"), (3, "a.csv"), (2, "b.csv"), (1, "d.csv")):
+        await add_upload(pool, campaign, name, hours, age=timedelta(hours=hours))
+        intake.list_upload(ListedUpload(name, hours, SENT_AT, now - timedelta(hours=hours)))
+
+    async def answers(of: ReceivedUploads) -> list[object]:
+        listings = [
+            [(upload.file_name, upload.byte_count, upload.modified_at) for upload in listing]
+            for listing in [await of.fetch_newest(campaign, most) for most in (1000, 2, 1)]
+        ]
+        single = [await of.fetch(campaign, name) for name in ("b.csv", "c.csv", "none.csv")]
+        since = [
+            await of.has_any_since(campaign, names, now - timedelta(hours=hours, minutes=1))
+            for names in (["b.csv"], ["c.csv", "a.csv"], ["none.csv"])
+            for hours in (1, 2, 3, 4)
+        ]
+        return [*listings, [upload and (upload.byte_count, upload.modified_at) for upload in single], since]
+
+    async def both() -> list[object]:
+        expected = await answers(received)
+        assert await answers(stand_in) == expected
+        return expected
+
+    seen = [await both()]
+    for of in (received, stand_in):
+        await of.record_modified_at(campaign, "b.csv", SENT_AT + timedelta(1))
+    seen.append(await both())
+    for of in (received, stand_in):
+        await of.unlist(campaign, "c.csv")
+    seen.append(await both())
+    assert seen[0] != seen[1] != seen[2]
 
 
 async def test_a_database_that_is_away_is_a_refusal(

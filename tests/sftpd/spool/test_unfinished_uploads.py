@@ -18,7 +18,7 @@ INTERRUPTED = FindingCode.UPLOAD_INTERRUPTED
 
 def take_in(intake: NotedIntake, name: str, ago: timedelta) -> None:
     """Let another node have taken in an upload of that name."""
-    intake.listed[name] = ListedUpload(name, 5, None, datetime.now(UTC) - ago)
+    intake.list_upload(ListedUpload(name, 5, None, datetime.now(UTC) - ago))
 
 
 async def test_partials_expire_after_a_day(tmp_path: Path) -> None:
@@ -72,6 +72,8 @@ async def test_an_upload_cut_off_and_left_alone_is_reported_once_after_an_hour(t
     await sweep(spool, intake)
     assert len(intake.refused) == 1
     age(spool, minutes=61)
+    # It was told of before it was resumed.
+    intake.came_in = [(name, at - timedelta(minutes=61)) for name, at in intake.came_in]
     await sweep(spool, intake)
     assert intake.refused[1:] == [("x.csv", INTERRUPTED, 101, None)]
 
