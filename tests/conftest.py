@@ -53,12 +53,15 @@ hypothesis.settings.register_profile(
     "gateway", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("gateway")
+# Until all tests are collected there is nothing to collect but tests: looking for it takes a sixth of that time.
+gc.disable()
 
 
 def pytest_collection_finish() -> None:
     """Let the garbage collector leave alone what all tests share: it would go through every module again and again."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def run_apart(coroutine: Coroutine[Any, Any, T]) -> T:
