@@ -15,6 +15,8 @@ from database.connections import UNREACHABLE, Pool
 from database.queries import NamedQueries
 
 SQL: Final = NamedQueries("database", "ranges.sql")
+# How many numbers each range of audit events has.
+AUDIT_WIDTH: Final = 1_000_000_000_000
 # Seconds. A month begins so much late at most, as far as ranges go.
 INTERVAL: Final = 600.0
 _TROUBLES: Final[tuple[type[BaseException], ...]] = (asyncpg.PostgresError, *UNREACHABLE)

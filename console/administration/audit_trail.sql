@@ -12,6 +12,9 @@ with recursive search (lowest, highest) as (
 )
 select lowest from search where lowest >= highest
 
+-- name: find_newest
+select max(id) from audit_events where id < $1
+
 -- name: plan_anew
 set local plan_cache_mode = force_custom_plan
 

@@ -129,6 +129,28 @@ async def test_a_time_is_found_by_numbers_alone_wherever_it_lies(
     assert plan <= len(found) + 2 * 61
 
 
+async def test_a_page_goes_on_in_the_months_before(connection: Connection) -> None:
+    await connection.execute("delete from audit_events")
+    for month in range(4):
+        await connection.fetchval("select extend_audit_ranges(now() + $1 * interval '1 month')", month)
+        await connection.execute(
+            "insert into audit_events (at, event) select now() + $1::integer * interval '1 month',"
+            " case when $1 = 0 and n = 3 then 'key_added' else 'login_accepted' end from generate_series(1, 5) n",
+            month,
+        )  # fmt: skip
+    assert await connection.fetchval("select count(distinct tableoid) from audit_events") == 4
+    expected = [row["id"] for row in await connection.fetch("select id from audit_events order by id desc")]
+    trail = await Trail.find(connection, read_wanted({}))
+    for most in (1, 5, 7, 12, 100):
+        seen: list[int] = []
+        while entries := await trail.read(connection, before=seen[-1] if seen else None, most=most):
+            assert len(entries) == min(most, 20 - len(seen))
+            seen += [entry.id for entry in entries]
+        assert seen == expected
+    rare = await Trail.find(connection, read_wanted({"event": "key_added"}))
+    assert [entry.id for entry in await rare.read(connection, before=None, most=10)] == [expected[-3]]
+
+
 async def test_an_empty_trail_is_one(connection: Connection) -> None:
     await connection.execute("delete from audit_events")
     trail = await Trail.find(connection, read_wanted({"since": "2026-03-01", "until": "2026-03-02"}))
