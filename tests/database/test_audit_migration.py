@@ -17,7 +17,7 @@ from database.schema import migrate
 WRITE = "insert into audit_events (event, campaign_id, upload_id, details) values ($1, $2, $3, '{}')"
 READ = "select at, event, details from audit_events where upload_id = $1 order by id"
 LAST_MONTH = "insert into audit_events (at, event) values (now() - interval '40 days', 'campaign_created')"
-BEFORE, LATEST = read_migrations()[:13], read_migrations()[13]
+BEFORE, MIGRATION = read_migrations()[:13], read_migrations()[13]
 
 
 @pytest.fixture
@@ -35,9 +35,11 @@ async def bring(database_url: str, steps: int) -> None:
     if steps == 0:
         await migrate(settings, migrations=BEFORE)
         return
-    await migrate(settings, migrations=[*BEFORE, dataclasses.replace(LATEST, steps=LATEST.steps[:steps])])
+    await migrate(
+        settings, migrations=[*BEFORE, dataclasses.replace(MIGRATION, steps=MIGRATION.steps[:steps])]
+    )
     connection = await asyncpg.connect(database_url)
-    finished = steps == len(LATEST.steps)
+    finished = steps == len(MIGRATION.steps)
     await connection.execute("update schema_migrations set finished = $1 where number = 14", finished)
     await connection.close()
 
@@ -60,7 +62,7 @@ async def test_old_programs_write_and_read_all_the_while_and_no_event_is_lost(
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(write())
-        for steps in range(1, len(LATEST.steps) + 1):
+        for steps in range(1, len(MIGRATION.steps) + 1):
             seen = written
             await bring(empty_database_url, steps)
             async with asyncio.timeout(30):
@@ -87,7 +89,7 @@ async def test_the_table_is_not_read_while_writers_wait(before: Connection, empt
     notices: list[str] = []
     before.add_log_listener(lambda _connection, message: notices.append(str(message)))
     await before.execute("set client_min_messages = debug1")
-    await before.execute(LATEST.steps[2].sql)
+    await before.execute(MIGRATION.steps[2].sql)
     assert any("is implied by existing constraints" in notice for notice in notices)
     table = "audit_events_to_1000000000000"
     assert await before.fetchval(file, table) == old
@@ -113,7 +115,7 @@ async def test_owner_and_rights_go_over(before: Connection, empty_database_url: 
             "grant select (id, upload_id, event, actor) on audit_events to reader_of_before;"
             "grant insert on audit_events to writer_of_before with grant option"
         )
-        await bring(empty_database_url, len(LATEST.steps))
+        await bring(empty_database_url, len(MIGRATION.steps))
         has = "select has_table_privilege($1, $2, $3)"
         column = "select has_column_privilege('reader_of_before', 'audit_events', $1, 'select')"
         assert await before.fetchval(has, "writer_of_before", "audit_events", "insert with grant option")

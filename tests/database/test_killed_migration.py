@@ -143,3 +143,27 @@ async def test_killed_in_the_middle_of_an_index_build_it_builds_the_index_again(
     assert "applied 0002_notification_ends\n" in await second.ended()
     assert await connection.fetchval(INDEX) is True
     assert await connection.fetchval(OUT_OF_STEP) == 0
+
+
+async def test_killed_while_it_waits_for_the_table_of_audit_events_it_stops_no_writer_and_goes_on(
+    start: Start, connection: Connection, empty_database_url: str
+) -> None:
+    settings = DatabaseSettings(url=SecretStr(empty_database_url))
+    last = read_migrations()[13]
+    write = "insert into audit_events (at, event) values (now() - interval '40 days', 'upload_received')"
+    for steps in (0, 2):
+        begun = [dataclasses.replace(last, steps=last.steps[:steps])] if steps else []
+        await migrate(settings, migrations=[*read_migrations()[:13], *begun])
+        await connection.execute("update schema_migrations set finished = false where number = 14")
+        async with _held(empty_database_url, "select from audit_events"):
+            killed = await start()
+            await killed.until_said(f"0014_ranges_by_month, step {steps + 1} of 5: others hold a lock")
+            await connection.execute(write)
+            await killed.killed()
+    again = await start()
+    assert (await again.ended()).startswith("applied 0014_ranges_by_month\n")
+    ranges = "select from_no, state, first_at is not null as used from record_ranges where table_name = 'audit_events' order by 1"
+    assert [tuple(row) for row in await connection.fetch(ranges)] == [
+        (0, "ended", True), (1_000_000_000_000, "open", False), (2_000_000_000_000, "ahead", False)
+    ]  # fmt: skip
+    assert await connection.fetchval("select count(*) from audit_events") == 2
