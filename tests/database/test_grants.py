@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
 
 import asyncpg
 import pytest
@@ -12,6 +13,7 @@ from audit.events import NOBODY
 from campaigns.secret_keys import load_keys, make_first_key
 from campaigns.twilio_accounts import fetch_account_of_service, fetch_twilio_accounts
 from config.sending_sections import SecretsSettings
+from database import ranges
 from database.connections import Connection
 from database.grants import RIGHTS, DatabaseRole, grant_statements
 from gateway.embedded.postgres import PostgreSQLServer
@@ -217,3 +219,16 @@ async def test_the_api_may_read_and_retry_messages(granted: Connection, campaign
         assert await retry_batch(granted, batch.id, max_retries=3, actor=NOBODY) == 1
     finally:
         await granted.execute("reset role")
+
+
+async def test_whoever_writes_may_look_after_the_ranges(granted: Connection, campaign_id: str) -> None:
+    await granted.execute("select setval(pg_get_serial_sequence('batches', 'batch_no'), 5000000)")
+    await make_batch(granted, campaign_id, at=datetime.now(UTC))
+    last = "select max(to_no) from record_ranges where table_name = 'messages'"
+    for role in (DatabaseRole.API, DatabaseRole.WORKER, DatabaseRole.SENDER):
+        await granted.execute(f"set role {role}")
+        try:
+            await granted.fetchrow(ranges.SQL["add_ranges"])
+        finally:
+            await granted.execute("reset role")
+        assert await granted.fetchval(last) == 12_000_000

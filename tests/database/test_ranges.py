@@ -7,17 +7,16 @@ import pytest
 
 from database.connections import Connection, Pool
 from database.ranges import add_ranges
-from tests.messages.builders import make_batch
+from tests.messages.builders import NOW, make_batch
 
 WIDTH, AUDIT_WIDTH = 4_000_000, 1_000_000_000_000
 NUMBERS = "pg_get_serial_sequence('batches', 'batch_no')"
 
 
 def month_later(months: int = 1) -> datetime:
-    """The first moment of a later month in Singapore, where one begins eight hours earlier."""
-    now = datetime.now(UTC) + timedelta(hours=8)
-    month = now.month - 1 + months
-    return datetime(now.year + month // 12, month % 12 + 1, 1, tzinfo=UTC) - timedelta(hours=8)
+    """The first moment in Singapore of a month after the one that batches are made in here."""
+    month = NOW.month - 1 + months
+    return datetime(NOW.year + month // 12, month % 12 + 1, 1, tzinfo=UTC) - timedelta(hours=8)
 
 
 async def ranges_of(connection: Connection, table: str) -> list[tuple[int, int, str]]:
@@ -40,7 +39,9 @@ async def draw_number(connection: Connection, campaign_id: str) -> int:
 
 async def add_event(connection: Connection) -> int:
     return int(
-        await connection.fetchval("insert into audit_events (event) values ('login_accepted') returning id")
+        await connection.fetchval(
+            "insert into audit_events (at, event) values ($1, 'login_accepted') returning id", NOW
+        )
     )
 
 
@@ -149,7 +150,7 @@ async def test_any_number_of_processes_may_look_after_the_ranges_at_once(
     pool: Pool, connection: Connection, campaign_id: str
 ) -> None:
     await connection.execute(f"select setval({NUMBERS}, {WIDTH})")
-    await make_batch(connection, campaign_id)
+    await make_batch(connection, campaign_id, at=datetime.now(UTC))
     await asyncio.gather(*(add_ranges(pool) for _ in range(4)))
     assert (await ranges_of(connection, "messages"))[-1] == (2 * WIDTH, 3 * WIDTH, "ahead")
 
