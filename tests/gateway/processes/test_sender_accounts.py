@@ -140,13 +140,31 @@ async def internal(connection: Connection) -> str:
     return await add_campaign(connection, "staff-1", channel=Channel.INTERNAL)
 
 
+async def others_leave(connection: Connection, campaign_id: str) -> None:
+    """Let two batches of the public channel leave, one after the other: what may leave has had its turn since."""
+    for _ in range(2):
+        public = await add_batch(connection, campaign_id, 2)
+        await answers(connection, "select success = 2 from batches where batch_no = $1", public)
+
+
+async def none_left(connection: Connection, batch_no: int) -> bool:
+    """Whether no message of the batch was handed over."""
+    return bool(
+        await connection.fetchval(
+            "select (sending, sent, success, failure) = (0, 0, 0, 0) from batches where batch_no = $1",
+            batch_no,
+        )
+    )
+
+
 async def test_messages_wait_for_an_account_and_leave_once_it_is_set(
-    connection: Connection, sending_settings: Settings, internal: str, twilio: TwilioServer
+    connection: Connection, sending_settings: Settings, internal: str, campaign_id: str, twilio: TwilioServer
 ) -> None:
-    await add_batch(connection, internal, 3)
+    waiting = await add_batch(connection, internal, 3)
     async with running(sending_settings):
-        await asyncio.sleep(1.5)
-        assert twilio.record()["created"] == 0
+        await others_leave(connection, campaign_id)
+        assert twilio.record()["requests"] == 0
+        assert await none_left(connection, waiting)
         await set_account(connection, sending_settings)
         await created(twilio, 3)
     assert twilio.record()["refused"] == {}
@@ -193,28 +211,25 @@ async def test_with_a_wrong_key_messages_wait_and_nothing_else_does(
 ) -> None:
     await set_account(connection, sending_settings)
     waiting = await add_batch(connection, internal, 2)
-    public = await add_batch(connection, campaign_id, 2)
     async with running(sending_settings.model_copy(update={"secrets": some_key()})):
-        await answers(connection, "select success = 2 from batches where batch_no = $1", public)
+        await others_leave(connection, campaign_id)
         assert twilio.record()["requests"] == 0
-        row = await connection.fetchrow(
-            "select sending, sent, failure from batches where batch_no = $1", waiting
-        )
-        assert row is not None
-        assert tuple(row) == (0, 0, 0)
+        assert await none_left(connection, waiting)
     async with running(sending_settings):
         await created(twilio, 2)
 
 
 async def test_a_refused_secret_pauses_the_sender_and_loses_no_message(
-    connection: Connection, sending_settings: Settings, internal: str, twilio: TwilioServer
+    connection: Connection, sending_settings: Settings, internal: str, campaign_id: str, twilio: TwilioServer
 ) -> None:
     await set_account(connection, sending_settings, replace(CREDENTIALS, secret="old"))
     batch_no = await add_batch(connection, internal, 20)
+    paused = "select paused_since is not null from senders where name = $1"
     async with running(sending_settings):
-        await answers(connection, "select paused_since is not null from senders where name = $1", SERVICE_SID)
+        await answers(connection, paused, SERVICE_SID)
         await set_account(connection, sending_settings)
-        await asyncio.sleep(1.5)
+        await others_leave(connection, campaign_id)
+        assert await connection.fetchval(paused, SERVICE_SID)
         assert twilio.record()["created"] == 0
         await connection.execute("update senders set paused_since = null, paused_because = null")
         await created(twilio, 20)
