@@ -39,7 +39,7 @@ def test_a_run_is_counted_and_what_failed_is_named(
     (tmp_path / "test_some.py").write_text(TESTS)
     ended = subprocess.run(
         [*(sys.executable, "-m", "tests.steady", "--runs", "1", "-n", "0", "-c", "/dev/null"),
-         *("--rootdir", tmp_path, "-k", selected, tmp_path)],
+         *("-p", "no:schemathesis", "-p", "no:hypothesispytest", "--rootdir", tmp_path, "-k", selected, tmp_path)],
         capture_output=True, text=True, timeout=100, env={"TMPDIR": str(tmp_path)},
     )  # fmt: skip
     assert ended.returncode == status, ended.stderr

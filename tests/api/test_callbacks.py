@@ -91,11 +91,12 @@ async def test_an_account_suspended_after_queueing_pauses_its_sender_until_peopl
 async def test_a_callback_is_answered_after_its_commit(
     api: ServedAPI, batch: MadeBatch, connection: Connection
 ) -> None:
+    locked = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
     async with connection.transaction():
         await connection.execute("select from attempts for update")
         waiting = asyncio.create_task(api.call(batch.key(), "delivered"))
-        _, pending = await asyncio.wait({waiting}, timeout=0.5)
-        assert pending == {waiting}
+        await until_awaited(lambda: connection.fetchval(locked), 1)
+        assert not waiting.done()
     assert (await waiting).status == 204
     assert await status_of(connection, batch.key()) is MessageStatus.SUCCESS
 

@@ -32,8 +32,11 @@ async def test_an_upload_in_progress_finishes_during_a_stop(
         sftp = await connection.start_sftp_client()
         upload = await sftp.open("people.csv", "wb")
         await upload.write(GOOD_CSV[:30])
+        idle = await front.connect(campaign, ed25519_key)
         front.stop.set()
-        await asyncio.sleep(1.5)
+        # Whatever has no upload in progress ends meanwhile.
+        async with asyncio.timeout(30):
+            await idle.wait_closed()
         assert not front.ended.done()
         await upload.write(GOOD_CSV[30:], 30)
         await upload.close()
@@ -48,7 +51,6 @@ async def test_idle_sessions_and_connections_without_a_login_end_at_once(
     idle = await front.connect(campaign, ed25519_key)
     reader, writer = await front.connect_bare("127.0.0.2")
     await reader.readline()
-    await asyncio.sleep(1)
     front.stop.set()
     # This is far less than the time that an upload would be given.
     async with asyncio.timeout(30):

@@ -76,10 +76,17 @@ async def test_a_first_host_that_says_nothing_hides_no_other_and_is_asked_last_f
 async def test_a_host_that_nobody_waited_for_to_the_end_is_asked_last_too(postgres: PostgreSQLServer) -> None:
     async with silent_server() as silent:
         settings = reaching(silent.port, postgres.port, password=postgres.password, connect_timeout=PATIENCE)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.2):
-                await connect(settings)
+        asking = asyncio.create_task(connect(settings))
+
+        async def is_asked() -> bool:
+            return silent.asked > 0
+
+        await until(is_asked, "the silent one asked", PATIENCE)
+        asking.cancel()
+        await asyncio.wait({asking})
+        assert asking.cancelled()
         assert await port_of(settings) == postgres.port
+        assert silent.asked == 1
 
 
 async def test_each_host_has_the_whole_time_out(postgres: PostgreSQLServer) -> None:

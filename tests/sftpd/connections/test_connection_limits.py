@@ -146,8 +146,9 @@ async def test_garbage_is_cut_at_once(front: Front) -> None:
     for garbage in (b"GET / HTTP/1.1\r\n\r\n", b"SSH-1.5-old\r\n", os.urandom(20_000), b"\xff" * 5 + b"\n"):
         reader, writer = await front.connect_bare()
         writer.write(garbage)
+        # Far less than the time to log in.
         with contextlib.suppress(ConnectionError):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(front.settings.sftp.login_timeout / 2):
                 await reader.read()
         writer.close()
         with contextlib.suppress(OSError):
@@ -159,11 +160,14 @@ async def test_no_more_bytes_are_read_before_a_login_than_a_login_needs(front: F
     ignore = b"\x02" + (30_000).to_bytes(4, "big") + bytes(30_000)
     packet = (1 + len(ignore) + 10).to_bytes(4, "big") + b"\x0a" + ignore + bytes(10)
     writer.write(b"SSH-2.0-flood\r\n")
+    sent = 0
     with contextlib.suppress(ConnectionError):
         async with asyncio.timeout(30):
-            for _ in range(1000):
+            for sent in range(1000):  # noqa: B007 - it is told below how far this came
                 writer.write(packet)
                 await writer.drain()
+    # What the sockets' buffers hold may have left by then, and far from 30 MB.
+    assert sent < 500
     with contextlib.suppress(ConnectionError):
         async with asyncio.timeout(30):
             await reader.read()
