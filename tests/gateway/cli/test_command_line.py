@@ -46,6 +46,7 @@ CALLS = [
     ("secrets", "rotate"),
     *[("sending", verb) for verb in ("status", "pause", "resume")],
     *[("job", verb) for verb in ("list", "retry")],
+    *[("archive", verb) for verb in ("list", "run", "restore")],
 ]  # fmt: skip
 
 
