@@ -140,7 +140,7 @@ def test_the_runbook_has_every_alert_and_no_other() -> None:
 OTHERS = {"agency_key", "recipient_name", "known_hosts", "synchronous_commit", "log_statement"}
 OTHERS |= {"log_min_duration_statement", "log_parameter_max_length"}
 # What else stands in settings of PostgreSQL and PgBouncer.
-OTHERS |= {"query_timeout", "server_login_retry", "pg_hba"}
+OTHERS |= {"query_timeout", "server_login_retry", "default_pool_size", "pg_hba"}
 # What Erlang's SFTP client calls things.
 OTHERS |= {"write_file", "permission_denied"}
 ROOMS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"]
