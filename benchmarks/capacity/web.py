@@ -34,7 +34,7 @@ async def single_sends(
         post_request(f"/api/v2/campaigns/{campaign}/messages", body, [f"Authorization: Bearer {key}"])
         for campaign, key in zip(meter.testbed.campaigns, keys, strict=True)
     ]
-    return await _asked(meter, work, port, requests, count, "201", callers=16, rate=rate)
+    return await _asked(meter, work, port, requests, count, "201", callers=64, rate=rate)
 
 
 async def list_pages(meter: Meter, port: int, keys: list[str], limit: int, count: int) -> Cost:
