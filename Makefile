@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 # Hundreds of processes of ours start in a run of the tests: each would compile all our modules anew.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo devstack test steady quick check bench chaos fuzz format recipients docs screens wheel wheelcheck deb debcheck lock clean
+.PHONY: help setup demo devstack test steady quick check bench chaos fuzz mutate format recipients docs screens wheel wheelcheck deb debcheck lock clean
 
 help: ## This text
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ fuzz: setup ## Random packets, bytes and calls of the API, the long form
 	$(BIN)/python -m tests.sftpd.fuzz_packets --runs 20000
 	$(BIN)/python -m tests.sending.providers.smpp.fuzz_pdus --runs 20000
 	$(BIN)/python -m tests.api.openapi.fuzz_calls --seconds 120
+
+mutate: setup ## Change the code in thousands of small ways: which does no test notice? GROUP=<name>: only that one
+	$(BIN)/python -m tests.mutation $(GROUP)
 
 format: setup ## Put every file into the house's form
 	$(BIN)/ruff check --fix .
@@ -100,4 +103,4 @@ lock: setup ## Resolve the dependencies anew and write their hashes
 	$(COMPILE) requirements/lock.in -o requirements/lock.txt
 
 clean: ## Remove the virtual environment and all caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .mutation

@@ -163,7 +163,7 @@ class DatabaseMaker:
     @contextlib.contextmanager
     def database(self, template: str) -> Iterator[str]:
         """The URL of a copy of `template`, which is removed at the end, whoever is still connected."""
-        name = f"test_{next(self._names)}"
+        name = f"test_{os.getpid()}_{next(self._names)}"
         self._wait_for(
             self._connection.execute(f"create database {name} template {template} strategy file_copy")
         )

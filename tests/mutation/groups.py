@@ -1,0 +1,100 @@
+"""What is mutated, and which tests must notice."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Modules whose mutants are tried by the same tests. Both are paths from the project's root; modules may be patterns.
+
+    `sample`: how many mutants are tried, drawn with a fixed seed; None: all. `servers`: the tests need PostgreSQL and S3, which
+    are started once for all mutants. `allowance`: seconds that the tests of a mutant may take beside four times their usual time.
+    """
+
+    name: str
+    modules: tuple[str, ...]
+    tests: tuple[str, ...]
+    sample: int | None = None
+    servers: bool = False
+    allowance: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class SQLGroup:
+    """Functions of the database whose mutants are tried by the same tests, and how many of them, drawn with a fixed seed."""
+
+    name: str
+    functions: tuple[str, ...]
+    tests: tuple[str, ...]
+    sample: int
+
+
+GROUPS: Final = (
+    Group("rules", ("rules/*",), ("tests/rules",)),
+    Group("interruption", ("sftpd/spool/interruption.py",), ("tests/sftpd/spool/test_interruption.py",)),
+    Group(
+        "limits",
+        (
+            "config/sizes.py",
+            "sftpd/budgets.py",
+            "sftpd/connections/limits.py",
+            "sftpd/connections/pacing.py",
+            "sftpd/connections/session_table.py",
+            "sftpd/connections/shutouts.py",
+            "sftpd/spool/usage.py",
+            "sftpd/spool/written_ranges.py",
+            "web/floods.py",
+            "web/pacing.py",
+        ),
+        (
+            "tests/config",
+            "tests/sftpd/test_budgets.py",
+            "tests/sftpd/connections",
+            "tests/sftpd/spool",
+            "tests/web/test_floods.py",
+            "tests/web/test_pacing.py",
+        ),
+    ),
+    Group(
+        "admission",
+        ("api/admission.py", "api/admission_groups.py", "api/groups.py"),
+        ("tests/api/admission", "tests/api/test_groups.py", "tests/api/test_limits.py"),
+        sample=150,
+        servers=True,
+        allowance=80,
+    ),
+    Group(
+        "claims",
+        ("sending/claims.py", "sending/pacing.py", "sending/taking.py"),
+        ("tests/sending/claims", "tests/sending/test_pace.py", "tests/sending/test_dispatcher.py"),
+        sample=150,
+        servers=True,
+        allowance=80,
+    ),
+    Group("billing", ("billing/*",), ("tests/billing",), sample=200, servers=True, allowance=80),
+)
+SQL_GROUPS: Final = (
+    SQLGroup(
+        "claims-sql",
+        ("claim_messages", "reserve_time", "furthest_reserved"),
+        ("tests/sending/claims", "tests/sending/test_pace.py"),
+        sample=100,
+    ),
+    SQLGroup(
+        "billing-sql",
+        (
+            "attempt_outcome",
+            "usage_day",
+            "lock_open_usage",
+            "count_changed_attempts",
+            "count_new_attempts",
+            "usage_differences",
+            "count_usage_of_batches",
+            "paying_agency",
+            "campaigns_paid_by",
+        ),
+        ("tests/billing",),
+        sample=60,
+    ),
+)

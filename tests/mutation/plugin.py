@@ -1,0 +1,61 @@
+"""A plugin of pytest for the run that each mutant has: the fast tests first, and servers that outlive the run.
+
+`python -m tests.mutation` starts PostgreSQL and names its folder in the environment. Without that variable the fixtures of
+tests/conftest.py start servers as ever.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from _pytest.fixtures import SubRequest
+
+from gateway.embedded.postgres import PostgreSQLServer, _find_programs
+from gateway.embedded.s3 import S3Server
+
+FOLDER: Final = "GATEWAY_MUTATION_SERVERS"
+TEMPLATE: Final = "gateway_template"
+
+
+class RunningPostgreSQL(PostgreSQLServer):
+    """A server that another process runs."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder = folder
+        self.port = port
+        self._programs = _find_programs()
+
+
+def shared_postgres(folder: Path) -> PostgreSQLServer:
+    """The server whose folder this is."""
+    return RunningPostgreSQL(folder, int((folder / "port").read_text()))
+
+
+# No test of the groups stores anything in S3: its fixture only has to lead somewhere.
+_SHARED: Final[dict[str, Callable[[Path], object]]] = {
+    "postgres": shared_postgres,
+    "template_database": lambda folder: TEMPLATE,
+    "s3": lambda folder: S3Server(folder / "s3", 9),
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: SubRequest) -> object | None:
+    folder, make = os.environ.get(FOLDER), _SHARED.get(fixturedef.argname)
+    if folder is None or make is None:
+        return None
+    value = make(Path(folder))
+    fixturedef.cached_result = (value, fixturedef.cache_key(request), None)
+    return value
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The fast tests first, by the times that mutmut measured without a mutant: most mutants are killed by one of them."""
+    seconds: dict[str, float] = {}
+    with contextlib.suppress(FileNotFoundError):
+        seconds = json.loads(Path("mutmut-stats.json").read_text())["duration_by_test"]
+    items.sort(key=lambda item: seconds.get(item.nodeid, 0.0))
