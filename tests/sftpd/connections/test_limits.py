@@ -148,6 +148,42 @@ def test_a_campaign_may_have_only_so_many_sessions_and_a_place_is_given_back() -
     assert limits.log_in(second, "campaign_a") is None
 
 
+def test_each_of_a_campaigns_sessions_counts_until_it_ends() -> None:
+    limits = limits_of(sessions_per_campaign=3)
+    first, *others = [Connection("10.0.0.1") for _ in range(4)]
+    for connection in (first, *others):
+        limits.enter(connection)
+    assert [limits.log_in(connection, "campaign_a") for connection in (first, *others)] == [
+        None,
+        None,
+        None,
+        Excess.SESSIONS_OF_CAMPAIGN,
+    ]
+    assert limits.sessions == 3
+    limits.log_out("campaign_a")
+    assert limits.sessions == 2
+    limits.log_out("campaign_a")
+    assert limits.sessions == 1
+    limits.log_out("campaign_a")
+    assert (limits.sessions, dict(limits._of_campaign)) == (0, {})
+
+
+def test_each_connection_of_an_address_counts_until_it_leaves() -> None:
+    limits = limits_of(connections_per_address=3)
+    connections = [Connection("10.0.0.1") for _ in range(3)]
+    for connection in connections:
+        limits.enter(connection)
+    block = connections[0].block
+    limits.leave(connections[0])
+    limits.enter(connections[0])
+    assert limits.excess_for(block) is Excess.CONNECTIONS_OF_ADDRESS
+    for left, connection in zip((2, 1, 0), connections, strict=True):
+        limits.leave(connection)
+        assert limits._of_block.get(block, 0) == left
+    # Nothing is kept of an address that has left, or a scan of the internet would fill the memory.
+    assert dict(limits._of_block) == {}
+
+
 def test_leaving_settles_every_count() -> None:
     limits = limits_of()
     connections = [Connection("10.0.0.1"), Connection("10.0.0.1"), Connection("2001:db8::1")]

@@ -133,6 +133,34 @@ def test_what_is_old_is_forgotten() -> None:
     assert (len(shutouts._until), len(shutouts._failures)) == (0, 0)
 
 
+def test_only_what_is_old_is_forgotten_and_at_its_moment() -> None:
+    """Two addresses are shut out until 909 and 1009, and two have failed, last at 2 and at 102; the window is 600."""
+    shutouts = shutouts_of()
+    failing = [parse_address(f"192.0.2.{last}") for last in (8, 9)]
+    for later, (out, address) in enumerate(zip((ATTACKER, parse_address("192.0.2.10")), failing, strict=True)):
+        fail(shutouts, out, 10, now=later * 100)
+        fail(shutouts, address, 3, now=later * 100)
+
+    def kept(now: float) -> tuple[list[int], list[int]]:
+        shutouts.forget_old(now)
+        return (
+            [int(str(block).partition("/")[0].rpartition(".")[2]) for block in shutouts._until],
+            [int(str(block).partition("/")[0].rpartition(".")[2]) for block in shutouts._failures],
+        )
+
+    assert kept(601.9) == ([7, 10], [8, 9])
+    assert kept(602) == ([7, 10], [9])
+    assert kept(702) == ([7, 10], [])
+    assert kept(908.9) == ([7, 10], [])
+    assert kept(909) == ([10], [])
+    assert kept(1009) == ([], [])
+
+
+def test_the_settings_addresses_are_trusted() -> None:
+    rule = shutout_rule(SFTPSettings(trusted_addresses=["192.0.2.0/24"]))
+    assert rule.trusted == [ip_network("192.0.2.0/24")]
+
+
 @pytest.mark.parametrize("now", [0.0, 1e9])
 def test_the_clock_may_start_anywhere(now: float) -> None:
     shutouts = shutouts_of()
