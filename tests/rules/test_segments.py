@@ -255,3 +255,25 @@ def test_segments_have_texts_that_fit_and_are_the_whole(text: str) -> None:
     assert len(texts) == counted.segments
     if counted.segments > 1 and counted.encoding == "GSM-7":
         assert all(segment(each).units <= 153 for each in texts)
+
+
+# A letter under so many accents is one grapheme, which may be longer than a segment.
+@given(st.lists(st.integers(0, 75), min_size=1, max_size=120))
+@settings(max_examples=200)
+def test_graphemes_longer_than_a_segment_stand_where_they_are_counted(accents: list[int]) -> None:
+    text = "".join("中" + "\u0301" * many for many in accents)
+    texts = segment_texts(text)
+    assert "".join(texts) == text
+    assert len(texts) == segment(text).segments
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [(0, [0, 90]), (66, [66, 90]), (67, [67, 90]), (68, [67, 91]), (70, [67, 93])],
+)
+def test_a_grapheme_longer_than_a_segment_takes_what_the_first_segment_had_too_much_of(
+    before: int, expected: list[int]
+) -> None:
+    """The first segment holds 70 units until a second one is needed: then what exceeds 67 moves on, unchecked."""
+    texts = segment_texts("中" * before + "á" + "\u0301" * 89)
+    assert [utf16_units(each) for each in texts] == expected

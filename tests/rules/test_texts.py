@@ -102,8 +102,20 @@ def test_values_are_escaped_and_cut(value: str, quoted: str) -> None:
 
 
 def test_twenty_reasons_are_named() -> None:
-    joined = join_reasons([f"reason {place}" for place in range(25)])
-    assert joined.endswith("reason 19; and 5 more")
+    reasons = [f"reason {place:,}" for place in range(1_025)]
+    assert join_reasons(reasons[:2]) == "reason 0; reason 1"
+    assert join_reasons(reasons[:20]) == "; ".join(reasons[:20])
+    assert join_reasons(reasons[:21]) == "; ".join(reasons[:20]) + "; and 1 more"
+    assert join_reasons(reasons) == "; ".join(reasons[:20]) + "; and 1,005 more"
+
+
+def test_a_file_is_told_in_words_of_its_own_where_a_code_has_them() -> None:
+    own = [code for code in FindingCode if REASONS[code].file_text]
+    assert own
+    for code in own:
+        told = file_reason(code, **FACTS)
+        assert told != row_reason(code, **FACTS)
+        assert told.startswith((REASONS[code].file_text or "").partition("{")[0])
 
 
 def test_names_are_joined_as_people_do() -> None:

@@ -17,6 +17,7 @@ from rules.values import (
     ValueRule,
     check_value,
     check_values,
+    describe_unseen,
     find_suspects,
 )
 
@@ -146,3 +147,19 @@ def test_whatever_is_no_suspect_is_plain(values: list[str]) -> None:
             assert is_gsm7(value)
             assert gsm7_units(value) == len(value.encode())
             assert "\r" not in value
+
+
+@pytest.mark.parametrize(
+    ("value", "described"),
+    [
+        ("", ""),
+        (" \t", ""),
+        ("\u200b", " (it only has U+200B (zero width space), which can't be seen)"),
+        (" \u2060\u200b", " (it only has U+2060 (word joiner), which can't be seen)"),
+        (" " * 39 + "\u200b", " (it only has U+200B (zero width space), which can't be seen)"),
+        (" " * 40 + "\u200b", ""),
+    ],
+    ids=ascii,
+)
+def test_what_cant_be_seen_is_named(value: str, described: str) -> None:
+    assert describe_unseen(value) == described

@@ -137,7 +137,9 @@ def test_only_what_is_old_is_forgotten_and_at_its_moment() -> None:
     """Two addresses are shut out until 909 and 1009, and two have failed, last at 2 and at 102; the window is 600."""
     shutouts = shutouts_of()
     failing = [parse_address(f"192.0.2.{last}") for last in (8, 9)]
-    for later, (out, address) in enumerate(zip((ATTACKER, parse_address("192.0.2.10")), failing, strict=True)):
+    for later, (out, address) in enumerate(
+        zip((ATTACKER, parse_address("192.0.2.10")), failing, strict=True)
+    ):
         fail(shutouts, out, 10, now=later * 100)
         fail(shutouts, address, 3, now=later * 100)
 
