@@ -96,6 +96,8 @@ class Meter:
     s3: RequestCounter
     connection: "asyncpg.Connection[asyncpg.Record]"
     own_backend: int
+    processes: dict[int, str] = field(default_factory=dict)
+    """The processes of the nodes, without the children of workers, each with its part."""
     at_rest: Cost | None = None
     connections: Counter[str] = field(default_factory=Counter)
     """The most connections to PostgreSQL that one process of each part was seen with."""
@@ -139,39 +141,30 @@ class Meter:
 
     def memory(self, part: PartName) -> float:
         """Megabytes of the part's processes and their children; what they share with others is divided among these."""
-        pids = [pid for node in self._running() for pid in node.parts(part)]
+        pids = [pid for pid, of in self.processes.items() if of == part]
         return sum(process.memory_full_info().pss for pid in pids for process in _tree(pid)) / 1_000_000
 
     def note_connections(self) -> None:
         """See how many connections to PostgreSQL each process has now."""
-        for node in self._running():
-            pids = {node.pid: PARENT} | {pid: part for part in PARTS for pid in node.parts(part)}
-            for pid, part in pids.items():
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    opened = [
-                        each
-                        for each in psutil.Process(pid).net_connections("tcp")
-                        if each.status == psutil.CONN_ESTABLISHED
-                        and each.raddr[1] == self.testbed.postgres.port
-                    ]
-                    self.connections[part] = max(self.connections[part], len(opened))
+        for pid, part in self.processes.items():
+            opened = [
+                each
+                for each in psutil.Process(pid).net_connections("tcp")
+                if each.status == psutil.CONN_ESTABLISHED and each.raddr[1] == self.testbed.postgres.port
+            ]
+            self.connections[part] = max(self.connections[part], len(opened))
 
     def _processors(self) -> dict[str, float]:
         used = dict.fromkeys((PARENT, VERDICTS, *PARTS), 0.0)
-        for node in self._running():
-            used[PARENT] += _seconds_of(psutil.Process(node.pid))
-            for part in PARTS:
-                for pid in node.parts(part):
-                    own = _seconds_of(psutil.Process(pid))
-                    used[part] += own
-                    used[VERDICTS] += _seconds_of_tree(pid) - own
+        for pid, part in self.processes.items():
+            own = _seconds_of(psutil.Process(pid))
+            used[part] += own
+            if part == "worker":
+                used[VERDICTS] += _seconds_of_tree(pid) - own
         server = self.testbed.postgres.pid
         assert server is not None
         used[POSTGRESQL] = _seconds_of_tree(server, without=self.own_backend)
         return used
-
-    def _running(self) -> list[Node]:
-        return [node for node in self.testbed.nodes if node.is_running]
 
 
 def yardstick() -> float:
@@ -227,6 +220,7 @@ async def open_meter(campaigns: int) -> AsyncIterator[Meter]:
 
 
 async def add_node(meter: Meter, command: Command = "run", **settings: str) -> Node:
-    """One node with these settings, that works at production's pace."""
+    """One node with these settings, that works at production's pace. Its processes must live until the measures end."""
     [node] = await meter.testbed.add_nodes(1, command, **(_AS_IN_PRODUCTION | settings))
+    meter.processes |= {node.pid: PARENT} | {pid: part for part in PARTS for pid in node.parts(part)}
     return node

@@ -81,10 +81,10 @@ async def _put_all(meter: Meter, node: Node, contents: list[bytes]) -> None:
                     await upload.write(content)
 
     async def all_told() -> bool:
-        meter.note_connections()
         return int(await meter.connection.fetchval(_NOTIFIED)) - told == len(contents)
 
     await _together(put)
+    meter.note_connections()
     await until(all_told, "every upload is decided and its e-mail sent", _DEADLINE)
 
 

@@ -80,9 +80,12 @@ async def _asked(
     callers: int = 4,
     rate: float = _AT_ONCE,
 ) -> Cost:
-    """A few are asked for before, with which libraries and plans are loaded. What has no answer after a while isn't counted."""
-    first = max(1, count // 20)
-    (await run_load(Plan(port, requests, callers, (first + 0.5) / rate, rate=rate))).demand(status)
+    """A few of many are asked for before, with which libraries and plans are loaded.
+
+    What has no answer some seconds after all were due isn't counted.
+    """
+    if first := count // 200:
+        (await run_load(Plan(port, requests, callers, (first + 0.5) / rate, rate=rate))).demand(status)
     answered = 0
     async with meter.measuring(work, lambda: answered) as found:
         result = (await run_load(Plan(port, requests, callers, (count + 0.5) / rate, rate=rate))).demand(
