@@ -22,6 +22,7 @@ MEASURES = (
     "console",
     "billing",
     "capacity",
+    "growth",
 )
 
 

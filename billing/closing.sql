@@ -2,7 +2,10 @@
 select exists (select from batches where not usage_counted)
 
 -- name: has_usage
-select exists (select from usage_days where day between $1 and $2 and (attempts <> 0 or segments <> 0))
+-- In the order of an index: where no day has any, nothing else is read.
+select coalesce(
+    (select true from usage_days where day between $1 and $2 and (attempts <> 0 or segments <> 0) order by day limit 1), false
+)
 
 -- name: insert_reports
 -- The first version of every agency's report of the days from $2 to $3, with its campaigns and lines; returns how many there are.

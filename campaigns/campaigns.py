@@ -30,6 +30,17 @@ from rules.templates import Language, Template
 SQL: Final = NamedQueries("campaigns", "campaigns.sql")
 # Letters and digits of any script.
 _WORD: Final = re.compile(r"[^\W_]+")
+# So many campaigns are few enough to be looked up one by one.
+_FEW: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class SearchTerms:
+    """What a search looks for: words of names and a pattern of ids, or, where they are few, the campaigns that have it."""
+
+    words: str | None = None
+    beginning: str | None = None
+    ids: Sequence[str] | None = None
 
 
 class Channel(StrEnum):
@@ -185,20 +196,40 @@ async def list_campaigns(
     `search` finds names that have words beginning with each of its words, whatever their case, and ids that begin with it. Raises
     CampaignNotFound (`after`), CampaignRefused: the search has no word.
     """
-    if after is not None:
-        await fetch_known_campaign(connection, after)
-    found = None if search is None else await _search(connection, search)
-    rows = await connection.fetch(SQL["list_campaigns"], agency_id, found, after, limit)
+    place = None if after is None else await fetch_known_campaign(connection, after)
+    terms = SearchTerms() if search is None else await find_terms(connection, search)
+    if terms is None:
+        raise CampaignRefused("search for the beginning of a word of the name, or of the campaignId")
+    rows = await connection.fetch(
+        SQL["list_campaigns"],
+        agency_id,
+        terms.words,
+        terms.beginning,
+        place and place.created_at,
+        place and place.id,
+        limit,
+        terms.ids,
+    )
     return [_campaign_of(row) for row in rows]
 
 
-async def _search(connection: Connection, search: str) -> list[str]:
+async def find_terms(connection: Connection, search: str) -> SearchTerms | None:
+    """What a list that is searched has to look for; None where the search has no word.
+
+    The planner can't know how many names have a word that begins so, and so not whether to look through the newest campaigns, or
+    to find those few that have one. So they are found first, up to so many. To be called outside of a transaction, which it would
+    tell how to plan until its end.
+    """
     words = _WORD.findall(search)
     if not words:
-        raise CampaignRefused("search for the beginning of a word of the name, or of the campaignId")
+        return None
     query = " & ".join(f"'{word}':*" for word in words)
     beginning = search.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-    return [row["id"] for row in await connection.fetch(SQL["search_campaigns"], query, beginning)]
+    async with connection.transaction(readonly=True):
+        await connection.execute(SQL["plan_by_words"])
+        rows = await connection.fetch(SQL["search_campaigns"], query, beginning, _FEW + 1)
+    ids = [row["id"] for row in rows]
+    return SearchTerms(query, beginning) if len(ids) > _FEW else SearchTerms(ids=ids)
 
 
 async def fetch_active_channels(connection: Connection) -> tuple[bool, list[str]]:

@@ -14,23 +14,30 @@ from campaigns
 where id = $1
 
 -- name: list_campaigns
--- Those of an agency, and those that were found, older than one of them: a page.
+-- Those of an agency ($1); those whose name has words that begin so ($2), or whose id begins so ($3), or, where these were few, those
+-- ($7); those older than ($4, $5): a page.
 select id, name, channel, header, notify_email, status, allowed_sources, otp, api_addresses, api_rate, nric, created_at, suspended_at, deleted_at,
     agency_id, creator_id, (select email from users where users.id = creator_id) as creator_email,
     array(select language from template_bodies where campaign_id = campaigns.id order by position) as languages,
     array(select body from template_bodies where campaign_id = campaigns.id order by position) as bodies
 from campaigns
 where ($1::text is null or agency_id = $1)
-    and ($2::text[] is null or id = any($2))
-    and ($3::text is null or (created_at, id) < (select c.created_at, c.id from campaigns c where c.id = $3))
+    and ($2::text is null or to_tsvector('simple', name) @@ to_tsquery('simple', $2) or id like $3)
+    and ($7::text[] is null or id = any($7))
+    and ($4::timestamptz is null or (created_at, id) < ($4, $5::text))
 order by created_at desc, id desc
-limit $4
+limit $6
+
+-- name: plan_by_words
+-- Until the transaction ends what fits is found first, by the indexes of words and of ids, whatever the planner thinks of how much it is.
+select set_config('plan_cache_mode', 'force_custom_plan', true), set_config(name, 'off', true)
+from unnest('{enable_seqscan,enable_indexscan,enable_indexonlyscan}'::text[]) name
 
 -- name: search_campaigns
--- Whose name has words that begin so, or whose id begins so: each by its index.
-select id from campaigns where to_tsvector('simple', name) @@ to_tsquery('simple', $1)
+-- By the indexes of words and of ids, at most so many ($3) of each.
+(select id from campaigns where to_tsvector('simple', name) @@ to_tsquery('simple', $1) limit $3)
 union
-select id from campaigns where id like $2
+(select id from campaigns where id like $2 limit $3)
 
 -- name: fetch_active_channels
 select exists (select from campaigns where status = 'active' and channel = 'public') as has_public,

@@ -6,15 +6,16 @@ Standard output carries the answer alone. Whatever comes from outside, such as n
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO, TypeVar
 
 from rules.characters.code_points import DECEIVING, characters_of, python_class
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+T = TypeVar("T")
 # Half surrogates (General_Category=Cs) stand for bytes of an argument that aren't UTF-8; a terminal can't be sent them.
 _UNPRINTABLE: Final = re.compile(python_class(DECEIVING | characters_of("D800-DFFF")))
 
@@ -55,6 +56,14 @@ def for_people(at: datetime | None) -> str:
 def print_json(document: object) -> None:
     """One JSON document."""
     print_line(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def cut_page(found: Sequence[T], limit: int, id_of: Callable[[T], str]) -> list[T]:
+    """The first `limit` of what was found. Where there are more, says how to come to them."""
+    shown = list(found[:limit])
+    if len(found) > limit:
+        note(f"There are more: add --after {id_of(shown[-1])}, or raise --limit")
+    return shown
 
 
 def print_line(text: str) -> None:

@@ -174,12 +174,21 @@ async def _has_any(
 
 
 async def list_messages(
-    connection: Connection, campaign_id: str, *, search: str | None = None, limit: int
+    connection: Connection,
+    campaign_id: str,
+    *,
+    search: str | None = None,
+    after: Message | None = None,
+    limit: int,
 ) -> list[Message]:
-    """A campaign's newest messages, however long a search for them takes. What is no number finds nothing."""
+    """A campaign's newest messages, however long a search for them takes. What is no number finds nothing.
+
+    `after`: only those that come after this one.
+    """
     if search is not None and not is_number(search):
         return []
-    look = _Look(connection, Scope(campaign_id, search=search), Towards.OLDER, _BEGINNING)
+    place = _BEGINNING if after is None else Place(after.batch.created_at, after.batch.id, after.row_number)
+    look = _Look(connection, Scope(campaign_id, search=search), Towards.OLDER, place)
     await look.go(limit, None)
     return await fetch_messages(connection, look.found[:limit])
 

@@ -189,10 +189,20 @@ async def _fetch_batch(connection: Connection, number: int | None) -> Batch | No
 
 
 async def list_batches(
-    connection: Connection, *, campaign_id: str | None = None, since: datetime | None = None, limit: int
+    connection: Connection,
+    *,
+    campaign_id: str | None = None,
+    since: datetime | None = None,
+    after: Batch | None = None,
+    limit: int,
 ) -> list[Batch]:
-    """Batches, newest first, of one campaign or of all; single sends are not among them."""
-    rows = await connection.fetch(SQL["list_batches"], campaign_id, since, limit)
+    """Batches, newest first, of one campaign or of all; single sends are not among them. `after`: only those older than it."""
+    place = (since, limit, after and after.created_at, after and after.id)
+    rows = await (
+        connection.fetch(SQL["list_batches"], *place)
+        if campaign_id is None
+        else connection.fetch(SQL["list_batches_of_campaign"], *place, campaign_id)
+    )
     found = await fetch_batches(connection, [row["batch_no"] for row in rows])
     return [found[row["batch_no"]] for row in rows]
 

@@ -9,9 +9,24 @@ select batch_no from batches where message_id_stem(id) = $1 and length(id) = 42
 -- name: list_batches
 -- A single send is a batch of one row, which no list of batches shows.
 select batch_no from batches
-where kind = 'batch' and ($1::text is null or campaign_id = $1) and ($2::timestamptz is null or created_at >= $2)
+where kind = 'batch' and ($1::timestamptz is null or created_at >= $1)
+    and ($3::timestamptz is null or (created_at, id) < ($3, $4::text))
 order by created_at desc, id desc
-limit $3
+limit $2
+
+-- name: list_batches_of_campaign
+-- A campaign that the planner doesn't know: it might take one with millions of single sends to have as many batches, and look for them
+-- among everybody's.
+select b.batch_no
+from unnest(array[$5::text]) c (id)
+cross join lateral (
+    select batch_no, created_at, id from batches
+    where kind = 'batch' and campaign_id = c.id and ($1::timestamptz is null or created_at >= $1)
+        and ($3::timestamptz is null or (created_at, id) < ($3, $4::text))
+    order by created_at desc, id desc
+    limit $2
+) b
+order by b.created_at desc, b.id desc
 
 -- name: fetch_batches
 select batch_no, id, campaign_id, kind, upload_id, original_file_name, status, total_messages, created_at, frame, taken_at,

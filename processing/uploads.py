@@ -206,15 +206,13 @@ async def fetch_upload_by_support_id(connection: Connection, support_id: str) ->
 
 
 async def list_uploads(
-    connection: Connection,
-    *,
-    campaign_id: str | None = None,
-    status: UploadStatus | None = None,
-    since: datetime | None = None,
-    limit: int = 50,
-) -> list[Upload]:
-    """Uploads that fit all the conditions given, newest first."""
-    rows = await connection.fetch(SQL["list_uploads"], campaign_id, status and status.value, since, limit)
+    connection: Connection, *, campaign_id: str | None = None, status: UploadStatus | None = None, since: datetime | None = None,
+    after: Upload | None = None, limit: int = 50,
+) -> list[Upload]:  # fmt: skip
+    """Uploads that fit all the conditions given, newest first: those older than `after`, where it is given."""
+    place = (after and after.received_at, after and after.id)
+    wanted = (campaign_id, status and status.value, since, limit, *place)
+    rows = await connection.fetch(SQL["list_uploads"], *wanted)
     return [_upload(dict(row)) for row in rows]
 
 

@@ -48,6 +48,7 @@ where ($1::text is null or campaign_id = $1)
   -- To the database one that was withdrawn, or waits to be sent, has failed: so programs of the release before can read it.
   and ($2::text is null or $2 = upload_word(status, attempts, withdrawn_at, checked_at, checked is not null))
   and ($3::timestamptz is null or received_at >= $3)
+  and ($5::timestamptz is null or (received_at, id) < ($5, $6::text))
 order by received_at desc, id desc
 limit $4
 

@@ -36,17 +36,9 @@ select s.id, s.name, s.provider, s.rate,
     s.paused_since is not null and (s.paused_until is null or s.paused_until > clock_timestamp()) as is_paused,
     extract(epoch from s.paused_until)::double precision as paused_until,
     exists (
-        select from lanes l
-        join campaigns c on c.id = l.campaign_id and c.status = 'active'
-        where l.sender_id = s.id and l.paused_since is null
-            and (
-                exists (select from batches b where b.lane_id = l.id and b.waiting)
-                or exists (
-                    select from due d
-                    where d.sender_id = s.id and d.class = l.priority and d.campaign_id = l.campaign_id
-                        and d.at <= clock_timestamp()
-                )
-            )
+        select from lanes_with_work(s.id, clock_timestamp()) l
+        cross join lateral (select status from campaigns where id = l.campaign_id offset 0) c
+        where l.paused_since is null and c.status = 'active'
     ) as has_waiting,
     -- Of the account that is in use, as campaigns/twilio_accounts.sql chooses it.
     (

@@ -22,7 +22,7 @@ from sending.queues import SenderQueue, fetch_queues
 SQL: Final = NamedQueries("console", "administration/operations.sql")
 # Seconds between two looks, while somebody has the page open.
 _LOOK_EVERY: Final = 5.0
-# Of each campaign at most so many single sends are counted.
+# At most so many single sends are counted.
 _MOST_SINGLES: Final = 20_000
 _TEMPLATE: Final = "administration/operations_parts.html"
 # What the page shows live, by the names of the macros that make it.

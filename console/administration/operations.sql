@@ -43,17 +43,25 @@ from batches
 where kind = 'batch' and created_at > now() - interval '24 hours'
 
 -- name: count_singles
--- Single sends of the last hour, of each campaign its newest ones, $1 at most.
+-- Single sends of the last hour, $1 at most. Numbers grow as times do, so that the hour's first one is looked up by middles.
+with recursive search (lowest, highest) as (
+    select min(batch_no), max(batch_no) + 1 from batches
+    union all
+    select case when b.created_at < now() - interval '1 hour' then b.batch_no + 1 else s.lowest end,
+        case when b.created_at < now() - interval '1 hour' then s.highest else s.lowest + (s.highest - s.lowest) / 2 end
+    from search s
+    cross join lateral (
+        select batch_no, created_at from batches where batch_no >= s.lowest + (s.highest - s.lowest) / 2 order by batch_no limit 1
+    ) b
+    where s.lowest < s.highest
+)
 select coalesce(sum(1), 0)::bigint as messages, coalesce(sum(b.success), 0)::bigint as success,
     coalesce(sum(b.failure), 0)::bigint as failure, coalesce(sum(b.sending + b.sent), 0)::bigint as under_way,
     coalesce(sum(b.sent_to_telco), 0)::bigint as sent_to_telco
-from campaigns c
-cross join lateral (
-    select kind, success, failure, sending, sent, sent_to_telco from batches
-    where campaign_id = c.id and created_at > now() - interval '1 hour'
-    order by created_at desc, batches.id desc limit $1
+from (
+    select * from batches where batch_no >= (select lowest from search where lowest >= highest) order by batch_no desc limit $1
 ) b
-where b.kind = 'single'
+where b.kind = 'single' and b.created_at > now() - interval '1 hour'
 
 -- name: list_limited
 -- Campaigns whose calls were refused for their rate, the latest first.

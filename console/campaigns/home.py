@@ -11,7 +11,7 @@ from typing import Final
 import asyncpg
 from starlette.responses import Response
 
-from campaigns.campaigns import Channel
+from campaigns.campaigns import Channel, SearchTerms, find_terms
 from campaigns.people.permissions import Action
 from console.campaigns.frame import CHANNELS, campaign_path
 from console.campaigns.phones import sender_of
@@ -103,18 +103,26 @@ async def _fetch(
     visit: Visit, connection: Connection, search: str, after: Place | None
 ) -> list[asyncpg.Record]:
     person = visit.person
-    return await connection.fetch(
-        SQL["list_campaigns"],
-        person.id,
-        person.is_ops,
-        person.agency_id if person.is_pic else None,
-        search,
-        after.id if after else None,
-        after.opened_at if after else None,
-        after.created_at if after else None,
-        _PAGE + 1,
-        _MOST_SENDS,
-    )
+    terms = await find_terms(connection, search) if search else SearchTerms()
+    if terms is None:
+        return []
+    async with connection.transaction(readonly=True):
+        # A plan for any search and any visitor could use the index of none.
+        await connection.execute(SQL["plan_anew"])
+        return await connection.fetch(
+            SQL["list_campaigns"],
+            person.id,
+            person.is_ops,
+            person.agency_id if person.is_pic else None,
+            terms.words,
+            after.id if after else None,
+            after.opened_at if after else None,
+            after.created_at if after else None,
+            _PAGE + 1,
+            _MOST_SENDS,
+            terms.beginning,
+            terms.ids,
+        )
 
 
 def _row_of(visit: Visit, row: asyncpg.Record) -> Row:

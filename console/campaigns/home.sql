@@ -2,20 +2,74 @@
 -- Of all, of the agency where the user is in charge, the user's own, or those whose member the user is: those last opened first.
 -- What a campaign has sent is counted over its newest sends of seven days, at most as many as asked for, so that one with millions
 -- keeps nobody waiting. Whoever sees own messages only has these counted only.
-with page as (
-    select c.id, c.name, c.channel, c.status, c.created_at, c.creator_id, v.opened_at,
-        ($2::boolean or ($3::text is not null and c.agency_id = $3) or coalesce(m.role in ('owner', 'member'), false)) as sees_all
-    from campaigns c
-    left join campaign_visits v on v.campaign_id = c.id and v.user_id = $1
+--
+-- First those that the user has opened, by when; then the others by their age. Each branch walks an index and leaves when it has
+-- enough: whoever sees all campaigns, those of an agency, those that the user has made, or is a member of. What is searched for are
+-- words of the name as they begin, or the beginning of an id.
+with opened as (
+    select c.id, v.opened_at, c.created_at
+    from campaign_visits v join campaigns c on c.id = v.campaign_id
     left join members m on m.campaign_id = c.id and m.user_id = $1
-    where ($2::boolean
-        or ($3::text is not null and c.agency_id = $3)
-        or (c.status <> 'deleted' and (c.creator_id = $1 or m.role is not null)))
-        and ($4::text = '' or strpos(lower(c.name), lower($4)) > 0 or strpos(lower(c.id), lower($4)) > 0)
-        and ($5::text is null
-            or (coalesce(v.opened_at, 'epoch'), c.created_at, c.id) < ($6::timestamptz, $7::timestamptz, $5))
-    order by coalesce(v.opened_at, 'epoch') desc, c.created_at desc, c.id desc
+    where v.user_id = $1
+        and ($2::boolean or ($3::text is not null and c.agency_id = $3)
+            or (c.status <> 'deleted' and (c.creator_id = $1 or m.role is not null)))
+        and ($4::text is null or to_tsvector('simple', c.name) @@ to_tsquery('simple', $4) or c.id like $10)
+        and ($11::text[] is null or c.id = any($11))
+        and ($5::text is null or (v.opened_at, c.created_at, c.id) < ($6::timestamptz, $7::timestamptz, $5))
+    order by v.opened_at desc, c.created_at desc, c.id desc
     limit $8
+), others as (
+    (
+        select c.id, c.created_at from campaigns c
+        where $2
+            and ($4 is null or to_tsvector('simple', c.name) @@ to_tsquery('simple', $4) or c.id like $10)
+            and ($11 is null or c.id = any($11))
+            and ($5 is null or $6 > 'epoch' or (c.created_at, c.id) < ($7, $5))
+            and not exists (select from campaign_visits v where v.user_id = $1 and v.campaign_id = c.id)
+        order by c.created_at desc, c.id desc limit $8
+    )
+    union
+    (
+        select c.id, c.created_at from campaigns c
+        where not $2 and c.agency_id = $3
+            and ($4 is null or to_tsvector('simple', c.name) @@ to_tsquery('simple', $4) or c.id like $10)
+            and ($11 is null or c.id = any($11))
+            and ($5 is null or $6 > 'epoch' or (c.created_at, c.id) < ($7, $5))
+            and not exists (select from campaign_visits v where v.user_id = $1 and v.campaign_id = c.id)
+        order by c.created_at desc, c.id desc limit $8
+    )
+    union
+    (
+        select c.id, c.created_at from campaigns c
+        where not $2 and c.creator_id = $1 and c.status <> 'deleted'
+            and ($4 is null or to_tsvector('simple', c.name) @@ to_tsquery('simple', $4) or c.id like $10)
+            and ($11 is null or c.id = any($11))
+            and ($5 is null or $6 > 'epoch' or (c.created_at, c.id) < ($7, $5))
+            and not exists (select from campaign_visits v where v.user_id = $1 and v.campaign_id = c.id)
+        order by c.created_at desc, c.id desc limit $8
+    )
+    union
+    (
+        select c.id, c.created_at from members m join campaigns c on c.id = m.campaign_id
+        where not $2 and m.user_id = $1 and c.status <> 'deleted'
+            and ($4 is null or to_tsvector('simple', c.name) @@ to_tsquery('simple', $4) or c.id like $10)
+            and ($11 is null or c.id = any($11))
+            and ($5 is null or $6 > 'epoch' or (c.created_at, c.id) < ($7, $5))
+            and not exists (select from campaign_visits v where v.user_id = $1 and v.campaign_id = c.id)
+        order by c.created_at desc, c.id desc limit $8
+    )
+), chosen as (
+    select id, opened_at from (
+        select id, opened_at, created_at from opened
+        union all
+        select id, null, created_at from others
+    ) either
+    order by coalesce(opened_at, 'epoch') desc, created_at desc, id desc
+    limit $8
+), page as (
+    select c.id, c.name, c.channel, c.status, c.created_at, c.creator_id, o.opened_at,
+        ($2 or ($3 is not null and c.agency_id = $3) or coalesce(m.role in ('owner', 'member'), false)) as sees_all
+    from chosen o join campaigns c on c.id = o.id left join members m on m.campaign_id = c.id and m.user_id = $1
 )
 select p.id, p.name, p.channel, p.status, p.created_at, p.opened_at, u.email as creator_email, t.sender_name,
     case when p.sees_all
@@ -40,6 +94,9 @@ cross join lateral (
     ) n
 ) s
 order by coalesce(p.opened_at, 'epoch') desc, p.created_at desc, p.id desc
+
+-- name: plan_anew
+set local plan_cache_mode = force_custom_plan
 
 -- name: whom_to_ask
 -- Who is in charge of an agency.

@@ -47,7 +47,7 @@ async def show_uploads(visit: Visit) -> Response:
     after = _place_of(visit.query.get("after", ""))
     async with visit.connection() as connection:
         scope = await fetch_scope(connection, visit.person)
-        campaigns = await list_known(connection, visit.person)
+        campaigns = await list_known(connection, scope, _MOST_CHOICES)
         rows = await list_uploads(connection, scope, question.filters, after=after, most=ON_A_PAGE + 1)
         narrowed = scope.narrowed(question.filters.campaign_id)
         sees_connected = narrowed.is_all or bool(narrowed.campaign_ids)
@@ -125,7 +125,7 @@ def _begin_of(day: date | None) -> datetime | None:
 
 def _choices(campaigns: list[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
     return {
-        "campaign": [("", "All campaigns"), *campaigns] if len(campaigns) <= _MOST_CHOICES else [],
+        "campaign": [("", "All campaigns"), *campaigns] if campaigns else [],
         "status": [("", "Any status"), *((name, word) for name, (word, _) in STATUSES.items())],
         "way": [("", "Any way"), *WAYS.items()],
     }

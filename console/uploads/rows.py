@@ -12,6 +12,9 @@ from database.connections import Connection
 from database.queries import NamedQueries
 
 SQL: Final = NamedQueries("console", "uploads/rows.sql")
+# Whoever sees more campaigns than that has the newest uploads of all looked through first, rather than each campaign's.
+_MANY_CAMPAIGNS: Final = 2_000
+_WINDOW: Final = 5_000
 ON_A_PAGE: Final = 100
 
 
@@ -135,8 +138,7 @@ async def list_uploads(
 ) -> Sequence[UploadRow]:
     """The newest uploads that are seen and asked for; `after`: those older than that one."""
     seen = scope.narrowed(filters.campaign_id)
-    rows = await connection.fetch(
-        SQL["list_uploads"],
+    wanted = (
         seen.is_all,
         list(seen.campaign_ids),
         list(seen.own_ids),
@@ -149,7 +151,26 @@ async def list_uploads(
         after and after.id,
         most,
     )
+    async with connection.transaction(readonly=True):
+        # A plan for any filters could use the index of none.
+        await connection.execute(SQL["plan_anew"])
+        ids = await _choose_among_newest(connection, seen, wanted, most)
+        if ids is None:
+            ids = [row["id"] for row in await connection.fetch(SQL["choose_uploads"], *wanted)]
+        rows = await connection.fetch(SQL["show_uploads"], ids)
     return [UploadRow(**row) for row in rows]
+
+
+async def _choose_among_newest(
+    connection: Connection, seen: Scope, wanted: Sequence[object], most: int
+) -> Sequence[str] | None:
+    """Where many campaigns are seen, what they have among the newest uploads of all; None where that may not be enough."""
+    if seen.is_all or len(seen.campaign_ids) <= _MANY_CAMPAIGNS:
+        return None
+    found = await connection.fetchrow(SQL["choose_among_newest"], *wanted, _WINDOW)
+    assert found is not None  # noqa: S101 - it counts, so there is a row
+    ids: Sequence[str] = found["ids"]
+    return ids if len(ids) == most or found["looked"] < _WINDOW else None
 
 
 async def list_connected(connection: Connection, scope: Scope, most: int = ON_A_PAGE) -> Sequence[Connected]:

@@ -43,27 +43,32 @@ async def fetch_scope(connection: Connection, person: Person) -> Scope:
     """What the person sees as of now."""
     if person.is_ops:
         return Scope(is_all=True)
-    places = [place for place, _ in await _fetch_places(connection, person)]
+    places = await _fetch_places(connection, person)
     own = tuple(sorted(place.id for place in places if sees_only_own(person, place)))
     whole = tuple(sorted({place.id for place in places} - set(own)))
     return Scope(campaign_ids=whole, own_ids=own, creator_id=person.id if own else None)
 
 
-async def list_known(connection: Connection, person: Person) -> list[tuple[str, str]]:
-    """Ids and names of the campaigns that the person sees, by name."""
-    return [(place.id, name) for place, name in await _fetch_places(connection, person)]
+async def list_known(connection: Connection, scope: Scope, most: int) -> list[tuple[str, str]]:
+    """Ids and names of the campaigns of a scope, by name; nothing where there are more than `most`."""
+    ids = [*scope.campaign_ids, *scope.own_ids]
+    if len(ids) > most:
+        return []
+    rows = await (
+        connection.fetch(SQL["list_newest"], most + 1)
+        if scope.is_all
+        else connection.fetch(SQL["list_named"], ids)
+    )
+    known = [(row["id"], row["name"]) for row in rows]
+    return sorted(known, key=lambda one: (one[1], one[0])) if len(known) <= most else []
 
 
-async def _fetch_places(connection: Connection, person: Person) -> list[tuple[Place, str]]:
+async def _fetch_places(connection: Connection, person: Person) -> list[Place]:
     rows = await connection.fetch(
         SQL["list_places"],
-        person.is_ops,
         person.agency_id if person.is_pic else None,
         person.id,
         list(person.memberships),
     )
-    places = [
-        (Place(row["id"], row["agency_id"], row["creator_id"], row["is_deleted"]), str(row["name"]))
-        for row in rows
-    ]
-    return [(place, name) for place, name in places if may(person, Action.SEE_CAMPAIGN, place)]
+    places = [Place(row["id"], row["agency_id"], row["creator_id"], row["is_deleted"]) for row in rows]
+    return [place for place in places if may(person, Action.SEE_CAMPAIGN, place)]

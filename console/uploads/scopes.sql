@@ -1,5 +1,13 @@
 -- name: list_places
-select id, name, agency_id, creator_id, status = 'deleted' as is_deleted
-from campaigns
-where $1 or agency_id = $2 or creator_id = $3 or id = any ($4::text[])
-order by name, id
+-- Each branch by its index.
+select id, agency_id, creator_id, status = 'deleted' as is_deleted from campaigns where agency_id = $1
+union
+select id, agency_id, creator_id, status = 'deleted' from campaigns where creator_id = $2
+union
+select id, agency_id, creator_id, status = 'deleted' from campaigns where id = any ($3::text[])
+
+-- name: list_newest
+select id, name from campaigns order by created_at desc, id desc limit $1
+
+-- name: list_named
+select id, name from campaigns where id = any ($1::text[])

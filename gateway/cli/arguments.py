@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Final, TypeAlias
 
 import typer
 
@@ -16,8 +18,15 @@ if TYPE_CHECKING:
     from rules.templates import Language
 
 
+_AGE: Final = re.compile(r"(\d{1,6})([smhdw])")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
 CampaignId: TypeAlias = Annotated[
     str, typer.Argument(metavar="CAMPAIGN", help="The campaignId.", show_default=False)
+]
+After: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--after", metavar="ID", help="Those below this one: the last of the page before."),
 ]
 JSON: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
@@ -105,3 +114,16 @@ def _read_body(name: str) -> str:
         raise CallMisused(f"the template's file {name!r} is not UTF-8 text") from None
     # The line end at the end was put there by the editor, and is not part of the message.
     return text.removesuffix("\n")
+
+
+def parse_since(text: str, *, now: datetime) -> datetime:
+    """A time given as an age or as ISO 8601, UTC unless it says otherwise. Raises CallMisused."""
+    if match := _AGE.fullmatch(text.strip()):
+        return now - timedelta(**{_UNITS[match[2]]: int(match[1])})
+    try:
+        at = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise CallMisused(
+            f"--since {text!r:.40} is no time: write 24h, 7d, 2026-11-22 or 2026-11-22T08:00+08:00"
+        ) from None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -6,10 +6,20 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Final
 
 import typer
 
-from gateway.cli.arguments import JSON, Yes, confirm, new_private_file
+from gateway.cli.arguments import JSON, After, Yes, confirm, new_private_file, parse_since
 from gateway.cli.invocation import current_actor, invocation_of, run
 from gateway.errors import CallMisused, CallRefused
-from gateway.output import counted, for_people, note, print_facts, print_json, print_table, printable, utc
+from gateway.output import (
+    counted,
+    cut_page,
+    for_people,
+    note,
+    print_facts,
+    print_json,
+    print_table,
+    printable,
+    utc,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,12 +55,12 @@ def list_all(
         str | None,
         typer.Option("--since", metavar="WHEN", help="Accepted since: 30m, 24h, 7d, 2026-11-22, or a time."),
     ] = None,
+    after: After = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many at most.")] = 50,
     as_json: JSON = False,
 ) -> None:
     """List batches, newest first, with what became of their messages."""
     from campaigns.campaigns import fetch_known_campaign
-    from gateway.cli.upload import parse_since
     from messages.retrieval import list_batches
     from sending.queues import fetch_outlook
 
@@ -61,7 +71,11 @@ def list_all(
         async with invocation_of(context).open_database() as connection:
             if campaign is not None:
                 await fetch_known_campaign(connection, campaign)
-            batches = await list_batches(connection, campaign_id=campaign, since=begin, limit=limit)
+            last = None if after is None else await _fetch_known(connection, after)
+            found = await list_batches(
+                connection, campaign_id=campaign, since=begin, after=last, limit=limit + 1
+            )
+            batches = cut_page(found, limit, lambda batch: batch.id)
             shown = batches if as_json else []
             return batches, [
                 _document(batch, await fetch_outlook(connection, batch, now=now)) for batch in shown

@@ -23,6 +23,7 @@ from gateway.cli.credentials.twilio_secrets import (
 from gateway.cli.invocation import current_actor, invocation_of, run
 from gateway.errors import CallMisused
 from gateway.output import (
+    cut_page,
     for_people,
     note,
     print_json,
@@ -225,10 +226,7 @@ def list_all(
                 for campaign in campaigns
             ]
 
-    found = run(fetch())
-    shown = found[:limit]
-    if len(found) > limit:
-        note(f"There are more: add --after {shown[-1].campaign.id}, or raise --limit")
+    shown = cut_page(run(fetch()), limit, lambda one: one.campaign.id)
     if as_json:
         print_json([campaign_document(one) for one in shown])
         return

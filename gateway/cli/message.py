@@ -4,10 +4,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.arguments import JSON, CampaignId
+from gateway.cli.arguments import JSON, After, CampaignId
 from gateway.cli.invocation import Invocation, current_actor, invocation_of, run
 from gateway.errors import CallMisused, CallRefused
-from gateway.output import for_people, note, print_facts, print_json, print_line, print_table, printable
+from gateway.output import (
+    cut_page,
+    for_people,
+    note,
+    print_facts,
+    print_json,
+    print_line,
+    print_table,
+    printable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +51,7 @@ def list_all(
         str | None,
         typer.Option("--search", metavar="DIGITS", help="Only recipients whose number has these digits."),
     ] = None,
+    after: After = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many at most.")] = 50,
     as_json: JSON = False,
 ) -> None:
@@ -56,9 +66,13 @@ def list_all(
     async def fetch() -> "tuple[Campaign, list[Message]]":
         async with invocation.open_database() as connection:
             known = await fetch_known_campaign(connection, campaign)
-            return known, await list_messages(connection, campaign, search=search, limit=limit)
+            last = None if after is None else await _fetch_known(connection, after)
+            return known, await list_messages(
+                connection, campaign, search=search, after=last, limit=limit + 1
+            )
 
-    known, messages = run(fetch())
+    known, found = run(fetch())
+    messages = cut_page(found, limit, lambda message: message.id)
     if as_json:
         print_json([_document(invocation, message, known) for message in messages])
         return
@@ -120,6 +134,16 @@ async def _fetch_archived(
 
     async with open_store(invocation.settings.s3) as store:
         return await fetch_archived_message(connection, store, message_id)
+
+
+async def _fetch_known(connection: "Connection", message_id: str) -> "Message":
+    """The message of this id. Raises CallRefused."""
+    from messages.retrieval import fetch_message
+
+    found = await fetch_message(connection, message_id)
+    if found is None:
+        raise CallRefused(f"there is no message {message_id!r:.80}: see `sftp-gateway message list CAMPAIGN`")
+    return found
 
 
 def _document(invocation: Invocation, message: "Message", campaign: "Campaign") -> "Mapping[str, object]":

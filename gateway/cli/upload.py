@@ -1,19 +1,19 @@
 """`sftp-gateway upload …`: what happened to a file, its report, and another try."""
 
-import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Protocol
 
 import typer
 
-from gateway.cli.arguments import JSON, new_private_file
+from gateway.cli.arguments import JSON, After, new_private_file, parse_since
 from gateway.cli.invocation import current_actor, invocation_of, run
 from gateway.errors import CallMisused, CallRefused
 from gateway.output import (
     counted,
+    cut_page,
     for_people,
     note,
     print_facts,
@@ -38,8 +38,6 @@ app = typer.Typer(
 UploadId = Annotated[str, typer.Argument(metavar="ID", help="The upload's id, upload_…", show_default=False)]
 
 _HELD: Final = "since a restore: it may be told and sent already; `upload release` or `upload refuse`"
-_AGE: Final = re.compile(r"(\d{1,6})([smhdw])")
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def register(parent: typer.Typer) -> None:
@@ -73,6 +71,7 @@ def list_all(
             help="Received since: 30m, 24h, 7d, 2026-11-22, or a time (UTC unless told).",
         ),
     ] = None,
+    after: After = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="How many at most.")] = 50,
     held: Annotated[bool, typer.Option("--held", help="Those held since a restore.")] = False,
     as_json: JSON = False,
@@ -91,9 +90,10 @@ def list_all(
             if campaign is not None:
                 await fetch_known_campaign(connection, campaign)
             listing = list_held if held else partial(list_uploads, status=wanted)
-            return await listing(connection, campaign_id=campaign, since=begin, limit=limit)
+            last = None if after is None else await fetch_known(connection, after)
+            return await listing(connection, campaign_id=campaign, since=begin, after=last, limit=limit + 1)
 
-    uploads = run(fetch())
+    uploads = cut_page(run(fetch()), limit, lambda upload: upload.id)
     if as_json:
         print_json([_document(upload) for upload in uploads])
         return
@@ -141,19 +141,6 @@ def _parse_status(text: str) -> "UploadStatus":
     near = get_close_matches(text.lower(), names, n=1)
     hint = f": did you mean {near[0]}?" if near else f": it is one of {', '.join(names)}"
     raise CallMisused(f"no upload has the status {text!r:.40}{hint}")
-
-
-def parse_since(text: str, *, now: datetime) -> datetime:
-    """A time given as an age or as ISO 8601, UTC unless it says otherwise. Raises CallMisused."""
-    if match := _AGE.fullmatch(text.strip()):
-        return now - timedelta(**{_UNITS[match[2]]: int(match[1])})
-    try:
-        at = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise CallMisused(
-            f"--since {text!r:.40} is no time: write 24h, 7d, 2026-11-22 or 2026-11-22T08:00+08:00"
-        ) from None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 @app.command(epilog="Example: sftp-gateway upload show upload_5f0c… --json")

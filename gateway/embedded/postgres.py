@@ -29,15 +29,18 @@ _NOT_DURABLE: Final = {"fsync": "off", "full_page_writes": "off", "synchronous_c
 class PostgreSQLServer:
     """A server in a folder of its own, at a socket there and at a TCP port of loopback."""
 
-    def __init__(self, folder: Path, *, durable: bool = True, port: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, durable: bool = True, port: int | None = None, programs: Path | None = None
+    ) -> None:
         """Prepare a new cluster in `folder`, for `start` to run.
 
-        Without `durable`, as tests want it, the cluster is fast, and lost at a power cut.
+        Without `durable`, as tests want it, the cluster is fast, and lost at a power cut. `programs`: the folder of another
+        PostgreSQL's programs.
         """
         self.folder = folder
         self.port = port or free_port()
         self.password = secrets.token_urlsafe(18)
-        self._programs = _find_programs()
+        self._programs = programs or _find_programs()
         self._durable = durable
         self._process: ServerProcess | None = None
         self._user = _SYSTEM_USER if os.geteuid() == 0 else None
@@ -155,10 +158,12 @@ class PostgreSQLServer:
 
 
 @contextlib.contextmanager
-def postgres_server(folder: Path, *, durable: bool = True) -> Iterator[PostgreSQLServer]:
+def postgres_server(
+    folder: Path, *, durable: bool = True, programs: Path | None = None
+) -> Iterator[PostgreSQLServer]:
     """A running server whose folder is removed at the end. Raises EmbeddedError, one line."""
     try:
-        server = PostgreSQLServer(folder, durable=durable)
+        server = PostgreSQLServer(folder, durable=durable, programs=programs)
         server.start()
         try:
             yield server

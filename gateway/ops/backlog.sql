@@ -23,14 +23,15 @@ from notifications
 where done_at is null;
 
 -- name: fetch_waiting
--- Batches are few; of what goes again, each lane's oldest is the first of its part of an index.
+-- Batches that wait are few; of what goes again, each lane's oldest is the first of its part of an index.
 with waiting as (
     select coalesce(l.priority, case when b.kind = 'batch' then 2 when c.otp then 0 else 1 end) as class, b.created_at as since
     from batches b join campaigns c on c.id = b.campaign_id left join lanes l on l.id = b.lane_id
     where c.status = 'active' and (b.waiting or (b.taken_at is null and b.held_since is null and b.ended_at is null))
     union all
     select l.priority, d.at
-    from lanes l join campaigns c on c.id = l.campaign_id
+    from senders s cross join lateral lanes_with_work(s.id, now()) l
+    cross join lateral (select status from campaigns where id = l.campaign_id offset 0) c
     cross join lateral (
         select min(at) as at from due where sender_id = l.sender_id and class = l.priority and campaign_id = l.campaign_id
     ) d

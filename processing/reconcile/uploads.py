@@ -89,10 +89,17 @@ async def fetch_held_twin(
 
 
 async def list_held(
-    connection: Connection, *, campaign_id: str | None = None, since: datetime | None = None, limit: int = 50
+    connection: Connection,
+    *,
+    campaign_id: str | None = None,
+    since: datetime | None = None,
+    after: Upload | None = None,
+    limit: int = 50,
 ) -> list[Upload]:
-    """Uploads whose outcome is held, newest first."""
-    rows = await connection.fetch(SQL["list_held"], campaign_id, since, limit)
+    """Uploads whose outcome is held, newest first: those older than `after`, where it is given."""
+    rows = await connection.fetch(
+        SQL["list_held"], campaign_id, since, limit, after and after.received_at, after and after.id
+    )
     return [upload for row in rows if (upload := await fetch_upload(connection, row["id"]))]
 
 

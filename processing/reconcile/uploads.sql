@@ -60,6 +60,7 @@ limit 1
 -- name: list_held
 select id from uploads
 where held is not null and ($1::text is null or campaign_id = $1) and ($2::timestamptz is null or received_at >= $2)
+  and ($4::timestamptz is null or (received_at, id) < ($4, $5::text))
 order by received_at desc, id desc
 limit $3
 

@@ -55,17 +55,31 @@ limit $1
 -- name: follow_lanes
 -- A put-back that was being recorded while its campaign's messaging service changed still has the sender of before, which has no lane
 -- for it any more. What a claim holds just now is left for the next sweep.
-with sender_of as (
-    select campaign_id, priority, sender_id from lanes
+with recursive held as (
+    -- Of whom there is any: a row for each campaign, not for each attempt.
+    (select sender_id, class, campaign_id from due order by sender_id, class, campaign_id limit 1)
     union all
+    select n.* from held h
+    cross join lateral (
+        select sender_id, class, campaign_id from due
+        where (sender_id, class, campaign_id) > (h.sender_id, h.class, h.campaign_id)
+        order by sender_id, class, campaign_id limit 1
+    ) n
+), elsewhere as (
+    select h.sender_id, h.class, h.campaign_id, l.sender_id as new_sender
+    from held h
     -- Look-ups, whose class is 3: all lanes of a campaign have one sender.
-    select distinct on (campaign_id) campaign_id, 3, sender_id from lanes order by campaign_id, priority
+    cross join lateral (
+        select sender_id from lanes
+        where campaign_id = h.campaign_id and (priority = h.class or h.class = 3)
+        order by priority limit 1
+    ) l
+    where l.sender_id <> h.sender_id
 )
-update due d set sender_id = e.sender_id
+update due d set sender_id = e.new_sender
 from (
-    select d.batch_no, d.row_number, d.attempt, s.sender_id
-    from due d join sender_of s on s.campaign_id = d.campaign_id and s.priority = d.class
-    where d.sender_id <> s.sender_id
+    select d.batch_no, d.row_number, d.attempt, w.new_sender
+    from elsewhere w join due d on d.sender_id = w.sender_id and d.class = w.class and d.campaign_id = w.campaign_id
     for update of d skip locked
 ) e
 where d.batch_no = e.batch_no and d.row_number = e.row_number and d.attempt = e.attempt

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -81,20 +82,39 @@ async def test_an_agency_has_its_own_list(many: Connection) -> None:
 @pytest.mark.parametrize(
     ("statement", "arguments"),
     [
-        ("list_campaigns", (None, None, None, 51)),
-        ("list_campaigns", ("agency_other", None, "c-2000", 51)),
-        ("list_campaigns", (None, ["c-7"], None, 51)),
-        ("search_campaigns", ("'ward':* & '1007':*", "ward 1007%")),
+        ("list_campaigns", (None, None, None, None, None, 51, None)),
+        (
+            "list_campaigns",
+            ("agency_other", None, None, datetime(2026, 1, 1, 11, tzinfo=UTC), "c-2000", 51, None),
+        ),
+        ("list_campaigns", (None, None, None, None, None, 51, ["c-7"])),
+        ("search_campaigns", ("'ward':* & '1007':*", "ward 1007%", 1001)),
+        # The planner takes it for as frequent as any other beginning.
+        ("search_campaigns", ("'zebra':*", "zebra%", 1001)),
     ],
 )
 async def test_no_list_reads_the_table_whole(
     many: Connection, statement: str, arguments: tuple[object, ...]
 ) -> None:
+    if statement == "search_campaigns":
+        await many.execute(SQL["plan_by_words"])
     (explained,) = json.loads(await many.fetchval("explain (format json) " + SQL[statement], *arguments))
     nodes = list(nodes_of(explained["Plan"]))
     assert [node["Node Type"] for node in nodes if node.get("Relation Name") == "campaigns"]
     assert not [
         node for node in nodes if (node["Node Type"], node.get("Relation Name")) == ("Seq Scan", "campaigns")
+    ]
+    # An index alone doesn't say that it is the one of words.
+    assert statement == "list_campaigns" or "campaigns_by_words" in {node.get("Index Name") for node in nodes}
+
+
+async def test_what_many_names_have_is_found_page_by_page(many: Connection) -> None:
+    found = await list_campaigns(many, search="appointments", limit=20)
+    assert [each.id for each in found] == [
+        row["id"]
+        for row in await many.fetch(
+            "select id from campaigns where name like 'App%' order by created_at desc, id desc limit 20"
+        )
     ]
 
 

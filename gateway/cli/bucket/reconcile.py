@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gateway.cli.arguments import JSON
+from gateway.cli.arguments import JSON, parse_since
 from gateway.cli.invocation import current_actor, invocation_of, run
-from gateway.cli.upload import UploadId, fetch_known, parse_since
+from gateway.cli.upload import UploadId, fetch_known
 from gateway.cli.upload import app as uploads
 from gateway.errors import ExitStatus
 from gateway.output import for_people, note, print_json, print_line, print_table, utc

@@ -106,6 +106,9 @@ def test_batches_are_listed_newest_first_without_single_sends(
     assert ids("--campaign", campaign_id) == ["2", "0"]
     assert ids("--since", "2026-11-22T07:30") == ["3", "2"]
     assert ids("--limit", "1") == ["3"]
+    assert ids("--limit", "1", "--after", BATCH.replace("_0", "_3")) == ["2"]
+    assert ids("--campaign", campaign_id, "--after", BATCH.replace("_0", "_2")) == ["0"]
+    assert admin("batch", "list", "--after", "batch_9").status == 1
     assert admin("batch", "list", "--campaign", "nobody").status == 1
     assert admin("batch", "show", "batch_1").status == 1
     assert "1 created" in admin("batch", "list").out

@@ -224,6 +224,12 @@ def test_messages_are_listed_newest_first_over_batches_and_found_by_part_of_the_
     assert listed("--limit", "3") == everything[:3]
     assert listed("--search", "91130") == ["6591130002", "6591130001", "6591130000"]
     assert listed("--search", "91130", "--limit", "2") == ["6591130002", "6591130001"]
+    shown = admin("message", "list", campaign_id, "--json", "--limit", "31").document
+    # In the middle of a batch.
+    assert listed("--after", shown[-1]["id"]) == everything[31:]
+    assert listed("--after", shown[-1]["id"], "--search", "91130") == ["6591130000"]
+    assert f"add --after {shown[1]['id']}" in admin("message", "list", campaign_id, "--limit", "2").err
+    assert admin("message", "list", campaign_id, "--after", "nobody").status == 1
     assert listed("--search", "%") == []
     assert listed("--search", "98765") == []
     assert admin("message", "list", campaign_id, "--search", "1" * 21).status == 2

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.cli.upload import parse_since
+from gateway.cli.arguments import parse_since
 from gateway.errors import CallMisused
 
 if TYPE_CHECKING:
@@ -85,6 +85,11 @@ def test_uploads_are_listed_newest_first_and_filtered(
     assert ids() == ["upload_3", "upload_2", "upload_1", "upload_0"]
     assert ids("--campaign", campaign_id) == ["upload_2", "upload_1", "upload_0"]
     assert ids("--status", "failed") == ["upload_1"]
+    assert ids("--after", "upload_2") == ["upload_1", "upload_0"]
+    assert ids("--after", "upload_3", "--campaign", campaign_id, "--limit", "1") == ["upload_2"]
+    page = admin("upload", "list", "--limit", "2")
+    assert "There are more: add --after upload_2, or raise --limit" in page.err
+    assert "no upload 'nobody'" in admin("upload", "list", "--after", "nobody").err
     assert ids("--since", "2026-11-22T08:00") == ["upload_3", "upload_2"]
     assert ids("--since", "2026-11-22T16:00+08:00", "--campaign", "other") == ["upload_3"]
     assert ids("--limit", "2") == ["upload_3", "upload_2"]
