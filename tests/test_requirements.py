@@ -36,9 +36,17 @@ def test_what_builds_the_wheel_is_pinned_as_it_is_for_the_tests() -> None:
     assert "uv" in pinned(ROOT / "requirements" / "lock.txt")
 
 
+def installing_lines(path: Path) -> list[str]:
+    text = path.read_text().replace("\\\n", " ")
+    return re.findall(r"^.*\bpip (?:install|wheel)\b.*$", text, re.MULTILINE)
+
+
+def test_lines_that_install_are_found_where_they_are() -> None:
+    assert {path.name for path in PAGES if installing_lines(path)} >= {"Makefile", "ops-runbook.md"}
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_nothing_is_installed_without_hashes_or_built_in_isolation(path: Path) -> None:
-    text = path.read_text().replace("\\\n", " ")
-    for line in re.findall(r"^.*\bpip (?:install|wheel)\b.*$", text, re.MULTILINE):
+    for line in installing_lines(path):
         is_built = "--no-deps" in line and "--no-build-isolation" in line
         assert "--require-hashes" in line or is_built, line

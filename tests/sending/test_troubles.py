@@ -89,8 +89,9 @@ async def test_a_throttled_sender_waits_as_long_as_it_was_told_and_goes_on_by_it
 
     async with sending_node(settings, pool, NotingProvider(throttle_once), rate=10) as node:
         await until(lambda: len(set(node.provider.rows_of(batch_no))) == 30, "all at the provider")
-    after = [one.at for one in node.provider.handed_over if one.at > throttled_at[0] + 0.2]
-    assert min(after) > throttled_at[0] + 0.95
+    later = [one.at - throttled_at[0] for one in node.provider.handed_over if one.at > throttled_at[0]]
+    # What was in hand by then may still leave, and nothing else before the time is over.
+    assert sum(seconds <= 0.95 for seconds in later) <= block_segments(10)
     assert await statuses(connection, batch_no) == {"sent": 30}
 
 

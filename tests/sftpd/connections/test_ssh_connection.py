@@ -126,7 +126,7 @@ async def test_a_message_for_a_channel_that_does_not_exist_ends_the_connection(
 ) -> None:
     connection = await front.connect(campaign, ed25519_key)
     connection.send_packet(99, UInt32(7))  # CHANNEL_SUCCESS
-    await asyncio.wait_for(connection.wait_closed(), 5)
+    await asyncio.wait_for(connection.wait_closed(), 30)
 
 
 @pytest.mark.parametrize(
