@@ -40,6 +40,7 @@ async def test_refused_logins_end_neither_waiting_nor_a_withdrawal(pool: Pool, s
             await asyncio.sleep(0.01)
     assert not asking.done()
     asking.cancel()
+    await asyncio.wait({asking})
     refused.left = 1
     assert await waiting.withdraw(1, "upload_1", Withdrawal.LATE) is None
     assert refused.left == 0
