@@ -203,6 +203,11 @@ def test_a_text_longer_than_a_cell_is_cut_between_characters_and_says_so() -> No
     assert len(name.encode("utf-16-le")) // 2 in (32_766, 32_767)
 
 
+def test_an_amount_of_thousands_is_a_number_in_csv() -> None:
+    rows = rows_of_csv(written(report_of([line(CORRECTION, 30_000, attempts=0)]), "csv"))
+    assert rows[-1][6:] == ["30000", "1380.00", "0", "0.00", "30000", "1380.00", "1380000"]
+
+
 def test_an_amount_below_nothing_is_a_number_in_csv_too() -> None:
     rows = rows_of_csv(written(report_of([line(CORRECTION, -30, attempts=0)]), "csv"))
     assert rows[-1][6:] == ["-30", "-1.38", "0", "0.00", "-30", "-1.38", "-1380"]

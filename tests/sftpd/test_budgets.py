@@ -148,6 +148,19 @@ async def test_where_no_channel_has_anything_to_serve_more_is_received(settings:
     assert budget.may_receive(0)
 
 
+async def test_while_one_of_several_channels_has_something_to_serve_nothing_more_is_received(
+    settings: SFTPSettings,
+) -> None:
+    budget = SessionBudget(settings, Turns(TURN), "a")
+    budget.begin_work()
+    budget.begin_work()
+    budget.count_arrived(1000)
+    budget.end_work()
+    assert not budget.may_receive(0)
+    budget.end_work()
+    assert budget.may_receive(0)
+
+
 async def test_a_task_that_never_waits_ends_its_turn_all_the_same(settings: SFTPSettings) -> None:
     budget, others = SessionBudget(settings, Turns(TURN), "a"), 0
 

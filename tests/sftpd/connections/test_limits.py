@@ -127,6 +127,16 @@ def test_the_oldest_counts_by_its_own_arrival_not_by_its_address() -> None:
     assert limits.enter(Connection("10.0.0.3")) is stays
 
 
+def test_whoever_came_before_is_dropped_though_its_address_came_after() -> None:
+    limits = limits_of(unauthenticated=3)
+    gone, stays, later = Connection("10.0.0.1"), Connection("10.0.0.2"), Connection("10.0.0.1")
+    for connection in (gone, stays, later):
+        limits.enter(connection)
+    limits.leave(gone)
+    assert limits.enter(Connection("10.0.0.3")) is None
+    assert limits.enter(Connection("10.0.0.4")) is stays
+
+
 def test_who_is_logged_in_is_not_dropped() -> None:
     limits = limits_of(unauthenticated=1)
     customer = Connection("10.0.0.1")

@@ -78,6 +78,33 @@ async def test_however_costly_key_exchanges_are_the_next_one_waits_for_two_full_
         await pacer.take_turn(CUSTOMER)
 
 
+async def test_turns_go_round_over_addresses_and_each_takes_a_unit() -> None:
+    # What the bucket gains during the test is nothing.
+    pacer = Pacer(rate=1e-6, burst=3)
+    for _ in range(3):
+        await pacer.take_turn(ATTACKER)
+    order: list[str] = []
+
+    async def come(block: IPv4Address, name: str) -> None:
+        await pacer.take_turn(block)
+        order.append(name)
+
+    comers = [(ATTACKER, "first"), (ATTACKER, "second"), (CUSTOMER, "customer"), (ATTACKER, "third")]
+    tasks = [asyncio.create_task(come(block, name)) for block, name in comers]
+    await asyncio.sleep(0)
+    pacer.charge(-3)
+    dealer = asyncio.create_task(pacer.run())
+    async with asyncio.timeout(30):
+        await asyncio.wait(tasks[:3])
+    # The bucket is empty: the dealer sleeps for weeks, and not for a round of the loop.
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert (order, pacer.waiting) == (["first", "customer", "second"], 1)
+    for task in (dealer, *tasks):
+        task.cancel()
+    await asyncio.gather(dealer, *tasks, return_exceptions=True)
+
+
 async def test_who_has_gone_takes_no_turn() -> None:
     pacer = Pacer(rate=50, burst=1)
     async with dealing(pacer):
