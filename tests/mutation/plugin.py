@@ -19,8 +19,6 @@ from gateway.embedded.s3 import S3Server
 
 FOLDER: Final = "GATEWAY_MUTATION_SERVERS"
 TEMPLATE: Final = "gateway_template"
-# The cases of tests with parameters that this run was asked for by name.
-_WANTED: Final[set[str]] = set()
 
 
 class RunningPostgreSQL(PostgreSQLServer):
@@ -57,19 +55,14 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: SubRequest
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(args: list[str]) -> None:
-    """Have whole functions collected where single cases are asked for: pytest takes no name of a case that has `::` in it."""
-    _WANTED.clear()
-    _WANTED.update(argument for argument in args if argument.startswith("tests/") and "[" in argument)
-    others = [argument for argument in args if argument not in _WANTED]
-    args[:] = [*others, *sorted({argument.partition("[")[0] for argument in _WANTED})]
+    """Have whole functions run where single cases are asked for: pytest takes not every name of a case, such as one with `::`."""
+    cases = {argument for argument in args if argument.startswith("tests/") and "[" in argument}
+    others = [argument for argument in args if argument not in cases]
+    args[:] = [*others, *sorted({case.partition("[")[0] for case in cases})]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The fast tests first, by the times that mutmut measured without a mutant: most mutants are killed by one of them."""
-    functions = {name.partition("[")[0] for name in _WANTED}
-    items[:] = [
-        item for item in items if item.nodeid in _WANTED or item.nodeid.partition("[")[0] not in functions
-    ]
     seconds: dict[str, float] = {}
     with contextlib.suppress(FileNotFoundError):
         seconds = json.loads(Path("mutmut-stats.json").read_text())["duration_by_test"]
