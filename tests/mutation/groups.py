@@ -3,7 +3,17 @@
 from dataclasses import dataclass
 from typing import Final
 
-_RESERVED_ANEW: Final = "test_what_many_processes_reserve_anew_is_never_taken_for_a_clock_set_back"
+# Of test_pace.py those that send nothing; the others send from several nodes for seconds, which no mutant can wait for.
+_PACE: Final = tuple(
+    f"tests/sending/test_pace.py::test_{name}"
+    for name in (
+        "a_block_is_a_tenth_to_a_fifth_of_a_second_of_the_rate",
+        "a_block_is_no_larger_than_what_goes_out_in_its_time",
+        "answers_that_come_late_are_given_longer_and_no_longer_than_needed",
+        "what_leaves_late_brings_no_second_above_the_limit",
+        "what_many_processes_reserve_anew_is_never_taken_for_a_clock_set_back",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,7 @@ GROUPS: Final = (
     Group(
         "claims",
         ("sending/claims.py", "sending/pacing.py"),
-        ("tests/sending/claims", "tests/sending/test_pace.py"),
+        ("tests/sending/claims", *_PACE),
         sample=100,
         servers=True,
         allowance=180,
@@ -79,8 +89,7 @@ SQL_GROUPS: Final = (
     SQLGroup(
         "claims-sql",
         ("claim_messages", "reserve_time", "furthest_reserved"),
-        # The others of test_pace.py send from several nodes for seconds.
-        ("tests/sending/claims", f"tests/sending/test_pace.py::{_RESERVED_ANEW}"),
+        ("tests/sending/claims", *_PACE),
         sample=40,
     ),
     SQLGroup(
