@@ -24,6 +24,8 @@ SQL: Final = NamedQueries("gateway.ops", "database_probes.sql")
 _HEARD_WITHIN: Final = 3.0
 # So many connections take a free server each from a pooler, the last used one first.
 _OTHERS: Final = 4
+# One connection of so many is expected to lock the ranges at a time.
+_PLANNING: Final = 4
 _READ_COMMITTED: Final = "read committed"
 
 
@@ -35,10 +37,17 @@ class _Mode(Enum):
 
 
 async def examine_database(settings: DatabaseSettings) -> list[Answer]:
-    """A line for the standbys and one for the pooler, where there are any. Nothing where the database is away: that is told."""
+    """A line for the standbys and one for the pooler, where there are any, and one where locks may run out.
+
+    Nothing where the database is away: that is told.
+    """
     try:
         async with asyncio.timeout(8 * settings.connect_timeout + _HEARD_WITHIN):
-            return [*await _examine_standbys(settings), *await _examine_poolers(settings)]
+            return [
+                *await _examine_standbys(settings),
+                *await _examine_locks(settings),
+                *await _examine_poolers(settings),
+            ]
     except (ConfigError, TimeoutError):
         return []
 
@@ -63,6 +72,22 @@ async def _examine_standbys(settings: DatabaseSettings) -> list[Answer]:
     else:
         return [Answer("standbys", ExitStatus.DONE, f"{row['standbys']}, of which a COMMIT waits for one")]
     return [Answer("standbys", ExitStatus.DONE, detail, is_warning=True)]
+
+
+async def _examine_locks(settings: DatabaseSettings) -> list[Answer]:
+    async with _opened(connect(settings)) as connection:
+        with database_troubles():
+            row = await connection.fetchrow(SQL["look_at_locks"])
+    assert row is not None  # noqa: S101 - an aggregate has one row
+    # The server has room for so many locks of each connection on average. Not all of them plan at the same moment.
+    if row["relations"] <= _PLANNING * row["locks"]:
+        return []
+    enough = 1 << (row["relations"] * 2 // _PLANNING).bit_length()
+    detail = (
+        f"messages and audit events have {row['relations']} tables and indexes by now, and a statement may lock them all: with "
+        f"many at once the server may run out of locks. Set max_locks_per_transaction, which is {row['locks']}, to {enough}"
+    )
+    return [Answer("locks", ExitStatus.DONE, detail, is_warning=True)]
 
 
 async def _examine_poolers(settings: DatabaseSettings) -> list[Answer]:

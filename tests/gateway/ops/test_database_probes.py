@@ -53,6 +53,22 @@ async def test_a_server_without_standbys_and_poolers_has_no_line(database_url: s
     assert await examine_database(away) == []
 
 
+async def test_so_many_ranges_that_locks_may_run_out_are_a_warning(database_url: str) -> None:
+    settings = DatabaseSettings(url=SecretStr(database_url))
+    connection = await asyncpg.connect(database_url)
+    # Four years of months.
+    await connection.execute(
+        "insert into campaigns (id, name, header, notify_email) values ('clinic', 'c', 'c', 'ops@clinic.example');"
+        "insert into batches (id, campaign_id, original_file_name, total_messages, batch_no)"
+        " values ('batch_1', 'clinic', 'x.csv', 1, 192000000)"
+    )
+    await connection.execute("select add_message_ranges()")
+    await connection.close()
+    (answer,) = await examine_database(settings)
+    assert (answer.name, answer.status, answer.is_warning) == ("locks", ExitStatus.DONE, True)
+    assert "Set max_locks_per_transaction, which is 64, to 256" in answer.detail
+
+
 async def test_a_standby_for_which_no_commit_waits_is_a_warning_that_says_what_it_costs(
     own_postgres: PostgreSQLServer, tmp_path: Path
 ) -> None:
