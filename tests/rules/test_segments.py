@@ -1,5 +1,6 @@
 """Segments: Twilio's vectors, graphemes against `regex`, and columns against single texts."""
 
+import itertools
 from functools import cache
 from typing import Any
 
@@ -121,6 +122,14 @@ def test_a_text_has_so_many_graphemes(text: str, count: int) -> None:
 def test_graphemes_and_packing_are_exact(text: str) -> None:
     assert list(clusters(text)) == graphemes_by_regex(text)
     assert segment(text).segments == segments_by_steps(text)
+
+
+@pytest.mark.parametrize("length", [2, 3])
+def test_hangul_is_put_together_as_unicode_says(length: int) -> None:
+    """Each kind of Hangul beside each: a leading consonant, a vowel, a trailing consonant, an open and a closed syllable."""
+    for characters in itertools.product("\u1100\u1161\u11a8\uac00\uac01x", repeat=length):
+        text = "".join(characters)
+        assert list(clusters(text)) == graphemes_by_regex(text), ascii(text)
 
 
 @pytest.mark.parametrize(

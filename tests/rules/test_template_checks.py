@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from rules.characters.unsupported import UnsupportedRule
-from rules.template_checks import check_template, find_unsupported, replace_unsupported
+from rules.template_checks import TemplateCheck, check_template, find_unsupported, replace_unsupported
 
 GOOD = {"english": "Dear {{name}}, {{topic}}.", "chinese": "{{name}}：{{topic}}。"}
 
@@ -149,3 +149,11 @@ def test_characters_are_replaced_around_parameters_and_never_in_them() -> None:
     assert [each.character for each in find_unsupported(body, rule)] == ["“", "”", "[", "]", "–"]
     assert replace_unsupported(body, rule) == '"{{name}}" ({{ topic }}) {half} - ｛｛wide｝｝'
     assert find_unsupported(replace_unsupported(body, rule), rule) == []
+
+
+@pytest.mark.parametrize(
+    ("header", "body"), [("A\ud800", "Dear {{name}}"), ("Agency", "Dear {{name}}\udfff")]
+)
+def test_half_a_character_is_refused_and_nothing_else_is_told(header: str, body: str) -> None:
+    checked = check_template(header, {"english": body, "klingon": ""}, UnsupportedRule())
+    assert checked == TemplateCheck(["the template is not UTF-8 text"], [])
