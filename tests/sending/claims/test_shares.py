@@ -3,7 +3,9 @@
 import pytest
 
 from database.connections import Connection, Pool
+from messages.news import AttemptKey
 from messages.statuses import MessageStatus
+from sending.composing import TextParts
 from tests.messages.builders import make_batch
 from tests.sending.claiming import claim, days_ago, make_sender, rows_of, take_batches
 from tests.sending.sending_node import add_batch
@@ -55,3 +57,32 @@ async def test_what_must_go_again_is_counted_in_segments_too(
     claimed = await claim(connection, made.sender_id, 10)
     assert [message.segments for message in claimed] == [5, 5]
     assert len(await claim(connection, made.sender_id, 11)) == 3
+
+
+async def test_what_is_claimed_is_what_stands_in_the_row(
+    pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    sender_id = await make_sender(connection)
+    batch_no = await add_batch(connection, campaign_id, 3)
+    await connection.execute(
+        "update messages set recipient = '659123000' || row_number, \"values\" = jsonb_build_object('n', row_number)"
+        " where batch_no = $1",
+        batch_no,
+    )
+    await take_batches(pool)
+    rows = await connection.fetch("select * from messages where batch_no = $1 order by row_number", batch_no)
+    assert [
+        (one.key, one.recipient, one.encoding, one.segments, one.is_otp, one.parts)
+        for one in await claim(connection, sender_id, 10)
+    ] == [
+        (
+            key,
+            row["recipient"],
+            row["encoding"],
+            row["segments"],
+            False,
+            TextParts(key, row["language"], row["values"]),
+        )
+        for row in rows
+        for key in [AttemptKey(batch_no, row["row_number"], 1)]
+    ]
