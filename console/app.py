@@ -22,7 +22,7 @@ from config.errors import ConfigError
 from config.logs import get_logger
 from config.section import networks
 from console import metrics
-from console.errors import GoTo, PageRefused
+from console.errors import GoTo, PageRefused, archived_words
 from console.login.sessions import COOKIE, find_session, is_fresh
 from console.login.visitors import fetch_visitor
 from console.paths import own_path, url
@@ -31,6 +31,7 @@ from console.subjects import fetch_place
 from console.technical.protection import Headers, is_own
 from console.visits import Services, Visit
 from database.errors import OutcomeUnknown
+from messages.errors import MessagesArchived
 from web import metrics as web_metrics
 from web.gate import Gate
 from web.pacing import Pacer
@@ -47,8 +48,8 @@ _SENTENCES: Final = {
     503: "The service is away for a moment; nothing was changed. Try again in a minute.",
 }
 _TITLES: Final = {
-    400: "Bad request", 403: "Not allowed", 404: "Page not found", 405: "Not possible", 413: "Too long", 415: "Bad request",
-    500: "Something went wrong", 503: "Try again in a minute",
+    400: "Bad request", 403: "Not allowed", 404: "Page not found", 405: "Not possible", 410: "Archived", 413: "Too long",
+    415: "Bad request", 500: "Something went wrong", 503: "Try again in a minute",
 }  # fmt: skip
 _CROSS_SITE: Final = (
     "This came from another site, and was refused: open the page here, and send it from there."
@@ -97,6 +98,8 @@ class Application:
             return RedirectResponse(go.path, 303)
         except PageRefused as refusal:
             return self.error(refusal.status, refusal.message, visit)
+        except MessagesArchived as archived:
+            return self.error(410, archived_words(archived.archive), visit)
         except OutcomeUnknown as error:
             logger.warning("page_uncertain", page=route.name, request_id=_id_of(request), reason=str(error))
             return self.error(

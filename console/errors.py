@@ -10,6 +10,14 @@ class PageRefused(Exception):  # noqa: N818 - a fact about a request
         self.message = message
 
 
+def archived_words(archive: str) -> str:
+    """What whoever asks for messages is told that have left the database."""
+    return (
+        f"These messages are archived, in {archive}. Ask the operators if you need them: "
+        f"`sftp-gateway archive restore {archive}` brings them back."
+    )
+
+
 class GoTo(Exception):  # noqa: N818 - a fact about a request
     """The answer is to ask for another page of ours: `path` with its query."""
 

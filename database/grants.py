@@ -219,8 +219,8 @@ RIGHTS: Final[Mapping[str, Mapping[DatabaseRole, tuple[str, ...]]]] = {
     # Who doesn't find a message asks whether it is archived.
     "archives": {
         _WORKER: ("select",),
-        _API: ("select (name, kind, begins, ends, state)",),
-        _CONSOLE: ("select (name, kind, begins, ends, state)",),
+        _API: ("select (name, kind, begins, ends, state, first_at, last_at)",),
+        _CONSOLE: ("select (name, kind, begins, ends, state, first_at, last_at)",),
         _ADMIN: ("select",),
     },
     "archive_files": {_WORKER: ("select", "insert", "delete"), _ADMIN: ("select", "insert", "delete")},

@@ -17,6 +17,7 @@ from campaigns.campaigns import Campaign
 from config.environment import Environment
 from config.sections import BillingSettings
 from database.connections import Connection, json_object
+from messages.archived.ranges import refuse_archived
 from messages.documents import api_time
 from messages.identifiers import message_id
 from messages.logs.charges import Charges
@@ -52,7 +53,8 @@ class ReportFrame:
         key_name: str,
         mask: Callable[[str], str] | None = None,
     ) -> "ReportFrame":
-        """The frame of a batch's report in that environment."""
+        """The frame of a batch's report in that environment. Raises MessagesArchived."""
+        await refuse_archived(connection, batch.number)
         charges = await Charges.fetch(connection, campaign, billing, environment)
         creators = await fetch_creators(connection, [batch])
         creator = creators.get(batch.creator_id) or campaign.creator
@@ -101,7 +103,7 @@ async def write_delivery_report(
 ) -> int:
     """Write the messages that have one of these statuses to `target`, as `csv` or `xlsx`; returns how many there are.
 
-    All rows are of one moment, and only some thousands of them are held at a time.
+    All rows are of one moment, and only some thousands of them are held at a time. Raises MessagesArchived.
     """
     columns = frame.columns()
     writer: Writer = XLSXWriter(target, columns) if form == "xlsx" else CSVWriter(target, columns)
@@ -110,6 +112,7 @@ async def write_delivery_report(
         async for row in read_deliveries(connection, frame.batch, statuses, frame.charges):
             writer.add(frame.cells(row))
             rows += 1
+    await refuse_archived(connection, frame.batch.number)
     writer.close()
     return rows
 
@@ -156,6 +159,9 @@ async def _read(
         async with connect() as connection:
             batch = (await fetch_batches(connection, [frame.batch.number]))[frame.batch.number]
             rows = await fetch_deliveries(connection, batch, frame.charges, after=after)
+            if not rows:
+                # Where they have left meanwhile, nobody takes a part for the whole.
+                await refuse_archived(connection, batch.number)
         yield replace(frame, batch=batch), rows
         if not rows:
             return

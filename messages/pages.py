@@ -16,6 +16,7 @@ import asyncpg
 
 from database.connections import Connection
 from database.queries import NamedQueries
+from messages.archived.ranges import Archived, fetch_archived, find_archive, list_left_out
 from messages.identifiers import MessageKey, message_id
 from messages.retrieval import Batch, Message, fetch_messages
 from messages.statuses import ErrorCode, MessageStatus
@@ -77,7 +78,8 @@ _BEGINNING: Final = Place(datetime(9999, 12, 31, tzinfo=UTC), "", _BEFORE_ROWS)
 class Page:
     """Some messages, newest first. `first`: from where to look on for newer ones, `last` for older ones; None on an empty page.
 
-    Where the time was over, that is the last place looked at.
+    Where the time was over, that is the last place looked at. `archives`: those that have messages which belong behind the oldest
+    one here, and which it leaves out.
     """
 
     messages: Sequence[Message] = ()
@@ -85,6 +87,7 @@ class Page:
     has_newer: bool = False
     first: Place | None = None
     last: Place | None = None
+    archives: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,34 +146,42 @@ async def fetch_page(
     seconds: float = SEARCH_SECONDS,
 ) -> Page:
     """At most `limit` messages: those next to `place` on that way, or the newest ones. A search is over after about `seconds`."""
-    look = _Look(connection, scope, towards, _beginning_of(scope) if place is None else place)
+    archived = await fetch_archived(connection)
+    if scope.batch is not None and (name := archived.find(scope.batch.number)):
+        return Page(archives=(name,))
+    look = _Look(connection, scope, archived, towards, _beginning_of(scope) if place is None else place)
     await look.go(limit + 1, seconds)
     has_more = len(look.found) > limit or not look.is_over
     looked_to = look.looked_to if has_more and len(look.found) <= limit else None
-    has_others = place is not None and await _has_any(connection, scope, place, towards.back, seconds)
+    has_others = place is not None and await _has_any(look, place, towards.back, seconds)
     messages = await fetch_messages(connection, look.found[:limit])
     ends = [Place(m.batch.created_at, m.batch.id, m.row_number) for m in messages]
     if towards is Towards.OLDER:
-        return Page(
-            messages,
-            has_more,
-            has_others,
-            ends[0] if ends else None,
-            looked_to or (ends[-1] if ends else None),
-        )
-    messages.reverse()
-    return Page(
-        messages, has_others, has_more, looked_to or (ends[-1] if ends else None), ends[0] if ends else None
+        first, last = ends[0] if ends else None, looked_to or (ends[-1] if ends else None)
+        has_older, has_newer = has_more, has_others
+    else:
+        messages.reverse()
+        first, last = looked_to or (ends[-1] if ends else None), ends[0] if ends else None
+        has_older, has_newer = has_others, has_more
+    left_out = () if has_older else await _list_left_out(connection, scope)
+    return Page(messages, has_older, has_newer, first, last, left_out)
+
+
+async def _list_left_out(connection: Connection, scope: Scope) -> tuple[str, ...]:
+    """The archives whose messages a list of all that is there leaves out. It is asked last, when rows were read."""
+    if scope.batch is not None:
+        name = await find_archive(connection, scope.batch.number)
+        return () if name is None else (name,)
+    return await list_left_out(
+        connection, scope.campaign_id, since=scope.filters.since, until=scope.filters.until
     )
 
 
-async def _has_any(
-    connection: Connection, scope: Scope, place: Place, towards: Towards, seconds: float
-) -> bool:
+async def _has_any(look: "_Look", place: Place, towards: Towards, seconds: float) -> bool:
     """Whether there is a message on that way, or at the place itself. Where the time is over first, there may be one."""
-    look = _Look(connection, scope, towards, place.next_to(towards))
-    await look.go(1, seconds * _OTHER_SIDE)
-    return bool(look.found) or not look.is_over
+    other = replace(look, towards=towards, at=place.next_to(towards), found=[], looked_to=None, is_over=False)
+    await other.go(1, seconds * _OTHER_SIDE)
+    return bool(other.found) or not other.is_over
 
 
 async def list_messages(
@@ -188,7 +199,8 @@ async def list_messages(
     if search is not None and not is_number(search):
         return []
     place = _BEGINNING if after is None else Place(after.batch.created_at, after.batch.id, after.row_number)
-    look = _Look(connection, Scope(campaign_id, search=search), Towards.OLDER, place)
+    archived = await fetch_archived(connection)
+    look = _Look(connection, Scope(campaign_id, search=search), archived, Towards.OLDER, place)
     await look.go(limit, None)
     return await fetch_messages(connection, look.found[:limit])
 
@@ -224,6 +236,7 @@ class _Look:
 
     connection: Connection
     scope: Scope
+    archived: Archived
     towards: Towards
     at: Place
     found: list[tuple[int, int]] = field(default_factory=list)
@@ -265,6 +278,8 @@ class _Look:
             batches,
             piece,
             _MOST_ROWS_TOGETHER,
+            self.archived.floor,
+            self.archived.numbers,
             *more,
         )
         if not lines:

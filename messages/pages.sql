@@ -6,10 +6,12 @@ select id from batches where message_id_stem(id) = $1 and length(id) = 42
 -- A campaign's rows from a place on, newest first: those of the batch at ($2, $3) whose numbers are below $4, and all of older
 -- batches. $5: part of the recipient's number, or null. At most $6 batches are gone into, and no further one once those before
 -- have $7 rows; nor is one that has more than $8, which the last line says (`is_large`). There is a line for each batch with rows that
--- fit, and for the last one; `listed` is how many there were, up to $6.
+-- fit, and for the last one; `listed` is how many there were, up to $6. Archived batches are passed over: what was made before $9, and the
+-- numbers in $10.
 with nearest as (
     select batch_no, created_at, id, total_messages from batches
     where campaign_id = $1 and (created_at, id) <= ($2::timestamptz, $3::text)
+        and created_at >= $9::timestamptz and not $10::text::int4multirange @> batch_no
     order by created_at desc, id desc
     limit $6
 ), bounded as (
@@ -44,6 +46,7 @@ order by c.place
 with nearest as (
     select batch_no, created_at, id, total_messages from batches
     where campaign_id = $1 and (created_at, id) >= ($2::timestamptz, $3::text)
+        and created_at >= $9::timestamptz and not $10::text::int4multirange @> batch_no
     order by created_at, id
     limit $6
 ), bounded as (
@@ -94,8 +97,8 @@ from (
 ) looked_at
 
 -- name: filter_older
--- The same for rows that are wanted by more than their numbers. $9 and $10: when their batch was made; $11: by whom, where null is the
--- campaign's creator; $12: ranks of statuses; $13: the error. Each may be null. A batch none of whose rows can fit, by its counts, has
+-- The same for rows that are wanted by more than their numbers. $11 and $12: when their batch was made; $13: by whom, where null is the
+-- campaign's creator; $14: ranks of statuses; $15: the error. Each may be null. A batch none of whose rows can fit, by its counts, has
 -- size 0: it is passed over.
 with nearest as (
     select *, case when ended_at is not null then 6 when taken_at is not null then 1 else 0 end as unclaimed_status,
@@ -103,18 +106,19 @@ with nearest as (
         total_messages - retrying - enqueued - sending - sent - sent_to_telco - success - failure as unclaimed
     from batches
     where campaign_id = $1 and (created_at, id) <= ($2::timestamptz, $3::text)
-        and created_at >= coalesce($9::timestamptz, '-infinity') and created_at < coalesce($10::timestamptz, 'infinity')
+        and created_at >= $9::timestamptz and not $10::text::int4multirange @> batch_no
+        and created_at >= coalesce($11::timestamptz, '-infinity') and created_at < coalesce($12::timestamptz, 'infinity')
     order by created_at desc, id desc
     limit $6
 ), bounded as (
     select *, row_number() over (order by created_at desc, id desc) as place, count(*) over () as listed,
         case when created_at = $2 and id = $3 then $4::bigint else 2147483648 end as bound,
-        ($11::text is null or coalesce(creator_id, (select creator_id from campaigns where id = $1)) = $11)
-        and ($12::integer[] is null or (unclaimed > 0 and unclaimed_status = any($12)) or exists (
+        ($13::text is null or coalesce(creator_id, (select creator_id from campaigns where id = $1)) = $13)
+        and ($14::integer[] is null or (unclaimed > 0 and unclaimed_status = any($14)) or exists (
             select from unnest(array[retrying, enqueued, sending, sent, sent_to_telco, success, failure]) with ordinality r (n, rank)
-            where n > 0 and rank - 1 = any($12)
+            where n > 0 and rank - 1 = any($14)
         ))
-        and ($13::text is null or errors ? $13 or (unclaimed > 0 and unclaimed_error = $13)) as may_fit
+        and ($15::text is null or errors ? $15 or (unclaimed > 0 and unclaimed_error = $15)) as may_fit
     from nearest
 ), measured as (
     select *, case when may_fit then least(total_messages, bound - 1)::integer else 0 end as size from bounded
@@ -133,14 +137,14 @@ from wanted c
 cross join lateral (
     select count(*) as looked, min(m.row_number) as last_row, array_agg(m.row_number order by m.row_number desc) filter (where
         ($5::text is null or strpos(m.recipient, $5) > 0)
-        and ($12::integer[] is null or coalesce(a.status, c.unclaimed_status) = any($12))
-        and ($13::text is null or case when a.status is null then c.unclaimed_error else a.error end = $13)
+        and ($14::integer[] is null or coalesce(a.status, c.unclaimed_status) = any($14))
+        and ($15::text is null or case when a.status is null then c.unclaimed_error else a.error end = $15)
     ) as found
     from messages m
     left join lateral (
         -- Asked only where it matters.
         select status, error from attempts
-        where batch_no = m.batch_no and row_number = m.row_number and $12::integer[] is not null
+        where batch_no = m.batch_no and row_number = m.row_number and $14::integer[] is not null
         order by attempt desc limit 1
     ) a on true
     where m.batch_no = c.batch_no and m.row_number < case when c.size = 0 or c.is_large then 0 else c.bound end
@@ -156,18 +160,19 @@ with nearest as (
         total_messages - retrying - enqueued - sending - sent - sent_to_telco - success - failure as unclaimed
     from batches
     where campaign_id = $1 and (created_at, id) >= ($2::timestamptz, $3::text)
-        and created_at >= coalesce($9::timestamptz, '-infinity') and created_at < coalesce($10::timestamptz, 'infinity')
+        and created_at >= $9::timestamptz and not $10::text::int4multirange @> batch_no
+        and created_at >= coalesce($11::timestamptz, '-infinity') and created_at < coalesce($12::timestamptz, 'infinity')
     order by created_at, id
     limit $6
 ), bounded as (
     select *, row_number() over (order by created_at, id) as place, count(*) over () as listed,
         case when created_at = $2 and id = $3 then $4::bigint else 0 end as bound,
-        ($11::text is null or coalesce(creator_id, (select creator_id from campaigns where id = $1)) = $11)
-        and ($12::integer[] is null or (unclaimed > 0 and unclaimed_status = any($12)) or exists (
+        ($13::text is null or coalesce(creator_id, (select creator_id from campaigns where id = $1)) = $13)
+        and ($14::integer[] is null or (unclaimed > 0 and unclaimed_status = any($14)) or exists (
             select from unnest(array[retrying, enqueued, sending, sent, sent_to_telco, success, failure]) with ordinality r (n, rank)
-            where n > 0 and rank - 1 = any($12)
+            where n > 0 and rank - 1 = any($14)
         ))
-        and ($13::text is null or errors ? $13 or (unclaimed > 0 and unclaimed_error = $13)) as may_fit
+        and ($15::text is null or errors ? $15 or (unclaimed > 0 and unclaimed_error = $15)) as may_fit
     from nearest
 ), measured as (
     select *, case when may_fit then least(total_messages, 2147483647 - bound)::integer else 0 end as size from bounded
@@ -186,14 +191,14 @@ from wanted c
 cross join lateral (
     select count(*) as looked, max(m.row_number) as last_row, array_agg(m.row_number order by m.row_number) filter (where
         ($5::text is null or strpos(m.recipient, $5) > 0)
-        and ($12::integer[] is null or coalesce(a.status, c.unclaimed_status) = any($12))
-        and ($13::text is null or case when a.status is null then c.unclaimed_error else a.error end = $13)
+        and ($14::integer[] is null or coalesce(a.status, c.unclaimed_status) = any($14))
+        and ($15::text is null or case when a.status is null then c.unclaimed_error else a.error end = $15)
     ) as found
     from messages m
     left join lateral (
         -- Asked only where it matters.
         select status, error from attempts
-        where batch_no = m.batch_no and row_number = m.row_number and $12::integer[] is not null
+        where batch_no = m.batch_no and row_number = m.row_number and $14::integer[] is not null
         order by attempt desc limit 1
     ) a on true
     where m.batch_no = c.batch_no and m.row_number > case when c.size = 0 or c.is_large then 2147483647 else c.bound end

@@ -16,6 +16,7 @@ from api.lists.queries import ListQuery, parse_query
 from audit.events import Actor
 from config.settings import Settings
 from database.connections import Connection, Pool, database_troubles
+from messages.archived.ranges import find_archive_of_message
 from messages.changes import retry_batch, retry_message
 from messages.documents import MessageDocuments
 from messages.errors import BatchNotFound, ChangeRefused, MessageNotFound
@@ -40,6 +41,8 @@ _MOST_SEARCHES: Final = 2
 _MOST_RETRIES: Final = 2
 # The more wait, the sooner each search is over, but never sooner than this, in seconds.
 _LEAST_SEARCH_SECONDS: Final = 0.03
+_ARCHIVED: Final = "These messages are archived: ask the operators of this service for them"
+_OLDER_ARCHIVED: Final = "Older messages are archived: ask the operators of this service for them"
 # So many items are made into JSON at once, before other calls have their turn.
 _ITEMS_AT_ONCE: Final = 100
 
@@ -71,7 +74,10 @@ class ListsWork:
         """One message, its status and attempts (8-api.md §2.3)."""
         await drop_body(call.request)
         async with self._connection() as connection:
-            message = await fetch_message(connection, call.request.path_params["message_id"])
+            identifier = call.request.path_params["message_id"]
+            message = await fetch_message(connection, identifier)
+            if message is None and await find_archive_of_message(connection, identifier, call.campaign_id):
+                raise RequestRefused(410, _ARCHIVED)
         if message is None or message.batch.campaign_id != call.campaign_id:
             raise RequestRefused(404)
         return _json_answer(to_json(self._documents_for(call).retrieved(message)), 200)
@@ -128,6 +134,8 @@ class ListsWork:
         if query.cursor is not None and row_number is not None:
             place = place_in_batch(batch, query.cursor.created_at, row_number)
         page = await self._fetch_page(Scope(call.campaign_id, batch, query.search), query, place)
+        if page.archives:
+            raise RequestRefused(410, _ARCHIVED)
         document = self._documents_for(call).in_batch
         return await _page_answer(page, document, lambda at: str(at.row_number))
 
@@ -210,7 +218,10 @@ async def _page_answer(
         "startCursor": cursor(page.first),
         "endCursor": cursor(page.last),
     }
-    return _json_answer(b'{"data":[' + b",".join(slices) + b'],"pageData":' + to_json(about) + b"}", 200)
+    end = b',"archived":' + to_json(_OLDER_ARCHIVED) if page.archives else b""
+    return _json_answer(
+        b'{"data":[' + b",".join(slices) + b'],"pageData":' + to_json(about) + end + b"}", 200
+    )
 
 
 def _items(messages: Sequence[Message], document: Callable[[Message], dict[str, object]]) -> bytes:

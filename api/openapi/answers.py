@@ -94,6 +94,9 @@ ANSWERS: Final[Mapping[str, Schema]] = {
         "The key is another campaign's, the call comes from an address that is not allowed, or the campaign is suspended",
     ),
     "NotFound": _about_request("There is no such page, message or batch"),
+    "Archived": _about_request(
+        "The messages are archived: nothing is to be sent again. Ask the operators for them"
+    ),
     "MethodNotAllowed": _about_request(
         "The path has no such method",
         {"Allow": {"$ref": "#/components/headers/Allow"}},

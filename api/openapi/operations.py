@@ -122,7 +122,7 @@ _RETRIEVE: Final = _operation(
     "retrieve_message",
     "One message, its status and its attempts",
     "Ask for it until `latestStatus` is `success` or `failure`.",
-    {**answers_to(_CALL), "200": answer("The message.", ref("Message"))},
+    {**answers_to({**_CALL, 410: "Archived"}), "200": answer("The message.", ref("Message"))},
 )
 _RETRY: Final = _operation(
     "retry_message",
@@ -140,7 +140,7 @@ _LIST_OF_BATCH: Final = _operation(
     "list_batch_messages",
     "A batch's messages, paged",
     _LIST,
-    {**answers_to(_CALL), "200": answer("A page.", ref("PageOfBatch"))},
+    {**answers_to({**_CALL, 410: "Archived"}), "200": answer("A page.", ref("PageOfBatch"))},
     _PAGES,
 )
 _LIST_OF_CAMPAIGN: Final = _operation(

@@ -274,7 +274,12 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         {"data": {"type": "array", "items": ref("MessageOfBatch")}, "pageData": ref("PageData")}
     ),
     "PageOfCampaign": answer_of(
-        {"data": {"type": "array", "items": ref("MessageOfCampaign")}, "pageData": ref("PageData")}
+        {
+            "data": {"type": "array", "items": ref("MessageOfCampaign")},
+            "pageData": ref("PageData"),
+            "archived": _text("On the last page, where older messages are archived: that they are."),
+        },
+        optional=("archived",),
     ),
     "PageData": answer_of(
         {

@@ -40,7 +40,8 @@ from console.subjects import of_campaign, of_export
 from console.technical.downloads import CSV_TYPE, XLSX_TYPE, attachment
 from console.visits import Visit
 from database.connections import Connection
-from messages.logs.rows import LogQuery, read_log_csv
+from messages.errors import MessagesArchived
+from messages.logs.rows import LogQuery, find_archive_of_log, read_log_csv
 from messages.retrieval import fetch_batch
 from processing.errors import ObjectMissing, StoreUnavailable
 from processing.exports.exports import (
@@ -85,9 +86,13 @@ async def ask(visit: Visit) -> Response:
         asked = await read_asked(connection, visit, sight, form)
         request = asked.request
         query = await find_query(connection, visit, campaign, request) if request else None
+        archive = await find_archive_of_log(connection, query) if query else None
         expected = await count_expected(connection, query, asked.batch) if query else 0
     if request is None or query is None:
         return await _page(visit, sight, asked)
+    if archive is not None:
+        words = f"Messages of these days are archived, in {archive}: ask for later days, or ask the operators for them."
+        return await _page(visit, sight, replace(asked, errors={"from": words}))
     of = asked.batch.original_file_name.removesuffix(".csv") if asked.batch else ""
     name = f"{of or campaign.name} {request.first} to {request.last}.{request.form}"
     if expected > AT_ONCE[request.form]:
@@ -224,7 +229,7 @@ async def _csv(visit: Visit, query: LogQuery) -> AsyncIterator[bytes]:
     try:
         async for piece in read_log_csv(visit.connection, query):
             yield piece.text
-    except ConfigError as error:
+    except (ConfigError, MessagesArchived) as error:
         # The answer has begun: it is cut, so that nobody takes a part for the whole.
         logger.warning("log_cut", reason=str(error))
         raise

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from campaigns.campaigns import CampaignStatus, Creator
 from console.campaigns.frame import CampaignFrame, open_frame
-from console.errors import GoTo
+from console.errors import GoTo, archived_words
 from console.live.views import Fragment, Note
 from console.messages.batches import OUTLOOK_EVERY, PARTS, BatchRights, fetch_file, fetch_versions
 from console.messages.facts import BatchFacts, fetch_facts
@@ -24,6 +24,7 @@ from console.routes import ConsoleRoute
 from console.subjects import of_batch
 from console.visits import Visit
 from database.connections import Connection
+from messages.archived.ranges import find_archive
 from messages.identifiers import message_id
 from messages.retrieval import Batch, fetch_batch, fetch_batches, fetch_creators
 from sending.queues import may_still_leave
@@ -98,6 +99,7 @@ async def show_batch(visit: Visit) -> Response:
         facts = await fetch_batch_facts(connection, frame, batch)
         maker = await make_rows(visit, connection, frame.campaign, sight, in_batch=True)
         page = await fetch_table(connection, query)
+        archive = await find_archive(connection, batch.number)
         upload = await fetch_file(connection, batch)
     links = links_of(query, page, "batch", "batch_live", batch_id=batch.id)
     return await visit.page(
@@ -109,6 +111,7 @@ async def show_batch(visit: Visit) -> Response:
         upload=upload,
         upload_path=url("upload", upload_id=batch.upload_id) if upload and has_page("upload") else None,
         query=query,
+        archived=None if archive is None else archived_words(archive),
         maker=maker,
         rows=[maker.row(message) for message in page.messages],
         links=links,

@@ -17,6 +17,7 @@ from console.sending.texts import cost_in_words
 from console.subjects import of_batch
 from console.visits import Visit
 from database.connections import Connection
+from messages.archived.ranges import refuse_archived
 from messages.changes import count_retries, release_batch, retry_batch, stop_batch
 from messages.errors import BatchNotFound, ChangeRefused
 from rules.billing.prices import Cost
@@ -46,6 +47,7 @@ async def _ask(visit: Visit, change: str, refusal: str = "") -> Response:
         facts = await fetch_batch_facts(connection, frame, batch)
         ahead = None
         if change == "retry":
+            await refuse_archived(connection, batch.number)
             ahead = await count_retries(connection, batch.number, max_retries=limit)
     cost = None
     if ahead is not None:

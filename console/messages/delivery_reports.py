@@ -20,6 +20,7 @@ from console.technical.downloads import CSV_TYPE, XLSX_TYPE, attachment
 from console.visits import Visit
 from keys.ssh_keys import fetch_label_of_upload
 from messages.delivery_report import ReportFrame, read_csv_report, write_xlsx_report
+from messages.errors import MessagesArchived
 from messages.retrieval import Batch
 
 logger = get_logger("console")
@@ -91,7 +92,7 @@ async def _pieces(visit: Visit, frame: ReportFrame) -> AsyncIterator[bytes]:
     try:
         async for piece in read_csv_report(visit.connection, frame):
             yield piece
-    except ConfigError as error:
+    except (ConfigError, MessagesArchived) as error:
         # The answer has begun: it is cut, so that nobody takes a part for the whole.
         logger.warning("report_cut", reason=str(error))
         raise

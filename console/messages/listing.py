@@ -80,6 +80,7 @@ async def show_messages(visit: Visit) -> Response:
             query, page, "campaign_messages", "campaign_messages_live", campaign_id=visit.campaign_id
         ),
         sight=sight,
+        archives=page.archives,
         creators=creators,
         statuses=STATUS_CHOICES,
         errors=ERROR_CHOICES,

@@ -20,10 +20,12 @@ from console.sending.texts import cost_in_words
 from console.subjects import of_message
 from console.visits import Visit
 from database.connections import Connection
+from messages.archived.ranges import find_archive
 from messages.changes import retry_message
 from messages.documents import MessageDocuments, attempts_of
-from messages.errors import ChangeRefused, MessageNotFound
-from messages.retrieval import Message, fetch_message
+from messages.errors import ChangeRefused, MessageNotFound, MessagesArchived
+from messages.identifiers import parse_message_id
+from messages.retrieval import Message, fetch_batch_of, fetch_message
 from processing.rule_settings import make_rules
 from rules.billing.prices import cost_of
 from rules.templates import Language
@@ -159,9 +161,19 @@ async def _fetch_seen(visit: Visit, connection: Connection, sight: Sight) -> Mes
     """The message of the page's path. Raises PageRefused (404): it isn't there for the visitor."""
     message = await fetch_message(connection, visit.parameter("message_id"))
     if message is None:
+        await _refuse_archived(visit, connection, sight)
         raise PageRefused(404)
     sight.demand(message.batch)
     return message
+
+
+async def _refuse_archived(visit: Visit, connection: Connection, sight: Sight) -> None:
+    """Raise MessagesArchived where the visitor would see the message, were it not archived."""
+    key = parse_message_id(visit.parameter("message_id"))
+    batch = None if key is None else await fetch_batch_of(connection, key)
+    if batch is not None and (name := await find_archive(connection, batch.number)) is not None:
+        sight.demand(batch)
+        raise MessagesArchived(name)
 
 
 ROUTES: Final = (

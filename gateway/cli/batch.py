@@ -112,16 +112,26 @@ def describe_progress(batch: "Batch") -> str:
 @app.command(epilog="Example: sftp-gateway batch show batch_5f0c… --json")
 def show(context: typer.Context, batch_id: BatchId, as_json: JSON = False) -> None:
     """Show one batch: counts by status and by error, its sender's rate, when it will have left, and what keeps it."""
+    from messages.archived.ranges import find_archive
     from messages.retrieval import count_failures
     from sending.queues import fetch_outlook
 
+    archive: str | None = None
+
     async def fetch() -> "tuple[Batch, Outlook, FailureCounts | None]":
+        nonlocal archive
         async with invocation_of(context).open_database() as connection:
             batch = await _fetch_known(connection, batch_id)
             outlook = await fetch_outlook(connection, batch, now=datetime.now(UTC))
-            return batch, outlook, None if as_json else await count_failures(connection, batch)
+            failures = None if as_json else await count_failures(connection, batch)
+            archive = await find_archive(connection, batch.number)
+            return batch, outlook, failures
 
     batch, outlook, failures = run(fetch())
+    if archive is not None:
+        note(
+            f"its messages are archived in {archive}, and how failures ended with them: `sftp-gateway archive restore {archive}`"
+        )
     if failures is None:
         print_json(_document(batch, outlook))
     else:

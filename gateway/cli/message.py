@@ -57,22 +57,25 @@ def list_all(
 ) -> None:
     """List a campaign's messages, newest first. They are personal data."""
     from campaigns.campaigns import fetch_known_campaign
+    from messages.archived.ranges import list_left_out
     from messages.pages import list_messages
 
     if search is not None and len(search) > _MOST_SEARCHED:
         raise CallMisused(f"--search takes at most {_MOST_SEARCHED} digits")
     invocation = invocation_of(context)
 
-    async def fetch() -> "tuple[Campaign, list[Message]]":
+    async def fetch() -> "tuple[Campaign, list[Message], tuple[str, ...]]":
         async with invocation.open_database() as connection:
             known = await fetch_known_campaign(connection, campaign)
             last = None if after is None else await _fetch_known(connection, after)
-            return known, await list_messages(
-                connection, campaign, search=search, after=last, limit=limit + 1
-            )
+            found = await list_messages(connection, campaign, search=search, after=last, limit=limit + 1)
+            left_out = await list_left_out(connection, campaign) if len(found) <= limit else ()
+            return known, found, left_out
 
-    known, found = run(fetch())
+    known, found, left_out = run(fetch())
     messages = cut_page(found, limit, lambda message: message.id)
+    for name in left_out:
+        note(f"older messages are archived in {name}: `sftp-gateway archive restore {name}` brings them back")
     if as_json:
         print_json([_document(invocation, message, known) for message in messages])
         return
@@ -138,9 +141,13 @@ async def _fetch_archived(
 
 async def _fetch_known(connection: "Connection", message_id: str) -> "Message":
     """The message of this id. Raises CallRefused."""
+    from messages.archived.ranges import find_archive_of_message
+    from messages.errors import MessagesArchived
     from messages.retrieval import fetch_message
 
     found = await fetch_message(connection, message_id)
+    if found is None and (archive := await find_archive_of_message(connection, message_id)) is not None:
+        raise MessagesArchived(archive)
     if found is None:
         raise CallRefused(f"there is no message {message_id!r:.80}: see `sftp-gateway message list CAMPAIGN`")
     return found

@@ -189,17 +189,18 @@ def _describe_held(job: "HeldJob") -> str:
 async def _fetch_batch_facts(connection: "Connection", upload: "Upload") -> list[tuple[str, str | None]]:
     """What became of the messages of an accepted upload, in short: `batch show` tells the rest."""
     from gateway.cli.batch import describe_failures, describe_progress
+    from messages.archived.ranges import find_archive
     from messages.retrieval import count_failures, fetch_batch
     from sending.queues import fetch_outlook
 
-    batch = None if upload.batch_id is None else await fetch_batch(connection, upload.batch_id)
-    if batch is None:
+    if upload.batch_id is None or (batch := await fetch_batch(connection, upload.batch_id)) is None:
         return []
     outlook = await fetch_outlook(connection, batch, now=datetime.now(UTC))
     end = for_people(outlook.expected_end_at) if outlook.expected_end_at else None
     return [
         ("state of its batch", f"{batch.status}: {describe_progress(batch)}"),
         ("failures", describe_failures(await count_failures(connection, batch))),
+        ("archived in", await find_archive(connection, batch.number)),
         ("waits", outlook.obstacle),
         ("expected end", end),
     ]

@@ -19,6 +19,7 @@ from campaigns.campaigns import Campaign
 from config.sizes import MAX_UPLOAD_BYTES
 from database.connections import Connection
 from database.queries import NamedQueries
+from messages.archived.ranges import refuse_used
 from messages.logs.charges import Charges
 from messages.logs.columns import BEHIND, column_names
 from messages.logs.files import BYTE_ORDER_MARK, Cell, csv_lines
@@ -88,7 +89,7 @@ async def read_log_csv(
 ) -> AsyncIterator[LogPiece]:
     """The log as CSV, its byte order mark and header first. Cells that look like formulas get an apostrophe in front.
 
-    A piece has the lines of `at_once` messages at most.
+    A piece has the lines of `at_once` messages at most. Raises MessagesArchived where the log would lack what is archived.
     """
     yield LogPiece(BYTE_ORDER_MARK + csv_lines([column_names(query.parameters)]), 0, 0)
     async for piece in _read(connect, _Reader(query, at_once, guards_formulas=True)):
@@ -101,6 +102,19 @@ async def read_log_cells(
     """The log's rows without a header, each cell as it is: for `cells_of`."""
     async for piece in _read(connect, _Reader(query, at_once, guards_formulas=False)):
         yield piece
+
+
+async def find_archive_of_log(connection: Connection, query: LogQuery) -> str | None:
+    """An archive with messages that the log would lack; None where it lacks nothing."""
+    name: str | None = await connection.fetchval(
+        SQL["find_archive"],
+        query.campaign.id,
+        query.begins_at - _OTHER_CLOCKS,
+        query.ends_at + _OTHER_CLOCKS,
+        query.begins_at - _USUAL_LIFE,
+        query.batch_no,
+    )
+    return name
 
 
 def cells_of(piece: LogPiece) -> list[list[Cell]]:
@@ -197,4 +211,5 @@ class _Reader:
             list(query.charges.outcomes), list(query.charges.other_expiries),
         )  # fmt: skip
         assert row is not None  # noqa: S101 - it counts, so there is a row
+        await refuse_used(connection, batches, query.begins_at - _OTHER_CLOCKS)
         return LogPiece(row["text"], looked, row["rows"])

@@ -32,6 +32,28 @@ where batch_no = any(array(
 ))
 order by batch_no
 
+-- name: find_archive
+-- An archive with a batch of the campaign, or with the batch $5, that had its end from $2 on and was made before $3: as above, those made
+-- from $4 on, and those that took days.
+select a.name from archives a
+where a.kind = 'messages' and a.state = 'archived' and case
+    when $5::integer is not null then a.begins <= $5 and a.ends > $5 and exists (
+        select from batches where batch_no = $5 and finished_at >= $2::timestamptz
+    )
+    else a.first_at < $3::timestamptz and (
+        a.last_at >= $4::timestamptz and exists (
+            select from batches
+            where campaign_id = $1 and created_at between greatest(a.first_at, $4) and least(a.last_at, $3)
+                and batch_no >= a.begins and batch_no < a.ends and finished_at >= $2
+        )
+        or exists (
+            select from batches
+            where finished_at - created_at > interval '4 days' and campaign_id = $1 and batch_no >= a.begins and batch_no < a.ends
+                and created_at < $3 and finished_at >= $2
+        )
+    ) end
+order by a.begins limit 1
+
 -- name: find_end
 -- The last of a batch's next rows after $2, where there are more than $3 of them.
 select row_number from messages

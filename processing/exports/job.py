@@ -19,6 +19,7 @@ from config.sections import BillingSettings
 from database.connections import Pool, database_troubles
 from database.errors import ServiceUnreachable
 from database.job_queue import JobKind, RunningJob, TryAgain
+from messages.errors import MessagesArchived
 from messages.logs.rows import LogQuery
 from processing import metrics
 from processing.errors import TemporaryTrouble
@@ -39,6 +40,9 @@ logger = get_logger("processing")
 MOST_BYTES: Final = 5_000_000_000
 TOO_LARGE: Final = "The file would be larger than 5 GB: ask for fewer days."
 FAILED: Final = "The file could not be made, which is our fault: ask for it again, and tell the operators if it happens again."
+ARCHIVED: Final = (
+    "Messages of these days are archived: ask for later days, or ask the operators to restore {archive}."
+)
 AWAY: Final = "The service was disturbed for too long: ask for the file again."
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=2), timedelta(minutes=1)
 # Whatever is tried, somebody is told an end after so long.
@@ -96,6 +100,9 @@ class ExportJob:
             if datetime.now(UTC) - export.requested_at >= _RETRY_FOR:
                 await self._fail(export, AWAY, "away")
                 return
+        except MessagesArchived as archived:
+            await self._fail(export, ARCHIVED.format(archive=archived.archive), "archived")
+            return
         except _TooLarge:
             await self._fail(export, TOO_LARGE, "too_large")
             return

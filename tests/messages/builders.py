@@ -116,6 +116,22 @@ async def fill_campaign(
     return ids
 
 
+async def archive_first_range(connection: Connection) -> str:
+    """All batches there are now are archived, so far as the database knows; returns the archive's name. No file has them."""
+    await connection.execute("delete from due")
+    # Whatever the statuses of its messages are.
+    await connection.execute("alter table batches disable trigger batches_settle")
+    await connection.execute("update batches set finished_at = coalesce(finished_at, created_at)")
+    await connection.execute("alter table batches enable trigger batches_settle")
+    await connection.execute("select setval(pg_get_serial_sequence('batches', 'batch_no'), 4000000, false)")
+    await connection.execute("select add_message_ranges()")
+    await connection.execute(
+        "select seal_archive('messages', 0, 4000000, min(created_at), max(created_at)) from batches"
+    )
+    assert await connection.fetchval("select finish_archive('messages_to_4000000')") == "archived"
+    return "messages_to_4000000"
+
+
 async def add_attempt(
     connection: Connection,
     batch: MadeBatch,

@@ -173,9 +173,12 @@ async def test_a_look_reads_as_many_rows_as_it_is_to_and_no_more(
     if not in_batch:
         # Before the large one, or behind it: either way the small ones.
         place = f"'{AT + timedelta(milliseconds=30)}', '', 0"
-        values = f"'{campaign_id}', {place}, null, 50, 50, 1000, null, null, null, {wanted}"
+        values = (
+            f"'{campaign_id}', {place}, null, 50, 50, 1000, '-infinity', '{{}}', null, null, null, {wanted}"
+        )
         types = (
-            "(text, timestamptz, text, bigint, text, integer, integer, integer, timestamptz, timestamptz, text,"
+            "(text, timestamptz, text, bigint, text, integer, integer, integer, timestamptz, text,"
+            " timestamptz, timestamptz, text,"
             " integer[], text)"
         )
     await connection.execute(f"prepare looked {types} as {SQL[name]}")

@@ -257,8 +257,8 @@ def test_what_is_no_number_is_none(text: str) -> None:
 
 # How each statement is asked for fifty rows from the middle of the large batch on.
 LOOKS = {
-    "look_older": "(text, timestamptz, text, bigint, text, bigint, bigint, bigint)",
-    "look_newer": "(text, timestamptz, text, bigint, text, bigint, bigint, bigint)",
+    "look_older": "(text, timestamptz, text, bigint, text, bigint, bigint, bigint, timestamptz, text)",
+    "look_newer": "(text, timestamptz, text, bigint, text, bigint, bigint, bigint, timestamptz, text)",
     "look_older_in_batch": "(integer, bigint, text, bigint)",
     "look_newer_in_batch": "(integer, bigint, text, bigint)",
 }
@@ -277,7 +277,7 @@ async def test_no_page_reads_a_large_batch_as_a_whole(
     assert row is not None
     values = f"{row['batch_no']}, 3000, null, 50"
     if not name.endswith("_in_batch"):
-        values = f"'{campaign_id}', '{row['created_at']}', '{large}', 3000, null, 50, 50, 1000"
+        values = f"'{campaign_id}', '{row['created_at']}', '{large}', 3000, null, 50, 50, 1000, '-infinity', '{{}}'"
     await connection.execute(f"prepare looked {LOOKS[name]} as {SQL[name]}")
     for mode in ("force_custom_plan", "force_generic_plan"):
         await connection.execute(f"set plan_cache_mode = {mode}")

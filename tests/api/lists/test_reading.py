@@ -13,7 +13,7 @@ from messages.identifiers import attempt_id, message_id, template_body_id, templ
 from messages.statuses import MessageStatus
 from tests.api.client import APIClient
 from tests.api.openapi.answer_schemas import assert_is
-from tests.messages.builders import FOREIGN, NOW, MadeBatch, add_attempt, make_batch
+from tests.messages.builders import FOREIGN, NOW, MadeBatch, add_attempt, archive_first_range, make_batch
 
 CREATED, ENQUEUED, SENDING, SENT, SENT_TO_TELCO, SUCCESS, FAILURE = MessageStatus
 AT = "2026-11-25T17:30:00.000+08:00"
@@ -336,3 +336,27 @@ async def test_a_batch_without_a_frame_is_shown_as_it_will_be_sent(
         "This is a test message used for training purposes.\n\nClinic\n\n---\n\nDear Tan 1\n\n---\n\n"
         "This is an automated message sent by the Singapore Government."
     )
+
+
+async def test_what_is_archived_is_gone_for_now_and_lists_say_that_there_is_more(
+    client: APIClient, connection: Connection, tried: MadeBatch, campaign_id: str
+) -> None:
+    await archive_first_range(connection)
+    gone = {
+        "message": "These messages are archived: ask the operators of this service for them",
+        "statusCode": 410,
+    }
+    for path in (f"/messages/{message_id(tried.id, 2)}", f"/batch/{tried.id}/messages?limit=9"):
+        answer = await client.get(path)
+        assert (answer.status, answer.json) == (410, gone), path
+    answer = await client.get("/messages?limit=9")
+    assert (answer.status, answer.json["data"], list(answer.json)) == (
+        200,
+        [],
+        ["data", "pageData", "archived"],
+    )
+    assert_is("PageOfCampaign", answer.body)
+    retried = await client.post(f"/messages/{message_id(tried.id, 2)}/retry")
+    assert (retried.status, retried.json["error"]["code"]) == (400, "message_not_retryable")
+    assert "is archived" in retried.json["error"]["message"]
+    assert (await client.get(f"/messages/{message_id(tried.id, 2)[:-35]}{'0' * 35}")).status == 404

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -18,7 +18,7 @@ from database.connections import Connection, Pool
 from database.job_queue import RunningJob
 from messages.retrieval import fetch_batch
 from messages.statuses import MessageStatus
-from processing.exports.exports import MOST_UNFINISHED, Form
+from processing.exports.exports import MOST_UNFINISHED, Form, LogRequest, fetch_export, request_export
 from processing.exports.job import ExportJob
 from processing.object_store import S3ObjectStore, open_store
 from tests.console.live.streams import streaming
@@ -32,6 +32,7 @@ from tests.console.messages.sending import (
     set_values,
 )
 from tests.console.served import OPS, Shown, browse, serving_console
+from tests.messages.builders import archive_first_range
 
 DAYS: dict[str, Any] = {"from": "2026-11-01", "to": "2026-11-30"}
 
@@ -231,3 +232,34 @@ def test_a_long_name_keeps_its_ending() -> None:
         f"attachment; filename=\"{'x' * 145}.xlsx\"; filename*=UTF-8''{'x' * 145}.xlsx"
     )
     assert attachment("/..") == "attachment; filename=\"_\"; filename*=UTF-8''_"
+
+
+async def test_a_log_of_days_whose_messages_are_archived_is_refused(
+    settings: Settings, connection: Connection, pool: Pool, store: S3ObjectStore
+) -> None:
+    campaign_id = await make_sending_campaign(connection)
+    people = await make_people(connection, campaign_id)
+    await add_batch(connection, campaign_id)
+    path = f"/campaigns/{campaign_id}/logs"
+    async with serving_console(settings) as port:
+        browser = await browse(connection, settings, port, people.owner)
+        # Asked for before, and made after it.
+        request = LogRequest(date(2026, 11, 1), date(2026, 11, 30), Form.CSV)
+        async with connection.transaction():
+            export_id = await request_export(
+                connection,
+                campaign_id,
+                people.owner.id,
+                request,
+                file_name="log.csv",
+                rows_expected=1,
+                kept_for=timedelta(days=7),
+            )
+        name = await archive_first_range(connection)
+        shown = await browser.send(await browser.get(path), path, **DAYS)
+        assert f"Messages of these days are archived, in {name}" in shown.text
+        await make_files(connection, pool, store, settings)
+        export = await fetch_export(connection, export_id)
+        assert export is not None
+        assert export.error is not None
+        assert f"restore {name}" in export.error

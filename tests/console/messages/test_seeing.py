@@ -16,6 +16,7 @@ from tests.console.messages.sending import (
     set_values,
 )
 from tests.console.served import browse, serving_console
+from tests.messages.builders import archive_first_range
 
 
 async def test_each_role_sees_what_is_its_own_to_see(settings: Settings, connection: Connection) -> None:
@@ -148,3 +149,29 @@ async def test_what_another_campaign_has_is_not_there(
             assert (await browser.post(path + change, {"form_id": "x" * 20})).status == 404
         for unknown in (f"/{kind}/nothing", f"/{kind}/{kind[:-1]}_00000000-0000-8000-8000-000000000001"):
             assert (await browser.get(unknown)).status == 404
+
+
+async def test_what_is_archived_is_said_to_be(settings: Settings, connection: Connection) -> None:
+    campaign_id = await make_sending_campaign(connection)
+    people = await make_people(connection, campaign_id)
+    theirs = await add_batch(connection, campaign_id)
+    name = await archive_first_range(connection)
+    message, batch = f"/messages/{message_id(theirs.id, 2)}", f"/batches/{theirs.id}"
+    async with serving_console(settings) as port:
+        browser = await browse(connection, settings, port, people.owner)
+        for path in (
+            message,
+            f"{batch}/delivery-report.csv",
+            f"{batch}/delivery-report.xlsx",
+            f"{batch}/retry",
+        ):
+            shown = await browser.get(path)
+            assert (shown.status, f"archive restore {name}" in shown.text) == (410, True), path
+        shown = await browser.get(batch)
+        assert (shown.status, f"archive restore {name}" in shown.text) == (200, True)
+        assert "Retry failed messages" not in shown.text
+        assert "delivery-report" not in shown.body
+        shown = await browser.get(f"/campaigns/{campaign_id}")
+        assert f"Older messages are archived, in {name}" in shown.text
+        stranger = await browse(connection, settings, port, people.restricted)
+        assert (await stranger.get(message)).status == 404

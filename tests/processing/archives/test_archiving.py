@@ -10,7 +10,7 @@ import pytest
 
 from billing.recount import recount_campaign
 from database.connections import Connection, Pool
-from messages.archived.ranges import find_archive, find_archive_of_message, list_archived
+from messages.archived.ranges import fetch_archived, find_archive, find_archive_of_message
 from messages.attempts import record_receipts
 from messages.identifiers import message_id
 from messages.news import Receipt
@@ -66,7 +66,7 @@ async def test_a_range_leaves_and_comes_back_to_the_last_bit(
     assert (done.name, done.rows, done.attempts, done.files) == (NAME, 7, 8, 8)
     assert await rows_of(connection) == {"messages": [], "attempts": []}
     assert not await tables(connection) & {NAME, "attempts_to_4000000"}
-    assert [part.name for part in await list_archived(connection)] == [NAME]
+    assert [part.name for part in (await fetch_archived(connection)).ranges] == [NAME]
     assert await find_archive(connection, old.first.batch_no) == NAME
     assert await find_archive_of_message(connection, identifier, "another") is None
     batch = await fetch_batch(connection, old.second.id)
@@ -84,7 +84,7 @@ async def test_a_range_leaves_and_comes_back_to_the_last_bit(
     assert await rows_of(connection) == before
     assert await fetch_message(connection, identifier) == message
     assert await connection.fetch("select * from usage_days order by 1, 2, 3, 4") == usage
-    assert await list_archived(connection) == ()
+    assert (await fetch_archived(connection)).ranges == ()
     events = await connection.fetch(
         "select event, actor, details from audit_events where event like 'range%' order by id"
     )
