@@ -27,6 +27,10 @@ UPLOADS: Final = 2_000_000
 CAMPAIGNS: Final = 200_000
 ROUNDS: Final = 5
 TARGET: Final = 1.5
+# What is told of all campaigns of an agency, as costs are, grows with these; a search of messages looks on for a quarter of a
+# second where it finds few. Seconds that each may take instead.
+OF_MANY: Final = ("/billing", "/agency", "/ops/agencies/", "billing show", "API /messages?limit=50&search")
+OF_MANY_TARGET: Final = 0.3
 # A difference of less, in seconds, is the machine's.
 _NOISE: Final = 0.01
 _SMALLER: Final = 1_000
@@ -46,7 +50,9 @@ async def measure(uploads: int, campaigns: int, rounds: int) -> bool:
         faults = await look_at_plans(large, file)
         slow = await _compare(large, small, _measures(file), rounds)
     _tell_faults(faults)
-    print(f"{slow} things are slower than {TARGET} x")
+    print(
+        f"\n{slow} things take longer than {TARGET} x, or, of what is told of many campaigns or searched, than {OF_MANY_TARGET} s"
+    )
     return not faults and not slow
 
 
@@ -88,7 +94,8 @@ async def _compare(large: Place, small: Place, measures: dict[str, Measure], rou
 def _tell_line(name: str, large: Sequence[float], small: Sequence[float]) -> bool:
     """Print a line. Whether it is too slow."""
     many, few = statistics.median(large), statistics.median(small)
-    is_slow = many > TARGET * few and many - few > _NOISE
+    limit = OF_MANY_TARGET if name.startswith(OF_MANY) else TARGET * few
+    is_slow = many > limit and many - few > _NOISE
     note = "  SLOW" if is_slow else ""
     print(f"{name[:78]:78} {few * 1000:5.0f} ms {many * 1000:5.0f} ms {many / few:6.2f}{note}")
     return is_slow

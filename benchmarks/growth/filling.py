@@ -46,9 +46,12 @@ class Sizes:
 async def fill(url: str, sizes: Sizes) -> None:
     """Write all rows, make the indexes, and let the planner know of them."""
     now = datetime.now(UTC)
-    async with _connected(url) as connection:
+    async with _connected(url, sizes) as connection:
         await connection.execute(SQL["prepare"])
-        await connection.execute("select add_message_ranges()")
+        # What the set-up of servers and campaigns has left there has the first numbers.
+        await connection.execute("truncate audit_events")
+        await connection.execute(SQL["continue_numbers"], sizes.uploads, sizes.events)
+        await connection.execute(SQL["make_ranges"])
         leaves = [row[0] for row in await connection.fetch(SQL["list_leaves"], LARGE)]
         await connection.execute(SQL["leave_indexes"], leaves)
         for name in ("insert_agencies", "insert_domains", "insert_users", "insert_sender"):
@@ -56,24 +59,23 @@ async def fill(url: str, sizes: Sizes) -> None:
     begin = now - AGE
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_write_campaigns(url, sizes, begin))
-        tasks.create_task(_write(url, ("insert_messages",), sizes.uploads, begin, AGE))
-        tasks.create_task(_write(url, ("insert_attempts",), sizes.uploads, begin, AGE))
+        tasks.create_task(_write(url, sizes, ("insert_messages",), sizes.uploads, begin, AGE))
+        tasks.create_task(_write(url, sizes, ("insert_attempts",), sizes.uploads, begin, AGE))
         tasks.create_task(_write_batches(url, sizes, begin))
-        tasks.create_task(_write(url, ("insert_events",), sizes.events, begin, AGE, sizes.campaigns))
+        tasks.create_task(_write(url, sizes, ("insert_events",), sizes.events, begin, AGE, sizes.campaigns))
     async with asyncio.TaskGroup() as tasks:
         for some in (leaves[::2], leaves[1::2]):
-            tasks.create_task(_finish(url, some))
-    async with _connected(url) as connection:
-        await connection.execute(SQL["continue_numbers"], sizes.uploads)
+            tasks.create_task(_finish(url, sizes, some))
+    async with _connected(url, sizes) as connection:
         await connection.execute(SQL["end_filling"])
         await connection.execute("analyze", timeout=_HOUR)
 
 
 async def _write(
-    url: str, names: Sequence[str], rows: int, begin: datetime, span: timedelta, *more: int
+    url: str, sizes: Sizes, names: Sequence[str], rows: int, begin: datetime, span: timedelta, *more: int
 ) -> None:
     """Run these statements for so many numbers, some at once; their times are spread over the span."""
-    async with _connected(url) as connection:
+    async with _connected(url, sizes) as connection:
         for first in range(1, rows + 1, _AT_ONCE):
             last = min(first + _AT_ONCE - 1, rows)
             for name in names:
@@ -83,7 +85,7 @@ async def _write(
 
 
 async def _write_campaigns(url: str, sizes: Sizes, begin: datetime) -> None:
-    async with _connected(url) as connection:
+    async with _connected(url, sizes) as connection:
         step = AGE / (sizes.campaigns + 1)
         await connection.execute(SQL["insert_campaigns"], sizes.campaigns, begin, step, timeout=_HOUR)
         for name in ("bodies", "ssh_keys", "api_keys", "api_uses", "members", "visits", "lanes"):
@@ -92,14 +94,14 @@ async def _write_campaigns(url: str, sizes: Sizes, begin: datetime) -> None:
 
 
 async def _write_batches(url: str, sizes: Sizes, begin: datetime) -> None:
-    await _write(url, ("insert_uploads", "insert_batches"), sizes.uploads, begin, AGE, sizes.campaigns)
-    await _write(url, ("insert_notifications",), sizes.uploads, begin, AGE)
-    async with _connected(url) as connection:
+    await _write(url, sizes, ("insert_uploads", "insert_batches"), sizes.uploads, begin, AGE, sizes.campaigns)
+    await _write(url, sizes, ("insert_notifications",), sizes.uploads, begin, AGE)
+    async with _connected(url, sizes) as connection:
         await connection.execute(SQL["insert_usage"], timeout=_HOUR)
 
 
-async def _finish(url: str, tables: Sequence[str]) -> None:
-    async with _connected(url) as connection:
+async def _finish(url: str, sizes: Sizes, tables: Sequence[str]) -> None:
+    async with _connected(url, sizes) as connection:
         await connection.execute("set maintenance_work_mem = '512MB'")
         for table in tables:
             await connection.execute(f"reindex table {table}", timeout=_HOUR)
@@ -107,12 +109,13 @@ async def _finish(url: str, tables: Sequence[str]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _connected(url: str) -> AsyncIterator[Connection]:
+async def _connected(url: str, sizes: Sizes) -> AsyncIterator[Connection]:
     """A connection without triggers and foreign keys: what they would write is written as it ends."""
     connection = await connect_to_any(url, timeout=10)
     try:
         await connection.execute("set session_replication_role = replica")
         await connection.execute("set synchronous_commit = off")
+        await connection.execute(SQL["tell_sizes"], sizes.uploads, sizes.events, sizes.campaigns)
         yield connection
     finally:
         await connection.close()

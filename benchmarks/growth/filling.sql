@@ -11,13 +11,33 @@ create function growth.campaign_of_upload(number bigint, campaigns bigint) retur
 return case when number % 10 = 0 then 1 else growth.spread(number, campaigns) end;
 create function growth.campaign_of_single(number bigint, campaigns bigint) returns bigint language sql immutable parallel safe
 return case when number % 2 = 0 then 2 else growth.spread(number, campaigns) end;
+-- Each twenty-fourth lies in a range of its own, as if it were a month: ranges of batches and of audit events.
+create function growth.batch_no(number bigint) returns integer language sql stable parallel safe
+return (number - 1) * 24 / current_setting('growth.uploads')::bigint * 4000000 + number;
+create function growth.event_id(number bigint) returns bigint language sql stable parallel safe
+return (number - 1) * 24 / current_setting('growth.events')::bigint * 1000000000000 + number;
 -- Each twenty uploads have ten batches, and beside them are ten single messages: twenty numbers of batches.
 create function growth.batch_of_upload(number bigint) returns bigint language sql immutable parallel safe
 return case when (number - 1) % 20 < 10 then number end;
-create function growth.agency_of(campaign bigint) returns bigint language sql immutable parallel safe
-return 1 + campaign % 100;
-create function growth.user_of(campaign bigint) returns bigint language sql immutable parallel safe
+-- Each agency has a hundred campaigns, and more where there are more than a hundred agencies' worth of them.
+create function growth.agencies() returns bigint language sql stable parallel safe
+return current_setting('growth.agencies')::bigint;
+create function growth.agency_of(campaign bigint) returns bigint language sql stable parallel safe
+return 1 + campaign % growth.agencies();
+create function growth.user_of(campaign bigint) returns bigint language sql stable parallel safe
 return (growth.agency_of(campaign) - 1) * 10 + growth.spread(campaign, 10);
+
+-- name: tell_sizes
+select set_config('growth.uploads', $1::integer::text, false), set_config('growth.events', $2::integer::text, false),
+    set_config('growth.agencies', least(greatest($3::integer / 100, 1), 100)::text, false)
+
+-- name: continue_numbers
+select setval(pg_get_serial_sequence('batches', 'batch_no'), growth.batch_no($1::integer)),
+    setval(pg_get_serial_sequence('audit_events', 'id'), growth.event_id($2::integer))
+
+-- name: make_ranges
+-- Up to those that the numbers have come to.
+select extend_message_ranges(), extend_audit_ranges()
 
 -- name: leave_indexes
 -- Rows come without their indexes, which are made at the end.
@@ -30,20 +50,20 @@ left join lateral pg_partition_tree(t.name::regclass) p on true
 where p.isleaf is distinct from false
 
 -- name: insert_agencies
-insert into agencies (id, name) select growth.named('agency', n), 'Agency ' || n from generate_series(1, 100) n
+insert into agencies (id, name) select growth.named('agency', n), 'Agency ' || n from generate_series(1, growth.agencies()) n
 
 -- name: insert_domains
 insert into agency_domains (domain, agency_id)
-select 'agency' || n || '.gov.sg', growth.named('agency', n) from generate_series(1, 100) n
+select 'agency' || n || '.gov.sg', growth.named('agency', n) from generate_series(1, growth.agencies()) n
 
 -- name: insert_users
 -- Ten of each agency, the first of them in charge; and one of ops.
 insert into users (id, email, agency_id, is_pic, may_create, is_ops)
 select growth.named('user', n), 'officer' || n || '@agency' || (n + 9) / 10 || '.gov.sg', growth.named('agency', (n + 9) / 10),
     n % 10 = 1, true, false
-from generate_series(1, 1000) n
+from generate_series(1, growth.agencies() * 10) n
 union all
-select growth.named('user', 1001), 'ops@tech.gov.sg', null, false, false, true
+select growth.named('user', 0), 'ops@tech.gov.sg', null, false, false, true
 
 -- name: insert_campaigns
 insert into campaigns (id, name, channel, header, notify_email, status, created_at, deleted_at, agency_id, creator_id, billing_domain)
@@ -77,8 +97,8 @@ from generate_series(1, $1::integer) n
 insert into members (campaign_id, user_id, role)
 select growth.named('campaign', n), growth.named('user', growth.user_of(n)), 'owner' from generate_series(1, $1::integer) n
 union
-select growth.named('campaign', n), growth.named('user', growth.spread(n, 1000)), 'member' from generate_series(1, $1::integer) n
-where growth.spread(n, 1000) <> growth.user_of(n)
+select growth.named('campaign', n), growth.named('user', growth.spread(n, growth.agencies() * 10)), 'member' from generate_series(1, $1::integer) n
+where growth.spread(n, growth.agencies() * 10) <> growth.user_of(n)
 
 -- name: insert_visits
 -- Of those that a person has made, one of ten was opened.
@@ -120,7 +140,7 @@ from (select n, $3::timestamptz + n * $4::interval as at from generate_series($1
 -- name: insert_batches
 insert into batches (batch_no, id, campaign_id, upload_id, original_file_name, total_messages, created_at, kind, frame, taken_at,
     lane_id, cursor_row, success, failure, errors, finished_at)
-select n, growth.named('batch', n), growth.named('campaign', c), case when not is_single then growth.named('upload', n) end,
+select growth.batch_no(n), growth.named('batch', n), growth.named('campaign', c), case when not is_single then growth.named('upload', n) end,
     case when is_single then '' else 'night-' || n % 1000 || '.csv' end, case when is_single then 1 else 19 end, at,
     case when is_single then 'single' else 'batch' end, '{"before": "Agency: ", "after": {"english": ""}}', at, null,
     case when is_single then 1 else 20 end, case when is_single then 1 else 18 end, case when is_single then 0 else 1 end,
@@ -133,7 +153,7 @@ from (
 
 -- name: insert_messages
 insert into messages (batch_no, row_number, recipient, language, "values", segments, encoding, created_at)
-select b, r, '658' || lpad(((b::bigint * 7919 + r * 31) % 10000000)::text, 7, '0'), 'english',
+select growth.batch_no(b), r, '658' || lpad(((b::bigint * 7919 + r * 31) % 10000000)::text, 7, '0'), 'english',
     jsonb_build_object('name', 'Emily Yeo', 'topic', 'letter ' || b), 1, 'GSM-7', $3::timestamptz + b * $4::interval
 from generate_series($1::integer, $2::integer) b
 cross join lateral generate_series(case when (b - 1) % 20 < 10 then 2 else 1 end, case when (b - 1) % 20 < 10 then 20 else 1 end) r
@@ -141,7 +161,7 @@ cross join lateral generate_series(case when (b - 1) % 20 < 10 then 2 else 1 end
 -- name: insert_attempts
 -- Of each batch one message has failed.
 insert into attempts (batch_no, row_number, attempt, status, created_at, updated_at, sent_at, delivered_at, claimed_at, provider_id, error)
-select b, r, 1, case when r = 20 then 6 else 5 end, at, at, at, case when r = 20 then null else at end, at, 'SM' || b || '-' || r,
+select growth.batch_no(b), r, 1, case when r = 20 then 6 else 5 end, at, at, at, case when r = 20 then null else at end, at, 'SM' || b || '-' || r,
     case when r = 20 then 'recipient_unavailable' end
 from (
     select b, r, $3::timestamptz + b * $4::interval as at
@@ -151,8 +171,9 @@ from (
 
 -- name: insert_events
 -- Of each five, two are of one upload, two of the next, and one is a login.
-insert into audit_events (at, event, campaign_id, upload_id, actor, source_address, details)
-select $4::timestamptz + n * $5::interval,
+insert into audit_events (id, at, event, campaign_id, upload_id, actor, source_address, details)
+overriding system value
+select growth.event_id(n), $4::timestamptz + n * $5::interval,
     case n % 5 when 0 then 'login_accepted' when 1 then 'upload_received' when 3 then 'upload_received' else 'upload_decided' end,
     growth.named('campaign', growth.campaign_of_upload(u, $3::integer)),
     case when n % 5 > 0 then growth.named('upload', u) end, 'SHA256:' || md5('key' || growth.campaign_of_upload(u, $3::integer)), '10.0.0.1',
@@ -174,9 +195,6 @@ group by 1, 2, 4
 insert into pgqueuer_log (created, job_id, status, priority, entrypoint)
 select now() - interval '6 days' + n * interval '6 days' / $1::integer, n, 'successful', 0, 'verdict'
 from generate_series(1, $1::integer) n
-
--- name: continue_numbers
-select setval(pg_get_serial_sequence('batches', 'batch_no'), $1)
 
 -- name: end_filling
 drop schema growth cascade

@@ -28,7 +28,7 @@ from gateway.embedded.server_process import free_port
 from gateway.embedded.stack import BUCKET, database_variables, mailbox_variables, s3_variables
 from tests.api.conftest import make_api_key
 from tests.chaos.testbed.node import Node
-from tests.chaos.testbed.testbed import DATABASE, Testbed, open_testbed
+from tests.chaos.testbed.testbed import DATABASE, Testbed, open_testbed, until
 
 # Beside what PostgreSQL has by itself; nothing outlasts a power cut.
 _TUNING: Final[Mapping[str, str]] = {
@@ -49,6 +49,13 @@ where u.status = 'accepted' and c.status = 'active' and c.channel = 'public' and
     and c.agency_id = (select id from agencies where name = 'Agency 1')
     and exists (select from uploads r where r.campaign_id = c.id and r.status = 'rejected')
 order by u.received_at desc limit 1
+"""
+# Workers post a month on the fifth day of the next one.
+_ARE_POSTED: Final = """
+select exists (
+    select from billing_months
+    where month = date_trunc('month', now() at time zone interval '08:00' - interval '4 days') - interval '1 month'
+)
 """
 
 
@@ -194,6 +201,10 @@ async def open_place(sizes: Sizes, tell: Callable[[str], None], **more: str) -> 
             known = await _find(connection)
         api_port, console_port, ops_port = free_port(), free_port(), free_port()
         node = await testbed.add_node("run", start=True, **_parts(api_port, console_port, ops_port))
+        await until(partial(testbed.holds, _ARE_POSTED), "all months are posted", 900)
+        async with testbed.connected() as connection:
+            for table in ("billing_reports", "billing_report_campaigns", "billing_report_lines"):
+                await connection.execute(f"analyze {table}")
         yield Place(testbed, node, known, api_port, console_port, ops_port, _settings(testbed))
 
 

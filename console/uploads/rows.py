@@ -13,8 +13,8 @@ from database.queries import NamedQueries
 
 SQL: Final = NamedQueries("console", "uploads/rows.sql")
 # Whoever sees more campaigns than that has the newest uploads of all looked through first, rather than each campaign's.
-_MANY_CAMPAIGNS: Final = 2_000
-_WINDOW: Final = 5_000
+_MANY_CAMPAIGNS: Final = 5_000
+_WINDOW: Final = 10_000
 ON_A_PAGE: Final = 100
 
 
