@@ -38,7 +38,8 @@ async def receiver() -> AsyncIterator[Receiver]:
     found = Receiver()
     application = web.Application()
     application.router.add_post("/{path:.*}", found.take)
-    runner = web.AppRunner(application)
+    # A callback that is half read at the end of a test would be waited for, for 15 s.
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
