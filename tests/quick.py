@@ -19,6 +19,7 @@ _LEFT_OUT: Final = frozenset(
     {
         # Whole stacks, and servers of other makers.
         "benchmarks/test_capacity_measures.py",
+        "benchmarks/test_growth.py",
         "chaos",
         "clients",
         "database/failover",
