@@ -1,9 +1,14 @@
 """What has been in the database for long leaves by itself, at night; what somebody has brought back stays for a month."""
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 
-from database.connections import Connection, Pool
+from pydantic import SecretStr
+
+from config.settings import Settings
+from database.connections import Connection, Pool, open_pool
+from database.grants import DatabaseRole, grant_statements
 from processing.archives.archives import work_alone
 from processing.archives.nightly import archive_old, month_before
 from processing.archives.ranges import Terms
@@ -11,7 +16,7 @@ from processing.archives.restoring import restore
 from processing.object_store import S3ObjectStore
 from rules.billing.periods import Month
 from tests.conftest import ADMIN
-from tests.processing.archives.conftest import NAME, TERMS, Old
+from tests.processing.archives.conftest import NAME, TERMS, Old, rows_of
 
 # Two in the morning in Singapore, and noon.
 NIGHT, NOON = datetime(2026, 11, 27, 18, 0, tzinfo=UTC), datetime(2026, 11, 28, 4, 0, tzinfo=UTC)
@@ -38,6 +43,26 @@ async def test_what_is_old_leaves_at_night_and_what_was_brought_back_stays_for_a
     await connection.execute("update archives set restored_at = $1", NIGHT - timedelta(days=29))
     assert await run(NIGHT) == "restored"
     assert await run(NIGHT + timedelta(days=2)) == "archived"
+
+
+async def test_a_worker_s_role_may_do_it(
+    connection: Connection, settings: Settings, store: S3ObjectStore, old: Old
+) -> None:
+    for role in DatabaseRole:
+        if not await connection.fetchval("select exists (select from pg_roles where rolname = $1)", role):
+            await connection.execute(f"create role {role} login")
+    await connection.execute("\n".join(grant_statements()))
+    url = re.sub(r"//\w+@", f"//{DatabaseRole.WORKER}@", settings.database.url.get_secret_value())
+    database = settings.database.model_copy(update={"url": SecretStr(url)})
+    async with open_pool(database, name="worker") as workers:
+        await archive_old(workers, store, TERMS, now=NIGHT, stop=asyncio.Event())
+        assert await state(connection) == "archived"
+        await restore(workers, store, NAME, actor=ADMIN)
+    assert len((await rows_of(connection))["messages"]) == 7
+    # It may read and write no range by itself afterwards.
+    assert not await connection.fetchval(
+        "select has_table_privilege($1, $2, 'select')", DatabaseRole.WORKER, NAME
+    )
 
 
 async def test_what_must_stay_is_for_another_night(
