@@ -1,7 +1,8 @@
 """Whether the daily totals are what the attempts come to: a recount of campaigns from their attempts, each in one snapshot.
 
 Triggers move the totals with each outcome (`usage`), so that a difference is a fault of ours, or somebody's hand in the tables.
-In months that were posted, an attempt counts with the outcome that it had then.
+In months that were posted, an attempt counts with the outcome that it had then. What has left for the bucket counts as it was
+counted when it left.
 """
 
 import random

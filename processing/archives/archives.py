@@ -19,6 +19,8 @@ from processing.errors import ArchivingBusy
 SQL: Final = NamedQueries("processing", "archives/archives.sql")
 # Seconds. The outcomes of some millions of attempts are counted in one statement, and indexes are built on them in another.
 _LONGEST: Final = 3600
+# Seconds. The function itself gives up waiting for locks sooner; files of some gigabytes are removed after it.
+_ROOM_TO_WAIT: Final = 60
 
 
 class Kind(StrEnum):
@@ -102,7 +104,7 @@ async def seal(
     connection: Connection, kind: Kind, begins: int, ends: int, first_at: datetime, last_at: datetime
 ) -> None:
     """From now on it is known when something of the range changes."""
-    await connection.execute(SQL["seal"], kind.value, begins, ends, first_at, last_at)
+    await connection.execute(SQL["seal"], kind.value, begins, ends, first_at, last_at, timeout=_ROOM_TO_WAIT)
 
 
 async def unseal(connection: Connection, name: str) -> None:
@@ -121,7 +123,7 @@ async def finish(connection: Connection, name: str) -> State:
 
     Raises asyncpg's LockNotAvailableError where others use the tables at that moment.
     """
-    return State(await connection.fetchval(SQL["finish"], name))
+    return State(await connection.fetchval(SQL["finish"], name, timeout=_ROOM_TO_WAIT))
 
 
 async def begin_restore(connection: Connection, name: str) -> None:
