@@ -2,16 +2,22 @@
 -- oldest program: 1
 
 -- step: transaction
--- A sender's lanes in which something waits to leave, or to leave again, at this moment, whatever pauses there are. Most lanes have been
--- empty for years: what waits is read by its indexes, a row for each lane that has any.
+-- A sender's lanes in which something waits to leave, or to leave again, at this moment, whatever pauses there are. A sender of its
+-- own has a few lanes, and each is looked at. The public channel has all other campaigns', most of them empty for years: what waits is
+-- read by its indexes, a row for each lane that has any.
 create function lanes_with_work(of_sender integer, moment timestamptz) returns setof lanes language sql stable as $$
-with recursive waiting as (
-    (select lane_id from batches where waiting order by lane_id limit 1)
+with recursive size as (
+    select count(*) <= 60 as is_small from (select from lanes where sender_id = of_sender limit 61) l
+), waiting as (
+    (select lane_id from batches where waiting and not (select is_small from size) order by lane_id limit 1)
     union all
     select n.lane_id from waiting w
     cross join lateral (select lane_id from batches where waiting and lane_id > w.lane_id order by lane_id limit 1) n
 ), again as (
-    (select class, campaign_id from due where sender_id = of_sender and class < 3 order by class, campaign_id limit 1)
+    (
+        select class, campaign_id from due where sender_id = of_sender and class < 3 and not (select is_small from size)
+        order by class, campaign_id limit 1
+    )
     union all
     select n.class, n.campaign_id from again a
     cross join lateral (
@@ -28,6 +34,15 @@ with recursive waiting as (
     )
 )
 select l.* from found f cross join lateral (select * from lanes where id = f.lane_id offset 0) l where l.sender_id = of_sender
+union all
+select l.* from lanes l
+where l.sender_id = of_sender and (select is_small from size) and (
+    exists (select from batches b where b.lane_id = l.id and b.waiting)
+    or exists (
+        select from due d
+        where d.sender_id = of_sender and d.class = l.priority and d.campaign_id = l.campaign_id and d.at <= moment
+    )
+)
 $$;
 
 -- As step 5 made it, but for the lanes that it looks at.
