@@ -47,6 +47,20 @@ async def test_what_has_had_its_time_goes_but_undecided_originals_stay(
     assert await read_object(store, "validation-reports/c/1.csv") == b"r"
 
 
+async def test_what_is_archived_is_kept_for_ever(pool: Pool, store: S3ObjectStore) -> None:
+    key = "archives/messages_to_4000000/1/messages-00001.parquet"
+    for name in (key, "originals/c/old.csv", "validation-reports/c/old.csv"):
+        await store.put(name, io.BytesIO(b"x"), download_name="x")
+    await remove_expired(
+        pool,
+        store,
+        RetentionSettings.model_construct(originals_days=-1, reports_days=-1, log_exports_days=-1),
+    )
+    assert await read_object(store, key) == b"x"
+    with pytest.raises(ObjectMissing):
+        await read_object(store, "originals/c/old.csv")
+
+
 async def test_an_original_that_its_upload_still_names_stays_though_the_clocks_differ(
     intake: Intake, make_spool: MakeSpool, pool: Pool, store: S3ObjectStore
 ) -> None:
