@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from audit.events import NOBODY
+from audit.events import NOBODY, Actor
 from billing.closing import close_month
 from billing.corrections import CorrectedReport, correct_month
 from billing.errors import BillingRefused, NotPosted
@@ -43,9 +43,10 @@ async def correct(
     reason: str = "ticket 4711",
     now: datetime = LAST_MOMENT,
     month: Month = OCTOBER,
+    actor: Actor = NOBODY,
 ) -> CorrectedReport:
     return await correct_month(
-        connection, month, campaign_id, segments, foreign=foreign, reason=reason, now=now, actor=NOBODY
+        connection, month, campaign_id, segments, foreign=foreign, reason=reason, now=now, actor=actor
     )
 
 
@@ -180,4 +181,31 @@ async def test_prices_are_added_for_days_that_can_still_change(
     prices = await fetch_prices(connection)
     assert [prices.on(day).local_mills for day in (date(2026, 10, 31), date(2026, 11, 1))] == [46, 1]
     events = await connection.fetch("select details from audit_events where event = 'billing_price_added'")
-    assert len(events) == 1
+    assert [json.loads(event["details"]) for event in events] == [
+        {"valid_from": "2026-11-01", "local_mills": 1, "foreign_mills": 2}
+    ]
+
+
+async def test_the_audit_log_tells_who_added_a_price_and_who_corrected(
+    connection: Connection, campaign_id: str
+) -> None:
+    await delivered(connection, campaign_id)
+    await add_price(connection, date(2026, 10, 31), Price(1, 2), actor=Actor("operator-1"))
+    await post(connection)
+    await correct(connection, campaign_id, 1, actor=Actor("operator-2"))
+    events = await connection.fetch(
+        "select event, actor from audit_events where actor like 'operator-%' order by id"
+    )
+    assert [tuple(event) for event in events] == [
+        ("billing_price_added", "operator-1"),
+        ("billing_corrected", "operator-2"),
+    ]
+
+
+async def test_the_longest_reason_is_kept_whole(connection: Connection, campaign_id: str) -> None:
+    await delivered(connection, campaign_id)
+    await post(connection)
+    await correct(connection, campaign_id, 1, reason=f"  {'x' * 498}\n y ")
+    report = await fetch_report(connection, await agency_of(connection, campaign_id), OCTOBER)
+    assert report is not None
+    assert [one.reason for one in report.corrections] == [f"{'x' * 498} y"]

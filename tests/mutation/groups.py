@@ -101,7 +101,6 @@ SQL_GROUPS: Final = (
             "count_changed_attempts",
             "count_new_attempts",
             "usage_differences",
-            "count_usage_of_batches",
             "paying_agency",
             "campaigns_paid_by",
         ),

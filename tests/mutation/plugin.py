@@ -7,7 +7,7 @@ tests/conftest.py start servers as ever.
 import contextlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,3 +67,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     with contextlib.suppress(FileNotFoundError):
         seconds = json.loads(Path("mutmut-stats.json").read_text())["duration_by_test"]
     items.sort(key=lambda item: seconds.get(item.nodeid, 0.0))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_unconfigure(config: pytest.Config) -> Generator[None]:
+    """Count what pytest finds at its very end, such as a socket that nobody closed, as a failed test.
+
+    pytest raises it instead of returning an exit code, which mutmut would take for a run without a verdict.
+    """
+    try:
+        yield
+    except (ExceptionGroup, pytest.PytestUnraisableExceptionWarning):
+        session = config.pluginmanager.get_plugin("session")
+        if not isinstance(session, pytest.Session):
+            raise
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -214,3 +214,33 @@ async def test_a_metered_task_can_be_cancelled(settings: SFTPSettings) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert ended
+
+
+async def test_what_has_arrived_and_what_was_served_are_added_up(settings: SFTPSettings) -> None:
+    budget = SessionBudget(settings, Turns(TURN), "a")
+    budget.begin_work()
+    budget.count_arrived(600)
+    assert budget.may_receive(0)
+    budget.count_arrived(600)
+    assert not budget.may_receive(0)
+    budget.count_served(150)
+    assert not budget.may_receive(0)
+    budget.count_served(51)
+    assert budget.may_receive(0)
+
+
+async def test_from_its_login_on_a_session_takes_its_campaigns_turns(settings: SFTPSettings) -> None:
+    turns, order = Turns(TURN), list[str]()
+
+    async def work(name: str, budget: SessionBudget) -> None:
+        use_up_turn(budget)
+        await budget.wait_to_serve()
+        order.append(name)
+
+    budgets = [SessionBudget(settings, turns, "192.0.2.1") for _ in range(3)]
+    for budget, campaign in zip(budgets, ("a", "a", "b"), strict=True):
+        budget.log_in(campaign, "connection_1")
+    await asyncio.gather(
+        *(work(name, budget) for name, budget in zip(("a1", "a2", "b"), budgets, strict=True))
+    )
+    assert order == ["a1", "b", "a2"]
