@@ -350,7 +350,8 @@ class RetentionSettings(Section):
     )
     archive_after_months: int | None = Field(
         default=None,
-        ge=3,
+        # The end of a month's last messages is then at least as long ago as a range must rest.
+        ge=4,
         description=(
             "Messages older than so many whole months leave the database for the bucket at night, where they are kept. "
             "Without it, only `archive run` does that."

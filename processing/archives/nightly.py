@@ -10,6 +10,7 @@ from processing.archives.archives import State, list_archives, work_alone
 from processing.archives.archiving import Archiver
 from processing.archives.ranges import Terms, list_ranges
 from processing.errors import ArchivingBusy, RangeStays
+from processing.metrics import RANGES_NOT_ARCHIVED
 from processing.object_store import ObjectStore
 from rules.billing.periods import SINGAPORE, Month
 
@@ -53,7 +54,8 @@ async def archive_old(
                 ):
                     continue
                 try:
-                    done = await archiver.archive(range_, now=now)
+                    with RANGES_NOT_ARCHIVED.count_exceptions():
+                        done = await archiver.archive(range_, now=now)
                 except RangeStays as stays:
                     logger.warning("range_stays", archive=range_.name, reason=stays.reason)
                 else:

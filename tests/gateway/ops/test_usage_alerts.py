@@ -1,4 +1,4 @@
-"""The alerts on usage ring when a recount found a difference, when nights go by without one, and when a month isn't posted."""
+"""The alerts on what workers do by themselves: recounts that differ or are left out, months not posted, ranges that stay."""
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ def metrics(differences: int, age: timedelta, posted: timedelta = timedelta(days
         f"sftp_gateway_usage_differences {differences}.0\n"
         f"sftp_gateway_usage_checked_seconds {age.total_seconds()}\n"
         f"sftp_gateway_billing_posted_seconds {posted.total_seconds()}\n"
+        "sftp_gateway_ranges_not_archived_total 2.0\n"
     )
 
 
@@ -30,6 +31,11 @@ WELL = metrics(0, timedelta(hours=30))
         pytest.param(WELL, set[str](), id="well"),
         pytest.param(metrics(1, timedelta(0)), {"SFTPGatewayUsageDiffers"}, id="a difference"),
         pytest.param(metrics(0, timedelta(days=3)), {"SFTPGatewayUsageUnchecked"}, id="nights without"),
+        pytest.param(
+            WELL.replace("archived_total 2", "archived_total 3"),
+            {"SFTPGatewayRangesStay"},
+            id="an old range stays",
+        ),
         pytest.param(
             metrics(0, timedelta(0), timedelta(days=35, hours=7)),
             {"SFTPGatewayMonthNotPosted"},

@@ -13,6 +13,7 @@ from processing.archives.archives import work_alone
 from processing.archives.nightly import archive_old, month_before
 from processing.archives.ranges import Terms
 from processing.archives.restoring import restore
+from processing.metrics import RANGES_NOT_ARCHIVED
 from processing.object_store import S3ObjectStore
 from rules.billing.periods import Month
 from tests.conftest import ADMIN
@@ -69,8 +70,11 @@ async def test_what_must_stay_is_for_another_night(
     connection: Connection, pool: Pool, store: S3ObjectStore, old: Old
 ) -> None:
     await connection.execute("update batches set finished_at = $1 where batch_no = 2", NIGHT)
+    before = RANGES_NOT_ARCHIVED._value.get()
     await archive_old(pool, store, TERMS, now=NIGHT, stop=asyncio.Event())
     assert await state(connection) is None
+    # An alert rings by it.
+    assert RANGES_NOT_ARCHIVED._value.get() == before + 1
 
 
 def test_months_are_counted_back_over_the_year() -> None:
