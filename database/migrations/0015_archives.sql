@@ -102,6 +102,8 @@ declare
     named text := (archive_parents(kind))[1] || '_to_' || ends;
     sealed integer;
 begin
+    -- Whoever has changed the range, and isn't done, is waited for, and who changes it next waits behind this.
+    perform set_config('lock_timeout', '3s', true);
     foreach parent in array archive_parents(kind) loop
         if not exists (
             select from pg_inherits join pg_class c on c.oid = inhrelid
@@ -206,7 +208,7 @@ declare
     parent text;
     part text;
 begin
-    select * into strict a from archives where name = archive and state = 'archived';
+    select * into strict a from archives where name = archive and state = 'archived' for update;
     foreach parent in array archive_parents(a.kind) loop
         part := parent || '_to_' || a.ends;
         execute format('drop table if exists %I', part);
@@ -225,10 +227,18 @@ declare
     a archives;
     parent text;
     part text;
+    found bigint;
 begin
     select * into strict a from archives where name = archive and state = 'archived' for update;
     foreach parent in array archive_parents(a.kind) loop
         part := parent || '_to_' || a.ends;
+        execute format('select count(*) from %I', part) into found;
+        if found is distinct from (
+            select coalesce(sum(rows), 0) from archive_files
+            where archive_files.archive = a.name and generation = a.generation and holds = parent
+        ) then
+            raise no_data_found using message = format('%s has %s rows, and its files others', part, found);
+        end if;
         if session_user <> current_user then
             execute format('revoke all on %I from %I', part, session_user);
         end if;

@@ -3,8 +3,8 @@
 States move in functions of the database, which drop and attach tables with their owner's rights.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -83,6 +83,7 @@ class ArchiveFile:
 async def work_alone(pool: Pool) -> AsyncIterator[None]:
     """Nobody else archives or restores meanwhile, on any node. Raises ArchivingBusy where somebody does."""
     async with pool.acquire() as lock, lock.transaction():
+        await lock.execute(SQL["keep_open"])
         # Held without a snapshot, so that it keeps nothing else waiting.
         if not await lock.fetchval(SQL["try_lock"]):
             raise ArchivingBusy
@@ -103,7 +104,10 @@ async def fetch_archive(connection: Connection, name: str) -> Archive | None:
 async def seal(
     connection: Connection, kind: Kind, begins: int, ends: int, first_at: datetime, last_at: datetime
 ) -> None:
-    """From now on it is known when something of the range changes."""
+    """From now on it is known when something of the range changes.
+
+    Raises asyncpg's LockNotAvailableError where somebody is changing it for long.
+    """
     await connection.execute(SQL["seal"], kind.value, begins, ends, first_at, last_at, timeout=_ROOM_TO_WAIT)
 
 
@@ -127,13 +131,15 @@ async def finish(connection: Connection, name: str) -> State:
 
 
 async def begin_restore(connection: Connection, name: str) -> None:
-    """Make empty tables for the archive's rows, which nobody reads yet."""
-    await connection.execute(SQL["begin_restore"], name)
+    """Make empty tables for the archive's rows, which nobody reads yet. Raises ArchivingBusy where it isn't archived any more."""
+    with _restored_by_others():
+        await connection.execute(SQL["begin_restore"], name)
 
 
 async def finish_restore(connection: Connection, name: str) -> None:
-    """Let these tables be a range again, with all their rows at one moment."""
-    await connection.execute(SQL["finish_restore"], name, timeout=_LONGEST)
+    """Let these tables be a range again, with all their rows at one moment. Raises ArchivingBusy where rows are missing."""
+    with _restored_by_others():
+        await connection.execute(SQL["finish_restore"], name, timeout=_LONGEST)
 
 
 async def record_files(connection: Connection, archive: Archive, files: Sequence[ArchiveFile]) -> None:
@@ -171,6 +177,15 @@ async def forget_older_files(connection: Connection, archive: Archive) -> None:
 async def sum_up(connection: Connection) -> Mapping[str, tuple[int, int]]:
     """Rows (of messages, not of their attempts) and bytes of each archive's files."""
     return {row["archive"]: (row["rows"] or 0, row["bytes"]) for row in await connection.fetch(SQL["sum_up"])}
+
+
+@contextmanager
+def _restored_by_others() -> Iterator[None]:
+    """Whoever restores is alone, unless the connection was cut that kept others away: then the database says that it isn't."""
+    try:
+        yield
+    except asyncpg.NoDataFoundError:
+        raise ArchivingBusy from None
 
 
 def _archive_of(row: asyncpg.Record) -> Archive:

@@ -2,6 +2,10 @@
 -- Any fixed number: one at a time archives or restores.
 select pg_try_advisory_xact_lock(7367470018)
 
+-- name: keep_open
+-- A role's own limits would end the transaction that holds this lock, while the work goes on. transaction_timeout is PostgreSQL 17's.
+select set_config(name, '0', true) from pg_settings where name in ('idle_in_transaction_session_timeout', 'transaction_timeout')
+
 -- name: list_archives
 select name, kind, begins, ends, state, generation, first_at, last_at, sealed_at, touched_at, archived_at, restored_at
 from archives where $1::text is null or name = $1 order by kind, begins

@@ -33,6 +33,7 @@ MESSAGES_AT_ONCE: Final = 100_000
 # The tables go when nobody uses them; nobody else waits for that longer than the third of a second that each try takes.
 _TRIES: Final = 12
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
+_IN_USE: Final = "others use its tables: look for old transactions in pg_stat_activity, then run it again"
 # A command asks for one file's rows at a time.
 _COPY_SECONDS: Final = 300
 
@@ -89,15 +90,26 @@ class Archiver:
             raise RangeStays(range_.name, finding.obstacle)
 
     async def _seal(self, range_: RecordRange, now: datetime) -> Archive:
-        """The sealed range: one that an earlier call has sealed, if nothing of it has changed since."""
+        """The sealed range: one that an earlier call has sealed, if nothing of it has changed since.
+
+        Raises RangeInUse, RangeStays.
+        """
         async with self.pool.acquire() as connection:
             finding = await check_range(connection, range_, self.terms, now=now)
             if finding.obstacle is None and finding.first_at is not None and finding.last_at is not None:
                 known = await archives.fetch_archive(connection, range_.name)
                 if known is None or not await self._is_good(connection, known):
-                    await archives.seal(
-                        connection, range_.kind, range_.begins, range_.ends, finding.first_at, finding.last_at
-                    )
+                    try:
+                        await archives.seal(
+                            connection,
+                            range_.kind,
+                            range_.begins,
+                            range_.ends,
+                            finding.first_at,
+                            finding.last_at,
+                        )
+                    except asyncpg.LockNotAvailableError:
+                        raise RangeInUse(range_.name, _IN_USE) from None
                 # Whatever has changed before it was sealed is seen now, and what changes later is noticed.
                 finding = await check_range(connection, range_, self.terms, now=now)
             archive = await archives.fetch_archive(connection, range_.name)
@@ -221,8 +233,7 @@ class Archiver:
                         )
             except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
                 if tried == _TRIES or self.stop.is_set():
-                    reason = "others use its tables: look for old transactions in pg_stat_activity, then run it again"
-                    raise RangeInUse(archive.name, reason) from None
+                    raise RangeInUse(archive.name, _IN_USE) from None
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.stop.wait(), pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)

@@ -71,7 +71,9 @@ def list_all(context: typer.Context, as_json: JSON = False) -> None:
             _months(document["firstAt"], document["lastAt"]),
             f"{document['messages']:,}",
             f"{document['bytes']:,}",
-            for_people(document["archivedAt"]) if isinstance(document["archivedAt"], datetime) else None,
+            for_people(datetime.fromisoformat(str(document["archivedAt"])))
+            if document["archivedAt"]
+            else None,
         )
         for document in documents
     ]

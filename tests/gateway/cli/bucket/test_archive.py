@@ -70,6 +70,7 @@ def test_old_messages_leave_are_read_and_come_back(ops: "Call", old: str) -> Non
     )
     table = ops("archive", "list").out
     assert "2026-03" in table
+    assert found["archivedAt"][:10] + " " in table
     assert "archived" in table
     again = ops("archive", "run", "--before", "2026-04", "--json")
     assert (again.status, again.document) == (0, [])

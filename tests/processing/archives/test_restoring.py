@@ -1,0 +1,89 @@
+"""Somebody else is about the same range: what comes back comes back once and whole, and nobody waits without end."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from config.settings import Settings
+from database.connections import Connection, Pool, open_pool
+from processing.archives import archives
+from processing.archives.archives import State, fetch_archive, work_alone
+from processing.archives.restoring import restore
+from processing.errors import ArchivingBusy, RangeInUse
+from processing.object_store import S3ObjectStore
+from tests.conftest import ADMIN
+from tests.processing.archives.conftest import NAME, NOW, MakeArchiver, Old, first_range, rows_of
+
+
+async def test_who_begins_while_another_one_ends_drops_nothing(
+    connection: Connection, pool: Pool, store: S3ObjectStore, old: Old, make_archiver: MakeArchiver
+) -> None:
+    before = await rows_of(connection)
+    await make_archiver().archive(await first_range(connection), now=NOW)
+
+    async def begin_too() -> None:
+        async with pool.acquire() as other:
+            await archives.begin_restore(other, NAME)
+
+    async with connection.transaction():
+        # As the first one is, once all rows are there: its end waits to be committed.
+        await connection.execute("select from archives where name = $1 for update", NAME)
+        second = asyncio.create_task(begin_too())
+        await _wait_for_lock(pool, second)
+        await connection.execute("update archives set state = 'restored' where name = $1", NAME)
+    with pytest.raises(ArchivingBusy):
+        await second
+    await connection.execute("update archives set state = 'archived' where name = $1", NAME)
+    await restore(pool, store, NAME, actor=ADMIN)
+    assert await rows_of(connection) == before
+
+
+async def test_a_range_that_lacks_a_row_of_its_files_does_not_come_back(
+    connection: Connection, old: Old, make_archiver: MakeArchiver
+) -> None:
+    await make_archiver().archive(await first_range(connection), now=NOW)
+    await archives.begin_restore(connection, NAME)
+    with pytest.raises(ArchivingBusy):
+        await archives.finish_restore(connection, NAME)
+    archive = await fetch_archive(connection, NAME)
+    assert archive is not None
+    assert archive.state is State.ARCHIVED
+
+
+async def test_whoever_works_alone_does_so_where_the_server_ends_idle_transactions(
+    connection: Connection, settings: Settings
+) -> None:
+    name = await connection.fetchval("select quote_ident(current_database())")
+    await connection.execute(f"alter database {name} set idle_in_transaction_session_timeout = '100ms'")
+    async with open_pool(settings.database, name="test") as pool, work_alone(pool):
+        # Another one is idle for less long, and is ended.
+        idle = await asyncpg.connect(settings.database.url.get_secret_value())
+        ended = asyncio.Event()
+        idle.add_termination_listener(lambda _connection: ended.set())
+        await idle.execute("begin")
+        async with asyncio.timeout(10):
+            await ended.wait()
+        with pytest.raises(ArchivingBusy):
+            async with work_alone(pool):
+                raise AssertionError
+
+
+async def test_an_open_transaction_that_changed_the_range_is_not_waited_for_without_end(
+    connection: Connection, pool: Pool, old: Old, make_archiver: MakeArchiver
+) -> None:
+    range_ = await first_range(connection)
+    async with pool.acquire() as writer, writer.transaction():
+        await writer.execute("update attempts set expired = expired where batch_no = $1", old.first.batch_no)
+        with pytest.raises(RangeInUse, match="others use its tables: look for old transactions"):
+            await make_archiver().archive(range_, now=NOW)
+    await make_archiver().archive(range_, now=NOW)
+
+
+async def _wait_for_lock(pool: Pool, call: "asyncio.Task[None]") -> None:
+    """Until a call that begins to restore waits for a lock, or is done."""
+    waits = "select exists (select from pg_stat_activity where wait_event_type = 'Lock' and query like '%begin_restore%')"
+    async with pool.acquire() as watcher, asyncio.timeout(10):
+        while not await watcher.fetchval(waits):
+            if (await asyncio.wait([call], timeout=0.01))[0]:
+                return
