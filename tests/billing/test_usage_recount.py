@@ -82,6 +82,36 @@ async def test_a_recount_names_each_total_that_differs(connection: Connection, c
     ]
 
 
+async def test_what_has_been_archived_counts_and_what_is_only_being_archived_does_not(
+    connection: Connection, campaign_id: str, other_campaign_id: str
+) -> None:
+    await connection.execute(
+        "insert into archives (name, kind, begins, ends, state, first_at, last_at, sealed_at)"
+        " select state, 'messages', n, n + 1, state, now(), now(), now()"
+        " from unnest(array['archived', 'sealed', 'restored']) with ordinality s (state, n)"
+    )
+    # The later one comes first by where it went.
+    await connection.execute(
+        "insert into archived_usage select name, campaign, day::date, place, 'success', false, 'GSM-7', 2, 6 from archives,"
+        " unnest(array[$1, $2]) campaign, (values ('2026-10-30', 'local'), ('2026-10-31', 'foreign')) d (day, place)",
+        campaign_id,
+        other_campaign_id,
+    )
+    await connection.execute(
+        "insert into usage_days select campaign_id, day, destination, outcome, own_expiry, encoding, attempts, segments"
+        " from archived_usage where archive = 'archived' and campaign_id = $1",
+        campaign_id,
+    )
+    assert await recount_campaign(connection, campaign_id, now=THREE) == []
+    day = datetime(2026, 10, 31, tzinfo=UTC).date()
+    assert await recount_campaign(connection, other_campaign_id, now=THREE) == [
+        Difference(
+            other_campaign_id, day - timedelta(days=1), "local", "success", False, "GSM-7", 0, 0, 2, 6
+        ),
+        Difference(other_campaign_id, day, "foreign", "success", False, "GSM-7", 0, 0, 2, 6),
+    ]
+
+
 async def test_what_the_runbook_says_sets_totals_right_but_those_of_posted_months(
     connection: Connection, campaign_id: str
 ) -> None:

@@ -77,6 +77,57 @@ async def test_recordings_claims_retries_and_stops_at_once_leave_exact_totals(
     assert {outcome for _, _, outcome, _ in found} >= {"success", "recipient_unavailable"}
 
 
+async def test_messages_that_change_places_in_one_statement_take_their_segments_with_them(
+    connection: Connection, campaign_id: str
+) -> None:
+    batch = await make_batch(connection, campaign_id, [SENDING] * 2)
+    await connection.execute(
+        "update messages set segments = 2 * row_number - 3 where batch_no = $1", batch.batch_no
+    )
+    unavailable = ErrorCode.RECIPIENT_UNAVAILABLE
+    news = [Receipt(batch.key(2), SUCCESS), Receipt(batch.key(3), FAILURE, unavailable)]
+    await record_receipts(connection, news, now=LATER)
+    (success, failure) = sorted(await usage(connection), key=lambda key: key[2] != "success")
+    assert await usage(connection) == {success: (1, 1), failure: (1, 3)} == await recounted(connection)
+    await connection.execute(
+        "update attempts set status = 11 - status, error = case when status = 5 then 'recipient_unavailable' end"
+    )
+    assert await usage(connection) == {success: (1, 3), failure: (1, 1)} == await recounted(connection)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "outcome", "expired"),
+    [
+        (SENT_TO_TELCO, None, "sent_to_telco", False),
+        (SUCCESS, None, "success", False),
+        (FAILURE, "message_expired", "message_expired", True),
+        (FAILURE, "message_expired", "message_expired", False),
+    ],
+)
+async def test_an_attempt_that_has_ended_when_it_is_added_counts_as_it_is(
+    connection: Connection,
+    campaign_id: str,
+    status: MessageStatus,
+    error: str | None,
+    outcome: str,
+    expired: bool,
+) -> None:
+    batch = await make_batch(connection, campaign_id, [], unclaimed=2)
+    await connection.execute("update messages set segments = 3")
+    await connection.execute(
+        "insert into attempts (batch_no, row_number, attempt, status, error, expired)"
+        " select $1, n, 1, $2, $3, $4 from generate_series(2, 3) n",
+        batch.batch_no,
+        status,
+        error,
+        expired,
+    )
+    assert await usage(connection) == await recounted(connection)
+    assert [(key[2:], counts) for key, counts in (await usage(connection)).items()] == [
+        ((outcome, expired), (2, 6))
+    ]
+
+
 async def test_plans_made_for_one_attempt_in_empty_tables_are_good_for_thousands(
     connection: Connection, campaign_id: str
 ) -> None:
