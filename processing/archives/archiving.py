@@ -134,9 +134,11 @@ class Archiver:
     async def _unseal(self, archive: Archive) -> None:
         async with self.pool.acquire() as connection:
             files = await archives.list_files(connection, archive)
-            await archives.unseal(connection, archive.name)
+        # They are personal data: as long as one may be there, the database knows of it.
         for file in files:
             await self.store.delete(file.object_key)
+        async with self.pool.acquire() as connection:
+            await archives.unseal(connection, archive.name)
 
     async def _delete_older(self, archive: Archive) -> None:
         """What an archive had in its files before it was restored, or touched, goes: all of it is in the database."""

@@ -72,8 +72,8 @@ def make_archiver(pool: Pool, store: S3ObjectStore) -> MakeArchiver:
     """Archives with files of two messages, unless told otherwise."""
 
     def make(**changes: Any) -> Archiver:
-        values: dict[str, Any] = {"terms": TERMS, "messages_at_once": 2, **changes}
-        return Archiver(pool, store, **values)
+        values: dict[str, Any] = {"store": store, "terms": TERMS, "messages_at_once": 2, **changes}
+        return Archiver(pool, **values)
 
     return make
 

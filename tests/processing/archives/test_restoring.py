@@ -10,10 +10,11 @@ from database.connections import Connection, Pool, open_pool
 from processing.archives import archives
 from processing.archives.archives import State, fetch_archive, work_alone
 from processing.archives.restoring import restore
-from processing.errors import ArchivingBusy, RangeInUse
-from processing.object_store import S3ObjectStore
+from processing.errors import ArchivingBusy, ObjectMissing, RangeInUse, RangeStays, StoreUnavailable
+from processing.object_store import S3ObjectStore, open_store
 from tests.conftest import ADMIN
 from tests.processing.archives.conftest import NAME, NOW, MakeArchiver, Old, first_range, rows_of
+from tests.processing.conftest import read_object
 
 
 async def test_who_begins_while_another_one_ends_drops_nothing(
@@ -78,6 +79,26 @@ async def test_an_open_transaction_that_changed_the_range_is_not_waited_for_with
         with pytest.raises(RangeInUse, match="others use its tables: look for old transactions"):
             await make_archiver().archive(range_, now=NOW)
     await make_archiver().archive(range_, now=NOW)
+
+
+async def test_files_of_a_range_that_stays_are_known_until_they_are_gone(
+    connection: Connection, settings: Settings, store: S3ObjectStore, old: Old, make_archiver: MakeArchiver
+) -> None:
+    range_ = await first_range(connection)
+    archiver = make_archiver()
+    archive = await archiver._seal(range_, NOW)
+    [first, *_] = await archiver._write_files(archive)
+    await connection.execute("update batches set finished_at = $1", NOW)
+    nowhere = settings.s3.model_copy(update={"endpoint_url": "http://127.0.0.1:1"})
+    async with open_store(nowhere) as away:
+        with pytest.raises(StoreUnavailable):
+            await make_archiver(store=away).archive(range_, now=NOW)
+    assert first in await archives.list_files(connection, archive)
+    with pytest.raises(RangeStays):
+        await archiver.archive(range_, now=NOW)
+    assert await connection.fetchval("select count(*) from archives") == 0
+    with pytest.raises(ObjectMissing):
+        await read_object(store, first.object_key)
 
 
 async def _wait_for_lock(pool: Pool, call: "asyncio.Task[None]") -> None:
