@@ -34,7 +34,9 @@ _STEPS: Final = (
 UPLOAD_POINTS: Final = frozenset(point for together in _STEPS for point in together)
 # No upload passes those of the way out, which have kills of their own (`tests/chaos/sending/`), nor those of other ways.
 assert set(POINTS) - UPLOAD_POINTS == {
-    point for point in POINTS if point.startswith(("sending.", "api.", "billing.", "reconcile.", "export."))
+    point
+    for point in POINTS
+    if point.startswith(("sending.", "api.", "billing.", "reconcile.", "export.", "archive.", "restore."))
 }
 
 

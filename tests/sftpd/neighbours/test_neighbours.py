@@ -24,8 +24,9 @@ async def add_uploads(pool: Pool, campaign_id: str, count: int) -> None:
         """,
         campaign_id,
         count,
+        timeout=120,
     )
-    await pool.execute("analyze uploads")
+    await pool.execute("analyze uploads", timeout=60)
 
 
 @pytest.mark.timeout(180)
