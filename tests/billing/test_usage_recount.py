@@ -92,7 +92,8 @@ async def test_what_has_been_archived_counts_and_what_is_only_being_archived_doe
     )
     # The later one comes first by where it went.
     await connection.execute(
-        "insert into archived_usage select name, campaign, day::date, place, 'success', false, 'GSM-7', 2, 6 from archives,"
+        "insert into archived_usage select name, campaign, day::date, place, 'success', false, 'GSM-7',"
+        " case campaign when $1 then 3 else 2 end, 6 from archives,"
         " unnest(array[$1, $2]) campaign, (values ('2026-10-30', 'local'), ('2026-10-31', 'foreign')) d (day, place)",
         campaign_id,
         other_campaign_id,

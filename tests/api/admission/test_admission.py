@@ -1,5 +1,6 @@
 """What one process makes of the database's decisions: whom it lets in, what it remembers, logs and counts."""
 
+import asyncio
 import time
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from structlog.testing import capture_logs
 
 from api import metrics
 from api.admission import Admission
-from api.admission_groups import CallingCampaign, Decision, Question, Verdict
+from api.admission_groups import AdmissionGroups, CallingCampaign, Decision, Question, Verdict
 from api.errors import RequestRefused
 from api.key_uses import Use
 from campaigns.campaigns import Creator
@@ -19,7 +20,7 @@ from config.addresses import parse_address
 from config.environment import Environment
 from config.sending_sections import APISettings
 from config.settings import Settings
-from database.connections import Pool
+from database.connections import Connection, Pool
 from database.errors import ServiceUnreachable
 from keys.api_key_form import new_key, parse_key
 from rules.templates import Template
@@ -187,3 +188,31 @@ async def test_a_key_that_nobody_has_is_401(told: Told) -> None:
     refused = await told.refused()
     assert (refused.status, refused.headers) == (401, {"WWW-Authenticate": "Bearer"})
     assert told.used == [(PREFIX, "192.0.2.7", Use.UNAUTHORIZED)]
+
+
+async def test_the_database_tells_whose_campaign_and_key_an_admitted_call_has(
+    pool: Pool, connection: Connection, campaign_id: str, api_key: str
+) -> None:
+    key = parse_key(api_key, Environment.TEST)
+    assert key is not None
+    await connection.execute("insert into users (id, email) values ('user_2', 'b@clinic.gov.sg')")
+    await connection.execute("update api_keys set creator_id = 'user_2' where prefix = $1", key.prefix)
+    groups = AdmissionGroups(pool, APISettings())
+    asking = asyncio.create_task(groups.run())
+    question = Question(key.prefix, key.digest, campaign_id, "127.0.0.1")
+    row = await connection.fetchrow(
+        "select u.id, u.email, c.created_at from campaigns c join users u on u.id = c.creator_id where c.id = $1",
+        campaign_id,
+    )
+    assert row is not None
+    try:
+        for nric in (False, True):
+            await connection.execute("update campaigns set nric = $1", nric)
+            decision = await groups.decide(question)
+            assert (decision.verdict, decision.maker) == (Verdict.ADMITTED, MAKER)
+            told = decision.campaign
+            assert told is not None
+            assert (told.id, told.nric, told.made_at) == (campaign_id, nric, row["created_at"])
+            assert told.creator == Creator(row["id"], row["email"])
+    finally:
+        asking.cancel()
