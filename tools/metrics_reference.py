@@ -71,6 +71,10 @@ _NODE: Final = (
         "sftp_gateway_billing_posted_seconds", "gauge", "",
         "Time since the end of the last month that was posted; not told before the first one.",
     ),
+    (
+        "sftp_gateway_batch_numbers_used_ratio", "gauge", "",
+        "The part of the numbers for batches and single sends that is used up, of 1.",
+    ),
 )  # fmt: skip
 
 

@@ -108,7 +108,7 @@ async def _fetch_messages(connection: Connection) -> list[GaugeMetricFamily]:
 
 
 async def _fetch_checks(connection: Connection) -> list[GaugeMetricFamily]:
-    """What the recounts of usage found, and how far months are posted. Times aren't told before the first one."""
+    """What the recounts of usage found, how far months are posted and numbers used up. Times aren't told before the first one."""
     row = await connection.fetchrow(SQL["fetch_checks"])
     assert row is not None  # noqa: S101 - an aggregate always has a row
     differences = GaugeMetricFamily(
@@ -124,6 +124,12 @@ async def _fetch_checks(connection: Connection) -> list[GaugeMetricFamily]:
             value=row["seconds"],
         )
         gauges.append(checked)
+    numbers = GaugeMetricFamily(
+        "sftp_gateway_batch_numbers_used_ratio",
+        "The part of the numbers for batches and single sends that is used up, of 1.",
+        value=await connection.fetchval(SQL["fetch_numbers_used"]),
+    )
+    gauges.append(numbers)
     since = await connection.fetchval(SQL["fetch_posted"])
     if since is not None:
         posted = GaugeMetricFamily(

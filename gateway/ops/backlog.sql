@@ -63,6 +63,10 @@ select coalesce(sum(differences), 0)::integer as differences,
     extract(epoch from now() - max(checked_at) filter (where night is not null))::float8 as seconds
 from usage_checks
 
+-- name: fetch_numbers_used
+-- The part of all batch numbers that is used up: they are integers.
+select coalesce(max(batch_no), 0) / 2147483647.0::float8 from batches
+
 -- name: fetch_posted
 -- Seconds since the end of the last month that was posted; null where none was.
 select extract(epoch from now() - (max(month) + interval '1 month') at time zone interval '08:00')::float8 from billing_months

@@ -18,6 +18,7 @@ def metrics(differences: int, age: timedelta, posted: timedelta = timedelta(days
         f"sftp_gateway_usage_checked_seconds {age.total_seconds()}\n"
         f"sftp_gateway_billing_posted_seconds {posted.total_seconds()}\n"
         "sftp_gateway_ranges_not_archived_total 2.0\n"
+        "sftp_gateway_batch_numbers_used_ratio 0.5\n"
     )
 
 
@@ -31,6 +32,9 @@ WELL = metrics(0, timedelta(hours=30))
         pytest.param(WELL, set[str](), id="well"),
         pytest.param(metrics(1, timedelta(0)), {"SFTPGatewayUsageDiffers"}, id="a difference"),
         pytest.param(metrics(0, timedelta(days=3)), {"SFTPGatewayUsageUnchecked"}, id="nights without"),
+        pytest.param(
+            WELL.replace("ratio 0.5", "ratio 0.51"), {"SFTPGatewayBatchNumbersEnd"}, id="numbers end"
+        ),
         pytest.param(
             WELL.replace("archived_total 2", "archived_total 3"),
             {"SFTPGatewayRangesStay"},
@@ -60,6 +64,18 @@ async def test_a_worker_tells_how_long_ago_the_last_posted_month_ended(
     ended = datetime(2025, 12, 31, 16, tzinfo=UTC)
     # The database's clock is this machine's.
     assert abs(ago - (before - ended).total_seconds()) < 3600
+
+
+async def test_a_worker_tells_which_part_of_the_numbers_is_used(
+    pool: Pool, connection: Connection, campaign_id: str
+) -> None:
+    assert (await told(pool))["sftp_gateway_batch_numbers_used_ratio"] == 0
+    await connection.execute(
+        "insert into batches (id, campaign_id, original_file_name, total_messages, batch_no)"
+        " values ('batch_1', $1, 'a.csv', 1, 1073741824)",
+        campaign_id,
+    )
+    assert (await told(pool))["sftp_gateway_batch_numbers_used_ratio"] == pytest.approx(0.5)
 
 
 async def told(pool: Pool) -> dict[str, float]:
