@@ -195,6 +195,17 @@ def _check_certificates(url: str) -> None:
         )
 
 
+@contextlib.asynccontextmanager
+async def planned_anew(connection: Connection) -> AsyncIterator[None]:
+    """A transaction that only reads, with each statement planned for its values.
+
+    A plan for any filters could use the index of none.
+    """
+    async with connection.transaction(readonly=True):
+        await connection.execute(SQL["plan_anew"])
+        yield
+
+
 async def wait_for_standby(connection: Connection) -> None:
     """Wait until what this server has committed so far is on its synchronous standby too, if it has one.
 

@@ -9,6 +9,9 @@ select pg_backend_pid(),
        set_config('tcp_keepalives_count', '3', false), set_config('tcp_user_timeout', '30000', false),
        set_config('jit', 'off', false)
 
+-- name: plan_anew
+set local plan_cache_mode = force_custom_plan
+
 -- name: write_a_mark
 -- A COMMIT that has written nothing waits for no standby. This writes to the log, and to no table.
 select pg_logical_emit_message(true, 'sftp-gateway', '')

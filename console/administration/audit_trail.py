@@ -22,7 +22,7 @@ from console.paths import url
 from console.rendering import SINGAPORE
 from console.routes import ConsoleRoute
 from console.visits import Visit
-from database.connections import Connection
+from database.connections import Connection, planned_anew
 from database.queries import NamedQueries
 from database.ranges import AUDIT_WIDTH
 
@@ -88,10 +88,8 @@ class Trail:
     async def read(self, connection: Connection, *, before: int | None, most: int) -> list[Entry]:
         """The next rows, older than the one with the number `before`."""
         highest = self.highest if before is None else min(before, self.highest)
-        async with connection.transaction(readonly=True):
+        async with planned_anew(connection):
             newest = await connection.fetchval(SQL["find_newest"], highest) or 0
-            # A plan for all filters at once could use the index of none.
-            await connection.execute(SQL["plan_anew"])
             # Mostly the newest month and the one before have all that is wanted. A plan for them is made much sooner than one for
             # the ranges of years.
             near = max(self.lowest, (newest // AUDIT_WIDTH - 1) * AUDIT_WIDTH)

@@ -15,9 +15,6 @@ select lowest from search where lowest >= highest
 -- name: find_newest
 select max(id) from audit_events where id < $1
 
--- name: plan_anew
-set local plan_cache_mode = force_custom_plan
-
 -- name: read_events
 -- Numbers from $1 on and below $2, whatever else is asked for: so the time narrows every index.
 select a.id, a.at, a.event, a.campaign_id, a.upload_id, a.actor, u.email as actor_email, host(a.source_address) as source_address,

@@ -18,7 +18,7 @@ from console.campaigns.phones import sender_of
 from console.paths import url
 from console.routes import Access, ConsoleRoute
 from console.visits import Visit
-from database.connections import Connection
+from database.connections import Connection, planned_anew
 from database.queries import NamedQueries
 
 SQL: Final = NamedQueries("console", "campaigns/home.sql")
@@ -106,9 +106,7 @@ async def _fetch(
     terms = await find_terms(connection, search) if search else SearchTerms()
     if terms is None:
         return []
-    async with connection.transaction(readonly=True):
-        # A plan for any search and any visitor could use the index of none.
-        await connection.execute(SQL["plan_anew"])
+    async with planned_anew(connection):
         return await connection.fetch(
             SQL["list_campaigns"],
             person.id,

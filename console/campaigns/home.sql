@@ -95,9 +95,6 @@ cross join lateral (
 ) s
 order by coalesce(p.opened_at, 'epoch') desc, p.created_at desc, p.id desc
 
--- name: plan_anew
-set local plan_cache_mode = force_custom_plan
-
 -- name: whom_to_ask
 -- Who is in charge of an agency.
 select email from users where agency_id = $1 and is_pic order by email limit 20

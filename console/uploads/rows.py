@@ -8,7 +8,7 @@ from typing import Final
 from console.paths import url
 from console.uploads.scopes import Scope
 from console.uploads.words import STATUSES, WAYS, counted, link_to
-from database.connections import Connection
+from database.connections import Connection, planned_anew
 from database.queries import NamedQueries
 
 SQL: Final = NamedQueries("console", "uploads/rows.sql")
@@ -151,9 +151,7 @@ async def list_uploads(
         after and after.id,
         most,
     )
-    async with connection.transaction(readonly=True):
-        # A plan for any filters could use the index of none.
-        await connection.execute(SQL["plan_anew"])
+    async with planned_anew(connection):
         ids = await _choose_among_newest(connection, seen, wanted, most)
         if ids is None:
             ids = [row["id"] for row in await connection.fetch(SQL["choose_uploads"], *wanted)]

@@ -1,6 +1,3 @@
--- name: plan_anew
-set local plan_cache_mode = force_custom_plan
-
 -- name: choose_uploads
 -- The newest $11 of all campaigns ($1), of some ($2), and of others ($3) only what one user ($4) has sent. Each branch walks an index from
 -- the newest upload backwards until it has enough; what is chosen by $5 to $8 is sorted out on the way.
