@@ -27,6 +27,7 @@ from notifications.mailer import Mailer, SMTPMailer
 from processing import metrics
 from processing.archives.nightly import archive_old, month_before
 from processing.archives.ranges import Terms
+from processing.archives.restoring import empty_unfinished
 from processing.awaited.job import AwaitedVerdictJob
 from processing.awaited.sweep import sweep_awaited
 from processing.checked.job import CheckJob
@@ -145,6 +146,7 @@ async def _run_jobs_and_sweeps(
         tasks.create_task(
             _every(_RETENTION_INTERVAL, stop, lambda: remove_expired(pool, store, settings.retention))
         )
+        tasks.create_task(_every(_RETENTION_INTERVAL, stop, lambda: empty_unfinished(pool)))
         if (months := settings.retention.archive_after_months) is not None:
             archiving = partial(_archive_old, pool, store, settings, months, stop)
             tasks.create_task(_every(_RETENTION_INTERVAL, stop, archiving))

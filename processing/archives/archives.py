@@ -136,6 +136,11 @@ async def begin_restore(connection: Connection, name: str) -> None:
         await connection.execute(SQL["begin_restore"], name)
 
 
+async def list_unfinished(connection: Connection) -> list[str]:
+    """The archives of which somebody brings rows back, or was stopped when some were there. `begin_restore` lets these go."""
+    return [row["name"] for row in await connection.fetch(SQL["list_unfinished"])]
+
+
 async def finish_restore(connection: Connection, name: str) -> None:
     """Let these tables be a range again, with all their rows at one moment. Raises ArchivingBusy where rows are missing."""
     with _restored_by_others():

@@ -25,6 +25,15 @@ select finish_archive($1)
 -- name: begin_restore
 select begin_restore($1)
 
+-- name: list_unfinished
+-- An archive's rows are in tables of these names, where nobody sees them, until all are there.
+select name from archives a
+where state = 'archived' and exists (
+    select from unnest(archive_parents(a.kind)) parent
+    where pg_relation_size(to_regclass('public.' || parent || '_to_' || a.ends)) > 0
+)
+order by kind, begins
+
 -- name: finish_restore
 select finish_restore($1)
 

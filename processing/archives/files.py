@@ -6,7 +6,7 @@ row group.
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, LiteralString
 
@@ -101,6 +101,13 @@ def write_parquet(frame: pl.DataFrame) -> bytes:
 def read_parquet(content: bytes) -> pl.DataFrame:
     """All rows of a file. Raises polars' errors where it is none."""
     return pl.read_parquet(content)
+
+
+def read_pieces(content: bytes, rows: int) -> Iterator[pl.DataFrame]:
+    """A file's rows, a row group at a time, so that only so many are held at once; `rows` is how many it has."""
+    file = pl.scan_parquet(io.BytesIO(content))
+    for begins in range(0, rows, _ROWS_OF_GROUP):
+        yield file.slice(begins, _ROWS_OF_GROUP).collect()
 
 
 def find_rows(content: bytes, batch_no: int, row_number: int) -> list[dict[str, Any]]:

@@ -1,24 +1,27 @@
 """An archive's rows come back into the database: all of them at one moment, when all are there.
 
-Its tables are filled where nobody sees them. Killed in the middle, the next call begins with empty ones. The files stay in the
-bucket until the range is archived once more.
+Its tables are filled where nobody sees them. Killed in the middle, the next call begins with empty ones, and where there is none
+a worker empties them (`empty_unfinished`). The files stay in the bucket until the range is archived once more.
 """
 
 import asyncio
-import io
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
 from audit.events import Actor, AuditEvent, record_event
 from config.fault_points import reach
+from config.logs import get_logger
 from database.connections import Connection, Pool
 from processing.archives import archives
 from processing.archives.archives import Archive, State
 from processing.archives.archiving import fetch_file
-from processing.archives.files import ATTEMPTS, MESSAGES, read_parquet
-from processing.errors import ArchiveUnknown
+from processing.archives.files import ATTEMPTS, MESSAGES, RowForm, read_pieces
+from processing.errors import ArchiveUnknown, ArchivingBusy
 from processing.object_store import ObjectStore
+
+logger = get_logger("processing")
 
 _FORMS: Final = {form.table: form for form in (MESSAGES, ATTEMPTS)}
 # A file's rows at a time.
@@ -51,17 +54,15 @@ async def restore(
     for file in files:
         form = _FORMS[file.holds]
         content = await fetch_file(store, file)
-        frame = await asyncio.to_thread(read_parquet, content)
-        lines = await asyncio.to_thread(form.lines, frame)
-        async with pool.acquire() as connection:
+        async with pool.acquire() as connection, aclosing(_lines_of(form, content, file.rows)) as lines:
             await connection.copy_to_table(
                 f"{form.table}_to_{archive.ends}",
-                source=io.BytesIO(lines),
-                columns=frame.columns,
+                source=lines,
+                columns=list(form.schema),
                 format="csv",
                 timeout=_COPY_SECONDS,
             )
-        rows[file.holds] += frame.height
+        rows[file.holds] += file.rows
         reach("restore.file_copied")
         if form is MESSAGES:
             tell(f"{name}: {rows[file.holds]:,} messages copied")
@@ -75,6 +76,32 @@ async def restore(
         )
     reach("restore.restored")
     return Restored(name, rows[MESSAGES.table], rows[ATTEMPTS.table])
+
+
+async def empty_unfinished(pool: Pool) -> None:
+    """Let go what restores have copied that were stopped half-way, unless somebody archives or restores at this moment."""
+    async with pool.acquire() as connection:
+        if not await archives.list_unfinished(connection):
+            return
+    try:
+        async with archives.work_alone(pool), pool.acquire() as connection:
+            # Asked again, as whoever was about it may have come to the end meanwhile.
+            for name in await archives.list_unfinished(connection):
+                await archives.begin_restore(connection, name)
+                logger.info("unfinished_restore_emptied", archive=name)
+    except ArchivingBusy:
+        return
+
+
+async def _lines_of(form: RowForm, content: bytes, rows: int) -> AsyncGenerator[bytes, None]:
+    """A file's rows as lines of CSV, piece by piece.
+
+    They aren't handed over as a file, as asyncpg makes a class around each file that it reads: a cycle, which holds the file's
+    bytes until Python looks for cycles, and that depends on how many objects there are, not on how large they are.
+    """
+    pieces = read_pieces(content, rows)
+    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+        yield await asyncio.to_thread(form.lines, piece)
 
 
 async def _fetch_archived(connection: Connection, name: str) -> Archive:

@@ -51,13 +51,17 @@ async def _open_pool(invocation: Invocation) -> "AsyncIterator[Pool]":
 @app.command("list", epilog="Example: sftp-gateway archive list --json")
 def list_all(context: typer.Context, as_json: JSON = False) -> None:
     """List the ranges of messages, in the database and in the bucket, oldest first."""
-    from processing.archives.archives import list_archives, sum_up
+    from processing.archives.archives import list_archives, list_unfinished, sum_up
     from processing.archives.ranges import list_ranges
 
     invocation = invocation_of(context)
 
     async def fetch() -> "tuple[list[RecordRange], list[Archive], Mapping[str, tuple[int, int]]]":
         async with _open_pool(invocation) as pool, pool.acquire() as connection:
+            for name in await list_unfinished(connection):
+                note(
+                    f"{name} is being restored, or that was stopped: a worker removes what is left of it within the hour"
+                )
             return await list_ranges(connection), await list_archives(connection), await sum_up(connection)
 
     documents = _documents(*run(fetch()))

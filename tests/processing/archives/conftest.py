@@ -1,14 +1,17 @@
 """A range of batches that ended long ago, with the next one in use; and an archiver on the test's own servers."""
 
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from config.settings import Settings
-from database.connections import Connection, Pool
+from database.connections import Connection, Pool, open_pool
+from database.grants import DatabaseRole, grant_statements
 from messages.statuses import MessageStatus
 from processing.archives.archiving import Archiver
 from processing.archives.ranges import RecordRange, Terms, list_ranges
@@ -41,6 +44,19 @@ class Old:
 async def store(settings: Settings) -> AsyncIterator[S3ObjectStore]:
     async with open_store(settings.s3) as opened:
         yield opened
+
+
+@pytest.fixture
+async def worker_pool(connection: Connection, settings: Settings) -> AsyncIterator[Pool]:
+    """Connections with the rights of a worker's role, no more."""
+    for role in DatabaseRole:
+        if not await connection.fetchval("select exists (select from pg_roles where rolname = $1)", role):
+            await connection.execute(f"create role {role} login")
+    await connection.execute("\n".join(grant_statements()))
+    url = re.sub(r"//\w+@", f"//{DatabaseRole.WORKER}@", settings.database.url.get_secret_value())
+    database = settings.database.model_copy(update={"url": SecretStr(url)})
+    async with open_pool(database, name="worker") as pool:
+        yield pool
 
 
 @pytest.fixture

@@ -1,14 +1,10 @@
 """What has been in the database for long leaves by itself, at night; what somebody has brought back stays for a month."""
 
 import asyncio
-import re
 from datetime import UTC, datetime, timedelta
 
-from pydantic import SecretStr
-
-from config.settings import Settings
-from database.connections import Connection, Pool, open_pool
-from database.grants import DatabaseRole, grant_statements
+from database.connections import Connection, Pool
+from database.grants import DatabaseRole
 from processing.archives.archives import work_alone
 from processing.archives.nightly import archive_old, month_before
 from processing.archives.ranges import Terms
@@ -47,18 +43,11 @@ async def test_what_is_old_leaves_at_night_and_what_was_brought_back_stays_for_a
 
 
 async def test_a_worker_s_role_may_do_it(
-    connection: Connection, settings: Settings, store: S3ObjectStore, old: Old
+    connection: Connection, worker_pool: Pool, store: S3ObjectStore, old: Old
 ) -> None:
-    for role in DatabaseRole:
-        if not await connection.fetchval("select exists (select from pg_roles where rolname = $1)", role):
-            await connection.execute(f"create role {role} login")
-    await connection.execute("\n".join(grant_statements()))
-    url = re.sub(r"//\w+@", f"//{DatabaseRole.WORKER}@", settings.database.url.get_secret_value())
-    database = settings.database.model_copy(update={"url": SecretStr(url)})
-    async with open_pool(database, name="worker") as workers:
-        await archive_old(workers, store, TERMS, now=NIGHT, stop=asyncio.Event())
-        assert await state(connection) == "archived"
-        await restore(workers, store, NAME, actor=ADMIN)
+    await archive_old(worker_pool, store, TERMS, now=NIGHT, stop=asyncio.Event())
+    assert await state(connection) == "archived"
+    await restore(worker_pool, store, NAME, actor=ADMIN)
     assert len((await rows_of(connection))["messages"]) == 7
     # It may read and write no range by itself afterwards.
     assert not await connection.fetchval(

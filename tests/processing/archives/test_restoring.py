@@ -1,15 +1,20 @@
 """Somebody else is about the same range: what comes back comes back once and whole, and nobody waits without end."""
 
 import asyncio
+import gc
+import tracemalloc
+from collections.abc import Iterator
 
 import asyncpg
+import polars as pl
 import pytest
 
 from config.settings import Settings
 from database.connections import Connection, Pool, open_pool
 from processing.archives import archives
 from processing.archives.archives import State, fetch_archive, work_alone
-from processing.archives.restoring import restore
+from processing.archives.files import read_pieces, write_parquet
+from processing.archives.restoring import empty_unfinished, restore
 from processing.errors import ArchivingBusy, ObjectMissing, RangeInUse, RangeStays, StoreUnavailable
 from processing.object_store import S3ObjectStore, open_store
 from tests.conftest import ADMIN
@@ -99,6 +104,70 @@ async def test_files_of_a_range_that_stays_are_known_until_they_are_gone(
     assert await connection.fetchval("select count(*) from archives") == 0
     with pytest.raises(ObjectMissing):
         await read_object(store, first.object_key)
+
+
+@pytest.fixture
+def traced() -> Iterator[None]:
+    """Python's memory is counted, and only what nothing refers to any more is given back."""
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+    gc.enable()
+
+
+@pytest.mark.usefixtures("traced")
+async def test_what_one_file_took_is_given_back_before_the_next(
+    connection: Connection, pool: Pool, store: S3ObjectStore, old: Old, make_archiver: MakeArchiver
+) -> None:
+    of_a_file = 1_000_000
+    await connection.execute(
+        "update messages set values = jsonb_build_object('text', repeat(row_number::text, $1))",
+        of_a_file // 2,
+    )
+    await make_archiver().archive(await first_range(connection), now=NOW)
+    held: list[int] = []
+    await restore(
+        pool, store, NAME, actor=ADMIN, tell=lambda _line: held.append(tracemalloc.get_traced_memory()[0])
+    )
+    assert len(held) == 4
+    # The first file has what is imported and opened once.
+    assert held[-1] - held[1] < of_a_file / 2
+
+
+def test_a_file_is_read_in_pieces_that_its_size_does_not_change() -> None:
+    frame = pl.DataFrame({"row_number": range(25_000)})
+    pieces = list(read_pieces(write_parquet(frame), frame.height))
+    assert [piece.height for piece in pieces] == [10_000, 10_000, 5_000]
+    assert pl.concat(pieces).equals(frame)
+
+
+async def test_what_a_killed_restore_has_left_goes_unless_somebody_is_about_it(
+    connection: Connection,
+    pool: Pool,
+    worker_pool: Pool,
+    store: S3ObjectStore,
+    old: Old,
+    make_archiver: MakeArchiver,
+) -> None:
+    before = await rows_of(connection)
+    await make_archiver().archive(await first_range(connection), now=NOW)
+    await archives.begin_restore(connection, NAME)
+    assert await archives.list_unfinished(connection) == []
+    await connection.execute(
+        "insert into attempts_to_4000000 (batch_no, row_number, attempt, status, created_at, updated_at)"
+        " values (1, 2, 1, 6, now(), now())"
+    )
+    async with work_alone(pool):
+        await empty_unfinished(pool)
+        assert await archives.list_unfinished(connection) == [NAME]
+    await empty_unfinished(worker_pool)
+    assert await archives.list_unfinished(connection) == []
+    assert await connection.fetchval("select count(*) from attempts_to_4000000") == 0
+    await restore(pool, store, NAME, actor=ADMIN)
+    assert await archives.list_unfinished(connection) == []
+    assert await rows_of(connection) == before
 
 
 async def _wait_for_lock(pool: Pool, call: "asyncio.Task[None]") -> None:

@@ -129,7 +129,9 @@ def test_killed_anywhere_it_is_whole_at_each_moment_and_goes_on(
     assert listed(ops)[NAME]["state"] == "archived"
     # Each call went on with what the one before it had done.
     assert database.run("select max(generation) from archives")[0][0] == 1
-    for point in ("restore.file_copied", "restore.restored"):
-        die_at(point, "archive", "restore", NAME)
+    die_at("restore.file_copied", "archive", "restore", NAME)
+    assert f"{NAME} is being restored, or that was stopped" in ops("archive", "list").err
+    die_at("restore.restored", "archive", "restore", NAME)
+    assert "stopped" not in ops("archive", "list").err
     assert [tuple(row) for row in database.run(rows)] == before
     assert listed(ops)[NAME]["state"] == "restored"
