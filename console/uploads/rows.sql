@@ -1,6 +1,20 @@
 -- name: choose_uploads
 -- The newest $11 of all campaigns ($1), of some ($2), and of others ($3) only what one user ($4) has sent. Each branch walks an index from
--- the newest upload backwards until it has enough; what is chosen by $5 to $8 is sorted out on the way.
+-- the newest upload backwards until it has enough; what is chosen by $5 to $8 is sorted out on the way. Of some campaigns the newest upload
+-- of each is found first. With $11 campaigns whose newest ones are the newest, nothing older than the last of these is on the page, and
+-- nothing of other campaigns.
+with heads as materialized (
+    select c.id, newest.received_at from unnest($2::text[]) as c (id) cross join lateral (
+        select id, received_at from uploads u
+        where campaign_id = c.id
+          and ($5::text is null or upload_word(u.status, u.attempts, u.withdrawn_at, u.checked_at, u.checked is not null) = $5)
+          and ($6::text is null or source = $6)
+          and ($7::timestamptz is null or received_at >= $7) and ($8::timestamptz is null or received_at < $8)
+          and ($9::timestamptz is null or (received_at, id) < ($9, $10))
+        order by received_at desc, id desc limit 1
+    ) newest
+    order by newest.received_at desc, newest.id desc limit $11
+)
 select id from (
     (
         select id, received_at from uploads u
@@ -13,9 +27,10 @@ select id from (
     )
     union all
     (
-        select found.id, found.received_at from unnest($2::text[]) as c (id) cross join lateral (
+        select found.id, found.received_at from heads cross join lateral (
             select id, received_at from uploads u
-            where campaign_id = c.id
+            where campaign_id = heads.id
+              and received_at >= coalesce((select min(received_at) from heads having count(*) = $11), '-infinity')
               and ($5::text is null or upload_word(u.status, u.attempts, u.withdrawn_at, u.checked_at, u.checked is not null) = $5)
               and ($6::text is null or source = $6)
               and ($7::timestamptz is null or received_at >= $7) and ($8::timestamptz is null or received_at < $8)
