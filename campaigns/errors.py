@@ -47,7 +47,7 @@ class AddressUnknown(PeopleRefused):
 
 
 class AgencyNotFound(CampaignsError):  # noqa: N818 - a fact, read as one
-    """No agency has this name."""
+    """No agency has this name, or this id."""
 
 
 class UserNotFound(CampaignsError):  # noqa: N818 - a fact, read as one

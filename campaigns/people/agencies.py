@@ -117,9 +117,10 @@ async def find_agency(connection: Connection, name: str) -> Agency:
 
 
 async def fetch_agency(connection: Connection, agency_id: str) -> Agency:
-    """The agency of that id, which is there."""
+    """The agency of that id. Raises AgencyNotFound."""
     row = await connection.fetchrow(SQL["fetch_agency"], agency_id)
-    assert row is not None  # noqa: S101 - a foreign key's target
+    if row is None:
+        raise AgencyNotFound(f"there is no agency {agency_id!r:.80}")
     return _agency_of(row)
 
 

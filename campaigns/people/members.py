@@ -82,7 +82,7 @@ async def list_members(connection: Connection, campaign_id: str) -> list[Member]
 
 
 async def fetch_memberships(connection: Connection, user_id: str) -> Mapping[str, Membership]:
-    """What the user is, by campaign."""
+    """What the user is, by campaign; where somebody was added last first."""
     rows = await connection.fetch(SQL["fetch_memberships"], user_id)
     return {row["campaign_id"]: Membership(row["role"]) for row in rows}
 

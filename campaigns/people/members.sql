@@ -12,4 +12,5 @@ where m.campaign_id = $1
 order by m.added_at, u.email
 
 -- name: fetch_memberships
-select campaign_id, role from members where user_id = $1
+-- Those that were added last first.
+select campaign_id, role from members where user_id = $1 order by added_at desc, campaign_id

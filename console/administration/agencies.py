@@ -6,9 +6,9 @@ from typing import Final
 
 from starlette.responses import Response
 
-from campaigns.errors import CampaignsError, PeopleRefused
+from campaigns.errors import AgencyNotFound, CampaignsError, PeopleRefused
 from campaigns.people.addresses import is_government, parse_domain
-from campaigns.people.agencies import Agency, add_agency, list_agencies
+from campaigns.people.agencies import Agency, add_agency, fetch_agency, list_agencies
 from campaigns.people.permissions import Action
 from campaigns.people.users import User, list_in_charge, set_pic
 from console.administration.agency import CampaignPage, fetch_campaigns, grant_creation
@@ -99,11 +99,10 @@ async def change_pics(visit: Visit) -> Response:
 
 async def find(visit: Visit, connection: Connection) -> Agency:
     """The agency that the path names. Raises PageRefused."""
-    wanted = visit.parameter("agency_id")
-    found = [agency for agency in await list_agencies(connection) if agency.id == wanted]
-    if not found:
-        raise PageRefused(404)
-    return found[0]
+    try:
+        return await fetch_agency(connection, visit.parameter("agency_id"))
+    except AgencyNotFound:
+        raise PageRefused(404) from None
 
 
 async def _add_domains(connection: Connection, form: Form, name: str, visit: Visit) -> Agency:

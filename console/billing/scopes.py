@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
-from campaigns.people.agencies import Agency, list_agencies
+from campaigns.errors import AgencyNotFound
+from campaigns.people.agencies import Agency, fetch_agency
 from campaigns.people.permissions import Action
 from console.errors import PageRefused
 from console.visits import Visit
@@ -28,7 +29,7 @@ class Scope:
 
 async def find_scope(visit: Visit, connection: Connection) -> Scope | None:
     """What the visitor sees; None: ops haven't chosen an agency yet. Raises PageRefused (404): an agency of somebody else."""
-    chosen = visit.query.get("agency") or None
+    chosen = visit.query.get("agency", "").replace("\0", "") or None
     agency_id = chosen if visit.may_at_all(Action.SEE_ALL_BILLING) else own_agency_id(visit)
     if chosen is not None and chosen != agency_id:
         raise PageRefused(404)
@@ -46,10 +47,10 @@ def own_agency_id(visit: Visit) -> str | None:
 
 async def find_agency(connection: Connection, agency_id: str) -> Agency:
     """The agency of that id. Raises PageRefused (404)."""
-    for agency in await list_agencies(connection):
-        if agency.id == agency_id:
-            return agency
-    raise PageRefused(404)
+    try:
+        return await fetch_agency(connection, agency_id)
+    except AgencyNotFound:
+        raise PageRefused(404) from None
 
 
 async def list_agency_names(

@@ -1,6 +1,6 @@
 """`sftp-gateway user …`: one person, and who belongs to ops."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import typer
 
@@ -20,6 +20,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+
+# Somebody may be a member of thousands of campaigns. As text so many are shown.
+_MOST_MEMBERSHIPS: Final = 50
 
 
 def register(parent: typer.Typer) -> None:
@@ -49,6 +52,7 @@ def show(context: typer.Context, email: Email, as_json: JSON = False) -> None:
         ]
         print_json({**user_document(user), "memberships": members})
         return
+    shown = list(memberships.items())[:_MOST_MEMBERSHIPS]
     rights = [
         ("ops", user.is_ops),
         ("in charge of the agency", user.is_pic),
@@ -61,10 +65,12 @@ def show(context: typer.Context, email: Email, as_json: JSON = False) -> None:
             ("id", user.id),
             ("agency", agency or "-"),
             ("rights", ", ".join(name for name, has in rights if has) or "those of its memberships"),
-            *((f"{role.value} of", campaign_id) for campaign_id, role in memberships.items()),
+            *((f"{role.value} of", campaign_id) for campaign_id, role in shown),
             ("added", for_people(user.added_at)),
         ]
     )
+    if len(memberships) > len(shown):
+        note(f"Not shown: {counted(len(memberships) - len(shown), 'membership')}; --json tells all of them")
 
 
 @app.command(epilog="Example: sftp-gateway user ops tan@examples.gov.sg")

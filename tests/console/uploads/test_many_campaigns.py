@@ -36,7 +36,8 @@ async def test_many_campaigns_have_the_uploads_that_the_few_of_them_have(
 # Forty times for all uploads, so that pages end among ties; some campaigns have many uploads, some one, some none.
 _INSERT_MANY = """
 insert into campaigns (id, name, header, notify_email) select 'campaign_' || n, 'c', 'c', 'a@b.c' from generate_series(1, 30) n;
-insert into uploads (id, campaign_id, file_name, status, bytes, report_name, received_at, finished_at, source, creator_id, support_id)
+insert into uploads (id, campaign_id, file_name, status, bytes, report_name, received_at, finished_at, source,
+    creator_id, support_id)
 select 'upload_' || n, 'campaign_' || ceil(28 * random() ^ 2), 'a.csv', status, 1, 'r', at, at, source, creator, 'S-1'
 from (
     select n, timestamptz '2026-11-01' + ceil(random() * 40) * interval '1 hour' as at,
@@ -67,7 +68,11 @@ async def test_pages_hold_what_a_plain_query_finds(connection: Connection, most:
         Filters(since=noon, before=later), Filters(status="failed", way="sftp", since=noon), Filters(campaign_id="campaign_1"),
         Filters(campaign_id="campaign_4"), Filters(campaign_id="campaign_30"),
     ]  # fmt: skip
-    for scope in (Scope(campaign_ids=_WHOLE), Scope(campaign_ids=_WHOLE, own_ids=_OWN, creator_id="user_1"), Scope()):
+    for scope in (
+        Scope(campaign_ids=_WHOLE),
+        Scope(campaign_ids=_WHOLE, own_ids=_OWN, creator_id="user_1"),
+        Scope(),
+    ):
         for chosen in filters:
             wanted = await connection.fetch(
                 _PLAIN, scope.campaign_ids, scope.own_ids, scope.creator_id,

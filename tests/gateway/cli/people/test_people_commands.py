@@ -59,6 +59,25 @@ def test_who_is_no_longer_in_charge_is_an_officer_without_the_right_to_create(
     assert shown["memberships"] == [{"campaignId": "c-1", "role": "owner"}]
 
 
+def test_of_thousands_of_memberships_the_newest_are_shown_as_text(
+    admin: "Call", agency: str, database: "Database"
+) -> None:
+    admin("agency", "pic", agency, TAN)
+    database.run(
+        "with made as (insert into campaigns (id, name, header, notify_email) select 'c-' || n, 'c', 'c', 'a@b.c' "
+        "from generate_series(1, 52) n returning id) insert into members (campaign_id, user_id, role, added_at) "
+        "select made.id, u.id, 'member', now() + substr(made.id, 3)::integer * interval '1 minute' "
+        "from made, users u where u.email = $1",
+        TAN,
+    )
+    shown = admin("user", "show", TAN)
+    assert [line.split()[-1] for line in shown.out.splitlines() if "member of" in line] == [
+        f"c-{number}" for number in range(52, 2, -1)
+    ]
+    assert shown.err == "Not shown: 2 memberships; --json tells all of them\n"
+    assert len(admin("user", "show", TAN, "--json").document["memberships"]) == 52
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
