@@ -27,10 +27,18 @@ class HeldJob:
     held_at: datetime
 
 
-async def list_held(connection: Connection, limit: int) -> list[HeldJob]:
-    """The held jobs, the latest first."""
-    rows = await connection.fetch(SQL["list_held"], limit)
+async def list_held(
+    connection: Connection, *, after: HeldJob | None = None, limit: int = 50
+) -> list[HeldJob]:
+    """The held jobs, the latest first, at most `limit`; those that came to be held before `after`."""
+    rows = await connection.fetch(SQL["list_held"], limit, after and after.held_at, after and after.id)
     return [HeldJob(**row) for row in rows]
+
+
+async def find_held(connection: Connection, job_id: int) -> HeldJob | None:
+    """The held job of this number."""
+    row = await connection.fetchrow(SQL["find_held"], job_id)
+    return None if row is None else HeldJob(**row)
 
 
 async def fetch_held(connection: Connection, entrypoints: Sequence[str], subject_id: str) -> HeldJob | None:

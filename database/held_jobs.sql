@@ -1,7 +1,13 @@
 -- name: list_held
 select id, entrypoint, convert_from(payload, 'UTF8') as subject_id, coalesce((headers ->> 'crashes')::int, 0) as crashes,
     created as created_at, updated as held_at
-from pgqueuer where status = 'failed' order by updated desc, id desc limit $1
+from pgqueuer where status = 'failed' and ($2::timestamptz is null or (updated, id) < ($2, $3::bigint))
+order by updated desc, id desc limit $1
+
+-- name: find_held
+select id, entrypoint, convert_from(payload, 'UTF8') as subject_id, coalesce((headers ->> 'crashes')::int, 0) as crashes,
+    created as created_at, updated as held_at
+from pgqueuer where status = 'failed' and id = $1
 
 -- name: fetch_held
 select id, entrypoint, convert_from(payload, 'UTF8') as subject_id, coalesce((headers ->> 'crashes')::int, 0) as crashes,

@@ -21,8 +21,12 @@ SQL: Final = NamedQueries("keys", "ssh_keys.sql")
 
 @dataclass(frozen=True, slots=True)
 class SSHKey:
-    """A campaign's key as stored. `fingerprint` is `SHA256:…`; in force until `revoked_at`. Times are aware UTC."""
+    """A campaign's key as stored. `fingerprint` is `SHA256:…`; in force until `revoked_at`. Times are aware UTC.
 
+    Revoked and added again it is another one, with an `id` of its own.
+    """
+
+    id: int
     fingerprint: str
     algorithm: str
     label: str
@@ -92,6 +96,7 @@ async def list_keys(connection: Connection, campaign_id: str) -> list[SSHKey]:
     """The campaign's keys, revoked ones too, oldest first. An unknown campaign has none."""
     return [
         SSHKey(
+            id=row["id"],
             fingerprint=row["fingerprint"],
             algorithm=row["algorithm"],
             label=row["label"],

@@ -14,7 +14,7 @@ select distinct fingerprint from ssh_keys
 where campaign_id = $1 and fingerprint = any($2::text[]) and revoked_at is not null
 
 -- name: list_keys
-select fingerprint, algorithm, label, added_at, revoked_at from ssh_keys where campaign_id = $1 order by id
+select id, fingerprint, algorithm, label, added_at, revoked_at from ssh_keys where campaign_id = $1 order by id
 
 -- name: fetch_label_of_upload
 -- Keys of SFTP are known there by their fingerprints, those of the API by their public characters. A key that was revoked and added

@@ -124,9 +124,16 @@ async def fetch_agency(connection: Connection, agency_id: str) -> Agency:
     return _agency_of(row)
 
 
-async def list_agencies(connection: Connection) -> list[Agency]:
-    """All agencies, by name."""
-    return [_agency_of(row) for row in await connection.fetch(SQL["list_agencies"])]
+async def list_agencies(
+    connection: Connection,
+    *,
+    search: str | None = None,
+    after: Agency | None = None,
+    limit: int | None = None,
+) -> list[Agency]:
+    """Agencies by name, at most `limit` where there is one: with `search` in the name or in a domain, and behind `after`."""
+    rows = await connection.fetch(SQL["list_agencies"], search, after and after.name, limit)
+    return [_agency_of(row) for row in rows]
 
 
 async def find_domain(connection: Connection, email: str) -> ListedDomain | None:

@@ -20,7 +20,13 @@ from agencies where id = $1
 select id, name, added_at, customer_id, sub_bu, billing_contact,
     array(select domain from agency_domains where agency_id = agencies.id and not member_only order by domain) as domains,
     array(select domain from agency_domains where agency_id = agencies.id and member_only order by domain) as member_domains
-from agencies order by name
+from agencies
+where ($2::text is null or name > $2)
+    and ($1::text is null or strpos(lower(name), lower($1)) > 0 or exists (
+        select from agency_domains where agency_id = agencies.id and strpos(domain, lower($1)) > 0
+    ))
+order by name
+limit $3
 
 -- name: find_domain
 -- The nearest of an address's domain and those that it is below, which are given nearest first.

@@ -4,32 +4,58 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Final, TypeAlias, TypeVar
 
 import typer
 
-from gateway.errors import CallMisused
-from gateway.output import note
+from gateway.errors import CallMisused, CallRefused
+from gateway.output import cut_page, note
 
 if TYPE_CHECKING:
     from rules.templates import Language
 
 
+T = TypeVar("T")
 _AGE: Final = re.compile(r"(\d{1,6})([smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 CampaignId: TypeAlias = Annotated[
     str, typer.Argument(metavar="CAMPAIGN", help="The campaignId.", show_default=False)
 ]
-After: TypeAlias = Annotated[
-    str | None,
-    typer.Option("--after", metavar="ID", help="Those below this one: the last of the page before."),
+AFTER_HELP: Final = "Those below this one: the last of the page before."
+After: TypeAlias = Annotated[str | None, typer.Option("--after", metavar="ID", help=AFTER_HELP)]
+# Of lists that once printed all they had: scripts that read them miss nothing.
+Limit: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--limit", min=1, max=100_000, help="How many at most.", show_default="all"),
 ]
 JSON: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+
+
+def page_of(
+    whole: Sequence[T],
+    *,
+    after: str | None,
+    limit: int | None,
+    search: str | None,
+    id_of: Callable[[T], str],
+    texts_of: Callable[[T], Sequence[str]],
+) -> list[T]:
+    """What is to be shown of a list that is never long, such as one campaign's keys: below `after`, and with `search` in a text.
+
+    Raises CallRefused where `after` isn't in it.
+    """
+    ids = [id_of(one) for one in whole]
+    if after is not None and after not in ids:
+        raise CallRefused(f"there is no {after!r:.80} in this list: give the last of the page before")
+    rest = whole if after is None else whole[ids.index(after) + 1 :]
+    wanted = (search or "").casefold()
+    found = [one for one in rest if any(wanted in text.casefold() for text in texts_of(one))]
+    return cut_page(found, len(found) if limit is None else limit, id_of)
 
 
 def confirm(warning: str, question: str, *, refusal: str) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli.api import access
-from gateway.cli.arguments import JSON, CampaignId, Yes, confirm, parse_bodies
+from gateway.cli.arguments import AFTER_HELP, JSON, CampaignId, Yes, confirm, parse_bodies
 from gateway.cli.campaign_document import ShownCampaign, campaign_document, print_campaign
 from gateway.cli.credentials.logins import EventsLimit, ShowEvents, fetch_campaign_events
 from gateway.cli.credentials.twilio_secrets import (
@@ -186,12 +186,7 @@ def list_all(
         ),
     ] = None,
     agency: Annotated[str | None, typer.Option("--agency", metavar="NAME", help="Of this agency.")] = None,
-    after: Annotated[
-        str | None,
-        typer.Option(
-            "--after", metavar="CAMPAIGN", help="Those below this one: the last of the page before."
-        ),
-    ] = None,
+    after: Annotated[str | None, typer.Option("--after", metavar="CAMPAIGN", help=AFTER_HELP)] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="How many at most.")] = 50,
     as_json: JSON = False,
 ) -> None:

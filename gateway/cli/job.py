@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gateway.cli.arguments import JSON
+from gateway.cli.arguments import AFTER_HELP, JSON
 from gateway.cli.invocation import current_actor, invocation_of, run
 from gateway.errors import CallRefused
-from gateway.output import for_people, note, print_json, print_table, utc
+from gateway.output import cut_page, for_people, note, print_json, print_table, utc
 
 if TYPE_CHECKING:
     from audit.events import Actor
@@ -32,17 +32,23 @@ def register(parent: typer.Typer) -> None:
 @app.command("list", epilog="Example: sftp-gateway job list --json")
 def list_all(
     context: typer.Context,
+    after: Annotated[
+        int | None, typer.Option("--after", metavar="ID", min=1, max=2**63 - 1, help=AFTER_HELP)
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many at most.")] = 50,
     as_json: JSON = False,
 ) -> None:
     """List the jobs that are held after worker.max_job_crashes crashes, the latest first. Nothing runs them meanwhile."""
-    from database.held_jobs import list_held
+    from database.held_jobs import find_held, list_held
 
     async def fetch() -> "list[HeldJob]":
         async with invocation_of(context).open_database() as connection:
-            return await list_held(connection, limit)
+            last = None if after is None else await find_held(connection, after)
+            if last is None and after is not None:
+                raise CallRefused(f"there is no held job {after}: see `sftp-gateway job list`")
+            return await list_held(connection, after=last, limit=limit + 1)
 
-    jobs = run(fetch())
+    jobs = cut_page(run(fetch()), limit, lambda job: str(job.id))
     if as_json:
         print_json([document_of(job) for job in jobs])
         return
@@ -59,7 +65,7 @@ def list_all(
             )
             for job in jobs
         ],
-        empty="No job is held.",
+        empty="No job is held." if after is None else "No other job is held.",
     )
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.arguments import JSON, CampaignId
+from gateway.cli.arguments import AFTER_HELP, JSON, CampaignId, Limit, page_of
 from gateway.cli.invocation import current_actor, invocation_of, run
 from gateway.errors import CallMisused, CallRefused
 from gateway.output import for_people, note, print_json, print_line, print_table, utc
@@ -58,7 +58,16 @@ def add(
 
 
 @app.command("list", epilog="Example: sftp-gateway apikey list CAMPAIGN --json")
-def list_all(context: typer.Context, campaign: CampaignId, as_json: JSON = False) -> None:
+def list_all(
+    context: typer.Context,
+    campaign: CampaignId,
+    search: Annotated[
+        str | None, typer.Option("--search", metavar="TEXT", help="With this in the name or the prefix.")
+    ] = None,
+    after: Annotated[str | None, typer.Option("--after", metavar="PREFIX", help=AFTER_HELP)] = None,
+    limit: Limit = None,
+    as_json: JSON = False,
+) -> None:
     """List a campaign's keys, deleted ones too, oldest first: of each what it is known by, never the key."""
     from campaigns.campaigns import fetch_known_campaign
     from keys.api_keys import list_api_keys
@@ -70,7 +79,14 @@ def list_all(context: typer.Context, campaign: CampaignId, as_json: JSON = False
             await fetch_known_campaign(connection, campaign)
             return await list_api_keys(connection, campaign)
 
-    keys = run(fetch())
+    keys = page_of(
+        run(fetch()),
+        after=after,
+        limit=limit,
+        search=search,
+        id_of=lambda key: key.prefix,
+        texts_of=lambda key: [key.name, key.prefix],
+    )
     if as_json:
         print_json(
             [
@@ -99,7 +115,9 @@ def list_all(context: typer.Context, campaign: CampaignId, as_json: JSON = False
     print_table(
         ("prefix", "name", "status", "made by", "made", "deleted"),
         rows,
-        empty=f"{campaign} has no API keys yet: see `sftp-gateway apikey add --help`",
+        empty=f"{campaign} has no such API keys."
+        if search or after
+        else f"{campaign} has no API keys yet: see `sftp-gateway apikey add --help`",
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.arguments import JSON, CampaignId, read_input
+from gateway.cli.arguments import JSON, After, CampaignId, Limit, page_of, read_input
 from gateway.cli.invocation import current_actor, invocation_of, run
 from gateway.errors import CallRefused
 from gateway.output import (
@@ -130,7 +130,17 @@ def _document(key: "PublicKey") -> dict[str, object]:
 
 
 @app.command("list", epilog="Example: sftp-gateway key list CAMPAIGN --json")
-def list_all(context: typer.Context, campaign: CampaignId, as_json: JSON = False) -> None:
+def list_all(
+    context: typer.Context,
+    campaign: CampaignId,
+    search: Annotated[
+        str | None,
+        typer.Option("--search", metavar="TEXT", help="With this in the label or the fingerprint."),
+    ] = None,
+    after: After = None,
+    limit: Limit = None,
+    as_json: JSON = False,
+) -> None:
     """List a campaign's keys, revoked ones too, oldest first."""
     from campaigns.campaigns import fetch_known_campaign
     from keys.ssh_keys import list_keys
@@ -142,11 +152,19 @@ def list_all(context: typer.Context, campaign: CampaignId, as_json: JSON = False
             await fetch_known_campaign(connection, campaign)
             return await list_keys(connection, campaign)
 
-    keys = run(fetch())
+    keys = page_of(
+        run(fetch()),
+        after=after,
+        limit=limit,
+        search=search,
+        id_of=lambda key: str(key.id),
+        texts_of=lambda key: [key.label, key.fingerprint],
+    )
     if as_json:
         print_json(
             [
                 {
+                    "id": key.id,
                     "fingerprint": key.fingerprint,
                     "algorithm": key.algorithm,
                     "label": key.label,
@@ -171,7 +189,9 @@ def list_all(context: typer.Context, campaign: CampaignId, as_json: JSON = False
     print_table(
         ("fingerprint", "type", "label", "status", "added", "revoked"),
         rows,
-        empty=f"{campaign} has no keys yet: see `sftp-gateway key add --help`",
+        empty=f"{campaign} has no such keys."
+        if search or after
+        else f"{campaign} has no keys yet: see `sftp-gateway key add --help`",
     )
 
 

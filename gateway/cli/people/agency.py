@@ -1,14 +1,15 @@
 """`sftp-gateway agency …`: agencies, their domains, and who of their people is in charge or creates campaigns."""
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.arguments import JSON
+from gateway.cli.arguments import AFTER_HELP, JSON, Limit
 from gateway.cli.invocation import Invocation, current_actor, invocation_of, run
 from gateway.cli.people.arguments import AgencyName, Email, Remove, user_document
 from gateway.errors import CallMisused
-from gateway.output import for_people, note, print_facts, print_json, print_line, print_table, utc
+from gateway.output import cut_page, for_people, note, print_facts, print_json, print_line, print_table, utc
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -68,17 +69,30 @@ def add(
 
 
 @app.command("list", epilog="Example: sftp-gateway agency list --json")
-def list_all(context: typer.Context, as_json: JSON = False) -> None:
-    """List all agencies, by name."""
-    from campaigns.people.agencies import list_agencies
+def list_all(
+    context: typer.Context,
+    search: Annotated[
+        str | None, typer.Option("--search", metavar="TEXT", help="With this in the name or in a domain.")
+    ] = None,
+    after: Annotated[str | None, typer.Option("--after", metavar="NAME", help=AFTER_HELP)] = None,
+    limit: Limit = None,
+    as_json: JSON = False,
+) -> None:
+    """List agencies, by name."""
+    from campaigns.people.agencies import find_agency, list_agencies
 
     invocation = invocation_of(context)
 
     async def fetch() -> "Sequence[Agency]":
         async with invocation.open_database() as connection:
-            return await list_agencies(connection)
+            last = None if after is None else await find_agency(connection, after)
+            most = None if limit is None else limit + 1
+            return await list_agencies(connection, search=search, after=last, limit=most)
 
-    agencies = run(fetch())
+    found = run(fetch())
+    agencies = cut_page(
+        found, len(found) if limit is None else limit, lambda agency: shlex.quote(agency.name)
+    )
     if as_json:
         print_json([_document(agency) for agency in agencies])
         return
@@ -93,7 +107,7 @@ def list_all(context: typer.Context, as_json: JSON = False) -> None:
             )
             for agency in agencies
         ],
-        empty="There are no agencies.",
+        empty="There are no such agencies." if search or after else "There are no agencies.",
     )
 
 

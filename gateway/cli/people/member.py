@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.arguments import JSON, CampaignId
+from gateway.cli.arguments import AFTER_HELP, JSON, CampaignId, Limit, page_of
 from gateway.cli.invocation import current_actor, invocation_of, run
 from gateway.cli.people.arguments import Email
 from gateway.errors import CallMisused
@@ -62,7 +62,16 @@ def add(
 
 
 @app.command("list", epilog="Example: sftp-gateway member list CAMPAIGN")
-def list_all(context: typer.Context, campaign: CampaignId, as_json: JSON = False) -> None:
+def list_all(
+    context: typer.Context,
+    campaign: CampaignId,
+    search: Annotated[
+        str | None, typer.Option("--search", metavar="TEXT", help="With this in the address.")
+    ] = None,
+    after: Annotated[str | None, typer.Option("--after", metavar="EMAIL", help=AFTER_HELP)] = None,
+    limit: Limit = None,
+    as_json: JSON = False,
+) -> None:
     """List a campaign's members, in the order in which they became it."""
     from campaigns.campaigns import fetch_known_campaign
     from campaigns.people.members import list_members
@@ -74,7 +83,14 @@ def list_all(context: typer.Context, campaign: CampaignId, as_json: JSON = False
             await fetch_known_campaign(connection, campaign)
             return await list_members(connection, campaign)
 
-    members = run(fetch())
+    members = page_of(
+        run(fetch()),
+        after=after,
+        limit=limit,
+        search=search,
+        id_of=lambda member: member.email,
+        texts_of=lambda member: [member.email],
+    )
     if as_json:
         print_json(
             [
@@ -91,7 +107,9 @@ def list_all(context: typer.Context, campaign: CampaignId, as_json: JSON = False
     print_table(
         ("address", "role", "since"),
         [(member.email, member.role.value, for_people(member.added_at)) for member in members],
-        empty=f"{campaign} has no members yet: see `sftp-gateway member add --help`",
+        empty=f"{campaign} has no such members."
+        if search or after
+        else f"{campaign} has no members yet: see `sftp-gateway member add --help`",
     )
 
 

@@ -71,7 +71,7 @@ async def put(pool: Pool, subject_id: str) -> int:
 
 async def held(pool: Pool) -> list[HeldJob]:
     async with pool.acquire() as connection:
-        return await list_held(connection, 10)
+        return await list_held(connection, limit=10)
 
 
 async def until(condition: Callable[[], Awaitable[object]]) -> None:
