@@ -20,7 +20,7 @@ class EventDetails(TypedDict, total=False):
     allowed_sources: list[str]
     api_addresses: list[str]
     api_rate: int | None
-    # The name of an archive of messages.
+    # The name of an archive of messages, or of audit events.
     archive: str
     attempt: int
     attempts: int
@@ -40,6 +40,7 @@ class EventDetails(TypedDict, total=False):
     duplicate_of: str
     encrypted: int
     errors: int
+    events: int
     # A message log that was made in the background.
     export_id: str
     # Which of a form's fields were changed.

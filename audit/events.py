@@ -1,4 +1,5 @@
-"""The table `audit_events`: who did what, from where, to which campaign or upload. Its rows are kept for ever.
+"""The table `audit_events`: who did what, from where, to which campaign or upload. Its rows are kept for ever,
+in the database or, where they are old, in archives (`audit.archived`).
 
 An event's details are ids, counts, codes and fingerprints. They are never contents, names of files, phone numbers, people's
 e-mail addresses, or keys. Only a correction of what was charged has the words of whoever made it: its reason.
@@ -143,12 +144,15 @@ async def record_event(
 
 
 async def fetch_events_of_upload(connection: Connection, upload_id: str) -> list[RecordedEvent]:
-    """All events of one upload, oldest first. An unknown upload has none."""
+    """All events of one upload that aren't archived, oldest first. An unknown upload has none."""
     return [_event_of(row) for row in await connection.fetch(SQL["fetch_events_of_upload"], upload_id)]
 
 
 async def fetch_logins(connection: Connection, campaign_id: str, limit: int) -> list[RecordedEvent]:
-    """Logins by SFTP, refused ones and ends of sessions, the newest first, among the campaign's newest 100,000 events."""
+    """Logins by SFTP, refused ones and ends of sessions, the newest first, among the campaign's newest 100,000 events.
+
+    Those that are archived are left out.
+    """
     kinds = [AuditEvent.LOGIN_ACCEPTED, AuditEvent.LOGIN_REFUSED, AuditEvent.SESSION_ENDED]
     rows = await connection.fetch(SQL["fetch_logins"], campaign_id, [kind.value for kind in kinds], limit)
     return [_event_of(row) for row in rows]

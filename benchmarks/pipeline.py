@@ -20,8 +20,8 @@ from audit.events import Actor
 from benchmarks.files import TEMPLATE, clean
 from config.environment import Environment
 from config.identifiers import new_identifier
-from config.logs import configure_logs
-from config.sections import LogSettings, MessageSettings
+from config.logs import LogSettings, configure_logs
+from config.sections import MessageSettings
 from config.settings import Settings
 from database.connections import Connection, Pool, open_pool
 from database.schema import migrate

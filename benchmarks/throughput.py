@@ -13,8 +13,8 @@ from audit.events import Actor
 from benchmarks.files import TEMPLATE, clean
 from campaigns.creation import create_campaign
 from config.identifiers import new_identifier
-from config.logs import configure_logs
-from config.sections import DatabaseSettings, LogSettings, S3Settings, SFTPSettings
+from config.logs import LogSettings, configure_logs
+from config.sections import DatabaseSettings, S3Settings, SFTPSettings
 from database.connections import Connection, open_pool
 from gateway.embedded.s3 import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
 from gateway.embedded.stack import BUCKET

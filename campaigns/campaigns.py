@@ -271,9 +271,7 @@ async def suspend_campaign(
 
 async def fetch_suspension_reason(connection: Connection, campaign_id: str) -> SuspensionReason | None:
     """Why the campaign was suspended last; None where nobody said."""
-    reason = await connection.fetchval(
-        SQL["fetch_suspension_reason"], campaign_id, AuditEvent.CAMPAIGN_SUSPENDED.value
-    )
+    reason = await connection.fetchval(SQL["fetch_suspension_reason"], campaign_id)
     return None if reason is None else SuspensionReason(reason)
 
 

@@ -54,7 +54,13 @@ set status = $2,
 where id = $1
 
 -- name: fetch_suspension_reason
-select details ->> 'reason' from audit_events where campaign_id = $1 and event = $2 order by id desc limit 1
+-- The newest suspension, wherever it was recorded: what is archived is kept beside.
+select details ->> 'reason' from (
+    (select id, details from audit_events where campaign_id = $1 and event = 'campaign_suspended' order by id desc limit 1)
+    union all
+    (select id, details from kept_events where campaign_id = $1 and event = 'campaign_suspended' order by id desc limit 1)
+) e
+order by id desc limit 1
 
 -- name: set_notify_email
 update campaigns set notify_email = $2 where id = $1

@@ -43,7 +43,7 @@ POINTS: Final = (
     "billing.committed",  # it is committed, and further ones may be due
     "archive.sealed",  # a range is sealed, no file is written
     "archive.file_written",  # some of its files are written, others aren't
-    "archive.counted",  # all are, its usage is counted, and its tables are still there
+    "archive.counted",  # all are, its usage is counted or its events kept; its tables are there
     "archive.archived",  # its tables are gone
     "restore.file_copied",  # some rows of an archive are in tables that nobody reads yet, others aren't
     "restore.restored",  # all are, and everybody reads them

@@ -8,12 +8,13 @@ import logging
 import os
 import sys
 import traceback
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 import structlog
+from pydantic import Field
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from config.sections import LogSettings
+from config.section import Section
 
 # Libraries that report on every request or packet: only their warnings are news.
 _TALKATIVE = (
@@ -27,6 +28,17 @@ _TALKATIVE = (
     "uvicorn",
     "aiosmtplib",
 )
+
+
+class LogSettings(Section):
+    """What is logged and how. Never contents, names of files, phone numbers or keys."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least level logged."
+    )
+    format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="JSON lines, or coloured text; auto: coloured on a terminal."
+    )
 
 
 def describe_exception(error: BaseException) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The sections of the settings, one model each. Every field says what it is for: the reference in docs/ is made from here.
 
-The sections of the sending core stand in `sending_sections.py`.
+The sections of the sending core stand in `sending_sections.py`, that of logs in `logs.py`.
 """
 
 from datetime import date
@@ -357,6 +357,15 @@ class RetentionSettings(Section):
             "Without it, only `archive run` does that."
         ),
     )
+    archive_audit_after_months: int | None = Field(
+        default=None,
+        # A quarter of a year stays at hand, whatever is asked.
+        ge=4,
+        description=(
+            "Audit events older than so many whole months leave the database for the bucket at night, where they are kept. "
+            "Without it, only `archive run --kind audit_events` does that."
+        ),
+    )
 
 
 class OpsSettings(Section):
@@ -386,15 +395,4 @@ class BillingSettings(Section):
         description=(
             "Charge messages, too, that this gateway gave up on, as no news of them had come in time."
         ),
-    )
-
-
-class LogSettings(Section):
-    """What is logged and how. Never contents, names of files, phone numbers or keys."""
-
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Least level logged."
-    )
-    format: Literal["auto", "json", "console"] = Field(
-        default="auto", description="JSON lines, or coloured text; auto: coloured on a terminal."
     )

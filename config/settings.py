@@ -20,10 +20,10 @@ from pydantic_settings import (
 from config.console_section import ConsoleSettings
 from config.environment import Environment
 from config.errors import ConfigurationError
+from config.logs import LogSettings
 from config.sections import (
     BillingSettings,
     DatabaseSettings,
-    LogSettings,
     MessageSettings,
     OpsSettings,
     RetentionSettings,

@@ -18,12 +18,15 @@ select id, fingerprint, algorithm, label, added_at, revoked_at from ssh_keys whe
 
 -- name: fetch_label_of_upload
 -- Keys of SFTP are known there by their fingerprints, those of the API by their public characters. A key that was revoked and added
--- again is named by what it was called last.
+-- again is named by what it was called last. What is archived of these events is kept beside.
 select coalesce(s.label, a.name)
-from audit_events e
+from (
+    select id, actor from audit_events where upload_id = $2 and event = 'upload_received'
+    union all
+    select id, actor from kept_events where upload_id = $2 and event = 'upload_received'
+) e
 left join ssh_keys s on s.campaign_id = $1 and s.fingerprint = e.actor
 left join api_keys a on a.campaign_id = $1 and 'api key ' || a.prefix = e.actor
-where e.upload_id = $2 and e.event = 'upload_received'
 order by e.id, s.id desc
 limit 1
 

@@ -38,7 +38,7 @@ LOG_EXPORTS = Counter(
 )
 RANGES_NOT_ARCHIVED = Counter(
     "sftp_gateway_ranges_not_archived",
-    "Old ranges of messages that stayed in the database, at each try of a worker to archive one by itself.",
+    "Old ranges of messages or audit events that stayed in the database, at each try of a worker to archive one by itself.",
 )
 SWEPT = Counter(
     "sftp_gateway_jobs_swept", "Uploads, notifications and message logs that had lost their job.", ["kind"]

@@ -1,6 +1,7 @@
-"""Old messages leave for the bucket and come back: `python -m benchmarks.archives [--rows N]`.
+"""Old messages, or audit events, leave and come back: `python -m benchmarks.archives [--rows N] [--events N]`.
 
-The messages are those of `benchmarks.logs`, made and ended half a year ago. PostgreSQL, whose `fsync` is off, the bucket
+The messages are those of `benchmarks.logs`, made and ended half a year ago. Of ten events three are a login, two the end of a
+session, and five those of an upload with its e-mail; each campaign has two keys. PostgreSQL, whose `fsync` is off, the bucket
 (rclone's S3 on this machine's disk) and the archiver share this machine.
 """
 
@@ -26,12 +27,15 @@ from benchmarks.logs.__main__ import fill
 from campaigns.creation import create_campaign
 from config.sections import DatabaseSettings, S3Settings
 from database.connections import Pool, open_pool
+from database.ranges import AUDIT_WIDTH
 from database.schema import migrate
 from gateway.embedded.postgres import postgres_server
 from gateway.embedded.s3 import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, s3_server
+from keys.ssh_keys import fetch_label_of_upload
 from messages.identifiers import message_id
-from processing.archives.archiving import Archiver
-from processing.archives.ranges import Terms, list_ranges
+from processing.archives.archiving import Archived, Archiver
+from processing.archives.kinds import Kind
+from processing.archives.ranges import RecordRange, Terms, list_ranges
 from processing.archives.reading import fetch_archived_message
 from processing.archives.restoring import restore
 from processing.object_store import S3ObjectStore, open_store
@@ -41,6 +45,18 @@ from rules.templates import Language, Template
 
 ROWS: Final = 5_000_000
 _SHOWN: Final = 30
+_FILL_EVENTS: Final = """
+insert into audit_events (at, event, campaign_id, upload_id, connection_id, actor, source_address, details)
+select now() - interval '180 days' + n * interval '1 second',
+    (array['login_accepted', 'upload_received', 'upload_checked', 'upload_decided', 'notification_sent', 'report_downloaded',
+        'session_ended', 'login_accepted', 'login_accepted', 'session_ended'])[n % 10 + 1],
+    'c' || n / 10 % 2000, case when n % 10 between 1 and 5 then 'upload_' || lpad((n / 10 * 10)::text, 32, '0') end,
+    case when n % 10 in (0, 1, 6, 7, 8, 9) then md5((n / 10)::text) end,
+    case when n % 10 in (0, 1, 6, 7, 8, 9) then 'SHA256:' || left(repeat(md5((n / 10 % 4000)::text), 2), 43) end,
+    case when n % 10 in (0, 1, 6, 7, 8, 9) then '192.0.2.7'::inet end,
+    jsonb_build_object('bytes', n, 'seconds', n % 60, 'reason', 'client', 'sha256', md5(n::text))
+from generate_series(0, $1::integer - 1) n
+"""
 _OPERATOR: Final = Actor(name="benchmark")
 
 
@@ -93,6 +109,51 @@ async def make_old(url: str, rows: int) -> None:
         await filling.close()
 
 
+async def make_old_events(url: str, count: int) -> None:
+    """So many events of half a year ago, alone in the first range."""
+    filling = await asyncpg.connect(url)
+    try:
+        await filling.execute("set synchronous_commit = off")
+        await filling.execute(_FILL_EVENTS, count, timeout=3600)
+        await filling.execute("select setval('audit_events_id_seq', $1, false)", AUDIT_WIDTH)
+        await filling.execute("select add_audit_ranges()")
+        await filling.execute("vacuum analyze audit_events")
+        await filling.execute("checkpoint")
+    finally:
+        await filling.close()
+
+
+async def measure_events(pool: Pool, store: S3ObjectStore) -> None:
+    """Archive, ask what is kept, restore."""
+    async with pool.acquire() as connection:
+        range_ = next(each for each in await list_ranges(connection) if each.kind is Kind.AUDIT_EVENTS)
+    done = await _archive(pool, store, range_)
+    async with pool.acquire() as connection:
+        kept = await connection.fetchrow(
+            "select count(*), pg_total_relation_size('kept_events') / 1e6 from kept_events"
+        )
+        assert kept is not None
+        print(f"  {kept[0]:,} events are kept, {kept[1]:,.0f} MB")
+        begun = time.perf_counter()
+        for number in range(_SHOWN):
+            assert await fetch_label_of_upload(connection, "c1", f"upload_{number * 10:032}") == ""
+    print(f"asked of what is kept: {(time.perf_counter() - begun) / _SHOWN * 1000:.1f} ms")
+    with watch("restored"):
+        await restore(pool, store, done.name, actor=_OPERATOR)
+
+
+async def _archive(pool: Pool, store: S3ObjectStore, range_: RecordRange) -> Archived:
+    with watch("archived"):
+        archiver = Archiver(pool, store, Terms(Month.of(datetime.now(UTC)), None), actor=_OPERATOR)
+        done = await archiver.archive(range_, now=datetime.now(UTC))
+    rows = " and ".join(f"{count:,} {table}" for table, count in done.rows.items())
+    print(
+        f"  {rows}: {range_.byte_count / 1e6:,.0f} MB of tables became "
+        f"{done.byte_count / 1e6:,.0f} MB in {done.files} files"
+    )
+    return done
+
+
 async def measure(pool: Pool, store: S3ObjectStore) -> None:
     """Archive, show some messages, restore."""
     async with pool.acquire() as connection:
@@ -101,13 +162,7 @@ async def measure(pool: Pool, store: S3ObjectStore) -> None:
             "select id, total_messages from batches order by total_messages desc limit 1"
         )
     assert batch is not None
-    with watch("archived"):
-        archiver = Archiver(pool, store, Terms(Month.of(datetime.now(UTC)), None), actor=_OPERATOR)
-        done = await archiver.archive(range_, now=datetime.now(UTC))
-    print(
-        f"  {done.rows:,} messages and {done.attempts:,} attempts: {range_.byte_count / 1e6:,.0f} MB of tables became "
-        f"{done.byte_count / 1e6:,.0f} MB in {done.files} files"
-    )
+    done = await _archive(pool, store, range_)
     choice, times = random.Random(1), []
     for _ in range(_SHOWN):
         row = choice.randrange(2, batch["total_messages"] + 2)
@@ -122,7 +177,7 @@ async def measure(pool: Pool, store: S3ObjectStore) -> None:
         await restore(pool, store, done.name, actor=_OPERATOR)
 
 
-async def run(rows: int) -> None:
+async def run(rows: int, events: int) -> None:
     """Make them, and measure."""
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -131,7 +186,10 @@ async def run(rows: int) -> None:
     ):
         url = server.socket_url("postgres")
         await migrate(DatabaseSettings(url=SecretStr(url)))
-        await make_old(url, rows)
+        if rows:
+            await make_old(url, rows)
+        if events:
+            await make_old_events(url, events)
         settings = S3Settings(
             endpoint_url=s3.endpoint_url,
             bucket="benchmark",
@@ -144,7 +202,10 @@ async def run(rows: int) -> None:
             open_pool(database, name="benchmark", command_timeout=600) as pool,
             open_store(settings) as store,
         ):
-            await measure(pool, store)
+            if rows:
+                await measure(pool, store)
+            if events:
+                await measure_events(pool, store)
 
 
 def main() -> None:
@@ -153,7 +214,9 @@ def main() -> None:
         prog="python -m benchmarks.archives", description="How fast messages leave."
     )
     parser.add_argument("--rows", type=int, default=ROWS)
-    asyncio.run(run(parser.parse_args().rows))
+    parser.add_argument("--events", type=int, default=0, help="audit events; --rows 0: nothing else")
+    given = parser.parse_args()
+    asyncio.run(run(given.rows, given.events))
 
 
 if __name__ == "__main__":

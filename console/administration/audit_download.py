@@ -1,22 +1,28 @@
-"""The trail as CSV: what the page's filters ask for, read and sent in pieces; asking for it is an event of the trail too."""
+"""The trail as CSV: what the page's filters ask for, read and sent in pieces; asking for it is an event of the trail too.
+
+A file that would lack what is archived is refused.
+"""
 
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from starlette.responses import Response, StreamingResponse
 
+from audit.archived import describe_archived
 from audit.events import AuditEvent, record_event
 from campaigns.people.permissions import Action
+from config.logs import get_logger
 from console.administration.audit_trail import Entry, Trail, read_wanted
-from console.errors import GoTo
+from console.errors import GoTo, PageRefused
 from console.paths import url
 from console.rendering import iso_time
 from console.routes import ConsoleRoute
 from console.visits import Visit
-from database.connections import database_troubles
+from database.connections import Connection, database_troubles
 
 MOST_ROWS: Final = 1_000_000
 _PIECE: Final = 2000
@@ -34,6 +40,9 @@ _COLUMNS: Final = (
 # What a spreadsheet would take for a formula gets an apostrophe in front (9-console.md §6).
 _FORMULA_BEGINNINGS: Final = ("=", "+", "-", "@", "\t", "\r")
 _BYTE_ORDER_MARK: Final = "\ufeff"
+_NOT_WHOLE: Final = "This file would not be whole: {}. Or ask for later days."
+
+logger = get_logger("console")
 
 
 async def download(visit: Visit) -> Response:
@@ -49,8 +58,12 @@ async def download(visit: Visit) -> Response:
                 connection, AuditEvent.AUDIT_DOWNLOADED, actor=visit.actor, details={"filters": asked}
             )
             trail = await Trail.find(connection, wanted)
+            if archived := await trail.list_archived(connection):
+                raise PageRefused(410, _NOT_WHOLE.format(describe_archived(archived)))
     headers = {"Content-Disposition": 'attachment; filename="audit-trail.csv"'}
-    return StreamingResponse(_rows(visit, trail), media_type="text/csv; charset=utf-8", headers=headers)
+    return StreamingResponse(
+        read_rows(visit.connection, trail), media_type="text/csv; charset=utf-8", headers=headers
+    )
 
 
 async def lead_back(_visit: Visit) -> Response:
@@ -58,17 +71,25 @@ async def lead_back(_visit: Visit) -> Response:
     raise GoTo(url("ops_audit"))
 
 
-async def _rows(visit: Visit, trail: Trail) -> AsyncIterator[str]:
+async def read_rows(
+    connect: Callable[[], AbstractAsyncContextManager[Connection]], trail: Trail
+) -> AsyncIterator[str]:
+    """The lines of the file. Raises PageRefused where something of it was archived while it was read."""
     yield _BYTE_ORDER_MARK + _lines([_COLUMNS])
     before, left = None, MOST_ROWS
     while left > 0:
         # No connection is kept while the browser takes its time.
-        async with visit.connection() as connection:
+        async with connect() as connection:
             entries = await trail.read(connection, before=before, most=min(_PIECE, left))
         yield _lines([_cells(entry) for entry in entries])
         if len(entries) < _PIECE:
-            return
+            break
         before, left = entries[-1].id, left - len(entries)
+    async with connect() as connection:
+        if archived := await trail.list_archived(connection):
+            # The answer has begun: it is cut, so that nobody takes a part for the whole.
+            logger.warning("audit_trail_cut", archive=archived[-1].name)
+            raise PageRefused(410, _NOT_WHOLE.format(describe_archived(archived)))
 
 
 def _cells(entry: Entry) -> list[str]:

@@ -1,5 +1,7 @@
 """`/ops/audit`: who did what. The filters are the database's, over the whole table: each narrows an index, and so does the time.
 
+What is archived isn't looked through, and the page says so.
+
 What is asked for stands in the path as ids; an address that is typed is looked up, and never stands there.
 """
 
@@ -11,6 +13,7 @@ from typing import Final
 import asyncpg
 from starlette.responses import Response
 
+from audit.archived import ArchivedEvents, list_archived
 from audit.details import read_details
 from audit.events import AuditEvent
 from campaigns.errors import CampaignsError
@@ -98,6 +101,15 @@ class Trail:
                 rows += await self._read_between(connection, self.lowest, near, most - len(rows))
         return [_entry_of(row) for row in rows]
 
+    async def list_archived(self, connection: Connection) -> tuple[ArchivedEvents, ...]:
+        """The archives that may have rows of those that are asked for: ask once they are read."""
+        fields = self._wanted.fields
+        begun = await connection.fetchval(
+            SQL["find_begin"], fields["campaign"] or None, fields["upload"] or None
+        )
+        since = self._wanted.since if begun is None else max(begun, self._wanted.since or begun)
+        return await list_archived(connection, since=since, until=self._wanted.until)
+
     async def _read_between(
         self, connection: Connection, lowest: int, highest: int, most: int
     ) -> list[asyncpg.Record]:
@@ -119,13 +131,15 @@ async def show_trail(visit: Visit) -> Response:
     typed = visit.query.get("before", "")
     before = int(typed) if typed.isascii() and typed.isdecimal() and len(typed) < 19 else None
     entries: Sequence[Entry] = ()
+    archived: Sequence[ArchivedEvents] = ()
     if not wanted.errors:
         async with visit.connection() as connection:
             trail = await Trail.find(connection, wanted)
             entries = await trail.read(connection, before=before, most=ON_A_PAGE + 1)
+            archived = await trail.list_archived(connection)
     shown = entries[:ON_A_PAGE]
     return await _shown(
-        visit, wanted, shown,
+        visit, wanted, shown, archived=archived,
         older=url("ops_audit", **wanted.fields, before=shown[-1].id) if len(entries) > ON_A_PAGE else None,
         newest=None if before is None else url("ops_audit", **wanted.fields),
     )  # fmt: skip
@@ -141,7 +155,7 @@ async def choose(visit: Visit) -> Response:
                 fields["actor"] = (await find_user(connection, fields["actor"])).id
         except CampaignsError as error:
             wanted = Wanted(fields, None, None, {"actor": said(error)})
-            return await _shown(visit, wanted, (), older=None, newest=None)
+            return await _shown(visit, wanted, (), archived=(), older=None, newest=None)
     raise GoTo(url("ops_audit", **fields))
 
 
@@ -183,11 +197,18 @@ def _entry_of(row: asyncpg.Record) -> Entry:
 
 
 async def _shown(
-    visit: Visit, wanted: Wanted, entries: Sequence[Entry], *, older: str | None, newest: str | None
+    visit: Visit,
+    wanted: Wanted,
+    entries: Sequence[Entry],
+    *,
+    archived: Sequence[ArchivedEvents],
+    older: str | None,
+    newest: str | None,
 ) -> Response:
     return await visit.page(
-        "administration/audit_trail.html", status=422 if wanted.errors else 200, wanted=wanted, entries=entries, older=older,
-        newest=newest, events=[("", "All events"), *((event.value, event.value) for event in sorted(AuditEvent))],
+        "administration/audit_trail.html", status=422 if wanted.errors else 200, wanted=wanted, entries=entries,
+        archived=archived, older=older, newest=newest,
+        events=[("", "All events"), *((event.value, event.value) for event in sorted(AuditEvent))],
     )  # fmt: skip
 
 

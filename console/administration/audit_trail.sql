@@ -15,6 +15,12 @@ select lowest from search where lowest >= highest
 -- name: find_newest
 select max(id) from audit_events where id < $1
 
+-- name: find_begin
+-- Before this moment nothing can have happened that the campaign $1 or the upload $2 had a part in; null where that isn't known.
+select greatest(
+    (select created_at from campaigns where id = $1::text), (select received_at from uploads where id = $2::text)
+)
+
 -- name: read_events
 -- Numbers from $1 on and below $2, whatever else is asked for: so the time narrows every index.
 select a.id, a.at, a.event, a.campaign_id, a.upload_id, a.actor, u.email as actor_email, host(a.source_address) as source_address,

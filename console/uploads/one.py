@@ -7,6 +7,7 @@ from typing import Final
 
 from starlette.responses import Response
 
+from audit.archived import ArchivedEvents, list_archived
 from audit.events import Actor, fetch_events_of_upload
 from campaigns.people.permissions import Action, Person
 from console.errors import PageRefused
@@ -43,7 +44,7 @@ class SameFile:
 
 @dataclass(frozen=True, slots=True)
 class KnownUpload:
-    """One upload with all that its page tells."""
+    """One upload with all that its page tells. `archived`: the archives that may have steps of it."""
 
     upload: Upload
     campaign_name: str
@@ -52,6 +53,7 @@ class KnownUpload:
     original: SameFile | None
     repeats: tuple[SameFile, ...]
     steps: tuple[Step, ...]
+    archived: tuple[ArchivedEvents, ...]
     is_held: bool
     has_batch: bool
 
@@ -113,6 +115,7 @@ async def fetch_known(connection: Connection, upload_id: str) -> KnownUpload | N
         original=original,
         repeats=tuple(SameFile(**row) for row in repeats),
         steps=tuple(tell_story(upload, events)),
+        archived=await list_archived(connection, since=upload.received_at),
         is_held=more["is_held"],
         has_batch=more["has_batch"],
     )

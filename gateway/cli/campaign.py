@@ -271,9 +271,11 @@ def show(
                 await count_in_force(connection, campaign),
                 await fetch_twilio_account(connection, campaign),
             )
-            return shown, await fetch_campaign_events(connection, campaign, limit) if events else None
+            return shown, await fetch_campaign_events(connection, shown.campaign, limit) if events else None
 
     shown, told = run(fetch())
+    if told:
+        told.note_archived()
     if as_json:
         print_json(campaign_document(shown) | (told.document() if told else {}))
         return

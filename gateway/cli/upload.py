@@ -24,6 +24,7 @@ from gateway.output import (
 )
 
 if TYPE_CHECKING:
+    from audit.archived import ArchivedEvents
     from audit.events import Actor, RecordedEvent
     from database.connections import Connection
     from database.held_jobs import HeldJob
@@ -152,6 +153,7 @@ def show(
     as_json: JSON = False,
 ) -> None:
     """Show one upload, with its timeline."""
+    from audit.archived import describe_archived, list_archived
     from audit.events import fetch_events_of_upload
     from database.held_jobs import fetch_held
     from gateway.cli.job import document_of
@@ -161,19 +163,24 @@ def show(
     invocation = invocation_of(context)
     of_job: HeldJob | None = None
     hold: object = None
+    archived: Sequence[ArchivedEvents] = ()
 
     async def fetch() -> "tuple[Upload, list[RecordedEvent], list[tuple[str, str | None]]]":
-        nonlocal of_job, hold
+        nonlocal of_job, hold, archived
         async with invocation.open_database() as connection:
             found = await fetch_known(connection, upload_id)
             events = await fetch_events_of_upload(connection, found.id)
+            archived = await list_archived(connection, since=found.received_at)
             of_job = await fetch_held(connection, VERDICT_ENTRYPOINTS, found.id)
             hold = await fetch_hold(connection, found.id)
             return found, events, [] if as_json else await _fetch_batch_facts(connection, found)
 
     upload, events, facts = run(fetch())
+    if archived:
+        note(f"steps of it may be missing: {describe_archived(archived)}")
     if as_json:
         more = ({} if of_job is None else {"heldJob": document_of(of_job)}) | ({"held": hold} if hold else {})
+        more |= {"timelineArchivedIn": [archive.name for archive in archived]} if archived else {}
         print_json({**_document(upload), **more, "timeline": _timeline(events)})
         return
     if of_job is not None:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -25,6 +25,7 @@ from gateway.processes.parts import WORKER
 from notifications.job import NotificationJob, sweep_notifications
 from notifications.mailer import Mailer, SMTPMailer
 from processing import metrics
+from processing.archives.kinds import Kind
 from processing.archives.nightly import archive_old, month_before
 from processing.archives.ranges import Terms
 from processing.archives.restoring import empty_unfinished
@@ -147,8 +148,14 @@ async def _run_jobs_and_sweeps(
             _every(_RETENTION_INTERVAL, stop, lambda: remove_expired(pool, store, settings.retention))
         )
         tasks.create_task(_every(_RETENTION_INTERVAL, stop, lambda: empty_unfinished(pool)))
-        if (months := settings.retention.archive_after_months) is not None:
-            archiving = partial(_archive_old, pool, store, settings, months, stop)
+        retention = settings.retention
+        months_of = {
+            Kind.MESSAGES: retention.archive_after_months,
+            Kind.AUDIT_EVENTS: retention.archive_audit_after_months,
+        }
+        archived_after = {kind: months for kind, months in months_of.items() if months is not None}
+        if archived_after:
+            archiving = partial(_archive_old, pool, store, settings, archived_after, stop)
             tasks.create_task(_every(_RETENTION_INTERVAL, stop, archiving))
         terms = terms_of(settings.environment, settings.billing)
         tasks.create_task(
@@ -169,10 +176,13 @@ async def _recount_usage(pool: Pool) -> None:
 
 
 async def _archive_old(
-    pool: Pool, store: ObjectStore, settings: Settings, months: int, stop: asyncio.Event
+    pool: Pool, store: ObjectStore, settings: Settings, after: Mapping[Kind, int], stop: asyncio.Event
 ) -> None:
     now = datetime.now(UTC)
-    terms = Terms.of(settings.environment, settings.billing, month_before(months, now=now))
+    terms = {
+        kind: Terms.of(settings.environment, settings.billing, month_before(months, now=now))
+        for kind, months in after.items()
+    }
     await archive_old(pool, store, terms, now=now, stop=stop)
 
 

@@ -87,10 +87,14 @@ with chosen as materialized (
     left join lateral (
         -- The key that its upload came with: of SFTP by its fingerprint, of the API by its public characters.
         select coalesce(s.label, a.name) as name
-        from audit_events e
+        from (
+            select id, actor from audit_events where upload_id = b.upload_id and event = 'upload_received'
+            union all
+            select id, actor from kept_events where upload_id = b.upload_id and event = 'upload_received'
+        ) e
         left join ssh_keys s on s.campaign_id = b.campaign_id and s.fingerprint = e.actor
         left join api_keys a on a.campaign_id = b.campaign_id and 'api key ' || a.prefix = e.actor
-        where b.upload_id is not null and e.upload_id = b.upload_id and e.event = 'upload_received'
+        where b.upload_id is not null
         order by e.id, s.id desc
         limit 1
     ) k on true

@@ -14,6 +14,7 @@ import asyncpg
 
 from database.connections import Connection, Pool
 from database.queries import NamedQueries
+from processing.archives.kinds import Kind
 from processing.errors import ArchivingBusy
 
 SQL: Final = NamedQueries("processing", "archives/archives.sql")
@@ -23,18 +24,15 @@ _LONGEST: Final = 3600
 _ROOM_TO_WAIT: Final = 60
 
 
-class Kind(StrEnum):
-    """What is archived together."""
-
-    MESSAGES = "messages"
-
-
 class State(StrEnum):
     """Sealed: still in the database, while its files are written. Restored: in the database again."""
 
     SEALED = "sealed"
     ARCHIVED = "archived"
     RESTORED = "restored"
+
+
+Key = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +58,13 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The first and the last message of a file, each by batch number and row."""
+    """The first and the last row of a file by their keys: a message's batch number and row, or an event's id.
 
-    first: tuple[int, int]
-    last: tuple[int, int]
+    Of a file of attempts: of the messages beside it.
+    """
+
+    first: Key
+    last: Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,11 @@ async def count_usage(connection: Connection, name: str) -> date | None:
     return last_day
 
 
+async def keep_events(connection: Connection, name: str) -> None:
+    """Copy those events of a sealed range that others than readers of the trail ask for."""
+    await connection.execute(SQL["keep_events"], name, timeout=_LONGEST)
+
+
 async def finish(connection: Connection, name: str) -> State:
     """Let the tables of a sealed range go; returns the state, which still is sealed where something of it has changed.
 
@@ -153,7 +159,7 @@ async def record_files(connection: Connection, archive: Archive, files: Sequence
         for file in files:
             await connection.execute(
                 SQL["insert_file"], archive.name, archive.generation, file.holds, file.number, file.object_key, file.sha256,
-                file.byte_count, file.rows, *file.bounds.first, *file.bounds.last,
+                file.byte_count, file.rows, *_columns_of(archive.kind, file.bounds),
             )  # fmt: skip
 
 
@@ -198,7 +204,20 @@ def _archive_of(row: asyncpg.Record) -> Archive:
     return Archive(kind=Kind(columns.pop("kind")), state=State(columns.pop("state")), **columns)
 
 
+def _columns_of(kind: Kind, bounds: Bounds) -> tuple[int | None, ...]:
+    """As the table has them: the first and the last batch number and row, and the first and the last id."""
+    match kind:
+        case Kind.MESSAGES:
+            return (*bounds.first, *bounds.last, None, None)
+        case Kind.AUDIT_EVENTS:
+            return (None, None, None, None, *bounds.first, *bounds.last)
+
+
 def _file_of(row: asyncpg.Record) -> ArchiveFile:
+    if row["first_id"] is None:
+        bounds = Bounds((row["first_batch_no"], row["first_row"]), (row["last_batch_no"], row["last_row"]))
+    else:
+        bounds = Bounds((row["first_id"],), (row["last_id"],))
     return ArchiveFile(
         holds=row["holds"],
         number=row["number"],
@@ -206,5 +225,5 @@ def _file_of(row: asyncpg.Record) -> ArchiveFile:
         sha256=row["sha256"],
         byte_count=row["bytes"],
         rows=row["rows"],
-        bounds=Bounds((row["first_batch_no"], row["first_row"]), (row["last_batch_no"], row["last_row"])),
+        bounds=bounds,
     )

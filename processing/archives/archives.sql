@@ -19,6 +19,9 @@ select unseal_archive($1)
 -- name: count_usage
 select count_archived_usage($1)
 
+-- name: keep_events
+select keep_archived_events($1)
+
 -- name: finish
 select finish_archive($1)
 
@@ -39,12 +42,13 @@ select finish_restore($1)
 
 -- name: insert_file
 insert into archive_files (
-    archive, generation, holds, number, object_key, sha256, bytes, rows, first_batch_no, first_row, last_batch_no, last_row
+    archive, generation, holds, number, object_key, sha256, bytes, rows, first_batch_no, first_row, last_batch_no, last_row,
+    first_id, last_id
 )
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 
 -- name: list_files
-select holds, number, object_key, sha256, bytes, rows, first_batch_no, first_row, last_batch_no, last_row
+select holds, number, object_key, sha256, bytes, rows, first_batch_no, first_row, last_batch_no, last_row, first_id, last_id
 from archive_files where archive = $1 and generation = $2 order by number, holds desc
 
 -- name: list_older_files
@@ -55,7 +59,7 @@ delete from archive_files where archive = $1 and generation < $2
 
 -- name: find_files
 -- The files in which a message, and its attempts, would be.
-select holds, number, object_key, sha256, bytes, rows, first_batch_no, first_row, last_batch_no, last_row
+select holds, number, object_key, sha256, bytes, rows, first_batch_no, first_row, last_batch_no, last_row, first_id, last_id
 from archive_files f join archives a on a.name = f.archive and a.generation = f.generation
 where a.name = $1 and (first_batch_no, first_row) <= ($2::integer, $3::integer)
     and (last_batch_no, last_row) >= ($2::integer, $3::integer)

@@ -1,15 +1,15 @@
-"""A range of messages leaves the database for the bucket.
+"""A range of messages, or of audit events, leaves the database for the bucket.
 
 The steps, each of which may be the last that a process lives to do: the range is sealed, so that a change of it is noticed; its
-files are written, each read back and compared before it is written down; what its attempts come to is counted; and in one
-transaction its tables go, unless something has changed. Until that commits all of it is in the database, where everybody reads
-and changes it as before.
+files are written, each read back and compared before it is written down; what is still asked of it is written down, as what its
+attempts come to; and in one transaction its tables go, unless something has changed. Until that commits all of it is in the
+database, where everybody reads and changes it as before.
 """
 
 import asyncio
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,18 +18,20 @@ from typing import Final
 import asyncpg
 import polars as pl
 
+from audit.details import EventDetails
 from audit.events import NOBODY, Actor, AuditEvent, record_event
 from config.fault_points import reach
 from database.connections import Connection, Pool
 from processing.archives import archives
-from processing.archives.archives import Archive, ArchiveFile, Bounds, State
-from processing.archives.files import ATTEMPTS, MESSAGES, RowForm, read_parquet, write_parquet
+from processing.archives.archives import Archive, ArchiveFile, Bounds, Key, State
+from processing.archives.files import AUDIT_EVENTS, FORMS, MESSAGES, RowForm, read_parquet, write_parquet
+from processing.archives.kinds import Kind
 from processing.archives.ranges import RecordRange, Terms, check_range, count_rows, find_unposted
 from processing.errors import ArchiveDamaged, ObjectMissing, RangeInUse, RangeStays
 from processing.object_store import ObjectStore, archive_key
 
-# So many messages are in a file: what `message show` fetches whole, and what is held at once.
-MESSAGES_AT_ONCE: Final = 100_000
+# So many messages, or events, are in a file: what `message show` fetches whole, and what is held at once.
+ROWS_AT_ONCE: Final = 100_000
 # The tables go when nobody uses them; nobody else waits for that longer than the third of a second that each try takes.
 _TRIES: Final = 12
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
@@ -40,11 +42,10 @@ _COPY_SECONDS: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class Archived:
-    """A range that is archived now. `rows` are messages; `byte_count` is that of its files."""
+    """A range that is archived now. `rows`: how many each of its tables had; `byte_count` is that of its files."""
 
     name: str
-    rows: int
-    attempts: int
+    rows: Mapping[str, int]
     files: int
     byte_count: int
 
@@ -57,7 +58,7 @@ class Archiver:
     store: ObjectStore
     terms: Terms
     actor: Actor = NOBODY
-    messages_at_once: int = MESSAGES_AT_ONCE
+    rows_at_once: int = ROWS_AT_ONCE
     tell: Callable[[str], None] = lambda _line: None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -71,12 +72,11 @@ class Archiver:
         files = await self._write_files(archive)
         done = Archived(
             archive.name,
-            sum(file.rows for file in files if file.holds == MESSAGES.table),
-            sum(file.rows for file in files if file.holds == ATTEMPTS.table),
+            _count_by_table(archive.kind, files),
             len(files),
             sum(file.byte_count for file in files),
         )
-        await self._count(archive, done)
+        await self._settle(archive, done)
         reach("archive.counted")
         await self._let_go(archive, done)
         reach("archive.archived")
@@ -154,19 +154,21 @@ class Archiver:
         """Write the files that an earlier call hasn't written."""
         async with self.pool.acquire() as connection:
             files = await archives.list_files(connection, archive)
-        behind = files[-1].bounds.last if files else (archive.begins - 1, 0)
+        forms = FORMS[archive.kind]
+        main = forms[0]
+        behind = files[-1].bounds.last if files else (archive.begins - 1, *(0 for _ in main.key[1:]))
         number = files[-1].number + 1 if files else 1
         while True:
             if self.stop.is_set():
                 raise RangeInUse(archive.name, "this process stops")
             async with self.pool.acquire() as connection:
-                messages, attempts = await self._read_rows(connection, archive, behind)
-            if messages.is_empty():
+                frames = await self._read_rows(connection, archive, behind)
+            if frames[0].is_empty():
                 break
-            bounds = Bounds(_key_of(messages, 0), _key_of(messages, -1))
+            bounds = Bounds(main.key_of(frames[0], 0), main.key_of(frames[0], -1))
             written = [
                 await self._write_file(archive, form, number, frame, bounds)
-                for form, frame in ((MESSAGES, messages), (ATTEMPTS, attempts))
+                for form, frame in zip(forms, frames, strict=True)
             ]
             async with self.pool.acquire() as connection:
                 await archives.record_files(connection, archive, written)
@@ -174,22 +176,19 @@ class Archiver:
             files += written
             behind, number = bounds.last, number + 1
             self.tell(
-                f"{archive.name}: {sum(f.rows for f in files if f.holds == MESSAGES.table):,} messages written"
+                f"{archive.name}: {_count_by_table(archive.kind, files)[main.table]:,} {main.noun}s written"
             )
         return files
 
-    async def _read_rows(
-        self, connection: Connection, archive: Archive, behind: tuple[int, int]
-    ) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """The next messages behind a place, and all attempts of them, both of one moment."""
+    async def _read_rows(self, connection: Connection, archive: Archive, behind: Key) -> list[pl.DataFrame]:
+        """The next rows behind a place, and all that belong to them, all of one moment; nothing else where there are no more."""
+        main, *others = FORMS[archive.kind]
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            messages = await _copy(
-                connection, MESSAGES, archive.begins, archive.ends, *behind, self.messages_at_once
-            )
-            if messages.is_empty():
-                return messages, await asyncio.to_thread(ATTEMPTS.parse, b"")
-            first, last = _key_of(messages, 0), _key_of(messages, -1)
-            return messages, await _copy(connection, ATTEMPTS, *first, *last)
+            rows = await _copy(connection, main, archive.begins, archive.ends, *behind, self.rows_at_once)
+            if rows.is_empty():
+                return [rows]
+            first, last = main.key_of(rows, 0), main.key_of(rows, -1)
+            return [rows, *[await _copy(connection, form, *first, *last) for form in others]]
 
     async def _write_file(
         self, archive: Archive, form: RowForm, number: int, frame: pl.DataFrame, bounds: Bounds
@@ -204,20 +203,28 @@ class Archiver:
             raise ArchiveDamaged(key)
         return file
 
-    async def _count(self, archive: Archive, done: Archived) -> None:
-        """Write down what the attempts come to. Raises RangeStays where a month isn't posted, or the files lack a row."""
+    async def _settle(self, archive: Archive, done: Archived) -> None:
+        """Write down what is asked of it later. Raises RangeStays where a month isn't posted, or the files lack a row."""
         async with self.pool.acquire() as connection:
-            rows = await count_rows(connection, archive.begins, archive.ends)
-            last_day = await archives.count_usage(connection, archive.name)
-            obstacle = None if last_day is None else await find_unposted(connection, last_day, self.terms)
-        if rows != (done.rows, done.attempts):
+            rows = await count_rows(connection, archive)
+            obstacle: str | None = None
+            match archive.kind:
+                case Kind.MESSAGES:
+                    obstacle = await self._count_usage(connection, archive)
+                case Kind.AUDIT_EVENTS:
+                    await archives.keep_events(connection, archive.name)
+        if rows != done.rows:
             obstacle = (
-                f"its tables have {rows[0]:,} messages and {rows[1]:,} attempts, "
-                f"its files {done.rows:,} and {done.attempts:,}"
+                f"its tables have {_told(archive.kind, rows)}, its files {_told(archive.kind, done.rows)}"
             )
         if obstacle is not None:
             await self._unseal(archive)
             raise RangeStays(archive.name, obstacle)
+
+    async def _count_usage(self, connection: Connection, archive: Archive) -> str | None:
+        """Write down what the attempts come to; why they can't leave, where their month isn't posted."""
+        last_day = await archives.count_usage(connection, archive.name)
+        return None if last_day is None else await find_unposted(connection, last_day, self.terms)
 
     async def _let_go(self, archive: Archive, done: Archived) -> None:
         """Let the tables go, when nobody uses them. Raises RangeInUse, RangeStays."""
@@ -231,7 +238,7 @@ class Archiver:
                             connection,
                             AuditEvent.RANGE_ARCHIVED,
                             actor=self.actor,
-                            details={"archive": archive.name, "messages": done.rows},
+                            details=details_of(archive, done.rows),
                         )
             except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
                 if tried == _TRIES or self.stop.is_set():
@@ -243,6 +250,15 @@ class Archiver:
             if state is State.SEALED:
                 raise RangeInUse(archive.name, "something of it has changed meanwhile: run it again")
             return
+
+
+def details_of(archive: Archive, rows: Mapping[str, int]) -> EventDetails:
+    """What the audit trail tells of an archive."""
+    match archive.kind:
+        case Kind.MESSAGES:
+            return {"archive": archive.name, "messages": rows[MESSAGES.table]}
+        case Kind.AUDIT_EVENTS:
+            return {"archive": archive.name, "events": rows[AUDIT_EVENTS.table]}
 
 
 async def fetch_file(store: ObjectStore, file: ArchiveFile) -> bytes:
@@ -266,5 +282,12 @@ async def _copy(connection: Connection, form: RowForm, *arguments: int) -> pl.Da
     return await asyncio.to_thread(form.parse, target.getvalue())
 
 
-def _key_of(frame: pl.DataFrame, place: int) -> tuple[int, int]:
-    return frame["batch_no"][place], frame["row_number"][place]
+def _count_by_table(kind: Kind, files: Iterable[ArchiveFile]) -> dict[str, int]:
+    rows = {form.table: 0 for form in FORMS[kind]}
+    for file in files:
+        rows[file.holds] += file.rows
+    return rows
+
+
+def _told(kind: Kind, rows: Mapping[str, int]) -> str:
+    return " and ".join(f"{rows[form.table]:,} {form.noun}s" for form in FORMS[kind])

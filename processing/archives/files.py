@@ -1,8 +1,8 @@
 """The files of an archive: rows of a table as PostgreSQL copies them, as columns, and as Parquet.
 
 Files are read by anything that reads Parquet, so columns are called as in the tables and have types of their own; times are
-microseconds in UTC, `values` is JSON text. Rows are in the order of their keys, so that one is found by the statistics of its
-row group.
+microseconds in UTC, `values` and `details` are JSON text. Rows are in the order of their keys, so that one is found by the
+statistics of its row group.
 """
 
 import io
@@ -13,6 +13,8 @@ from typing import Any, Final, LiteralString
 import polars as pl
 
 from database.queries import NamedQueries
+from processing.archives.archives import Key
+from processing.archives.kinds import NOUNS, Kind
 
 SQL: Final = NamedQueries("processing", "archives/files.sql")
 _TIME: Final = pl.Datetime("us", "UTC")
@@ -23,11 +25,20 @@ _TIME_FORM: Final = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
 @dataclass(frozen=True)
 class RowForm:
-    """The rows of a table: its columns with their types, in the order in which `statement` copies them."""
+    """The rows of a table: its columns with their types, in the order in which `statement` copies them.
+
+    `key`: the columns by which they are in order.
+    """
 
     table: str
+    key: tuple[str, ...]
     schema: Mapping[str, pl.DataType]
     statement: LiteralString
+
+    @property
+    def noun(self) -> str:
+        """One of them in words."""
+        return NOUNS[self.table]
 
     def parse(self, lines: bytes) -> pl.DataFrame:
         """The rows of these lines of CSV. In them nothing is null, and quotes without anything in them are an empty text."""
@@ -45,6 +56,10 @@ class RowForm:
             *(pl.col(name) == "t" for name, kind in self.schema.items() if kind == pl.Boolean),
         )
 
+    def key_of(self, frame: pl.DataFrame, place: int) -> Key:
+        """The key of the row at that place; -1 is the last one."""
+        return tuple(frame[name][place] for name in self.key)
+
     def lines(self, frame: pl.DataFrame) -> bytes:
         """The rows as CSV, which PostgreSQL copies back."""
         target = io.BytesIO()
@@ -54,6 +69,7 @@ class RowForm:
 
 MESSAGES: Final = RowForm(
     "messages",
+    ("batch_no", "row_number"),
     {
         "batch_no": pl.Int32(),
         "row_number": pl.Int32(),
@@ -70,6 +86,7 @@ MESSAGES: Final = RowForm(
 )
 ATTEMPTS: Final = RowForm(
     "attempts",
+    ("batch_no", "row_number", "attempt"),
     {
         "batch_no": pl.Int32(),
         "row_number": pl.Int32(),
@@ -89,6 +106,27 @@ ATTEMPTS: Final = RowForm(
     },
     SQL["copy_attempts"],
 )
+AUDIT_EVENTS: Final = RowForm(
+    "audit_events",
+    ("id",),
+    {
+        "id": pl.Int64(),
+        "at": _TIME,
+        "event": pl.String(),
+        "campaign_id": pl.String(),
+        "upload_id": pl.String(),
+        "connection_id": pl.String(),
+        "actor": pl.String(),
+        "source_address": pl.String(),
+        "details": pl.String(),
+    },
+    SQL["copy_audit_events"],
+)
+# The rows that a range of each kind has; of messages, those of `attempts` belong to those of the first.
+FORMS: Final[Mapping[Kind, tuple[RowForm, ...]]] = {
+    Kind.MESSAGES: (MESSAGES, ATTEMPTS),
+    Kind.AUDIT_EVENTS: (AUDIT_EVENTS,),
+}
 
 
 def write_parquet(frame: pl.DataFrame) -> bytes:

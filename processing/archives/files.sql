@@ -16,3 +16,11 @@ select batch_no, row_number, attempt, status, (extract(epoch from created_at) * 
 from attempts
 where batch_no between $1 and $3 and (batch_no, row_number) >= ($1, $2) and (batch_no, row_number) <= ($3, $4)
 order by batch_no, row_number, attempt
+
+-- name: copy_audit_events
+-- The next events of a range, from the id $1 on and before $2, behind the id $3. Times are microseconds.
+select id, (extract(epoch from at) * 1000000)::bigint as at, event, campaign_id, upload_id, connection_id, actor, source_address, details
+from audit_events
+where id >= $1 and id < $2 and id > $3
+order by id
+limit $4

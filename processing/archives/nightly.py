@@ -1,6 +1,7 @@
 """Archiving by itself: what has been in the database for as many months as the settings say."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -8,6 +9,7 @@ from config.logs import get_logger
 from database.connections import Pool
 from processing.archives.archives import State, list_archives, work_alone
 from processing.archives.archiving import Archiver
+from processing.archives.kinds import Kind
 from processing.archives.ranges import Terms, list_ranges
 from processing.errors import ArchivingBusy, RangeStays
 from processing.metrics import RANGES_NOT_ARCHIVED
@@ -31,9 +33,9 @@ def month_before(months: int, *, now: datetime) -> Month:
 
 
 async def archive_old(
-    pool: Pool, store: ObjectStore, terms: Terms, *, now: datetime, stop: asyncio.Event
+    pool: Pool, store: ObjectStore, terms: Mapping[Kind, Terms], *, now: datetime, stop: asyncio.Event
 ) -> None:
-    """Archive all ranges that these terms let go, at night, unless somebody is about it. What stays is for another night."""
+    """Archive what the terms of its kind let go, at night, unless somebody is about it. What stays is for another night."""
     if now.astimezone(SINGAPORE).hour not in _HOURS:
         return
     try:
@@ -41,9 +43,9 @@ async def archive_old(
             async with pool.acquire() as connection:
                 ranges = await list_ranges(connection)
                 known = {archive.name: archive for archive in await list_archives(connection)}
-            archiver = Archiver(pool, store, terms, stop=stop)
             for range_ in ranges:
-                if not range_.is_of_before(terms.before):
+                of_kind = terms.get(range_.kind)
+                if of_kind is None or not range_.is_of_before(of_kind.before):
                     continue
                 archive = known.get(range_.name)
                 if (
@@ -55,14 +57,14 @@ async def archive_old(
                     continue
                 try:
                     with RANGES_NOT_ARCHIVED.count_exceptions():
-                        done = await archiver.archive(range_, now=now)
+                        done = await Archiver(pool, store, of_kind, stop=stop).archive(range_, now=now)
                 except RangeStays as stays:
                     logger.warning("range_stays", archive=range_.name, reason=stays.reason)
                 else:
                     logger.info(
                         "range_archived",
                         archive=done.name,
-                        messages=done.rows,
+                        **done.rows,
                         files=done.files,
                         bytes=done.byte_count,
                     )

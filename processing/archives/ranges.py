@@ -1,15 +1,20 @@
-"""Which ranges there are, and whether one may leave the database: nothing of it may be under way, or change a bill."""
+"""Which ranges there are, and whether one may leave the database: nothing of it may be under way, or change a bill.
 
+Audit events never change once they are written: a range of them only has to be old enough.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Final, Self
+from typing import Final, LiteralString, Self
 
 from config.environment import Environment
 from config.sections import BillingSettings
 from database.connections import Connection
 from database.queries import NamedQueries
-from processing.archives.archives import Kind
+from processing.archives.archives import Archive
+from processing.archives.kinds import Kind
 from rules.billing.periods import Month, day_of
 
 SQL: Final = NamedQueries("processing", "archives/ranges.sql")
@@ -17,6 +22,10 @@ SQL: Final = NamedQueries("processing", "archives/ranges.sql")
 REST: Final = timedelta(days=90)
 # Seconds. A range may have as many batches as messages, where all are single sends.
 _LONGEST: Final = 600
+_COUNTS: Final[Mapping[Kind, LiteralString]] = {
+    Kind.MESSAGES: SQL["count_messages"],
+    Kind.AUDIT_EVENTS: SQL["count_events"],
+}
 
 
 class Place(StrEnum):
@@ -42,7 +51,7 @@ class RecordRange:
     byte_count: int
 
     def is_of_before(self, month: Month) -> bool:
-        """Whether it has been left, and its last batch was made before that month."""
+        """Whether it has been left, and its last batch or event was made before that month."""
         return self.place is Place.ENDED and self.last_at is not None and self.last_at < month.begins_at
 
 
@@ -72,11 +81,11 @@ class Finding:
 
 
 async def list_ranges(connection: Connection) -> list[RecordRange]:
-    """All ranges of messages, by number."""
+    """All ranges, those of messages first, by number."""
     return [
         RecordRange(
             name=row["name"],
-            kind=Kind.MESSAGES,
+            kind=Kind(row["kind"]),
             begins=row["begins"],
             ends=row["ends"],
             place=Place(row["state"]),
@@ -93,6 +102,16 @@ async def check_range(connection: Connection, range_: RecordRange, terms: Terms,
     """Whether the range may leave, and if not, why: a sentence for ops, which names a batch where there is one to name."""
     if range_.place is not Place.ENDED:
         return Finding("its numbers are still given out, or not yet")
+    match range_.kind:
+        case Kind.MESSAGES:
+            return await _check_messages(connection, range_, terms, now)
+        case Kind.AUDIT_EVENTS:
+            return await _check_events(connection, range_, terms)
+
+
+async def _check_messages(
+    connection: Connection, range_: RecordRange, terms: Terms, now: datetime
+) -> Finding:
     if range_.last_at is not None and range_.last_at >= terms.before.begins_at:
         return Finding(f"its newest batch is of {Month.of(range_.last_at)}")
     row = await connection.fetchrow(
@@ -117,6 +136,17 @@ async def check_range(connection: Connection, range_: RecordRange, terms: Terms,
     return Finding(obstacle, row["first_at"], row["last_at"])
 
 
+async def _check_events(connection: Connection, range_: RecordRange, terms: Terms) -> Finding:
+    row = await connection.fetchrow(SQL["look_at_events"], range_.begins, range_.ends, timeout=_LONGEST)
+    assert row is not None  # noqa: S101 - it counts, so there is a row
+    obstacle: str | None = None
+    if not row["events"]:
+        obstacle = "nothing is in it"
+    elif row["last_at"] >= terms.before.begins_at:
+        obstacle = f"its newest event is of {Month.of(row['last_at'])}"
+    return Finding(obstacle, row["first_at"], row["last_at"])
+
+
 async def find_unposted(connection: Connection, last_day: date, terms: Terms) -> str | None:
     """Why what was used up to this day may not leave yet, as its month may still change; None where it may."""
     if terms.charged_from is None or last_day < terms.charged_from:
@@ -127,8 +157,8 @@ async def find_unposted(connection: Connection, last_day: date, terms: Terms) ->
     return f"the month {Month.of(last_day)} isn't posted: `sftp-gateway billing close --month {Month.of(last_day)}`"
 
 
-async def count_rows(connection: Connection, begins: int, ends: int) -> tuple[int, int]:
-    """How many messages and attempts the batches from `begins` on and before `ends` have in the database."""
-    row = await connection.fetchrow(SQL["count_rows"], begins, ends, timeout=_LONGEST)
+async def count_rows(connection: Connection, archive: Archive) -> dict[str, int]:
+    """How many rows each of a range's tables has in the database."""
+    row = await connection.fetchrow(_COUNTS[archive.kind], archive.begins, archive.ends, timeout=_LONGEST)
     assert row is not None  # noqa: S101 - it counts, so there is a row
-    return row[0], row[1]
+    return dict(row)

@@ -5,7 +5,7 @@ a worker empties them (`empty_unfinished`). The files stay in the bucket until t
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
@@ -16,25 +16,23 @@ from config.logs import get_logger
 from database.connections import Connection, Pool
 from processing.archives import archives
 from processing.archives.archives import Archive, State
-from processing.archives.archiving import fetch_file
-from processing.archives.files import ATTEMPTS, MESSAGES, RowForm, read_pieces
+from processing.archives.archiving import details_of, fetch_file
+from processing.archives.files import FORMS, RowForm, read_pieces
 from processing.errors import ArchiveUnknown, ArchivingBusy
 from processing.object_store import ObjectStore
 
 logger = get_logger("processing")
 
-_FORMS: Final = {form.table: form for form in (MESSAGES, ATTEMPTS)}
 # A file's rows at a time.
 _COPY_SECONDS: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A range that is in the database again."""
+    """A range that is in the database again. `rows`: how many each of its tables has."""
 
     name: str
-    rows: int
-    attempts: int
+    rows: Mapping[str, int]
 
 
 async def restore(
@@ -50,9 +48,10 @@ async def restore(
         archive = await _fetch_archived(connection, name)
         files = await archives.list_files(connection, archive)
         await archives.begin_restore(connection, name)
-    rows = dict.fromkeys(_FORMS, 0)
+    forms = {form.table: form for form in FORMS[archive.kind]}
+    rows = dict.fromkeys(forms, 0)
     for file in files:
-        form = _FORMS[file.holds]
+        form = forms[file.holds]
         content = await fetch_file(store, file)
         async with pool.acquire() as connection, aclosing(_lines_of(form, content, file.rows)) as lines:
             await connection.copy_to_table(
@@ -64,18 +63,18 @@ async def restore(
             )
         rows[file.holds] += file.rows
         reach("restore.file_copied")
-        if form is MESSAGES:
-            tell(f"{name}: {rows[file.holds]:,} messages copied")
+        if form is FORMS[archive.kind][0]:
+            tell(f"{name}: {rows[file.holds]:,} {form.noun}s copied")
     async with pool.acquire() as connection, connection.transaction():
         await archives.finish_restore(connection, name)
         await record_event(
             connection,
             AuditEvent.RANGE_RESTORED,
             actor=actor,
-            details={"archive": name, "messages": rows[MESSAGES.table]},
+            details=details_of(archive, rows),
         )
     reach("restore.restored")
-    return Restored(name, rows[MESSAGES.table], rows[ATTEMPTS.table])
+    return Restored(name, rows)
 
 
 async def empty_unfinished(pool: Pool) -> None:

@@ -16,7 +16,13 @@ limit $4
 
 -- name: newest_before_start
 -- The newest trace of the time before this server was started, as it was after a restore.
-select at from audit_events where at < pg_postmaster_start_time() order by id desc limit 1
+select greatest(
+    (select at from audit_events where at < pg_postmaster_start_time() order by id desc limit 1),
+    (
+        select max(last_at) from archives
+        where kind = 'audit_events' and state = 'archived' and last_at < pg_postmaster_start_time()
+    )
+)
 
 -- name: is_of_before_start
 select received_at < pg_postmaster_start_time() from uploads where id = $1

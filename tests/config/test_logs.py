@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from config.logs import configure_logs, get_logger
-from config.sections import LogSettings
+from config.logs import LogSettings, configure_logs, get_logger
 
 
 @pytest.fixture

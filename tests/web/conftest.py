@@ -11,8 +11,7 @@ import pytest
 import structlog
 import uvloop
 
-from config.logs import configure_logs
-from config.sections import LogSettings
+from config.logs import LogSettings, configure_logs
 from tests.web.echo import Echo, serving_echo
 
 

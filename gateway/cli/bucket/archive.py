@@ -1,9 +1,9 @@
-"""`sftp-gateway archive …`: old messages leave the database for the bucket, and come back."""
+"""`sftp-gateway archive …`: old messages and audit events leave the database for the bucket, and come back."""
 
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -11,6 +11,7 @@ from gateway.cli.arguments import JSON
 from gateway.cli.invocation import Invocation, current_actor, invocation_of, run
 from gateway.errors import CallMisused, ExitStatus
 from gateway.output import counted, for_people, note, print_json, print_line, print_table, utc
+from processing.archives.kinds import NOUNS, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,10 +25,18 @@ if TYPE_CHECKING:
     from rules.billing.periods import Month
 
 app = typer.Typer(
-    help="Old messages: into the bucket, and back.",
+    help="Old messages and audit events: into the bucket, and back.",
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+
+# The names of a range's numbers and rows in JSON.
+_NUMBERS: Final = {
+    Kind.MESSAGES: ("fromBatch", "beforeBatch"),
+    Kind.AUDIT_EVENTS: ("fromEvent", "beforeEvent"),
+}
+_COUNTS: Final = {Kind.MESSAGES: "messages", Kind.AUDIT_EVENTS: "events"}
+_COUNTS_OF_TABLES: Final = {"messages": "messages", "attempts": "attempts", "audit_events": "events"}
 
 
 def register(parent: typer.Typer) -> None:
@@ -50,7 +59,7 @@ async def _open_pool(invocation: Invocation) -> "AsyncIterator[Pool]":
 
 @app.command("list", epilog="Example: sftp-gateway archive list --json")
 def list_all(context: typer.Context, as_json: JSON = False) -> None:
-    """List the ranges of messages, in the database and in the bucket, oldest first."""
+    """List the ranges of messages and of audit events, in the database and in the bucket, oldest first."""
     from processing.archives.archives import list_archives, list_unfinished, sum_up
     from processing.archives.ranges import list_ranges
 
@@ -73,7 +82,7 @@ def list_all(context: typer.Context, as_json: JSON = False) -> None:
             str(document["name"]),
             str(document["state"]),
             _months(document["firstAt"], document["lastAt"]),
-            f"{document['messages']:,}",
+            f"{document[_COUNTS[Kind(str(document['kind']))]]:,}",
             f"{document['bytes']:,}",
             for_people(datetime.fromisoformat(str(document["archivedAt"])))
             if document["archivedAt"]
@@ -81,9 +90,7 @@ def list_all(context: typer.Context, as_json: JSON = False) -> None:
         )
         for document in documents
     ]
-    print_table(
-        ("name", "state", "months", "messages", "bytes", "archived"), rows, empty="There are no ranges."
-    )
+    print_table(("name", "state", "months", "rows", "bytes", "archived"), rows, empty="There are no ranges.")
 
 
 def _documents(
@@ -95,8 +102,9 @@ def _documents(
     known = {archive.name: archive for archive in archives}
     found = [
         (
-            range_.begins,
+            (range_.kind, range_.begins),
             _document(
+                range_.kind,
                 range_.name,
                 known[range_.name].state.value if range_.name in known else range_.place.value,
                 (range_.begins, range_.ends),
@@ -109,8 +117,9 @@ def _documents(
     ]
     found += [
         (
-            archive.begins,
+            (archive.kind, archive.begins),
             _document(
+                archive.kind,
                 archive.name,
                 archive.state.value,
                 (archive.begins, archive.ends),
@@ -122,10 +131,15 @@ def _documents(
         for archive in archives
         if archive.state is State.ARCHIVED
     ]
-    return [document for _, document in sorted(found, key=lambda pair: pair[0])]
+    # Messages first.
+    return [
+        document
+        for _, document in sorted(found, key=lambda pair: (pair[0][0] is not Kind.MESSAGES, *pair[0]))
+    ]
 
 
 def _document(
+    kind: Kind,
     name: str,
     state: str,
     numbers: tuple[int, int],
@@ -135,12 +149,13 @@ def _document(
 ) -> "dict[str, object]":
     return {
         "name": name,
+        "kind": kind.value,
         "state": state,
-        "fromBatch": numbers[0],
-        "beforeBatch": numbers[1],
+        _NUMBERS[kind][0]: numbers[0],
+        _NUMBERS[kind][1]: numbers[1],
         "firstAt": utc(moments[0]),
         "lastAt": utc(moments[1]),
-        "messages": size[0],
+        _COUNTS[kind]: size[0],
         "bytes": size[1],
         "archivedAt": utc(archive.archived_at) if archive else None,
         "restoredAt": utc(archive.restored_at) if archive else None,
@@ -164,14 +179,20 @@ def run_all(
         typer.Option(
             "--before",
             metavar="YYYY-MM",
-            help="Ranges all of whose batches were made before this month, Singapore's.",
+            help="Ranges all of whose batches, or events, were made before this month, Singapore's.",
             show_default=False,
         ),
     ],
+    kind: Annotated[
+        Kind,
+        typer.Option(
+            "--kind", help="What leaves: messages with their attempts, or the audit trail's events."
+        ),
+    ] = Kind.MESSAGES,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     as_json: JSON = False,
 ) -> None:
-    """Put old messages into the bucket and take them out of the database. Safe to stop, and to run again.
+    """Put old messages, or audit events, into the bucket and take them out of the database. Safe to stop, and to run again.
 
     Exit status 1 where a range of these months must stay, which is said with the reason.
     """
@@ -181,7 +202,7 @@ def run_all(
     month = Month.parse(before)
     if month is None:
         raise CallMisused(f"--before {before!r:.20} is no month: write it as 2026-07")
-    results = run(_archive(invocation, month, dry_run=dry_run))
+    results = run(_archive(invocation, kind, month, dry_run=dry_run))
     if as_json:
         print_json([_result(name, outcome) for name, outcome in results])
     for name, outcome in [] if as_json else results:
@@ -193,7 +214,7 @@ def run_all(
 
 
 async def _archive(
-    invocation: Invocation, month: "Month", *, dry_run: bool
+    invocation: Invocation, kind: Kind, month: "Month", *, dry_run: bool
 ) -> "Sequence[tuple[str, Archived | RangeStays | None]]":
     """Each range of before that month, with what was done; None where a dry run would archive it."""
     from processing.archives.archives import work_alone
@@ -205,7 +226,11 @@ async def _archive(
     terms = Terms.of(settings.environment, settings.billing, month)
     async with _open_pool(invocation) as pool, open_store(settings.s3) as store, work_alone(pool):
         async with pool.acquire() as connection:
-            ranges = [range_ for range_ in await list_ranges(connection) if range_.is_of_before(month)]
+            ranges = [
+                range_
+                for range_ in await list_ranges(connection)
+                if range_.kind is kind and range_.is_of_before(month)
+            ]
         archiver = Archiver(pool, store, terms, actor=current_actor(), tell=note)
         return [(range_.name, await _try(archiver, range_, dry_run=dry_run)) for range_ in ranges]
 
@@ -231,7 +256,7 @@ def _tell(name: str, outcome: "Archived | RangeStays | None") -> str:
     if isinstance(outcome, Exception):
         return str(outcome)
     return (
-        f"{name} is archived: {counted(outcome.rows, 'message')}, {counted(outcome.attempts, 'attempt')}, "
+        f"{name} is archived: {_told(outcome.rows)}, "
         f"{outcome.byte_count:,} bytes in {counted(outcome.files, 'file')}"
     )
 
@@ -244,8 +269,7 @@ def _result(name: str, outcome: "Archived | RangeStays | None") -> "dict[str, ob
     return {
         "name": name,
         "result": "archived",
-        "messages": outcome.rows,
-        "attempts": outcome.attempts,
+        **{_COUNTS_OF_TABLES[table]: count for table, count in outcome.rows.items()},
         "files": outcome.files,
         "bytes": outcome.byte_count,
     }
@@ -261,7 +285,7 @@ def restore(
         ),
     ],
 ) -> None:
-    """Bring an archive's messages back into the database. Safe to stop, and to run again."""
+    """Bring an archive's messages, or audit events, back into the database. Safe to stop, and to run again."""
     from processing.archives.archives import work_alone
     from processing.archives.restoring import restore as restore_archive
     from processing.object_store import open_store
@@ -274,6 +298,8 @@ def restore(
             return await restore_archive(pool, store, name, actor=current_actor(), tell=note)
 
     done = run(bring_back())
-    note(
-        f"{done.name} is in the database again: {counted(done.rows, 'message')}, {counted(done.attempts, 'attempt')}"
-    )
+    note(f"{done.name} is in the database again: {_told(done.rows)}")
+
+
+def _told(rows: "Mapping[str, int]") -> str:
+    return ", ".join(counted(count, NOUNS[table]) for table, count in rows.items())

@@ -14,7 +14,9 @@ from gateway.output import for_people, note, print_line, print_table, utc
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from audit.archived import ArchivedEvents
     from audit.events import RecordedEvent
+    from campaigns.campaigns import Campaign
     from database.connections import Connection
     from keys.api_uses import KeyUses
 
@@ -38,14 +40,19 @@ _MEANINGS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class CampaignEvents:
-    """Logins and refusals by SFTP, and what became of calls by the API; of both the newest first."""
+    """Logins and refusals by SFTP, and what became of calls by the API; of both the newest first.
+
+    `archived`: the archives that may have logins of this time too.
+    """
 
     logins: "Sequence[RecordedEvent]"
     uses: "Sequence[KeyUses]"
+    archived: "Sequence[ArchivedEvents]"
 
     def document(self) -> dict[str, object]:
         """Their JSON, beside that of the campaign."""
-        return {
+        more = {"eventsArchivedIn": [archive.name for archive in self.archived]} if self.archived else {}
+        return more | {
             "events": [
                 {
                     "at": utc(login.at),
@@ -71,6 +78,13 @@ class CampaignEvents:
             ],
         }
 
+    def note_archived(self) -> None:
+        """Say, beside either form, that there may be more."""
+        from audit.archived import describe_archived
+
+        if self.archived:
+            note(f"not shown: {describe_archived(self.archived)}")
+
     def print(self) -> None:
         """The same for people."""
         print_line("")
@@ -86,7 +100,9 @@ class CampaignEvents:
                 )
                 for login in self.logins
             ],
-            empty="No login by SFTP is on record, nor a refused one.",
+            empty="No login by SFTP is in the database, nor a refused one."
+            if self.archived
+            else "No login by SFTP is on record, nor a refused one.",
         )
         if not self.uses:
             note("No call by the API is on record.")
@@ -110,13 +126,17 @@ class CampaignEvents:
         )
 
 
-async def fetch_campaign_events(connection: "Connection", campaign_id: str, limit: int) -> CampaignEvents:
+async def fetch_campaign_events(connection: "Connection", campaign: "Campaign", limit: int) -> CampaignEvents:
     """What is on record, of each kind at most `limit`."""
+    from audit.archived import list_archived
     from audit.events import fetch_logins
     from keys.api_uses import list_uses
 
-    uses = await list_uses(connection, campaign_id)
-    return CampaignEvents(await fetch_logins(connection, campaign_id, limit), uses[:limit])
+    uses = await list_uses(connection, campaign.id)
+    logins = await fetch_logins(connection, campaign.id, limit)
+    # Where as many are shown as were asked for, what is older than they wasn't.
+    since = logins[-1].at if len(logins) == limit else campaign.created_at
+    return CampaignEvents(logins, uses[:limit], await list_archived(connection, since=since))
 
 
 def _keys_tried(login: "RecordedEvent") -> list[str]:

@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from config.settings import Settings
+from console.administration.audit_download import read_rows
 from console.administration.audit_trail import Trail, read_wanted
-from database.connections import Connection
+from console.errors import PageRefused
+from database.connections import Connection, Pool
 from tests.console.served import Browser, browse, make_user, serving_console
 
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
@@ -188,3 +190,47 @@ async def test_the_download_has_all_that_the_filters_find_guarded_and_is_itself_
         [row] = csv.DictReader(io.StringIO(got.body.removeprefix("\ufeff"), newline=""))
         assert row["actor"] == "'=cmd|calc"
         assert (await browser.get("/ops/audit/download")).title == "Audit trail"
+
+
+async def test_what_is_archived_is_told_and_no_file_is_short_of_it(
+    settings: Settings, connection: Connection, pool: Pool, campaign_id: str
+) -> None:
+    await fill(connection, "SHA256:x")
+    name = "audit_events_to_1000000000000"
+    await connection.execute(
+        "insert into archives (name, kind, begins, ends, state, first_at, last_at, sealed_at)"
+        " values ($1, 'audit_events', 0, 1000000000000, 'archived', $2, $3, now())",
+        name, FIRST - timedelta(days=20), FIRST - timedelta(days=1),
+    )  # fmt: skip
+    async with serving_console(settings) as port:
+        browser, _ = await opened(connection, settings, port)
+        page = await browser.get("/ops/audit")
+        told = (
+            f"Events of 9 Feb 2026 to 28 Feb 2026 are archived, and not shown here: {name}. "
+            f"sftp-gateway archive restore {name} brings them back."
+        )
+        assert told in page.text
+        assert len(numbers(page.text)) > 90
+        nothing = await browser.get("/ops/audit?event=key_added&campaign=busy")
+        assert "Nothing that isn't archived fits these filters." in nothing.text
+        refused = await browser.send(page, "/ops/audit/download")
+        assert (
+            refused.status,
+            f"not be whole: events of 2026-02-09 to 2026-02-28 are archived, in {name}" in refused.text,
+        ) == (
+            410,
+            True,
+        )
+        assert (
+            await connection.fetchval("select count(*) from audit_events where event = 'audit_downloaded'")
+            == 0
+        )
+        # Of later days all is here, and of a campaign that was made later.
+        for whole in ("since=2026-03-02", f"campaign={campaign_id}"):
+            page = await browser.get(f"/ops/audit?{whole}")
+            assert "are archived" not in page.text, whole
+            assert (await browser.send(page, "/ops/audit/download")).status == 200
+    # What leaves while a file is being read cuts it.
+    trail = await Trail.find(connection, read_wanted({}))
+    with pytest.raises(PageRefused, match="would not be whole"):
+        [piece async for piece in read_rows(pool.acquire, trail)]

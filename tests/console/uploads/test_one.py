@@ -45,6 +45,17 @@ async def test_an_upload_tells_its_story_and_its_facts(settings: Settings, conne
         assert f"Same file as {EVIL}" in second.text
         browser = await browse(connection, settings, port, ops)
         assert "(admin, 192.0.2.9)" in (await browser.get(f"/uploads/{upload_id}")).text
+        # An archive of later than its receipt may have steps of it; who isn't ops can't bring it back.
+        assert "archived" not in shown.text
+        await connection.execute(
+            "insert into archives (name, kind, begins, ends, state, first_at, last_at, sealed_at)"
+            " values ('audit_events_to_1', 'audit_events', 0, 1, 'archived', '2026-02-09', '3026-02-28', now())"
+        )
+        told = "are archived, in audit_events_to_1. sftp-gateway archive restore audit_events_to_1 brings them back."
+        assert told in (await browser.get(f"/uploads/{upload_id}")).text
+        browser = await browse(connection, settings, port, member)
+        asked = await browser.get(f"/uploads/{upload_id}")
+        assert "are archived, in audit_events_to_1. Ask the operators if you need them." in asked.text
 
 
 async def test_an_outcome_held_since_a_restore_leads_to_no_batch(

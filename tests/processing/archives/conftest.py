@@ -88,7 +88,7 @@ def make_archiver(pool: Pool, store: S3ObjectStore) -> MakeArchiver:
     """Archives with files of two messages, unless told otherwise."""
 
     def make(**changes: Any) -> Archiver:
-        values: dict[str, Any] = {"store": store, "terms": TERMS, "messages_at_once": 2, **changes}
+        values: dict[str, Any] = {"store": store, "terms": TERMS, "rows_at_once": 2, **changes}
         return Archiver(pool, **values)
 
     return make

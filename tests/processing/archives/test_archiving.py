@@ -17,7 +17,8 @@ from messages.news import Receipt
 from messages.retrieval import fetch_batch, fetch_message
 from processing.archives import archives
 from processing.archives.archives import State, fetch_archive, list_files, work_alone
-from processing.archives.files import ATTEMPTS, MESSAGES, RowForm
+from processing.archives.files import ATTEMPTS, AUDIT_EVENTS, MESSAGES, RowForm
+from processing.archives.kinds import Kind
 from processing.archives.ranges import Terms, list_ranges
 from processing.archives.reading import fetch_archived_message
 from processing.archives.restoring import restore
@@ -63,7 +64,7 @@ async def test_a_range_leaves_and_comes_back_to_the_last_bit(
     message = await fetch_message(connection, identifier)
     done = await make_archiver(actor=ADMIN).archive(await first_range(connection), now=NOW)
     # Two messages a file; beside each, one of their attempts.
-    assert (done.name, done.rows, done.attempts, done.files) == (NAME, 7, 8, 8)
+    assert (done.name, done.rows, done.files) == (NAME, {"messages": 7, "attempts": 8}, 8)
     assert await rows_of(connection) == {"messages": [], "attempts": []}
     assert not await tables(connection) & {NAME, "attempts_to_4000000"}
     assert [part.name for part in (await fetch_archived(connection)).ranges] == [NAME]
@@ -80,7 +81,7 @@ async def test_a_range_leaves_and_comes_back_to_the_last_bit(
 
     async with work_alone(pool):
         back = await restore(pool, store, NAME, actor=ADMIN)
-    assert (back.rows, back.attempts) == (7, 8)
+    assert back.rows == done.rows
     assert await rows_of(connection) == before
     assert await fetch_message(connection, identifier) == message
     assert await connection.fetch("select * from usage_days order by 1, 2, 3, 4") == usage
@@ -104,7 +105,7 @@ async def test_a_range_leaves_and_comes_back_to_the_last_bit(
 async def test_anything_reads_the_files(
     connection: Connection, store: S3ObjectStore, old: Old, make_archiver: MakeArchiver
 ) -> None:
-    await make_archiver(messages_at_once=100).archive(await first_range(connection), now=NOW)
+    await make_archiver(rows_at_once=100).archive(await first_range(connection), now=NOW)
     archive = await fetch_archive(connection, NAME)
     assert archive is not None
     files = await list_files(connection, archive)
@@ -119,11 +120,11 @@ async def test_anything_reads_the_files(
     assert attempts["claimed_at"].null_count() == 8
 
 
-@pytest.mark.parametrize(("form", "table"), [(MESSAGES, "messages"), (ATTEMPTS, "attempts")])
-async def test_files_have_all_columns_of_the_table(connection: Connection, form: RowForm, table: str) -> None:
+@pytest.mark.parametrize("form", [MESSAGES, ATTEMPTS, AUDIT_EVENTS], ids=lambda form: form.table)
+async def test_files_have_all_columns_of_the_table(connection: Connection, form: RowForm) -> None:
     rows = await connection.fetch(
         "select attname from pg_attribute where attrelid = $1::text::regclass and attnum > 0 and not attisdropped",
-        table,
+        form.table,
     )
     assert {row["attname"] for row in rows} == set(form.schema)
 
@@ -173,7 +174,7 @@ async def test_once_its_months_are_posted_it_may_leave(
 ) -> None:
     await connection.execute("insert into billing_months (month, posted_at) values ('2026-03-01', now())")
     charged = Terms(Month(2026, 8), TERMS.before.first - timedelta(days=400))
-    assert (await make_archiver(terms=charged).archive(await first_range(connection), now=NOW)).rows == 7
+    assert (await make_archiver(terms=charged).archive(await first_range(connection), now=NOW)).files == 8
 
 
 async def test_a_change_meanwhile_is_noticed_and_in_the_files_of_the_next_call(
@@ -282,7 +283,7 @@ async def test_a_file_that_is_gone_or_another_is_named_and_nothing_is_changed(
         await fetch_archived_message(connection, store, message_id(old.first.id, 4))
     assert await rows_of(connection) == {"messages": [], "attempts": []}
     await store.put(key, io.BytesIO(kept), download_name="x")
-    assert (await restore(pool, store, NAME, actor=ADMIN)).rows == 7
+    assert (await restore(pool, store, NAME, actor=ADMIN)).rows["messages"] == 7
     with pytest.raises(ArchiveUnknown, match="archive list"):
         await restore(pool, store, "messages_to_9", actor=ADMIN)
 
@@ -298,4 +299,4 @@ async def test_one_at_a_time_archives(pool: Pool) -> None:
 
 async def test_an_archive_of_another_name_is_refused(connection: Connection) -> None:
     with pytest.raises(asyncpg.RaiseError):
-        await archives.seal(connection, archives.Kind.MESSAGES, 0, 5, NOW, NOW)
+        await archives.seal(connection, Kind.MESSAGES, 0, 5, NOW, NOW)

@@ -1,4 +1,4 @@
-"""`sftp-gateway archive`: old messages leave and come back, by a login with the rights of the admin's role, and through kills."""
+"""`sftp-gateway archive`: old messages and events leave and come back, with the rights of the admin's role, and through kills."""
 
 import subprocess
 import sys
@@ -11,6 +11,7 @@ import pytest
 
 from config.fault_points import VARIABLE
 from database.grants import DatabaseRole
+from database.ranges import AUDIT_WIDTH
 
 if TYPE_CHECKING:
     from tests.gateway.cli.conftest import Call, Database
@@ -19,6 +20,8 @@ MADE: Final = datetime(2026, 3, 3, 9, 30, tzinfo=UTC)
 BATCH: Final = "batch_0d9c31e2-4b7f-4c58-9a61-7e20c4f1a3b8"
 MESSAGE: Final = "message_0d9c31e2-4b7f-8c58-9a61-7e2000000002"
 NAME: Final = "messages_to_4000000"
+UPLOAD: Final = "upload_0d9c31e2-4b7f-4c58-9a61-7e20c4f1a3b8"
+EVENTS: Final = f"audit_events_to_{AUDIT_WIDTH}"
 
 
 @pytest.fixture
@@ -44,6 +47,26 @@ def old(campaign_id: str, database: "Database") -> str:
     database.run("select setval(pg_get_serial_sequence('batches', 'batch_no'), 4000000, false)")
     database.run("select add_message_ranges()")
     return BATCH
+
+
+@pytest.fixture
+def trail(campaign_id: str, database: "Database") -> str:
+    """A campaign of March, a login of it and an upload, and ids given out from the next range on; the campaign's id."""
+    database.run("update campaigns set created_at = $1", MADE)
+    database.run("delete from audit_events")
+    database.run(
+        "insert into uploads (id, campaign_id, file_name, status, bytes, received_at, report_name)"
+        " values ($1, $2, 'a.csv', 'received', 1, $3, 'r')",
+        UPLOAD, campaign_id, MADE,
+    )  # fmt: skip
+    for event in ("login_accepted", "upload_received"):
+        database.run(
+            "insert into audit_events (at, event, campaign_id, upload_id, actor) values ($1, $2, $3, $4, 'SHA256:x')",
+            MADE, event, campaign_id, UPLOAD,
+        )  # fmt: skip
+    database.run("select setval('audit_events_id_seq', $1, false)", AUDIT_WIDTH)
+    database.run("select add_audit_ranges()")
+    return campaign_id
 
 
 def listed(ops: "Call") -> dict[str, Any]:
@@ -92,6 +115,56 @@ def test_old_messages_leave_are_read_and_come_back(ops: "Call", old: str) -> Non
     assert ops("message", "retry", MESSAGE).status == 0
 
 
+def test_old_events_leave_and_whoever_reads_the_trail_is_told(
+    ops: "Call", trail: str, database: "Database"
+) -> None:
+    show = ("campaign", "show", trail, "--events")
+    before = ops(*show, "--json").document
+    timeline = ops("upload", "show", UPLOAD, "--json").document
+    assert [each["event"] for each in before["events"]] == ["login_accepted"]
+    assert len(timeline["timeline"]) == 2
+    # What is said of messages stays said of messages.
+    assert "no range ends before 2026-04" in ops("archive", "run", "--before", "2026-04").err
+    run = ("archive", "run", "--before", "2026-04", "--kind", "audit_events")
+    dry = ops(*run, "--dry-run")
+    assert (dry.status, dry.out) == (0, f"{EVENTS} would be archived\n")
+    done = ops(*run, "--json")
+    assert (done.status, done.document[0].items() >= {"name": EVENTS, "events": 2, "files": 1}.items()) == (
+        0,
+        True,
+    )
+    found = listed(ops)[EVENTS]
+    assert [found[key] for key in ("kind", "state", "events", "fromEvent", "beforeEvent")] == [
+        "audit_events", "archived", 2, 0, AUDIT_WIDTH,
+    ]  # fmt: skip
+
+    cure = f"events of 2026-03-03 to 2026-03-03 are archived, in {EVENTS}: `sftp-gateway archive restore {EVENTS}`"
+    for answer in (ops(*show), ops(*show, "--json")):
+        assert f"not shown: {cure}" in answer.err
+    assert "No login by SFTP is in the database" in ops(*show).err
+    assert ops(*show, "--json").document == {**before, "events": [], "eventsArchivedIn": [EVENTS]}
+    shown = ops("upload", "show", UPLOAD)
+    assert f"steps of it may be missing: {cure}" in shown.err
+    assert ops("upload", "show", UPLOAD, "--json").document == {
+        **timeline, "timeline": [], "timelineArchivedIn": [EVENTS],
+    }  # fmt: skip
+    # As many as were asked for are shown, and what isn't is older: nobody is told of it.
+    database.run(
+        "insert into audit_events (event, campaign_id, actor) values ('login_accepted', $1, 'SHA256:x')",
+        trail,
+    )
+    newest = ops(*show, "--limit", "1", "--json")
+    assert (newest.err, len(newest.document["events"]), "eventsArchivedIn" in newest.document) == (
+        "",
+        1,
+        False,
+    )
+
+    back = ops("archive", "restore", EVENTS)
+    assert (back.status, f"{EVENTS} is in the database again: 2 audit events" in back.err) == (0, True)
+    assert ops("upload", "show", UPLOAD, "--json").document == timeline
+
+
 def test_what_stays_is_told_with_the_reason(ops: "Call", old: str, database: "Database") -> None:
     database.run("update batches set finished_at = now()")
     answer = ops("archive", "run", "--before", "2026-04")
@@ -135,3 +208,22 @@ def test_killed_anywhere_it_is_whole_at_each_moment_and_goes_on(
     assert "stopped" not in ops("archive", "list").err
     assert [tuple(row) for row in database.run(rows)] == before
     assert listed(ops)[NAME]["state"] == "restored"
+
+
+def test_killed_while_events_leave_they_are_here_or_there(
+    ops: "Call", trail: str, database: "Database", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    rows = "select e::text from audit_events e where event not like 'range%' order by id"
+    before = database.run(rows)
+    words = ("archive", "run", "--before", "2026-04", "--kind", "audit_events")
+    # All other points are those of messages, in the same code.
+    for point, here in (("archive.file_written", before), ("archive.archived", [])):
+        (tmp_path / point).touch()
+        died = subprocess.run([sys.executable, "-m", "gateway", *words], check=False, timeout=60)
+        assert died.returncode == -9, point
+        assert database.run(rows) == here, point
+    assert (listed(ops)[EVENTS]["state"], listed(ops)[EVENTS]["events"]) == ("archived", 2)
+    assert database.run("select max(generation) from archives")[0][0] == 1
+    assert ops("archive", "restore", EVENTS).status == 0
+    assert database.run(rows) == before
