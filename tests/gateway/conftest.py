@@ -1,12 +1,19 @@
-"""Provisioned gateways: a campaign with a key, host keys made once per run, nodes that end with their test."""
+"""Provisioned gateways: a campaign with a key, host keys made once per run, nodes that end with their test; `call` and `admin`.
 
+These call the command line in this process, which is fast enough for tables of calls. A few tests start the real executable.
+"""
+
+import io
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import psutil
@@ -18,6 +25,7 @@ from campaigns.creation import create_campaign
 from config.settings import Settings
 from database.connections import connect
 from database.grants import DatabaseRole, grant_statements
+from gateway.cli.main import run_command_line
 from keys.host_key_changes import generate_host_keys
 from keys.host_keys import HostKeyType, generate_host_key
 from keys.key_files import parse_public_keys
@@ -25,6 +33,54 @@ from rules.characters.unsupported import UnsupportedRule
 from rules.templates import Language, Template
 from tests.conftest import KeyPair, run_apart
 from tests.gateway.nodes import ROOT, Node
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a call printed, and its exit status."""
+
+    status: int
+    out: str
+    err: str
+    raw: bytes
+
+    @property
+    def document(self) -> Any:
+        """Standard output as the one JSON document that it is."""
+        return json.loads(self.out)
+
+
+class Keyboard(io.TextIOWrapper):
+    """Standard input as it is when a person sits before it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+Call = Callable[..., Answer]
+
+
+@pytest.fixture
+def call(capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Call:
+    """`call("key", "check", "-", stdin=b"…")`, without any settings."""
+
+    def run(*words: object, stdin: bytes = b"", keyboard: bool = False) -> Answer:
+        stream = Keyboard if keyboard else io.TextIOWrapper
+        monkeypatch.setattr(sys, "stdin", stream(io.BytesIO(stdin), encoding="utf-8"))
+        capsysbinary.readouterr()
+        status = run_command_line([str(word) for word in words])
+        out, err = capsysbinary.readouterr()
+        return Answer(status, out.decode("utf-8", "replace"), err.decode(), out)
+
+    return run
+
+
+@pytest.fixture
+def admin(call: Call, gateway_variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Call:
+    """The same, with settings that lead to this test's own servers."""
+    for name, value in gateway_variables.items():
+        monkeypatch.setenv(name, value)
+    return call
 
 
 @pytest.fixture(scope="session")

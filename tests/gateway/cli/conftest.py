@@ -1,14 +1,9 @@
-"""The command line, called in this process, which is fast enough for tables of calls.
-
-A few tests start the real executable.
-"""
+"""Campaigns, uploads and batches for the tests of the command line, which call it in this process: `call`, `admin`."""
 
 import asyncio
 import io
 import json
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -16,56 +11,10 @@ import asyncpg
 import pytest
 
 from config.sections import S3Settings
-from gateway.cli.main import run_command_line
 from processing.object_store import open_store
+from tests.gateway.conftest import Answer, Call
 
-
-@dataclass(frozen=True)
-class Answer:
-    """What a call printed, and its exit status."""
-
-    status: int
-    out: str
-    err: str
-    raw: bytes
-
-    @property
-    def document(self) -> Any:
-        """Standard output as the one JSON document that it is."""
-        return json.loads(self.out)
-
-
-class Keyboard(io.TextIOWrapper):
-    """Standard input as it is when a person sits before it."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-Call = Callable[..., Answer]
-
-
-@pytest.fixture
-def call(capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Call:
-    """`call("key", "check", "-", stdin=b"…")`, without any settings."""
-
-    def run(*words: object, stdin: bytes = b"", keyboard: bool = False) -> Answer:
-        stream = Keyboard if keyboard else io.TextIOWrapper
-        monkeypatch.setattr(sys, "stdin", stream(io.BytesIO(stdin), encoding="utf-8"))
-        capsysbinary.readouterr()
-        status = run_command_line([str(word) for word in words])
-        out, err = capsysbinary.readouterr()
-        return Answer(status, out.decode("utf-8", "replace"), err.decode(), out)
-
-    return run
-
-
-@pytest.fixture
-def admin(call: Call, gateway_variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Call:
-    """The same, with settings that lead to this test's own servers."""
-    for name, value in gateway_variables.items():
-        monkeypatch.setenv(name, value)
-    return call
+__all__ = ["Answer", "Call", "Database"]
 
 
 @pytest.fixture

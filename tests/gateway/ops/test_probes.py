@@ -1,10 +1,6 @@
 """`check` tries every dependency for real, names what is wrong and says how to mend it."""
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +13,8 @@ import pytest
 from config.settings import Settings, variable_of
 from gateway.embedded.mail_server import Mailbox, MailboxMode
 from gateway.ops.probes import BucketProbe
-from tests.gateway.nodes import ROOT, call
+from tests.gateway.conftest import Call
+from tests.gateway.nodes import call as call_gateway
 
 Variables = dict[str, str]
 # A machine with other work may take seconds over a connection.
@@ -25,24 +22,34 @@ PATIENT = {variable_of("database.connect_timeout"): "30"}
 AWAY = "postgresql://u:secretword@127.0.0.1:9/x"
 
 
-def checks(variables: Variables, status: int) -> dict[str, dict[str, object]]:
-    """The failed checks by name."""
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway", "check", "--json"], env={**os.environ, **PATIENT, **variables},
-        cwd=ROOT, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert done.returncode == status, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    document = json.loads(done.stdout)
-    names = {found["name"] for found in document["checks"]}
-    assert names == {"configuration", "database", "s3", "smtp", "hostkeys", "spool"}
-    assert document["ok"] is (status == 0)
-    return {found["name"]: found for found in document["checks"] if not found["ok"]}
+def set_variables(monkeypatch: pytest.MonkeyPatch, variables: Variables) -> None:
+    for name, value in (PATIENT | variables).items():
+        monkeypatch.setenv(name, value)
 
 
-def test_all_is_well(gateway_variables: Variables, provisioned: str) -> None:
+Checks = Callable[[Variables, int], dict[str, dict[str, object]]]
+
+
+@pytest.fixture
+def checks(call: Call, monkeypatch: pytest.MonkeyPatch) -> Checks:
+    """Calls `check`, which must end with that status, and gives the failed checks by name."""
+
+    def run(variables: Variables, status: int) -> dict[str, dict[str, object]]:
+        set_variables(monkeypatch, variables)
+        answer = call("check", "--json")
+        assert answer.status == status, answer
+        document = answer.document
+        names = {found["name"] for found in document["checks"]}
+        assert names == {"configuration", "database", "s3", "smtp", "hostkeys", "spool"}
+        assert document["ok"] is (status == 0)
+        return {found["name"]: found for found in document["checks"] if not found["ok"]}
+
+    return run
+
+
+def test_all_is_well(checks: Checks, gateway_variables: Variables, provisioned: str) -> None:
     assert checks(gateway_variables, 0) == {}
-    lines = call(PATIENT | gateway_variables, "check").splitlines()
+    lines = call_gateway(PATIENT | gateway_variables, "check").splitlines()
     assert len(lines) == 6
     assert all(line.startswith("ok ") for line in lines)
 
@@ -63,7 +70,13 @@ def test_all_is_well(gateway_variables: Variables, provisioned: str) -> None:
     ],
 )  # fmt: skip
 def test_check_names_what_is_wrong(
-    gateway_variables: Variables, provisioned: str, changes: Variables, status: int, name: str, text: str
+    checks: Checks,
+    gateway_variables: Variables,
+    provisioned: str,
+    changes: Variables,
+    status: int,
+    name: str,
+    text: str,
 ) -> None:
     changed = {f"SFTP_GATEWAY_{variable}": value for variable, value in changes.items()}
     failed = checks({**gateway_variables, **changed}, status)
@@ -80,22 +93,25 @@ def test_check_names_what_is_wrong(
     ],
 )  # fmt: skip
 def test_a_console_is_asked_for_what_only_it_needs(
-    gateway_variables: Variables, changes: Variables, status: int, text: str
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
+    gateway_variables: Variables,
+    changes: Variables,
+    status: int,
+    text: str,
 ) -> None:
     changed = {f"SFTP_GATEWAY_CONSOLE__{name}": value for name, value in changes.items()}
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway", "check", "--part", "console"], cwd=ROOT, capture_output=True, text=True,
-        env={**os.environ, **PATIENT, **gateway_variables, **changed}, timeout=60,
-    )  # fmt: skip
-    assert done.returncode == status, done.stdout + done.stderr
-    lines = done.stdout.splitlines()
+    set_variables(monkeypatch, gateway_variables | changed)
+    answer = call("check", "--part", "console")
+    assert answer.status == status, answer
+    lines = answer.out.splitlines()
     assert [line.split()[1] for line in lines] == ["configuration", "database", "s3", "smtp", "console"]
     assert text in lines[-1]
-    assert "x" * 32 not in done.stdout
+    assert "x" * 32 not in answer.out
 
 
 def test_a_mail_server_that_is_away_is_named(
-    gateway_variables: Variables, provisioned: str, mailbox: Mailbox
+    checks: Checks, gateway_variables: Variables, provisioned: str, mailbox: Mailbox
 ) -> None:
     mailbox.become(MailboxMode.AWAY)
     assert list(checks(gateway_variables, 3)) == ["smtp"]
@@ -155,11 +171,15 @@ async def test_the_bucket_is_tried_with_the_encryption_of_uploads(
     assert OneObject.came_with[-1] == sent
 
 
-def test_a_spool_open_to_others_is_found(gateway_variables: Variables, provisioned: str, state: Path) -> None:
+def test_a_spool_open_to_others_is_found(
+    checks: Checks, gateway_variables: Variables, provisioned: str, state: Path
+) -> None:
     (state / "spool").mkdir(mode=0o755)
     assert "chmod 700" in str(checks(gateway_variables, 2)["spool"]["detail"])
 
 
-def test_a_missing_schema_is_named(gateway_variables: Variables, empty_database_url: str) -> None:
+def test_a_missing_schema_is_named(
+    checks: Checks, gateway_variables: Variables, empty_database_url: str
+) -> None:
     failed = checks({**gateway_variables, "SFTP_GATEWAY_DATABASE__URL": empty_database_url}, 2)
     assert "sftp-gateway migrate" in str(failed["database"]["detail"])
