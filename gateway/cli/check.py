@@ -56,6 +56,7 @@ def check(
     answers = [
         *(exposures or [well]),
         *probed,
+        *_ask_about_archives(settings, part),
         *_examine_database(settings, dependencies),
         *_ask_about_sending(settings, part),
         *_ask_about_console(settings, part),
@@ -80,6 +81,15 @@ def check(
         _print_lines(answers)
     if status := _worst(answers):
         raise typer.Exit(status)
+
+
+def _ask_about_archives(settings: "Settings", part: str | None) -> "list[Answer]":
+    """What only a worker needs, where it archives by itself."""
+    from gateway.ops.probes import ask, probe_archives
+
+    if part in (None, "worker") and settings.retention.archive_after_months is not None:
+        return [run(ask("archives", lambda: probe_archives(settings.s3), _PATIENCE))]
+    return []
 
 
 def _examine_database(settings: "Settings", dependencies: "set[Dependency]") -> "list[Answer]":

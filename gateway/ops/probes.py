@@ -33,7 +33,7 @@ from keys.errors import KeysError
 from keys.host_key_fingerprints import check_host_keys
 from keys.host_keys import load_host_keys
 from notifications.mailer import make_client as make_mail_client
-from processing.object_store import PROBES, put_object
+from processing.object_store import ARCHIVES, PROBES, put_object
 from processing.object_store import make_client as make_bucket_client
 
 if TYPE_CHECKING:
@@ -239,8 +239,12 @@ class BucketLook(_BucketCall):
 class BucketProbe(_BucketCall):
     """Puts a probe object, fetches and deletes it, and signs a link to it; a key that only puts leaves it to the retention."""
 
+    def __init__(self, settings: S3Settings, *, puts_only: bool = False, prefix: str = PROBES) -> None:
+        super().__init__(settings, puts_only=puts_only)
+        self._prefix = prefix
+
     def _call(self, client: "S3Client", bucket: str) -> str:
-        key = f"{PROBES}/{secrets.token_hex(16)}"
+        key = f"{self._prefix}/{secrets.token_hex(16)}"
         self._put(client, bucket, key)
         if self._puts_only:
             return "an object put"
@@ -311,6 +315,18 @@ def _explain_refusal(error: ClientError) -> ProbeFailed:
         case _:
             status = ExitStatus.UNREACHABLE if http_status >= 500 else ExitStatus.CONFIGURATION
             return ProbeFailed(f"the object store refuses (HTTP {http_status}, {code})", status)
+
+
+async def probe_archives(settings: S3Settings) -> str:
+    """Put, fetch and delete an object where old messages go, which a key that may do all else may not."""
+    with contextlib.closing(BucketProbe(settings, prefix=ARCHIVES)) as probe:
+        try:
+            return f"under {ARCHIVES}/ {await probe()}"
+        except ProbeFailed as failed:
+            text = (
+                f"{failed}; workers archive old messages: their key needs to put, get and delete {ARCHIVES}/*"
+            )
+            raise ProbeFailed(text, failed.status) from None
 
 
 async def probe_mail_server(settings: SMTPSettings) -> str:

@@ -1,8 +1,8 @@
 """`check` tries every dependency for real, names what is wrong and says how to mend it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +12,7 @@ import pytest
 
 from config.settings import Settings, variable_of
 from gateway.embedded.mail_server import Mailbox, MailboxMode
-from gateway.ops.probes import BucketProbe
+from gateway.ops.probes import BucketProbe, ProbeFailed, probe_archives
 from tests.gateway.conftest import Call
 from tests.gateway.nodes import call as call_gateway
 
@@ -151,23 +151,54 @@ class OneObject(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
+@contextmanager
+def serving(kind: type[OneObject]) -> Iterator[str]:
+    """Such a store's address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), kind) as server, ThreadPoolExecutor(1) as thread:
+        thread.submit(server.serve_forever)
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+
+
+class NoArchives(OneObject):
+    """One whose key may do less with archives."""
+
+    refused: ClassVar[set[str]] = set()
+
+    def _answer(self, content: bytes, told: Mapping[str, str] = MappingProxyType({})) -> None:
+        if self.command in self.refused and "/archives/" in self.path:
+            self.send_response(403)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        else:
+            super()._answer(content, told)
+
+
+async def test_a_key_that_may_not_archive_is_found(settings: Settings) -> None:
+    with serving(NoArchives) as endpoint:
+        s3 = settings.s3.model_copy(update={"endpoint_url": endpoint})
+        for refused in ("PUT", "DELETE"):
+            NoArchives.refused = {refused}
+            with pytest.raises(
+                ProbeFailed, match=r"refuses \(HTTP 403.*; .* to put, get and delete archives/\*"
+            ):
+                await probe_archives(s3)
+        NoArchives.refused = set()
+        assert "under archives/ an object put, fetched and deleted" in await probe_archives(s3)
+
+
 @pytest.mark.parametrize(
     ("encryption", "sent"), [("AES256", "AES256"), ("aws:kms", "aws:kms"), ("none", None)]
 )
 async def test_the_bucket_is_tried_with_the_encryption_of_uploads(
     encryption: str, sent: str | None, settings: Settings
 ) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), OneObject) as server, ThreadPoolExecutor(1) as thread:
-        thread.submit(server.serve_forever)
-        try:
-            endpoint = f"http://127.0.0.1:{server.server_address[1]}"
-            s3 = settings.s3.model_copy(
-                update={"endpoint_url": endpoint, "server_side_encryption": encryption}
-            )
-            with closing(BucketProbe(s3)) as probe:
-                await probe()
-        finally:
-            server.shutdown()
+    with serving(OneObject) as endpoint:
+        s3 = settings.s3.model_copy(update={"endpoint_url": endpoint, "server_side_encryption": encryption})
+        with closing(BucketProbe(s3)) as probe:
+            await probe()
     assert OneObject.came_with[-1] == sent
 
 

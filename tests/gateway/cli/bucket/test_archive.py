@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from config.fault_points import VARIABLE
+from config.settings import variable_of
 from database.grants import DatabaseRole
 from database.ranges import AUDIT_WIDTH
 
@@ -179,6 +180,15 @@ def test_what_stays_is_told_with_the_reason(ops: "Call", old: str, database: "Da
     assert (wrong.status, "write it as 2026-07" in wrong.err) == (2, True)
     unknown = ops("archive", "restore", "messages_to_1")
     assert (unknown.status, "see `sftp-gateway archive list`" in unknown.err) == (1, True)
+
+
+def test_check_tries_where_workers_archive(admin: "Call", monkeypatch: pytest.MonkeyPatch) -> None:
+    def names() -> list[str]:
+        return [each["name"] for each in admin("check", "--part", "worker", "--json").document["checks"]]
+
+    assert "archives" not in names()
+    monkeypatch.setenv(variable_of("retention.archive_after_months"), "12")
+    assert "archives" in names()
 
 
 def test_killed_anywhere_it_is_whole_at_each_moment_and_goes_on(
