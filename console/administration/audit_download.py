@@ -23,6 +23,7 @@ from console.rendering import iso_time
 from console.routes import ConsoleRoute
 from console.visits import Visit
 from database.connections import Connection, database_troubles
+from messages.logs.files import without_formula
 
 MOST_ROWS: Final = 1_000_000
 _PIECE: Final = 2000
@@ -37,8 +38,6 @@ _COLUMNS: Final = (
     "source address",
     "details",
 )
-# What a spreadsheet would take for a formula gets an apostrophe in front (9-console.md §6).
-_FORMULA_BEGINNINGS: Final = ("=", "+", "-", "@", "\t", "\r")
 _BYTE_ORDER_MARK: Final = "\ufeff"
 _NOT_WHOLE: Final = "This file would not be whole: {}. Or ask for later days."
 
@@ -102,12 +101,8 @@ def _cells(entry: Entry) -> list[str]:
 
 def _lines(rows: Sequence[Sequence[str]]) -> str:
     text = io.StringIO(newline="")
-    csv.writer(text).writerows([[_guarded(cell) for cell in row] for row in rows])
+    csv.writer(text).writerows([[without_formula(cell) for cell in row] for row in rows])
     return text.getvalue()
-
-
-def _guarded(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA_BEGINNINGS) else cell
 
 
 ROUTES: Final = (

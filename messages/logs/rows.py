@@ -22,7 +22,7 @@ from database.queries import NamedQueries
 from messages.archived.ranges import refuse_used
 from messages.logs.charges import Charges
 from messages.logs.columns import BEHIND, column_names
-from messages.logs.files import BYTE_ORDER_MARK, Cell, csv_lines
+from messages.logs.files import BYTE_ORDER_MARK, FORMULA_BEGINNINGS, Cell, csv_lines
 from messages.statuses import ErrorCode, MessageStatus
 from rules.billing.periods import begin_of
 
@@ -142,7 +142,7 @@ class _Reader:
     def __init__(self, query: LogQuery, at_once: int, *, guards_formulas: bool) -> None:
         self._query = query
         self._at_once = at_once
-        self._guards_formulas = guards_formulas
+        self._guarded = [ord(character) for character in FORMULA_BEGINNINGS if guards_formulas]
         self._usual_from = query.begins_at - _USUAL_LIFE
         self._before: int | None = None if query.batch_no is not None else 0
         self._place: tuple[datetime, str] | None = (self._usual_from, "") if query.batch_no is None else None
@@ -207,7 +207,7 @@ class _Reader:
         row: asyncpg.Record | None = await connection.fetchrow(
             SQL["fetch_lines"], batches, self._row_of_first, _MOST_ROW if end is None else end, query.begins_at, query.ends_at,
             sorted(query.statuses), None if query.errors is None else [code.value for code in query.errors],
-            list(query.parameters), query.campaign.creator.id, self._guards_formulas, query.is_masked, query.charges.since,
+            list(query.parameters), query.campaign.creator.id, self._guarded, query.is_masked, query.charges.since,
             list(query.charges.outcomes), list(query.charges.other_expiries),
         )  # fmt: skip
         assert row is not None  # noqa: S101 - it counts, so there is a row

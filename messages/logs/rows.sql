@@ -64,21 +64,21 @@ offset $3 - 1 limit 1
 -- name: fetch_lines
 -- The lines of the batches $1, of rows above $2 up to $3: attempts made from $4 to $5 whose status is one of the ranks $6 and, unless
 -- $7 is null, whose error is one of these; of what has no attempt yet, one line on the day that it was made. $8: names of parameters.
--- $9: who made a batch that doesn't say so. $10: whether cells that look like formulas get an apostrophe. $11: whether numbers are
+-- $9: who made a batch that doesn't say so. $10: the codes of characters by which a cell begins that gets an apostrophe. $11: whether numbers are
 -- masked. From $12 on outcomes are charged that are among $13, but the other way round for expiries of our own in months, each with a
 -- destination, that are among $14. Text is quoted; what the program itself makes needs no quotes.
 with chosen as materialized (
     select b.batch_no, b.created_at, to_char(b.created_at at time zone interval '08:00', 'YYYY-MM-DD"T"HH24:MI:SS.MS"+08:00,"') as created,
         ',message_' || substr(b.id, 7, 14) || '8' || substr(b.id, 22, 13) as message,
         ',' || b.id || ',' || case when b.original_file_name = '' then '' else
-            '"' || case when $10 and ascii(b.original_file_name) in (61, 43, 45, 64, 9, 13) then '''' else '' end
+            '"' || case when ascii(b.original_file_name) = any($10::integer[]) then '''' else '' end
             || replace(b.original_file_name, '"', '""') || '"'
         end || ',' as batch,
         case when b.ended_at is not null then 6 when b.taken_at is not null then 1 else 0 end as unclaimed_status,
         case b.ended_because when 'expired' then 'server_unknown_error' else b.ended_because end as unclaimed_error,
-        ',"' || case when $10 and ascii(u.email) in (61, 43, 45, 64, 9, 13) then '''' else '' end || replace(u.email, '"', '""') || '",'
+        ',"' || case when ascii(u.email) = any($10::integer[]) then '''' else '' end || replace(u.email, '"', '""') || '",'
         || case when coalesce(k.name, '') = '' then '' else
-            '"' || case when $10 and ascii(k.name) in (61, 43, 45, 64, 9, 13) then '''' else '' end || replace(k.name, '"', '""') || '"'
+            '"' || case when ascii(k.name) = any($10::integer[]) then '''' else '' end || replace(k.name, '"', '""') || '"'
         end || E'\r\n' as ending
     from unnest($1::integer[]) g (batch_no)
     -- Each is found by its key, here and below, whatever the planner thinks of arrays and of tables that it knows nothing of yet.
@@ -110,7 +110,7 @@ with chosen as materialized (
             when $11 then left(m.recipient, 3) || repeat('•', length(m.recipient) - 5) || right(m.recipient, 2)
             else m.recipient end
         || ',' || m.language || array_to_string(array(
-            select ',"' || case when $10 and ascii(v.value) in (61, 43, 45, 64, 9, 13) then '''' else '' end
+            select ',"' || case when ascii(v.value) = any($10::integer[]) then '''' else '' end
                 || replace(v.value, '"', '""') || '"'
             from unnest($8::text[]) n (name) cross join lateral (values (coalesce(m."values" ->> n.name, ''))) v (value)
         ), '')
