@@ -39,11 +39,11 @@ async def list_archived(
 
 
 def describe_archived(archives: Sequence[ArchivedEvents]) -> str:
-    """Which events are where, and the way back, for ops. There is one archive at least."""
+    """Which events are where, and the way back of the first archive, for ops. There is one at least."""
     first, last = min(each.first_at for each in archives), max(each.last_at for each in archives)
     # Those of years are many: `archive list` has them all.
     more = f", and {len(archives) - 1} more" if len(archives) > 1 else ""
-    name = archives[-1].name
+    name = archives[0].name
     return (
         f"events of {first:%Y-%m-%d} to {last:%Y-%m-%d} are archived, in {name}{more}: "
         f"`sftp-gateway archive restore {name}` brings it back"

@@ -58,7 +58,7 @@ async def download(visit: Visit) -> Response:
             )
             trail = await Trail.find(connection, wanted)
             if archived := await trail.list_archived(connection):
-                raise PageRefused(410, _NOT_WHOLE.format(describe_archived(archived)))
+                raise PageRefused(410, _NOT_WHOLE.format(describe_archived(archived[::-1])))
     headers = {"Content-Disposition": 'attachment; filename="audit-trail.csv"'}
     return StreamingResponse(
         read_rows(visit.connection, trail), media_type="text/csv; charset=utf-8", headers=headers
@@ -88,7 +88,7 @@ async def read_rows(
         if archived := await trail.list_archived(connection):
             # The answer has begun: it is cut, so that nobody takes a part for the whole.
             logger.warning("audit_trail_cut", archive=archived[-1].name)
-            raise PageRefused(410, _NOT_WHOLE.format(describe_archived(archived)))
+            raise PageRefused(410, _NOT_WHOLE.format(describe_archived(archived[::-1])))
 
 
 def _cells(entry: Entry) -> list[str]:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from audit.archived import describe_archived, list_archived
 from audit.events import Actor, AuditEvent, RecordedEvent, fetch_events_of_upload, record_event
 from database.connections import Connection
 
@@ -38,3 +39,23 @@ async def test_an_event_of_a_transaction_that_fails_is_not_recorded(connection: 
     await failing.rollback()
 
     assert await connection.fetchval("select count(*) from audit_events") == 0
+
+
+async def test_archives_are_told_by_their_time_and_of_many_the_first_is_named(connection: Connection) -> None:
+    begun = datetime(2026, 1, 1, tzinfo=UTC)
+    for number, state in enumerate(("archived", "restored", "archived", "archived")):
+        await connection.execute(
+            "insert into archives (name, kind, begins, ends, state, first_at, last_at, sealed_at)"
+            " values ($1, 'audit_events', $2::bigint, $2::bigint + 1, $3, $4, $5, now())",
+            f"audit_events_to_{number + 1}", number, state, begun + timedelta(days=31 * number),
+            begun + timedelta(days=31 * number + 20),
+        )  # fmt: skip
+    found = await list_archived(connection)
+    assert [archive.name[-1] for archive in found] == ["1", "3", "4"]
+    assert describe_archived(found) == (
+        "events of 2026-01-01 to 2026-04-24 are archived, in audit_events_to_1, and 2 more: "
+        "`sftp-gateway archive restore audit_events_to_1` brings it back"
+    )
+    assert "in audit_events_to_4: " in describe_archived(found[2:])
+    assert await list_archived(connection, since=begun + timedelta(days=84)) == found[2:]
+    assert await list_archived(connection, until=begun + timedelta(days=60)) == found[:1]

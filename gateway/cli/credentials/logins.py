@@ -83,7 +83,8 @@ class CampaignEvents:
         from audit.archived import describe_archived
 
         if self.archived:
-            note(f"not shown: {describe_archived(self.archived)}")
+            # The newest first, as they are.
+            note(f"not shown: {describe_archived(self.archived[::-1])}")
 
     def print(self) -> None:
         """The same for people."""

@@ -325,6 +325,16 @@ async def test_the_key_that_a_file_came_with_is_named(
     ]
     assert of_reports == list(ways.values())
     assert await fetch_label_of_upload(connection, campaign_id, None) == ""
+    # So they do when these events have left for the bucket, and are kept beside.
+    await connection.execute(
+        "insert into kept_events select id, at, event, null, upload_id, actor from audit_events"
+    )
+    await connection.execute("delete from audit_events")
+    rows = await read(pool, await query_of(connection, campaign_id))
+    assert [row["key's name"] for row in rows] == list(ways.values())
+    assert [
+        await fetch_label_of_upload(connection, campaign_id, f"upload_{number}") for number in range(3)
+    ] == of_reports
 
 
 async def test_odd_values_come_through_in_both_forms(
