@@ -232,7 +232,7 @@ async def fetch_campaign_sums(
         lines[row["campaign_id"]].append(Line(**row))
     if begin <= end:
         # What has moved to another agency's bill since it was posted has its later lines there.
-        on_bill = [row["id"] for row in rows if row["is_open"]]
+        on_bill = [row["id"] for row in rows if row["is_on_bill"]]
         for line in await fetch_lines(connection, terms, begin, end, campaign_ids=on_bill):
             lines[line.campaign_id].append(line)
     return CampaignPage(

@@ -37,9 +37,12 @@ order by 1, 2, 3, 4, 5, 6
 
 -- name: sum_lines_of_campaigns
 -- What was posted for some campaigns, by month: the latest versions. The months' dates with them, of whichever agency they are.
-with latest as (
-    select distinct on (agency_id, month) id, month, posted_at, dispute_by from billing_reports
-    where id in (select report_id from billing_report_campaigns where campaign_id = any($1::text[])) and month between $2 and $3
+with reports as materialized (
+    -- Those of these campaigns, by their index: all agencies' reports of these months would be far more.
+    select distinct report_id as id from billing_report_campaigns where campaign_id = any($1::text[])
+), latest as (
+    select distinct on (agency_id, month) id, month, posted_at, dispute_by from reports join billing_reports using (id)
+    where month between $2 and $3
     order by agency_id, month, version desc
 )
 select r.month, max(r.posted_at) as posted_at, max(r.dispute_by) as dispute_by,
@@ -49,7 +52,9 @@ select r.month, max(r.posted_at) as posted_at, max(r.dispute_by) as dispute_by,
     coalesce(sum(l.attempts) filter (where l.destination = 'foreign'), 0)::bigint as foreign_messages,
     coalesce(sum(l.segments) filter (where l.destination = 'foreign'), 0)::bigint as foreign_segments,
     coalesce(sum(l.segments * l.price) filter (where l.destination = 'foreign'), 0)::bigint as foreign_mills
-from latest r left join billing_report_lines l on l.report_id = r.id and l.campaign_id = any($1::text[]) and l.charged
+from latest r left join lateral (
+    select * from billing_report_lines where report_id = r.id and campaign_id = any($1::text[]) and charged offset 0
+) l on true
 group by 1
 
 -- name: sum_usage_by_month
@@ -59,7 +64,7 @@ with charged as (
 ), chosen as (
     select id from campaigns where id = any($1::text[]) and channel = 'public'
     union all
-    select id from campaigns where id in (select campaigns_paid_by($2)) and channel = 'public' and $1 is null
+    select id from payable_campaigns($2) where channel = 'public' and $1 is null
 ), days as (
     select u.day, u.destination, sum(u.attempts) as attempts, sum(u.segments) as segments
     from chosen c
@@ -84,38 +89,42 @@ group by 1
 -- name: list_campaigns
 -- A page of the campaigns that have something in a period, newest first: of the reports of the months from $3 to $4 that were posted
 -- and, from the day $5 to $6, of those on the bill. $7: part of the name or of the id. ($9, $10): where the page
--- before ended. `total`: how many there are on all pages.
+-- before ended. `total`: how many there are on all pages. `is_on_bill`: it is on the bill now, whoever's it was on when it was posted.
 with posted as (
     select distinct c.campaign_id as id
     from billing_reports r join billing_report_campaigns c on c.report_id = r.id
     where r.agency_id = $2 and r.month between $3 and $4 and $1::text[] is null
     union
-    select c.campaign_id
-    from billing_report_campaigns c join billing_reports r on r.id = c.report_id
-    where c.campaign_id = any($1::text[]) and r.month between $3 and $4
+    -- Each campaign's reports, rather than all agencies' of these months.
+    select p.id from unnest($1::text[]) p (id) cross join lateral (
+        select from billing_report_campaigns c join billing_reports r on r.id = c.report_id
+        where c.campaign_id = p.id and r.month between $3 and $4
+        limit 1
+    ) any_of_them
 ), payable as (
-    select campaigns_paid_by($2) as id where $1::text[] is null
+    select id from payable_campaigns($2) where $1::text[] is null
     union all
     select unnest($1::text[])
 ), open as (
     -- As above: `exists` would be answered by reading everybody's days.
-    select p.id from payable p cross join lateral (
+    select p.id from (select id from payable except select id from posted) p cross join lateral (
         select from usage_days u where u.campaign_id = p.id and u.day between $5 and $6 and (u.attempts <> 0 or u.segments <> 0)
         limit 1
     ) used
 ), listed as (
-    select c.id, c.name, c.channel, c.created_at, c.deleted_at, c.creator_id, count(*) over () as total, named.is_open
-    from (select id, bool_or(is_open) as is_open from (
-        select id, false as is_open from posted union all select id, true from open
-    ) either group by id) named
-    join campaigns c using (id)
+    select c.id, c.name, c.channel, c.created_at, c.deleted_at, c.creator_id, count(*) over () as total
+    from (select id from posted union all select id from open) named join campaigns c using (id)
     where $7::text is null or strpos(lower(c.name), lower($7)) > 0 or strpos(c.id, $7) > 0
+), page as (
+    select * from listed
+    where $9::timestamptz is null or (created_at, id) < ($9, $10::text)
+    order by created_at desc, id desc
+    limit $8
 )
-select l.id, l.name, l.channel, l.created_at, l.deleted_at, u.email as creator, l.total, l.is_open
-from listed l left join users u on u.id = l.creator_id
-where $9::timestamptz is null or (l.created_at, l.id) < ($9, $10::text)
-order by l.created_at desc, l.id desc
-limit $8
+select p.id, p.name, p.channel, p.created_at, p.deleted_at, u.email as creator, p.total,
+    p.id in (select id from payable) as is_on_bill
+from page p left join users u on u.id = p.creator_id
+order by p.created_at desc, p.id desc
 
 -- name: fetch_posted_lines
 -- The lines of some campaigns in the latest reports of the months from $3 to $4: of one agency, or of whichever it is.

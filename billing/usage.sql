@@ -5,7 +5,7 @@ with charged as (
 ), chosen as (
     select id, channel from campaigns where id = any($1::text[])
     union all
-    select id, channel from campaigns where id in (select campaigns_paid_by($2)) and $1 is null
+    select id, channel from payable_campaigns($2) where $1 is null
 ), used as (
     select c.id, c.channel, u.destination, u.outcome, u.own_expiry,
         case u.destination when 'local' then p.local_mills else p.foreign_mills end as price,

@@ -1,9 +1,11 @@
 """A gateway that has run for years beside a young one: `python -m benchmarks.growth [--uploads N] [--campaigns N] [--rounds N]`.
 
-One database has 20 million messages, 2 million uploads, 5 million audit events and 200,000 campaigns, the other a thousandth of
-them, so that each list has a full page in both. Everything that people and programs do is done on both, turn by turn: what takes
-more than 1.5 times as long on the large one, by the medians, is too slow, and a statement is at fault whose plan reads more than
-it needs (`plans.py`). PostgreSQL's module auto_explain logs the plans; the embedded PostgreSQL lacks it, so Debian's is taken.
+One database has 20 million messages, 2 million uploads, 5 million audit events and 200,000 campaigns of a hundred agencies, the
+other what the first of these agencies alone would have: a hundredth. So each list has a full page in both, and whoever looks has
+as many campaigns in both. Everything that people and programs do is done on both, turn by turn: what takes more than 1.5 times as
+long on the large one, by the medians, is too slow, and so is a page that takes more than 100 ms there. A statement is at fault
+whose plan reads more than it needs (`plans.py`). PostgreSQL's module auto_explain logs the plans; the embedded PostgreSQL lacks
+it, so Debian's is taken.
 """
 
 import argparse
@@ -27,13 +29,14 @@ UPLOADS: Final = 2_000_000
 CAMPAIGNS: Final = 200_000
 ROUNDS: Final = 5
 TARGET: Final = 1.5
-# What is told of all campaigns of an agency, as costs are, grows with these; a search of messages looks on for a quarter of a
-# second where it finds few. Seconds that each may take instead.
-OF_MANY: Final = ("/billing", "/agency", "/ops/agencies/", "billing show", "API /messages?limit=50&search")
-OF_MANY_TARGET: Final = 0.3
+# Seconds that a page may take on the large database, whoever sees it. A search of messages looks on for a quarter of a second
+# where it finds few, on either.
+PAGE_TARGET: Final = 0.1
+SEARCH: Final = "search=9123"
+SEARCH_TARGET: Final = 0.3
 # A difference of less, in seconds, is the machine's.
 _NOISE: Final = 0.01
-_SMALLER: Final = 1_000
+_SMALLER: Final = 100
 
 Measure = Callable[[Place], Awaitable[float]]
 
@@ -51,7 +54,8 @@ async def measure(uploads: int, campaigns: int, rounds: int) -> bool:
         slow = await _compare(large, small, _measures(file), rounds)
     _tell_faults(faults)
     print(
-        f"\n{slow} things take longer than {TARGET} x, or, of what is told of many campaigns or searched, than {OF_MANY_TARGET} s"
+        f"\n{slow} things take longer than {TARGET} x, or, as a page, than {PAGE_TARGET} s"
+        f" ({SEARCH_TARGET} s where messages are searched)"
     )
     return not faults and not slow
 
@@ -94,8 +98,11 @@ async def _compare(large: Place, small: Place, measures: dict[str, Measure], rou
 def _tell_line(name: str, large: Sequence[float], small: Sequence[float]) -> bool:
     """Print a line. Whether it is too slow."""
     many, few = statistics.median(large), statistics.median(small)
-    limit = OF_MANY_TARGET if name.startswith(OF_MANY) else TARGET * few
-    is_slow = many > limit and many - few > _NOISE
+    if SEARCH in name:
+        is_slow = many > SEARCH_TARGET
+    else:
+        is_page = name.startswith("/")
+        is_slow = (many > TARGET * few and many - few > _NOISE) or (is_page and many > PAGE_TARGET)
     note = "  SLOW" if is_slow else ""
     print(f"{name[:78]:78} {few * 1000:5.0f} ms {many * 1000:5.0f} ms {many / few:6.2f}{note}")
     return is_slow

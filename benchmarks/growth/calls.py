@@ -57,8 +57,8 @@ COMMANDS: Final = (
         "campaign list --agency Agency 1 --search letters", "campaign list --limit 100 --after {large}",
         "campaign show {large}", "campaign show {usual}", "campaign show {large} --events",
         "campaign show {usual} --events --json",
-        "agency list", "agency list --search zebra --limit 50", "agency show Agency 1", "user show {officer_email}",
-        "member list {large}", "key list {usual}", "apikey list {usual}", "hostkey show",
+        "agency list", "agency show Agency 1", "user show {officer_email}", "member list {large}",
+        "key list {usual}", "apikey list {usual}", "hostkey show",
         "upload list", "upload list --json", "upload list --campaign {large}", "upload list --campaign {usual}",
         *(
             f"upload list --status {status}"

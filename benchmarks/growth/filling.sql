@@ -19,7 +19,7 @@ return (number - 1) * 24 / current_setting('growth.events')::bigint * 1000000000
 -- Each twenty uploads have ten batches, and beside them are ten single messages: twenty numbers of batches.
 create function growth.batch_of_upload(number bigint) returns bigint language sql immutable parallel safe
 return case when (number - 1) % 20 < 10 then number end;
--- Each agency has a hundred campaigns, and more where there are more than a hundred agencies' worth of them.
+-- Each agency has two thousand campaigns, however many agencies there are.
 create function growth.agencies() returns bigint language sql stable parallel safe
 return current_setting('growth.agencies')::bigint;
 create function growth.agency_of(campaign bigint) returns bigint language sql stable parallel safe
@@ -29,7 +29,7 @@ return (growth.agency_of(campaign) - 1) * 10 + growth.spread(campaign, 10);
 
 -- name: tell_sizes
 select set_config('growth.uploads', $1::integer::text, false), set_config('growth.events', $2::integer::text, false),
-    set_config('growth.agencies', least(greatest($3::integer / 100, 1), 100)::text, false)
+    set_config('growth.agencies', greatest($3::integer / 2000, 1)::text, false)
 
 -- name: continue_numbers
 select setval(pg_get_serial_sequence('batches', 'batch_no'), growth.batch_no($1::integer)),

@@ -23,8 +23,8 @@ ALLOWED: Final = {
     "audit/events.sql: fetch_logins": 100_000,
     # Whoever sees many campaigns has the newest uploads of all looked through.
     "console/uploads/rows.sql: choose_among_newest": 20_000,
-    # Of each campaign that somebody sees the newest uploads are compared.
-    "console/uploads/rows.sql: choose_uploads": 200_000,
+    # Of each campaign that somebody sees the newest upload is read, and a page of those of a hundred.
+    "console/uploads/rows.sql: choose_uploads": 20_000,
     # What an agency is charged is summed over its campaigns.
     "billing/posted.sql: sum_usage_by_month": 100_000,
     "billing/posted.sql: list_campaigns": 100_000,

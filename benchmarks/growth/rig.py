@@ -204,7 +204,7 @@ async def open_place(sizes: Sizes, tell: Callable[[str], None], **more: str) -> 
         await until(partial(testbed.holds, _ARE_POSTED), "all months are posted", 900)
         async with testbed.connected() as connection:
             for table in ("billing_reports", "billing_report_campaigns", "billing_report_lines"):
-                await connection.execute(f"analyze {table}")
+                await connection.execute(f"vacuum (analyze) {table}")
         yield Place(testbed, node, known, api_port, console_port, ops_port, _settings(testbed))
 
 

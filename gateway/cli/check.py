@@ -87,9 +87,7 @@ def _ask_about_archives(settings: "Settings", part: str | None) -> "list[Answer]
     """What only a worker needs, where it archives by itself."""
     from gateway.ops.probes import ask, probe_archives
 
-    retention = settings.retention
-    archives = retention.archive_after_months is not None or retention.archive_audit_after_months is not None
-    if part in (None, "worker") and archives:
+    if part in (None, "worker") and settings.retention.archive_after_months is not None:
         return [run(ask("archives", lambda: probe_archives(settings.s3), _PATIENCE))]
     return []
 

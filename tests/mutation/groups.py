@@ -102,7 +102,7 @@ SQL_GROUPS: Final = (
             "count_new_attempts",
             "usage_differences",
             "paying_agency",
-            "campaigns_paid_by",
+            "payable_campaigns",
         ),
         (
             "tests/billing/test_usage.py",
@@ -110,6 +110,7 @@ SQL_GROUPS: Final = (
             "tests/billing/test_usage_recount.py",
             "tests/billing/test_usage_backfill.py",
             "tests/billing/test_closing.py",
+            "tests/billing/test_many_campaigns.py",
         ),
         sample=40,
     ),
