@@ -12,8 +12,8 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,7 @@ import asyncpg
 import psutil
 from pydantic import SecretStr
 
-from audit.events import Actor
+from audit.events import Actor, AuditEvent, record_event
 from benchmarks.logs.__main__ import fill
 from campaigns.creation import create_campaign
 from config.sections import DatabaseSettings, S3Settings
@@ -123,11 +123,37 @@ async def make_old_events(url: str, count: int) -> None:
         await filling.close()
 
 
+@asynccontextmanager
+async def writing(pool: Pool) -> AsyncIterator[None]:
+    """Meanwhile somebody records an event each 10 ms: tell what the slowest of them took."""
+    times = [0.0]
+
+    async def write() -> None:
+        while True:
+            begun = time.perf_counter()
+            async with pool.acquire() as connection:
+                await record_event(connection, AuditEvent.KEY_ADDED, actor=_OPERATOR)
+            times.append(time.perf_counter() - begun)
+            await asyncio.sleep(0.01)
+
+    task = asyncio.create_task(write())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        print(
+            f"  {len(times) - 1:,} events recorded meanwhile: {statistics.median(times) * 1000:.1f} ms, "
+            f"at most {max(times) * 1000:.0f} ms"
+        )
+
+
 async def measure_events(pool: Pool, store: S3ObjectStore) -> None:
     """Archive, ask what is kept, restore."""
     async with pool.acquire() as connection:
         range_ = next(each for each in await list_ranges(connection) if each.kind is Kind.AUDIT_EVENTS)
-    done = await _archive(pool, store, range_)
+    async with writing(pool):
+        done = await _archive(pool, store, range_)
     async with pool.acquire() as connection:
         kept = await connection.fetchrow(
             "select count(*), pg_total_relation_size('kept_events') / 1e6 from kept_events"
@@ -138,8 +164,9 @@ async def measure_events(pool: Pool, store: S3ObjectStore) -> None:
         for number in range(_SHOWN):
             assert await fetch_label_of_upload(connection, "c1", f"upload_{number * 10:032}") == ""
     print(f"asked of what is kept: {(time.perf_counter() - begun) / _SHOWN * 1000:.1f} ms")
-    with watch("restored"):
-        await restore(pool, store, done.name, actor=_OPERATOR)
+    async with writing(pool):
+        with watch("restored"):
+            await restore(pool, store, done.name, actor=_OPERATOR)
 
 
 async def _archive(pool: Pool, store: S3ObjectStore, range_: RecordRange) -> Archived:
