@@ -102,29 +102,34 @@ with posted as (
         limit 1
     ) any_of_them
 ), payable as (
-    select id from payable_campaigns($2) where $1::text[] is null
+    select id, name, created_at from payable_campaigns($2) where $1::text[] is null
     union all
-    select unnest($1::text[])
-), open as (
-    -- As above: `exists` would be answered by reading everybody's days.
-    select p.id from (select id from payable except select id from posted) p cross join lateral (
-        select from usage_days u where u.campaign_id = p.id and u.day between $5 and $6 and (u.attempts <> 0 or u.segments <> 0)
-        limit 1
-    ) used
+    select id, name, created_at from campaigns where id = any($1::text[])
+), found as (
+    -- Each campaign's days are found by the key here too: `exists` would be answered by reading everybody's.
+    select id, name, created_at from payable p
+    where id in (select id from posted) or coalesce(
+        (
+            select true from usage_days u
+            where u.campaign_id = p.id and u.day between $5 and $6 and (u.attempts <> 0 or u.segments <> 0)
+            limit 1
+        ), false
+    )
+    union all
+    select id, name, created_at from campaigns join (select id from posted except select id from payable) moved using (id)
 ), listed as (
-    select c.id, c.name, c.channel, c.created_at, c.deleted_at, c.creator_id, count(*) over () as total
-    from (select id from posted union all select id from open) named join campaigns c using (id)
-    where $7::text is null or strpos(lower(c.name), lower($7)) > 0 or strpos(c.id, $7) > 0
+    select id, created_at, count(*) over () as total from found
+    where $7::text is null or strpos(lower(name), lower($7)) > 0 or strpos(id, $7) > 0
 ), page as (
     select * from listed
     where $9::timestamptz is null or (created_at, id) < ($9, $10::text)
     order by created_at desc, id desc
     limit $8
 )
-select p.id, p.name, p.channel, p.created_at, p.deleted_at, u.email as creator, p.total,
+select c.id, c.name, c.channel, c.created_at, c.deleted_at, u.email as creator, p.total,
     p.id in (select id from payable) as is_on_bill
-from page p left join users u on u.id = p.creator_id
-order by p.created_at desc, p.id desc
+from page p join campaigns c using (id) left join users u on u.id = c.creator_id
+order by c.created_at desc, c.id desc
 
 -- name: fetch_posted_lines
 -- The lines of some campaigns in the latest reports of the months from $3 to $4: of one agency, or of whichever it is.

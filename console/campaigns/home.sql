@@ -6,6 +6,8 @@
 -- First those that the user has opened, by when; then the others by their age. Each branch walks an index and leaves when it has
 -- enough: whoever sees all campaigns, those of an agency, those that the user has made, or is a member of. What is searched for are
 -- words of the name as they begin, or the beginning of an id.
+-- Words that are given here are those of a thousand names at least: one's own campaigns are looked through for these, and the index of
+-- words, which would tell everybody's first, isn't asked. So something is added to the name there.
 with opened as (
     select c.id, v.opened_at, c.created_at
     from campaign_visits v join campaigns c on c.id = v.campaign_id
@@ -32,7 +34,7 @@ with opened as (
     (
         select c.id, c.created_at from campaigns c
         where not $2 and c.agency_id = $3
-            and ($4 is null or to_tsvector('simple', c.name) @@ to_tsquery('simple', $4) or c.id like $10)
+            and ($4 is null or to_tsvector('simple', c.name || '') @@ to_tsquery('simple', $4) or c.id like $10)
             and ($11 is null or c.id = any($11))
             and ($5 is null or $6 > 'epoch' or (c.created_at, c.id) < ($7, $5))
             and not exists (select from campaign_visits v where v.user_id = $1 and v.campaign_id = c.id)
@@ -42,7 +44,7 @@ with opened as (
     (
         select c.id, c.created_at from campaigns c
         where not $2 and c.creator_id = $1 and c.status <> 'deleted'
-            and ($4 is null or to_tsvector('simple', c.name) @@ to_tsquery('simple', $4) or c.id like $10)
+            and ($4 is null or to_tsvector('simple', c.name || '') @@ to_tsquery('simple', $4) or c.id like $10)
             and ($11 is null or c.id = any($11))
             and ($5 is null or $6 > 'epoch' or (c.created_at, c.id) < ($7, $5))
             and not exists (select from campaign_visits v where v.user_id = $1 and v.campaign_id = c.id)

@@ -3,9 +3,10 @@
 -- oldest program: 1
 
 -- step: transaction
--- The campaigns on an agency's bill, as `campaigns_paid_by` says, which programs of the release before still ask, with what decides
--- whether they are charged. It stands in a query's `from`, so that the planner sees what is in it.
-create function payable_campaigns(payer text) returns table (id text, channel text) language sql stable as $$
+-- The campaigns on an agency's bill, as `campaigns_paid_by` says, which programs of the release before still ask. It has what lists
+-- and sums want to know of each, and stands in a query's `from`, so that the planner sees what is in it.
+create function payable_campaigns(payer text) returns table (id text, channel text, name text, created_at timestamptz)
+language sql stable as $$
 with recursive pairs as (
     (select billing_domain, agency_id from campaigns where billing_domain is not null order by 1, 2 limit 1)
     union all
@@ -21,12 +22,13 @@ with recursive pairs as (
     where p.agency_id = payer
         or exists (select from own where right('.' || p.billing_domain, length(own.domain) + 1) = '.' || own.domain)
 )
-select c.id, c.channel from candidates p join campaigns c using (billing_domain, agency_id)
+select c.id, c.channel, c.name, c.created_at from candidates p join campaigns c using (billing_domain, agency_id)
 where paying_agency(p.billing_domain, p.agency_id) = payer
 $$;
 
 -- step: alone
-create index concurrently if not exists campaigns_payable on campaigns (billing_domain, agency_id, id) include (channel)
+create index concurrently if not exists campaigns_payable
+on campaigns (billing_domain, agency_id, id) include (channel, name, created_at)
 
 -- step: alone
 drop index concurrently if exists campaigns_of_billing_domain

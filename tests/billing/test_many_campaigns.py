@@ -92,6 +92,33 @@ async def test_pages_and_sums_are_those_of_a_plain_query(connection: Connection,
         assert Sums.of(lines) == sums[OCTOBER.next].sums
 
 
+# Of October what an agency's report has, of November what is on its bill now.
+_PLAIN_WHERE_SOME_HAVE_MOVED = """
+select c.id, sum(u.attempts)::bigint as messages
+from campaigns c join usage_days u on u.campaign_id = c.id
+where case when u.day < '2026-11-01' then exists (
+        select from billing_report_campaigns p join billing_reports r on r.id = p.report_id
+        where p.campaign_id = c.id and r.agency_id = $1
+    ) else paying_agency(c.billing_domain, c.agency_id) = $1 end
+group by c.id, c.created_at having sum(u.attempts) > 0
+order by c.created_at desc, c.id desc
+"""
+
+
+async def test_campaigns_that_have_moved_to_another_bill_are_on_both(connection: Connection) -> None:
+    await connection.execute("select setseed(0.4)")
+    await connection.execute(_INSERT)
+    await close_month(connection, TERMS, OCTOBER, now=NOW, actor=NOBODY)
+    await connection.execute(
+        "insert into agency_domains (domain, agency_id) values ('vendor.example', 'idle'), ('a.one.gov.sg', 'two')"
+    )
+    for agency in ("one", "two", "three", "idle"):
+        wanted = await connection.fetch(_PLAIN_WHERE_SOME_HAVE_MOVED, agency)
+        found = await _read_pages(connection, None, agency_id=agency)
+        assert [(campaign, messages) for campaign, _, messages in found] == [tuple(row) for row in wanted]
+        assert found
+
+
 async def _read_pages(
     connection: Connection,
     containing: str | None,
