@@ -19,7 +19,7 @@ return (number - 1) * 24 / current_setting('growth.events')::bigint * 1000000000
 -- Each twenty uploads have ten batches, and beside them are ten single messages: twenty numbers of batches.
 create function growth.batch_of_upload(number bigint) returns bigint language sql immutable parallel safe
 return case when (number - 1) % 20 < 10 then number end;
--- Each agency has two thousand campaigns, however many agencies there are.
+-- Each agency that has campaigns has two thousand, however many of the agencies that is.
 create function growth.agencies() returns bigint language sql stable parallel safe
 return current_setting('growth.agencies')::bigint;
 create function growth.agency_of(campaign bigint) returns bigint language sql stable parallel safe
@@ -50,18 +50,20 @@ left join lateral pg_partition_tree(t.name::regclass) p on true
 where p.isleaf is distinct from false
 
 -- name: insert_agencies
-insert into agencies (id, name) select growth.named('agency', n), 'Agency ' || n from generate_series(1, growth.agencies()) n
+-- A hundred at least, of which the last ones may have no campaign.
+insert into agencies (id, name)
+select growth.named('agency', n), 'Agency ' || n from generate_series(1, greatest(growth.agencies(), 100)) n
 
 -- name: insert_domains
 insert into agency_domains (domain, agency_id)
-select 'agency' || n || '.gov.sg', growth.named('agency', n) from generate_series(1, growth.agencies()) n
+select 'agency' || n || '.gov.sg', growth.named('agency', n) from generate_series(1, greatest(growth.agencies(), 100)) n
 
 -- name: insert_users
 -- Ten of each agency, the first of them in charge; and one of ops.
 insert into users (id, email, agency_id, is_pic, may_create, is_ops)
 select growth.named('user', n), 'officer' || n || '@agency' || (n + 9) / 10 || '.gov.sg', growth.named('agency', (n + 9) / 10),
     n % 10 = 1, true, false
-from generate_series(1, growth.agencies() * 10) n
+from generate_series(1, greatest(growth.agencies(), 100) * 10) n
 union all
 select growth.named('user', 0), 'ops@tech.gov.sg', null, false, false, true
 

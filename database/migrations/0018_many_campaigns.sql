@@ -34,7 +34,8 @@ on campaigns (billing_domain, agency_id, id) include (channel, name, created_at)
 drop index concurrently if exists campaigns_of_billing_domain
 
 -- step: alone
-create index concurrently if not exists campaigns_of_agency_in_order on campaigns (agency_id, created_at desc, id desc)
+create index concurrently if not exists campaigns_of_agency_in_order
+on campaigns (agency_id, created_at desc, id desc) include (status)
 
 -- step: alone
 drop index concurrently if exists campaigns_of_agency
