@@ -220,16 +220,23 @@ async def find_terms(connection: Connection, search: str) -> SearchTerms | None:
     to find those few that have one. So they are found first, up to so many. To be called outside of a transaction, which it would
     tell how to plan until its end.
     """
+    terms = parse_terms(search)
+    if terms is None:
+        return None
+    async with connection.transaction(readonly=True):
+        await connection.execute(SQL["plan_by_words"])
+        rows = await connection.fetch(SQL["search_campaigns"], terms.words, terms.beginning, _FEW + 1)
+    ids = [row["id"] for row in rows]
+    return terms if len(ids) > _FEW else SearchTerms(ids=ids)
+
+
+def parse_terms(search: str) -> SearchTerms | None:
+    """The same for a list of so few campaigns that each may be looked at."""
     words = _WORD.findall(search)
     if not words:
         return None
-    query = " & ".join(f"'{word}':*" for word in words)
     beginning = search.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-    async with connection.transaction(readonly=True):
-        await connection.execute(SQL["plan_by_words"])
-        rows = await connection.fetch(SQL["search_campaigns"], query, beginning, _FEW + 1)
-    ids = [row["id"] for row in rows]
-    return SearchTerms(query, beginning) if len(ids) > _FEW else SearchTerms(ids=ids)
+    return SearchTerms(" & ".join(f"'{word}':*" for word in words), beginning)
 
 
 async def fetch_active_channels(connection: Connection) -> tuple[bool, list[str]]:

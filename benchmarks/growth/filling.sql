@@ -68,14 +68,15 @@ union all
 select growth.named('user', 0), 'ops@tech.gov.sg', null, false, false, true
 
 -- name: insert_campaigns
+-- Names and statuses are spread over each agency's campaigns alike; the first two, which have most uploads and messages, are active.
 insert into campaigns (id, name, channel, header, notify_email, status, created_at, deleted_at, agency_id, creator_id, billing_domain)
 select growth.named('campaign', n),
-    (array['Clinic reminders', 'Library notices', 'Tax letters', 'School closures', 'Water works'])[n % 5 + 1] || ' ' || n,
+    (array['Clinic reminders', 'Library notices', 'Tax letters', 'School closures', 'Water works'])[growth.spread(n + 1, 5)] || ' ' || n,
     case when n % 1000 = 11 then 'internal' else 'public' end, 'Agency', 'night' || n || '@agency.example',
-    case when n % 5 > 2 then 'deleted' else 'active' end, $2::timestamptz + n * $3::interval,
-    case when n % 5 > 2 then now() end, growth.named('agency', growth.agency_of(n)), growth.named('user', growth.user_of(n)),
+    case when is_deleted then 'deleted' else 'active' end, $2::timestamptz + n * $3::interval,
+    case when is_deleted then now() end, growth.named('agency', growth.agency_of(n)), growth.named('user', growth.user_of(n)),
     'agency' || growth.agency_of(n) || '.gov.sg'
-from generate_series(1, $1::integer) n
+from generate_series(1, $1::integer) n cross join lateral (select n > 2 and growth.spread(n + 1, 5) > 3 as is_deleted) d
 
 -- name: insert_bodies
 insert into template_bodies (campaign_id, language, body, position)
@@ -106,7 +107,7 @@ where growth.spread(n, growth.agencies() * 10) <> growth.user_of(n)
 -- Of those that a person has made, one of ten was opened.
 insert into campaign_visits (user_id, campaign_id, opened_at)
 select growth.named('user', growth.user_of(n)), growth.named('campaign', n), now() - n * interval '1 minute'
-from generate_series(1, $1::integer, 10) n
+from generate_series(1, $1::integer) n where growth.spread(n + 2, 10) = 1
 
 -- name: insert_sender
 insert into senders (name, provider, rate) values ('public', 'simulator', 100000) on conflict (name) do update set rate = excluded.rate

@@ -11,7 +11,7 @@ from typing import Final
 import asyncpg
 from starlette.responses import Response
 
-from campaigns.campaigns import Channel, SearchTerms, find_terms
+from campaigns.campaigns import Channel, SearchTerms, find_terms, parse_terms
 from campaigns.people.permissions import Action
 from console.campaigns.frame import CHANNELS, campaign_path
 from console.campaigns.phones import sender_of
@@ -26,6 +26,8 @@ _PAGE: Final = 100
 # Of each campaign so many of its newest sends are counted: with more, what is shown is the least that it can be.
 _MOST_SENDS: Final = 200
 _LONGEST_SEARCH: Final = 100
+# An agency has few campaigns with so many: each of them is looked at for what is searched for.
+_FEW: Final = 5_000
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -103,7 +105,11 @@ async def _fetch(
     visit: Visit, connection: Connection, search: str, after: Place | None
 ) -> list[asyncpg.Record]:
     person = visit.person
-    terms = await find_terms(connection, search) if search else SearchTerms()
+    terms: SearchTerms | None = SearchTerms()
+    if search:
+        agency_id = person.agency_id if person.is_pic else None
+        are_few = await connection.fetchval(SQL["are_few"], person.is_ops, agency_id, _FEW)
+        terms = parse_terms(search) if are_few else await find_terms(connection, search)
     if terms is None:
         return []
     async with planned_anew(connection):

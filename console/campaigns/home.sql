@@ -6,8 +6,8 @@
 -- First those that the user has opened, by when; then the others by their age. Each branch walks an index and leaves when it has
 -- enough: whoever sees all campaigns, those of an agency, those that the user has made, or is a member of. What is searched for are
 -- words of the name as they begin, or the beginning of an id.
--- Words that are given here are those of a thousand names at least: one's own campaigns are looked through for these, and the index of
--- words, which would tell everybody's first, isn't asked. So something is added to the name there.
+-- Words that are given here are looked for in one's own campaigns, few as they are, or are those of a thousand names at least. The index
+-- of words, which would tell everybody's first, isn't asked, so something is added to the name there.
 with opened as (
     select c.id, v.opened_at, c.created_at
     from campaign_visits v join campaigns c on c.id = v.campaign_id
@@ -96,6 +96,10 @@ cross join lateral (
     ) n
 ) s
 order by coalesce(p.opened_at, 'epoch') desc, p.created_at desc, p.id desc
+
+-- name: are_few
+-- Whether whoever sees not all, but an agency's campaigns ($2), or own ones alone, sees at most $3 of the agency's.
+select not $1::boolean and count(*) <= $3 from (select from campaigns where agency_id = $2::text limit $3::integer + 1) counted
 
 -- name: whom_to_ask
 -- Who is in charge of an agency.

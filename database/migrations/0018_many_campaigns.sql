@@ -1,4 +1,5 @@
--- Indexes by which an agency's thousands of campaigns are found without their rows: those on its bill, and all of it by their age.
+-- Indexes by which an agency's thousands of campaigns are found without their rows: those on its bill, all of it by their age, and
+-- in which reports each is.
 -- Programs that know step 17 only go on as before.
 -- oldest program: 1
 
@@ -35,7 +36,13 @@ drop index concurrently if exists campaigns_of_billing_domain
 
 -- step: alone
 create index concurrently if not exists campaigns_of_agency_in_order
-on campaigns (agency_id, created_at desc, id desc) include (status)
+on campaigns (agency_id, created_at desc, id desc) include (status, name)
 
 -- step: alone
 drop index concurrently if exists campaigns_of_agency
+
+-- step: alone
+create index concurrently if not exists billing_reports_by_campaign on billing_report_campaigns (campaign_id, report_id)
+
+-- step: alone
+drop index concurrently if exists billing_reports_of_campaign

@@ -64,3 +64,19 @@ async def test_pages_hold_what_a_plain_query_finds(
             last = (page[-1]["id"], page[-1]["opened_at"] or _NEVER, page[-1]["created_at"])
         assert found == [row["id"] for row in wanted], (word, ids)
         assert bool(found) == (word != "zebra")
+
+
+@pytest.mark.parametrize(
+    ("is_ops", "agency_id", "most", "are_few"),
+    [(True, None, 500, False), (False, "one", 3, True), (False, "one", 2, False), (False, None, 2, True)],
+    ids=["ops see all", "as many as are few", "one more", "own ones alone"],
+)
+async def test_few_campaigns_are_searched_one_by_one(
+    connection: Connection, is_ops: bool, agency_id: str | None, most: int, are_few: bool
+) -> None:
+    await connection.execute("insert into agencies (id, name) values ('one', 'One')")
+    await connection.execute(
+        "insert into campaigns (id, name, header, notify_email, agency_id)"
+        " select 'alpha-' || n, 'c', 'c', 'a@b.c', 'one' from generate_series(1, 3) n"
+    )
+    assert await connection.fetchval(SQL["are_few"], is_ops, agency_id, most) is are_few
