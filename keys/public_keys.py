@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-import asyncssh
-
 from keys.errors import KeyRefused
 
 RSA_LEAST_BITS: Final = 2048
@@ -112,6 +110,9 @@ def check_lines(text: str) -> tuple[list[PublicKey], list[KeyRefusal]]:
 
 
 def _judge_line(line: str, number: int) -> PublicKey | KeyRefusal:
+    # It takes an eighth of the start of each process that only knows what a key is.
+    import asyncssh
+
     def refuse(code: KeyRefusalCode, text: str) -> KeyRefusal:
         return KeyRefusal(code, number, text)
 

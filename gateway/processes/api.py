@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
@@ -32,5 +31,6 @@ async def api(
         await serve_api(settings, inherited.sockets, pool, store, stop, serve)
 
 
-if __name__ == "__main__":
-    sys.exit(run_child(API, api))
+def main() -> int:
+    """The whole life of such a process, from its command line to its exit status (`begin`)."""
+    return run_child(API, api)

@@ -100,7 +100,8 @@ async def start_child(
     numbers = [listening.fileno() for listening in sockets]
     try:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", part.module, "--parent", str(os.getpid()), "--pipe", str(writing),
+            sys.executable, "-P", "-m", "gateway.begin", part.module,
+            "--parent", str(os.getpid()), "--pipe", str(writing),
             *(argument for number in numbers for argument in ("--socket", str(number))),
             stdin=asyncio.subprocess.DEVNULL,
             pass_fds=(writing, *numbers),

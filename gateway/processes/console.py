@@ -1,7 +1,6 @@
 """Composition root of a console process: what it opens, in order, the listening sockets last."""
 
 import asyncio
-import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
@@ -24,5 +23,6 @@ async def console(
         await serve_console(settings, inherited.sockets, pool, store, SMTPMailer(settings.smtp), stop, ready)
 
 
-if __name__ == "__main__":
-    sys.exit(run_child(CONSOLE, console))
+def main() -> int:
+    """The whole life of such a process, from its command line to its exit status (`begin`)."""
+    return run_child(CONSOLE, console)

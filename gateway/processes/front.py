@@ -1,7 +1,6 @@
 """Composition root of a front process: what it opens, in order, the listening sockets last."""
 
 import asyncio
-import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
@@ -41,5 +40,6 @@ def intake_settings(settings: SFTPSettings) -> IntakeSettings:
     )
 
 
-if __name__ == "__main__":
-    sys.exit(run_child(FRONT, front))
+def main() -> int:
+    """The whole life of such a process, from its command line to its exit status (`begin`)."""
+    return run_child(FRONT, front)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import io
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -121,5 +120,6 @@ def _away() -> Iterator[None]:
         raise OSError(str(error)) from None
 
 
-if __name__ == "__main__":
-    sys.exit(run_child(SENDER, sender))
+def main() -> int:
+    """The whole life of such a process, from its command line to its exit status (`begin`)."""
+    return run_child(SENDER, sender)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
@@ -252,5 +251,6 @@ async def _every(interval: timedelta, stop: asyncio.Event, work: Callable[[], Aw
             await asyncio.wait_for(stop.wait(), timeout=max(rest.total_seconds(), 0.1))
 
 
-if __name__ == "__main__":
-    sys.exit(run_child(WORKER, worker))
+def main() -> int:
+    """The whole life of such a process, from its command line to its exit status (`begin`)."""
+    return run_child(WORKER, worker)

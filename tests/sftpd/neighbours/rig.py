@@ -28,7 +28,7 @@ STAT_WORST: Final = 1.5
 LOGIN_WORST: Final = 3.0
 MEMORY: Final = 150 * 1_000_000
 
-QUIET_SECONDS: Final = 1.5
+QUIET_SECONDS: Final = 1.0
 _START_SECONDS: Final = 60.0
 _MOST_SECONDS: Final = 20.0
 # How many times as long as without an attack a busy machine may take.
