@@ -22,6 +22,8 @@ RSA_BITS: Final = 3072
 _NEXT: Final = ".next"
 _SSH_PORT: Final = 22
 _SHA256_TYPE: Final = 2  # RFC 6594, of an SSHFP record
+_SIGNED: Final = b"clients verify what a host key signs"
+_DAMAGED: Final = "the host key {} is damaged: copy it once more from another node, or from where it is kept"
 
 
 class HostKeyType(StrEnum):
@@ -131,14 +133,28 @@ def _read_key(path: Path, kind: HostKeyType) -> asyncssh.SSHKey:
                     f"the host keys are open to other users: {entry} has mode {mode:04o}; "
                     f"run `chmod {'700' if entry == path.parent else '600'} {entry}`"
                 )
-        key = asyncssh.import_private_key(path.read_bytes())
+        # Whether the factors of an RSA key are prime takes 0.1 s to find. That it signs right, which is tried below, is enough.
+        key = asyncssh.import_private_key(path.read_bytes(), unsafe_skip_rsa_key_validation=True)
     except OSError as error:
         raise HostKeyError(f"the host key {path} can't be read: {error.strerror}") from None
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
         raise HostKeyError(f"{path} is not a private key in OpenSSH format without a passphrase") from None
+    except ValueError:
+        raise HostKeyError(_DAMAGED.format(path)) from None
     if key.get_algorithm() != kind.algorithm:
         raise HostKeyError(f"{path} holds a key of type {key.get_algorithm()}, not {kind.algorithm}")
+    if not _signs(key):
+        raise HostKeyError(_DAMAGED.format(path))
     return key
+
+
+def _signs(key: asyncssh.SSHKey) -> bool:
+    """Whether clients could verify what this key signs: it may be damaged where its form is still right."""
+    algorithm = key.sig_algorithms[0]
+    try:
+        return key.convert_to_public().verify(_SIGNED, key.sign(_SIGNED, algorithm))
+    except ValueError:
+        return False
 
 
 def generate_host_key(folder: Path, kind: HostKeyType, *, is_current: bool) -> HostKey:

@@ -1,5 +1,6 @@
 """Host keys are made once, are the same on every node, are shown so that agencies recognise them, and can be rotated."""
 
+import base64
 import shutil
 import subprocess
 from pathlib import Path
@@ -17,7 +18,7 @@ from keys.host_key_changes import (
     rotate_host_keys,
 )
 from keys.host_key_fingerprints import check_host_keys
-from keys.host_keys import HostKeyType, load_host_keys
+from keys.host_keys import HostKeyType, load_host_keys, load_present_host_keys
 
 ADMIN = Actor(name="admin")
 
@@ -190,6 +191,41 @@ async def test_harmed_host_keys_are_named(
     harm(folder)
     with pytest.raises(HostKeyError, match=says):
         load_host_keys(folder)
+
+
+def read_damaged(path: Path, content: bytes) -> asyncssh.SSHKey | str:
+    """The host key read from a file of that content, in the form of OpenSSH, or why it can't be."""
+    path.write_bytes(
+        b"-----BEGIN OPENSSH PRIVATE KEY-----\n%s-----END OPENSSH PRIVATE KEY-----\n"
+        % base64.encodebytes(content)
+    )
+    try:
+        return next(one.key for one in load_present_host_keys(path.parent) if one.path == path)
+    except HostKeyError as error:
+        return str(error)
+
+
+async def test_a_damaged_host_key_is_named_is_another_or_signs_as_before(
+    connection: Connection, folder: Path
+) -> None:
+    for key in await generate_host_keys(connection, folder, actor=ADMIN):
+        whole = base64.b64decode(b"".join(key.path.read_bytes().splitlines()[1:-1]))
+        told = []
+        # One bit behind the public half, at many places.
+        for place in range(len(whole) * 2 // 5, len(whole) - 24, 11):
+            harmed = bytearray(whole)
+            harmed[place] ^= 1 << place % 8
+            read = read_damaged(key.path, bytes(harmed))
+            if isinstance(read, str):
+                told.append(read)
+            elif read.get_fingerprint() == key.fingerprint:
+                # OpenSSL can do without an RSA key's exponents of its factors.
+                signature = read.sign(b"text", read.sig_algorithms[0])
+                assert key.key.convert_to_public().verify(b"text", signature)
+        assert told
+        assert all(str(key.path) in line for line in told)
+        assert any("is damaged" in line for line in told) or key.type is not HostKeyType.RSA
+        assert not isinstance(read_damaged(key.path, whole), str)
 
 
 async def test_sshfp_records_are_those_of_ssh_keygen(connection: Connection, folder: Path) -> None:
