@@ -45,6 +45,16 @@ TEMPLATE = "gateway_template"
 ROOM_FOR_SERVERS = 4 << 30
 # Held for as long as a run uses the folder that this lies in.
 LOCK = "in-use"
+# Seconds, as a machine with other work may take several over any answer. What hangs has time-outs of its test's own.
+PATIENT = {
+    variable_of(name): "30"
+    for name in (
+        "database.connect_timeout",
+        "database.command_timeout",
+        "s3.connect_timeout",
+        "s3.read_timeout",
+    )
+}
 ADMIN = Actor(name="admin", source_address="192.0.2.9")
 CAMPAIGN_TEMPLATE = Template("Clinic", {Language.CHINESE: "您好 {{name}}", Language.ENGLISH: "Dear {{name}}"})
 
@@ -308,6 +318,7 @@ def gateway_variables(
         variable_of("sftp.spool_dir"): str(state / "spool"),
         variable_of("ops.port"): "0",
         variable_of("log.format"): "json",
+        **PATIENT,
     }
 
 
