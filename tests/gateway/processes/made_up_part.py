@@ -41,7 +41,10 @@ async def greet(
         await stop.wait()
 
 
+def main() -> int:
+    """The whole life of such a process."""
+    return run_child(MADE_UP, greet)
+
+
 if __name__ == "__main__":
-    if "--parent" in sys.argv:
-        sys.exit(run_child(MADE_UP, greet))
     sys.exit(run_node(None, load_settings(None), [WORKER, MADE_UP]))

@@ -50,7 +50,7 @@ def open_deaf_front(
         database = database_url.partition("@/")[2].partition("?")[0]
         async with open_relay(postgres.port) as relay:
             url = postgres.tcp_url(database).replace(f":{postgres.port}/", f":{relay.port}/")
-            heard = node.database.model_copy(update={"url": SecretStr(url)})
+            heard = node.database.model_copy(update={"url": SecretStr(url), "connect_timeout": 2})
             settings = change_sftp(
                 node.model_copy(update={"database": heard}), recheck_interval=recheck_interval
             )
