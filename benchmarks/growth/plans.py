@@ -109,8 +109,8 @@ def faults_of(plan: Plan, large: frozenset[str], most_rows: int = ROWS, allowed:
             continue
         read += seen
         returned = max(returned, _rows(node) if plan.root["Node Type"] == "ModifyTable" else 0)
-        # Whether there is any, is told by the first.
-        if node["Node Type"].endswith("Seq Scan") and seen > max(allowed, 1):
+        # A range that has just begun, or a table that stays small, is on a page or two.
+        if node["Node Type"].endswith("Seq Scan") and seen > max(allowed, most_rows // 10):
             yield f"reads {table} whole: {seen:,} rows"
     most = most_rows + allowed + ROWS_FOR_EACH * returned
     if read > most:

@@ -12,10 +12,15 @@ select k.fingerprint, k.algorithm, k.label, k.added_at, login.at as last_login_a
 from ssh_keys k
 left join lateral (
     select at, host(source_address) as source_address from (
-        select id, at, source_address from (
-            select id, at, source_address, event, campaign_id from audit_events where actor = k.fingerprint order by id desc limit 10000
-        ) newest
-        where event = 'login_accepted' and campaign_id = k.campaign_id
+        -- The walk ends at the first login, which is among the key's newest events.
+        (
+            select id, at, source_address from (
+                select id, at, source_address, event, campaign_id from audit_events where actor = k.fingerprint
+                order by id desc limit 10000
+            ) newest
+            where event = 'login_accepted' and campaign_id = k.campaign_id
+            order by id desc limit 1
+        )
         union all
         select id, at, source_address from kept_events
         where event = 'login_accepted' and campaign_id = k.campaign_id and actor = k.fingerprint

@@ -46,9 +46,12 @@ def _scan(
             _scan("Seq Scan", 0, table="attempts_to_8000000"), None, id="a partition that is empty yet"
         ),
         pytest.param(
-            _scan("Seq Scan", 9, table="attempts_to_8000000"),
-            "reads attempts whole: 9 rows",
+            _scan("Seq Scan", 900, table="attempts_to_8000000"),
+            "reads attempts whole: 900 rows",
             id="a partition",
+        ),
+        pytest.param(
+            _scan("Seq Scan", 90, table="attempts_to_8000000"), None, id="a partition that has just begun"
         ),
         pytest.param(_scan("Seq Scan", 5000, table="senders"), None, id="a table that stays small"),
         pytest.param(
