@@ -87,7 +87,9 @@ def _ask_about_archives(settings: "Settings", part: str | None) -> "list[Answer]
     """What only a worker needs, where it archives by itself."""
     from gateway.ops.probes import ask, probe_archives
 
-    if part in (None, "worker") and settings.retention.archive_after_months is not None:
+    retention = settings.retention
+    archives = retention.archive_after_months is not None or retention.archive_audit_after_months is not None
+    if part in (None, "worker") and archives:
         return [run(ask("archives", lambda: probe_archives(settings.s3), _PATIENCE))]
     return []
 

@@ -318,14 +318,12 @@ def _explain_refusal(error: ClientError) -> ProbeFailed:
 
 
 async def probe_archives(settings: S3Settings) -> str:
-    """Put, fetch and delete an object where old messages go, which a key that may do all else may not."""
+    """Put, fetch and delete an object where old messages and audit events go, which a key that may do all else may not."""
     with contextlib.closing(BucketProbe(settings, prefix=ARCHIVES)) as probe:
         try:
             return f"under {ARCHIVES}/ {await probe()}"
         except ProbeFailed as failed:
-            text = (
-                f"{failed}; workers archive old messages: their key needs to put, get and delete {ARCHIVES}/*"
-            )
+            text = f"{failed}; workers archive there: their key needs to put, get and delete {ARCHIVES}/*"
             raise ProbeFailed(text, failed.status) from None
 
 
