@@ -13,7 +13,7 @@ from database.connections import Connection
 from database.queries import NamedQueries
 
 SQL: Final = NamedQueries("audit", "archived.sql")
-# An event's time is that of its transaction's beginning, by the server's clock; what it is compared with may be of another clock.
+# An event's time is that of its transaction's beginning, by the server's clock; what began it may tell that of another clock.
 _OTHER_CLOCKS: Final = timedelta(hours=1)
 
 
@@ -27,14 +27,20 @@ class ArchivedEvents:
 
 
 async def list_archived(
-    connection: Connection, *, since: datetime | None = None, until: datetime | None = None
+    connection: Connection,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    begun_at: datetime | None = None,
 ) -> tuple[ArchivedEvents, ...]:
-    """The archives, oldest first, that may have events of between these moments."""
-    rows = await connection.fetch(
-        SQL["list_archived"],
-        None if since is None else since - _OTHER_CLOCKS,
-        None if until is None else until + _OTHER_CLOCKS,
-    )
+    """The archives, oldest first, that may have events from `since` on and before `until`, by the events' own times.
+
+    `begun_at`: when that began, by whichever clock, which the events are about.
+    """
+    begins = [since] if since is not None else []
+    if begun_at is not None:
+        begins.append(begun_at - _OTHER_CLOCKS)
+    rows = await connection.fetch(SQL["list_archived"], max(begins, default=None), until)
     return tuple(ArchivedEvents(**row) for row in rows)
 
 

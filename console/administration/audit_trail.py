@@ -107,8 +107,9 @@ class Trail:
         begun = await connection.fetchval(
             SQL["find_begin"], fields["campaign"] or None, fields["upload"] or None
         )
-        since = self._wanted.since if begun is None else max(begun, self._wanted.since or begun)
-        return await list_archived(connection, since=since, until=self._wanted.until)
+        return await list_archived(
+            connection, since=self._wanted.since, until=self._wanted.until, begun_at=begun
+        )
 
     async def _read_between(
         self, connection: Connection, lowest: int, highest: int, most: int

@@ -115,7 +115,7 @@ async def fetch_known(connection: Connection, upload_id: str) -> KnownUpload | N
         original=original,
         repeats=tuple(SameFile(**row) for row in repeats),
         steps=tuple(tell_story(upload, events)),
-        archived=await list_archived(connection, since=upload.received_at),
+        archived=await list_archived(connection, begun_at=upload.received_at),
         is_held=more["is_held"],
         has_batch=more["has_batch"],
     )

@@ -170,7 +170,7 @@ def show(
         async with invocation.open_database() as connection:
             found = await fetch_known(connection, upload_id)
             events = await fetch_events_of_upload(connection, found.id)
-            archived = await list_archived(connection, since=found.received_at)
+            archived = await list_archived(connection, begun_at=found.received_at)
             of_job = await fetch_held(connection, VERDICT_ENTRYPOINTS, found.id)
             hold = await fetch_hold(connection, found.id)
             return found, events, [] if as_json else await _fetch_batch_facts(connection, found)

@@ -136,8 +136,9 @@ async def fetch_campaign_events(connection: "Connection", campaign: "Campaign", 
     uses = await list_uses(connection, campaign.id)
     logins = await fetch_logins(connection, campaign.id, limit)
     # Where as many are shown as were asked for, what is older than they wasn't.
-    since = logins[-1].at if len(logins) == limit else campaign.created_at
-    return CampaignEvents(logins, uses[:limit], await list_archived(connection, since=since))
+    since = logins[-1].at if len(logins) == limit else None
+    archived = await list_archived(connection, since=since, begun_at=campaign.created_at)
+    return CampaignEvents(logins, uses[:limit], archived)
 
 
 def _keys_tried(login: "RecordedEvent") -> list[str]:

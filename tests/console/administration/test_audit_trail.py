@@ -16,6 +16,8 @@ from tests.console.served import Browser, browse, make_user, serving_console
 
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
 COUNT = 3000
+# A day's end in Singapore.
+NEXT_DAY = datetime(2026, 3, 1, 16, tzinfo=UTC)
 
 
 async def fill(connection: Connection, actor: str) -> None:
@@ -200,13 +202,13 @@ async def test_what_is_archived_is_told_and_no_file_is_short_of_it(
     await connection.execute(
         "insert into archives (name, kind, begins, ends, state, first_at, last_at, sealed_at)"
         " values ($1, 'audit_events', 0, 1000000000000, 'archived', $2, $3, now())",
-        name, FIRST - timedelta(days=20), FIRST - timedelta(days=1),
+        name, FIRST - timedelta(days=20), NEXT_DAY - timedelta(milliseconds=1),
     )  # fmt: skip
     async with serving_console(settings) as port:
         browser, _ = await opened(connection, settings, port)
         page = await browser.get("/ops/audit")
         told = (
-            f"Events of 9 Feb 2026 to 28 Feb 2026 are archived, and not shown here: {name}. "
+            f"Events of 9 Feb 2026 to 1 Mar 2026 are archived, and not shown here: {name}. "
             f"sftp-gateway archive restore {name} brings them back."
         )
         assert told in page.text
@@ -216,7 +218,7 @@ async def test_what_is_archived_is_told_and_no_file_is_short_of_it(
         refused = await browser.send(page, "/ops/audit/download")
         assert (
             refused.status,
-            f"not be whole: events of 2026-02-09 to 2026-02-28 are archived, in {name}" in refused.text,
+            f"not be whole: events of 2026-02-09 to 2026-03-01 are archived, in {name}" in refused.text,
         ) == (
             410,
             True,
