@@ -11,6 +11,7 @@ from typing import Final
 
 from database.connections import Connection
 from database.queries import NamedQueries
+from rules.billing.periods import day_of
 
 SQL: Final = NamedQueries("audit", "archived.sql")
 # An event's time is that of its transaction's beginning, by the server's clock; what began it may tell that of another clock.
@@ -45,12 +46,12 @@ async def list_archived(
 
 
 def describe_archived(archives: Sequence[ArchivedEvents]) -> str:
-    """Which events are where, and the way back of the first archive, for ops. There is one at least."""
+    """Which events are where, by Singapore's days, and the way back of the first archive, for ops. There is one at least."""
     first, last = min(each.first_at for each in archives), max(each.last_at for each in archives)
     # Those of years are many: `archive list` has them all.
     more = f", and {len(archives) - 1} more" if len(archives) > 1 else ""
     name = archives[0].name
     return (
-        f"events of {first:%Y-%m-%d} to {last:%Y-%m-%d} are archived, in {name}{more}: "
+        f"events of {day_of(first)} to {day_of(last)} are archived, in {name}{more}: "
         f"`sftp-gateway archive restore {name}` brings it back"
     )

@@ -32,7 +32,8 @@ from processing.object_store import ObjectStore, archive_key
 
 # So many messages, or events, are in a file: what `message show` fetches whole, and what is held at once.
 ROWS_AT_ONCE: Final = 100_000
-# The tables go when nobody uses them; nobody else waits for that longer than the third of a second that each try takes.
+# The tables go when nobody uses them. At each try whoever writes, or reads other ranges alone, waits for a third of a second at
+# most; whoever reads this one, as who asks for all events of an upload or of a campaign, for three more, while old readers end.
 _TRIES: Final = 12
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
 _IN_USE: Final = "others use its tables: look for old transactions in pg_stat_activity, then run it again"
