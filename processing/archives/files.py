@@ -141,6 +141,11 @@ def read_parquet(content: bytes) -> pl.DataFrame:
     return pl.read_parquet(content)
 
 
+def read_columns(content: bytes) -> list[str]:
+    """The names of a file's columns. A table may have got more since."""
+    return list(pl.read_parquet_schema(io.BytesIO(content)))
+
+
 def read_pieces(content: bytes, rows: int) -> Iterator[pl.DataFrame]:
     """A file's rows, a row group at a time, so that only so many are held at once; `rows` is how many it has."""
     file = pl.scan_parquet(io.BytesIO(content))

@@ -17,7 +17,7 @@ from database.connections import Connection, Pool
 from processing.archives import archives
 from processing.archives.archives import Archive, State
 from processing.archives.archiving import details_of, fetch_file
-from processing.archives.files import FORMS, RowForm, read_pieces
+from processing.archives.files import FORMS, RowForm, read_columns, read_pieces
 from processing.errors import ArchiveUnknown, ArchivingBusy
 from processing.object_store import ObjectStore
 
@@ -57,7 +57,7 @@ async def restore(
             await connection.copy_to_table(
                 f"{form.table}_to_{archive.ends}",
                 source=lines,
-                columns=list(form.schema),
+                columns=read_columns(content),
                 format="csv",
                 timeout=_COPY_SECONDS,
             )

@@ -1,9 +1,11 @@
 """Somebody else is about the same range: what comes back comes back once and whole, and nobody waits without end."""
 
 import asyncio
+import dataclasses
 import gc
 import tracemalloc
 from collections.abc import Iterator
+from typing import cast
 
 import asyncpg
 import polars as pl
@@ -13,7 +15,8 @@ from config.settings import Settings
 from database.connections import Connection, Pool, open_pool
 from processing.archives import archives
 from processing.archives.archives import State, fetch_archive, work_alone
-from processing.archives.files import read_pieces, write_parquet
+from processing.archives.files import ATTEMPTS, FORMS, MESSAGES, read_pieces, write_parquet
+from processing.archives.kinds import Kind
 from processing.archives.restoring import empty_unfinished, restore
 from processing.errors import ArchivingBusy, ObjectMissing, RangeInUse, RangeStays, StoreUnavailable
 from processing.object_store import S3ObjectStore, open_store
@@ -42,6 +45,25 @@ async def test_who_begins_while_another_one_ends_drops_nothing(
         await second
     await connection.execute("update archives set state = 'archived' where name = $1", NAME)
     await restore(pool, store, NAME, actor=ADMIN)
+    assert await rows_of(connection) == before
+
+
+async def test_a_table_that_has_got_a_column_since_takes_its_old_rows_back(
+    connection: Connection,
+    pool: Pool,
+    store: S3ObjectStore,
+    old: Old,
+    make_archiver: MakeArchiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = await rows_of(connection)
+    await make_archiver().archive(await first_range(connection), now=NOW)
+    await connection.execute("alter table attempts add column channel text")
+    newer = dataclasses.replace(ATTEMPTS, schema={**ATTEMPTS.schema, "channel": pl.String()})
+    monkeypatch.setitem(cast("dict[Kind, object]", FORMS), Kind.MESSAGES, (MESSAGES, newer))
+    await restore(pool, store, NAME, actor=ADMIN)
+    assert await connection.fetchval("select count(*) from attempts where channel is null") > 0
+    await connection.execute("alter table attempts drop column channel")
     assert await rows_of(connection) == before
 
 
