@@ -57,6 +57,22 @@ def _sums_of(local: int, foreign: int) -> Sums:
     return Sums(local, local, local * 46, foreign, foreign, foreign * 230)
 
 
+async def test_the_agency_with_the_nearest_domain_pays_and_else_the_creator_s_own(
+    connection: Connection,
+) -> None:
+    await connection.execute(_INSERT)
+    payers = {
+        "one.gov.sg": "one",
+        "a.one.gov.sg": "one",
+        "sub.one.gov.sg": "two",
+        "b.sub.one.gov.sg": "two",
+        "notone.gov.sg": "three",
+        "gov.sg": "three",
+    }
+    for domain, payer in payers.items():
+        assert await connection.fetchval("select paying_agency($1, 'three')", domain) == payer, domain
+
+
 @pytest.mark.parametrize("is_posted", [False, True], ids=["open", "October is posted"])
 async def test_pages_and_sums_are_those_of_a_plain_query(connection: Connection, is_posted: bool) -> None:
     await connection.execute("select setseed(0.4)")
