@@ -1,4 +1,4 @@
-"""`make chaos`: the long form of the tests in this folder, which takes about three quarters of an hour.
+"""`make chaos`: the long form of the tests in this folder, which takes an hour and more.
 
 It ends with a table of what was done and seen. The exit status is 1 where anything that must hold did not hold.
 
