@@ -33,7 +33,7 @@ steady: setup ## All tests RUNS times (5) beside two busy loops on two cores, wi
 	@$(BIN)/python -m tests.steady --runs $(or $(RUNS),5)
 
 quick: setup ## Only the tests that need no server, no browser and no client program
-	$(BIN)/python -m pytest -n 2 --dist worksteal -p tests.quick
+	$(BIN)/python -m pytest -n 3 --dist worksteal -p tests.quick
 
 check: setup ## Static checks: ruff, format, mypy strict, import contracts
 	$(BIN)/ruff check --no-cache .
