@@ -13,6 +13,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 
+from database.caching_connection import CachingConnection
+
 if TYPE_CHECKING:
     Session: TypeAlias = asyncpg.Connection[asyncpg.Record]
 else:
@@ -77,6 +79,7 @@ async def connect_to_any(url: str, **options: Any) -> Session:
     will do, unless `target_session_attrs` says otherwise. Raises as the library does, preferring a refusal, which a person must
     mend, to a server that is merely away.
     """
+    options["connection_class"] = CachingConnection
     hosts = read_hosts(url)
     if len(hosts) < 2:
         only: Session = await asyncpg.connect(url, **options)

@@ -1,11 +1,17 @@
 """What every connection of a pool brings along, whatever the server's own defaults are, and what counts as trouble for now."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import date
+from ipaddress import ip_address
+
 import asyncpg
 import pytest
 from pydantic import SecretStr
 
 from config.sections import DatabaseSettings
-from database.connections import connect, database_troubles, open_pool
+from config.settings import Settings
+from database.connections import Connection, connect, database_troubles, open_pool
 from database.errors import ServiceUnreachable
 from gateway.embedded.postgres import PostgreSQLServer
 
@@ -74,3 +80,34 @@ def test_who_waited_for_a_lock_is_not_told_that_the_database_is_away() -> None:
         database_troubles(),
     ):
         raise asyncpg.LockNotAvailableError
+
+
+@asynccontextmanager
+async def _questions(connection: Connection) -> AsyncIterator[list[str]]:
+    """What is asked by this connection, the library's own questions too."""
+    asked: list[str] = []
+    connection.add_query_logger(lambda query: asked.append(query.query))
+    yield asked
+
+
+async def test_what_postgresql_has_built_in_is_asked_for_once_a_process(settings: Settings) -> None:
+    for number in range(2):
+        connection = await connect(settings.database)
+        async with _questions(connection) as asked:
+            days = await connection.fetchval("select array['2026-11-28'::date, null]")
+            assert days == [date(2026, 11, 28), None]
+            assert await connection.fetchval("select $1::inet[]", [ip_address("192.0.2.1")]) is not None
+        await connection.close()
+        assert number == 0 or [query for query in asked if "typeinfo" in query] == []
+
+
+async def test_a_type_of_the_database_s_own_is_asked_for_again(settings: Settings) -> None:
+    """It may have changed, and the same number is another type in another database."""
+    for change, row, expected in (
+        ("create type kept as (a integer)", "row(1)", {"a": 1}),
+        ("alter type kept add attribute b text", "row(1, 'x')", {"a": 1, "b": "x"}),
+    ):
+        connection = await connect(settings.database)
+        await connection.execute(change)
+        assert dict(await connection.fetchval(f"select {row}::kept")) == expected
+        await connection.close()

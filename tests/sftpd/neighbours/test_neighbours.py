@@ -8,7 +8,7 @@ from tests.sftpd.fronts import add_campaign
 from tests.sftpd.neighbours.attacks import ATTACKS
 from tests.sftpd.neighbours.rig import attack, front_process
 
-_SECONDS = 2.0
+_SECONDS = 1.0
 # Uploads of the attacker's campaign in the last 24 hours, for attacks that list them.
 _UPLOADS = {"list_much": 50_000, "list_without_reading": 1_000, "ask_much": 50_000}
 
