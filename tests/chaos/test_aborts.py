@@ -1,4 +1,4 @@
-"""The short form of `python -m tests.chaos --only aborts`: twenty real uploads brought down in the middle."""
+"""The short form of `python -m tests.chaos --only aborts`: twelve real uploads brought down in the middle."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from tests.clients.gateway_under_test import open_gateway
 
 
 @pytest.mark.timeout(240)
-async def test_nothing_comes_of_twenty_aborted_uploads_and_each_goes_when_sent_again(tmp_path: Path) -> None:
+async def test_nothing_comes_of_twelve_aborted_uploads_and_each_goes_when_sent_again(tmp_path: Path) -> None:
     async with open_gateway(campaigns=3, keep_logs=tmp_path) as gateway:
-        report = await run_aborts(gateway, 20, seed=7, sizes=SMALL)
+        report = await run_aborts(gateway, 12, seed=7, sizes=SMALL)
     print(*report.lines(), sep="\n")
     report.check()
-    assert report.aborted.total() >= 20
+    assert report.aborted.total() >= 12
 
 
 @pytest.mark.timeout(240)

@@ -11,7 +11,7 @@ from tests.chaos.testbed.testbed import open_testbed
 async def test_two_nodes_decide_each_upload_once_through_reloads_and_stops() -> None:
     async with open_testbed() as testbed:
         nodes, clients = await testbed.add_nodes(2), Clients(testbed)
-        found, _ = await load.many_clients(testbed, nodes, uploads=40)
+        found, _ = await load.many_clients(testbed, nodes, uploads=24)
         found.check()
         await order.same_bytes_at_once(testbed, clients, nodes)
         await load.stop_finishes_uploads(testbed, clients, *nodes)

@@ -91,8 +91,8 @@ class Agency:
 async def all_kinds_of_files(agency: Agency) -> None:
     """Accepted and rejected ones, four sessions at once."""
     await asyncio.gather(
-        agency.put_all(map(marked.good_file, range(70)), 0),
-        agency.put_all(map(marked.good_file, range(70, 140)), 1),
+        agency.put_all(map(marked.good_file, range(25)), 0),
+        agency.put_all(map(marked.good_file, range(25, 50)), 1),
         agency.put_all(marked.bad_files(), 2),
         agency.put_all(marked.bad_files(), 0),
     )

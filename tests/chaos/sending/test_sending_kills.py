@@ -1,4 +1,4 @@
-"""The short form of `python -m tests.chaos --only sending,smpp`: 20 kills in every way, and a few through SMPP."""
+"""The short form of `python -m tests.chaos --only sending,smpp`: a kill in every way, and a few through SMPP."""
 
 import pytest
 
@@ -10,11 +10,11 @@ from tests.sending.providers.smpp.aggregator import missing
 @pytest.mark.timeout(300)
 async def test_no_attempt_is_sent_twice_though_everything_is_killed() -> None:
     async with open_outgoing() as outgoing:
-        report = await run_kills(outgoing, 20, seed=3)
+        report = await run_kills(outgoing, len(WAYS), seed=3)
     report.inspection.check()
-    assert report.kills.total() == 20
+    assert report.kills.total() == len(WAYS)
     assert set(report.kills) == set(WAYS)
-    assert report.inspection.delivered > 500
+    assert report.inspection.delivered > 300
     assert report.inspection.never_created > 0
 
 
