@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -213,6 +214,8 @@ def main() -> None:
         status = run_command_line(sys.argv[1:])
     except KeyboardInterrupt:
         status = _INTERRUPTED
+    # One more would only meet Python at its own end, which tells it with a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     sys.exit(status)
