@@ -8,13 +8,21 @@ import logging
 import os
 import sys
 import traceback
+from types import ModuleType
 from typing import Any, Literal, TextIO
 
-import structlog
 from pydantic import Field
-from structlog.typing import EventDict, Processor, WrappedLogger
 
 from config.section import Section
+
+# structlog imports rich wherever it is installed, to draw tracebacks, of which our logs have none. That would take a tenth of the
+# start of every process.
+_rich: ModuleType | None = sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
+import structlog  # noqa: E402
+from structlog.typing import EventDict, Processor, WrappedLogger  # noqa: E402
+
+if _rich is None:
+    del sys.modules["rich"]
 
 # Libraries that report on every request or packet: only their warnings are news.
 _TALKATIVE = (

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Final
 
 import asyncpg
-from pgqueuer import Queries
 
 from config.sections import DatabaseSettings
 from database.connections import Connection, connect, database_troubles
@@ -102,6 +101,9 @@ async def _add_columns(connection: Connection) -> None:
 
 async def _migrate_queue(connection: Connection) -> list[str]:
     """PgQueuer's tables. Its upgrade can't run in one transaction (it says so), but our lock holds all the while."""
+    # It takes an eighth of the start of each command that only asks which schema there is.
+    from pgqueuer import Queries
+
     assert isinstance(connection, asyncpg.Connection)  # noqa: S101 - opened by `migrate`
     queries = Queries.from_asyncpg_connection(connection)
     if not await queries.schema_is_installed():

@@ -182,21 +182,19 @@ def test_the_real_executable_ends_as_it_should() -> None:
     assert len(away.stderr.splitlines()) == 1
 
 
-def test_importing_the_command_line_imports_nothing_slow() -> None:
-    slow = [
-        "asyncssh",
-        "asyncpg",
-        "boto3",
-        "botocore",
-        "polars",
-        "numpy",
-        "pgqueuer",
-        "pydantic",
-        "uvicorn",
-        "aiosmtplib",
-        "rich.console",
-    ]
-    code = f"import sys, gateway.cli; print([name for name in {slow} if name in sys.modules])"
+@pytest.mark.parametrize(
+    ("modules", "slow"),
+    [
+        pytest.param(
+            "gateway.cli",
+            "asyncssh asyncpg boto3 botocore polars numpy pgqueuer pydantic uvicorn aiosmtplib rich.console",
+            id="the-command-line",
+        ),
+        pytest.param("database.schema", "asyncssh boto3 pgqueuer pygments rich", id="a-connection"),
+    ],
+)
+def test_importing_it_imports_nothing_slow(modules: str, slow: str) -> None:
+    code = f"import sys, {modules}; print([name for name in {slow.split()} if name in sys.modules]); import rich.console"
     answer = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -205,6 +203,7 @@ def test_importing_the_command_line_imports_nothing_slow() -> None:
         cwd=Path(__file__).parents[3],
     )
     assert answer.stdout.strip() == "[]"
+    assert answer.returncode == 0
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
