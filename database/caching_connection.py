@@ -10,9 +10,11 @@ if TYPE_CHECKING:
 else:
     _Base = asyncpg.Connection
 
-# PostgreSQL gives lower numbers to types by hand, alike on every server of every version ("System Catalog Initial Data").
+# PostgreSQL gives lower numbers to types by hand, alike on every server ("System Catalog Initial Data").
 _FIRST_OF_A_SERVERS_OWN: Final = 10_000
-# What the library was told of a type with arrays in it, by the numbers that it asked for.
+# pg_type.typtype of row types. Those of the catalogs have such numbers too, and their columns differ by version.
+_ROW_TYPE: Final = b"c"
+# What the library was told, by the numbers that it asked for together.
 _known: Final[dict[frozenset[int], Any]] = {}
 
 
@@ -35,6 +37,7 @@ class CachingConnection(_Base):
         if asked in _known:
             return _known[asked], _NotAsked()
         answer, statement = await super()._introspect_types(typeoids, timeout)  # type: ignore[misc]
-        if all(oid < _FIRST_OF_A_SERVERS_OWN for oid in asked):
+        is_fixed = all(row["oid"] < _FIRST_OF_A_SERVERS_OWN and row["kind"] != _ROW_TYPE for row in answer)
+        if is_fixed and asked <= {row["oid"] for row in answer}:
             _known[asked] = answer
         return answer, statement

@@ -16,7 +16,6 @@ from pydantic import SecretStr
 from config.errors import ConfigurationError
 from config.network import DATABASE_FORM
 from config.sections import DatabaseSettings
-from database.caching_connection import CachingConnection
 from database.errors import ServiceUnreachable
 from database.hosts import REFUSED, connect_to_any
 from database.pool_watch import PoolWatch
@@ -141,7 +140,6 @@ async def open_pool(
             command_timeout=command_timeout or settings.command_timeout,
             server_settings={"application_name": f"sftp-gateway {name}"},
             connect=_connect,
-            connection_class=CachingConnection,
             init=prepare_session,
             setup=watch.note_taken,
             reset=watch.note_given_back,

@@ -20,6 +20,8 @@ _HERE: Final = Path(__file__).parent
 def deal(items: list[pytest.Item]) -> None:
     """Order the items in place. All of a module stay together, as they share what they start."""
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if processes < 2:
+        return
     modules: dict[Path, list[pytest.Item]] = {}
     for item in items:
         modules.setdefault(item.path, []).append(item)

@@ -211,11 +211,14 @@ def _each_by_itself(words: Sequence[str]) -> list[str]:
 def main() -> None:
     """The entry point of the executable."""
     try:
-        status = run_command_line(sys.argv[1:])
+        try:
+            status = run_command_line(sys.argv[1:])
+        finally:
+            # Another Ctrl-C would meet Python at its own end, which tells it with a traceback. So the system ends it at once,
+            # also while a thread hangs.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
     except KeyboardInterrupt:
         status = _INTERRUPTED
-    # One more would only meet Python at its own end, which tells it with a traceback.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     sys.exit(status)
