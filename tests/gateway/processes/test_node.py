@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def test_an_upload_through_the_whole_tree_ends_in_one_email_and_sigterm_leaves_n
     assert events.index("front_stopped") < events.index("node_stopped")
 
 
-def test_a_dead_process_is_replaced_and_its_counts_are_kept(
+def test_a_dead_process_is_replaced_and_its_counts_are_kept_until_ctrl_c_drains_the_node(
     start_node: Callable[..., Node], mailbox: Mailbox, good_file: Path
 ) -> None:
     node = start_node()
@@ -67,6 +68,9 @@ def test_a_dead_process_is_replaced_and_its_counts_are_kept(
     assert node.upload(good_file) == 0
     mailbox.wait_for(2)
     node.until_told("sftp_gateway_uploads_received_total 2.0")
+    node.process.send_signal(signal.SIGINT)
+    assert node.process.wait(40) == 0
+    assert node.events("front_stopped")
 
 
 def test_children_die_with_a_killed_parent(start_node: Callable[..., Node]) -> None:
@@ -77,13 +81,6 @@ def test_children_die_with_a_killed_parent(start_node: Callable[..., Node]) -> N
     node.process.wait(10)
     _, alive = psutil.wait_procs(family, timeout=30)
     assert alive == []
-
-
-def test_ctrl_c_in_the_terminal_drains(start_node: Callable[..., Node]) -> None:
-    node = start_node()
-    node.process.send_signal(signal.SIGINT)
-    assert node.process.wait(40) == 0
-    assert node.events("front_stopped")
 
 
 def test_a_stop_during_the_start_is_obeyed(start_node: Callable[..., Node]) -> None:
@@ -192,11 +189,12 @@ def test_a_start_that_cannot_be_says_why_in_one_line(
     assert "secretword" not in errors
 
 
-def test_a_taken_port_is_named(start_node: Callable[..., Node], gateway_variables: dict[str, str]) -> None:
-    node = start_node()
-    for variable, name in (("SFTP_GATEWAY_SFTP__PORT", "sftp_port"), ("SFTP_GATEWAY_OPS__PORT", "ops_port")):
-        errors = call({**gateway_variables, variable: str(node.ports[name])}, "run", status=2)
-        assert variable in errors
+@pytest.mark.usefixtures("provisioned")
+def test_a_taken_port_is_named(gateway_variables: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for variable in ("SFTP_GATEWAY_SFTP__PORT", "SFTP_GATEWAY_OPS__PORT"):
+            errors = call({**gateway_variables, variable: str(taken.getsockname()[1])}, "run", status=2)
+            assert variable in errors
 
 
 async def test_no_node_starts_on_a_schema_that_is_not_its_own(
