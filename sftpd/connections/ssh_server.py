@@ -53,6 +53,8 @@ class FrontSSHServer(asyncssh.SSHServer):
         self._fingerprint: str | None = None
         self._refusal = LoginRefusal.NO_KEY
         self._channels = 0
+        # Those that are closed, but which asyncssh gives back only when the loop comes round.
+        self._closed_channels = 0
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """Remember the connection, so that others can end it."""
@@ -156,7 +158,7 @@ class FrontSSHServer(asyncssh.SSHServer):
         most = self._front.settings.max_channels
         if session is None or connection is None:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "not logged in")
-        if self._channels >= most:
+        if self._channels >= most or self._channels + self._closed_channels >= 2 * most:
             raise asyncssh.ChannelOpenError(
                 asyncssh.OPEN_RESOURCE_SHORTAGE, f"at most {most} channels of one connection"
             )
@@ -168,6 +170,7 @@ class FrontSSHServer(asyncssh.SSHServer):
                 session,
                 connection.budget,
                 lambda channel: self._drop_box(channel, session),
+                self._channel_closed,
                 self._channel_ended,
                 self._front.channel_tasks,
             ),
@@ -178,8 +181,13 @@ class FrontSSHServer(asyncssh.SSHServer):
         front = self._front
         return DropBox(channel, session, front.spool, front.intake, front.received_uploads, front.settings)
 
-    def _channel_ended(self) -> None:
+    def _channel_closed(self) -> None:
+        """Its place is free for what comes next, which may be in the same piece of data as the CLOSE."""
         self._channels -= 1
+        self._closed_channels += 1
+
+    def _channel_ended(self) -> None:
+        self._closed_channels -= 1
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give back all that the connection held, and log its one summary line."""

@@ -24,7 +24,7 @@ _SCP_FAILED: Final = b"\x02"
 _LAST_NOTES: Final = 0.5
 
 
-_MSG_WINDOW_ADJUST: Final = 93  # RFC 4254 §9
+_MSG_WINDOW_ADJUST, _MSG_CLOSE = 93, 97  # RFC 4254 §9
 # What a client may send before it hears that more is welcome, and in one packet. Both are asyncssh's own figures, but each
 # further channel of a connection has half the window of the one before: all of them together have two.
 _WINDOW: Final = 2 * 1024 * 1024
@@ -35,7 +35,10 @@ _SERVED: Final = frozenset({"subsystem", "exec", "shell", "keepalive@openssh.com
 
 
 class GuardedChannel(asyncssh.SSHServerChannel[bytes]):
-    """asyncssh's channel, in which a client's window opens again only when its requests are served."""
+    """asyncssh's channel, in which a client's window opens again only when its requests are served.
+
+    It tells its session at once when it is closed, as asyncssh does only later.
+    """
 
     def __init__(self, connection: asyncssh.SSHServerConnection, budget: SessionBudget, window: int) -> None:
         loop = asyncio.get_running_loop()
@@ -57,7 +60,10 @@ class GuardedChannel(asyncssh.SSHServerChannel[bytes]):
 
     def process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> bool | Awaitable[None]:
         """Take a packet of this channel; one that opens the client's window may be what requests wait for."""
+        session = self._session
         result = super().process_packet(pkttype, pktid, packet)
+        if pkttype == _MSG_CLOSE and isinstance(session, UploadChannel):
+            session.note_closed()
         if pkttype == _MSG_WINDOW_ADJUST:
             self._budget.note_read()
         return result
@@ -121,7 +127,7 @@ class ChannelTasks:
 class UploadChannel(SSHServerStreamSession[bytes]):
     """A session channel, made by `SSHServer.session_requested`, one for each channel that a client opens.
 
-    `make_box` is called when the client asks for SFTP, and `on_end` when the channel is closed.
+    `make_box` is called when the client asks for SFTP, `on_close` when the channel is closed, and `on_end` when it is gone.
     """
 
     def __init__(
@@ -129,6 +135,7 @@ class UploadChannel(SSHServerStreamSession[bytes]):
         session: Session,
         budget: SessionBudget,
         make_box: Callable[["asyncssh.SSHServerChannel[bytes]"], DropBox],
+        on_close: Callable[[], None],
         on_end: Callable[[], None],
         tasks: ChannelTasks,
     ) -> None:
@@ -137,7 +144,9 @@ class UploadChannel(SSHServerStreamSession[bytes]):
         self._budget: Final = budget
         self._requests: RequestStream | None = None
         self._make_box: Final = make_box
+        self._on_close: Final = on_close
         self._on_end: Final = on_end
+        self._is_closed = False
         self._tasks: Final = tasks
 
     def subsystem_requested(self, subsystem: str) -> bool:
@@ -177,8 +186,15 @@ class UploadChannel(SSHServerStreamSession[bytes]):
         task.set_name(SERVING)
         self._tasks.add(task)
 
+    def note_closed(self) -> None:
+        """Nothing comes by this channel any more."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._on_close()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the connection that one of its channels has ended."""
+        self.note_closed()
         self._on_end()
         if self._requests is not None:
             self._requests.end()

@@ -214,6 +214,7 @@ class _OpenServer(asyncssh.SSHServer):
                 channel, self._session, box.spool, box.intake, NotedUploads(box.intake), box.settings
             ),
             lambda: None,
+            lambda: None,
             box.tasks,
         )
         return open_channel(self._connection, budget, upload_channel, others=len(self._connection._channels))

@@ -125,6 +125,22 @@ async def test_channels_beyond_the_limit_are_refused_and_the_others_go_on(
         assert await third.realpath(".") == "/"
 
 
+async def test_a_channel_can_follow_one_that_is_closed_in_the_same_breath(
+    started: Started, campaign: str, ed25519_key: KeyPair
+) -> None:
+    """The CLOSE of the one and the OPEN of the other come in one piece."""
+    async with started(max_channels=2) as front:
+        connection = await front.connect(campaign, ed25519_key)
+        await connection.start_sftp_client()
+        for _ in range(5):
+            channel, _ = await connection.create_session(
+                asyncssh.SSHClientSession, subsystem="sftp", encoding=None
+            )
+            channel.close()
+        last = await connection.start_sftp_client()
+        assert await last.realpath(".") == "/"
+
+
 async def test_keys_beyond_the_limit_end_the_connection_with_advice(
     started: Started, campaign: str, ed25519_key: KeyPair
 ) -> None:
