@@ -38,7 +38,6 @@ from gateway.embedded.s3 import S3Server, s3_server
 from gateway.embedded.stack import database_variables, mailbox_variables, s3_variables
 from rules.characters.unsupported import UnsupportedRule
 from rules.templates import Language, Template
-from tests.long_first import deal
 
 T = TypeVar("T")
 TEMPLATE = "gateway_template"
@@ -66,11 +65,6 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("gateway")
 # Until all tests are collected there is nothing to collect but tests: looking for it takes a sixth of that time.
 gc.disable()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes share the tests, none is left alone at the end with the long ones."""
-    deal(items)
 
 
 def pytest_collection_finish() -> None:

@@ -13,7 +13,7 @@ from tests.chaos.testbed.testbed import open_testbed
 async def test_every_upload_has_one_outcome_though_everything_is_killed() -> None:
     async with open_testbed() as testbed:
         await testbed.add_nodes(2)
-        report = await run_kills(testbed, 16, seed=5, clients=3, largest=1500, share_of_steps=0, rest=0.4)
+        report = await run_kills(testbed, 16, seed=5, clients=2, largest=1500, share_of_steps=0, rest=0.4)
     report.inspection.check()
     assert report.total == 16
     assert set(report.kills) >= UPLOAD_POINTS
