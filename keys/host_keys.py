@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Final
 
 import asyncssh
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from keys.errors import HostKeyError
+from keys.public_keys import RSA_LEAST_BITS
 
 RSA_BITS: Final = 3072
 _NEXT: Final = ".next"
@@ -69,6 +71,12 @@ class HostKey:
     def fingerprint(self) -> str:
         """`SHA256:…`, as `ssh-keygen -l` prints it."""
         return self.key.get_fingerprint()
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether it is an RSA key of fewer bits than an agency's may have: it can be broken, and clients begin to refuse it."""
+        key = self.key.pyca_key
+        return isinstance(key, RSAPrivateKey) and key.key_size < RSA_LEAST_BITS
 
     @property
     def public_line(self) -> str:

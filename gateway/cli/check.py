@@ -58,6 +58,7 @@ def check(
         *probed,
         *_ask_about_archives(settings, part),
         *_examine_database(settings, dependencies),
+        *_look_at_host_keys(settings, dependencies),
         *_ask_about_sending(settings, part),
         *_ask_about_console(settings, part),
         *_ask_about_billing(settings, part),
@@ -98,6 +99,30 @@ def _examine_database(settings: "Settings", dependencies: "set[Dependency]") -> 
     from gateway.ops.database_probes import examine_database
 
     return run(examine_database(settings.database)) if Dependency.DATABASE in dependencies else []
+
+
+def _look_at_host_keys(settings: "Settings", dependencies: "set[Dependency]") -> "list[Answer]":
+    """A warning for each key that is too weak. A gateway that was moved here brings its own, and clients know it."""
+    from gateway.ops.probes import Answer
+    from keys.errors import HostKeyError
+    from keys.host_keys import load_host_keys
+
+    if Dependency.HOST_KEYS not in dependencies:
+        return []
+    try:
+        weak = [key for key in load_host_keys(settings.sftp.host_key_dir) if key.is_weak]
+    except HostKeyError:
+        # The probe has said so.
+        return []
+    return [
+        Answer(
+            "hostkeys",
+            ExitStatus.DONE,
+            f"{key.path} is a weak RSA key: replace it by `sftp-gateway hostkey rotate`, which tells clients the new one first",
+            is_warning=True,
+        )
+        for key in weak
+    ]
 
 
 def _ask_about_sending(settings: "Settings", part: str | None) -> "list[Answer]":

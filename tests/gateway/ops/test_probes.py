@@ -13,6 +13,7 @@ import pytest
 from config.settings import Settings
 from gateway.embedded.mail_server import Mailbox, MailboxMode
 from gateway.ops.probes import BucketProbe, ProbeFailed, probe_archives
+from keys import host_keys
 from tests.gateway.conftest import Call
 from tests.gateway.nodes import call as call_gateway
 
@@ -80,6 +81,18 @@ def test_check_names_what_is_wrong(
     failed = checks({**gateway_variables, **changed}, status)
     assert text in str(failed[name]["detail"])
     assert "secretword" not in str(failed)
+
+
+def test_a_weak_host_key_is_warned_of(
+    call: Call, monkeypatch: pytest.MonkeyPatch, gateway_variables: Variables
+) -> None:
+    set_variables(monkeypatch, gateway_variables)
+    monkeypatch.setattr(host_keys, "RSA_BITS", 1024)
+    assert call("hostkey", "generate").status == 0
+    answer = call("check", "--json")
+    assert answer.status == 0, answer
+    (warning,) = [found["detail"] for found in answer.document["checks"] if found["warning"]]
+    assert "ssh_host_rsa_key is a weak RSA key" in warning
 
 
 @pytest.mark.parametrize(
