@@ -1,1 +1,1 @@
-"""The rules of recipients, languages, characters, segments and values: pure, over values and columns, no I/O."""
+"""The rules of recipients, languages, characters, segments and values: pure, no I/O. Those over columns are in `columns`."""

@@ -9,15 +9,12 @@ from html import unescape
 from html.entities import html5
 from typing import Final, NamedTuple
 
-import polars as pl
-
 from rules.characters.code_points import name_character
 from rules.characters.unsupported import UnsupportedRule, replacements
 
 # Written so that Python and polars read it alike; of the entities with a name only some are in the table.
-_SHAPE: Final = r"&(?:[A-Za-z][A-Za-z0-9]*|#[0-9]+|#[xX][0-9A-Fa-f]+);|</?[bBpP]>|<[bB][rR] ?/?>|_x000[dD]_"
-_BEGINNING: Final = "[&<_]"
-_PATTERN: Final = re.compile(_SHAPE)
+SHAPE: Final = r"&(?:[A-Za-z][A-Za-z0-9]*|#[0-9]+|#[xX][0-9A-Fa-f]+);|</?[bBpP]>|<[bB][rR] ?/?>|_x000[dD]_"
+_PATTERN: Final = re.compile(SHAPE)
 # An entity whose own & was escaped again, as `&amp;#39;`: what it means is the character, not the &.
 _ESCAPED_AGAIN: Final = re.compile(
     r"&(?:amp;)+([A-Za-z][A-Za-z0-9]*;|#[0-9]+;|#[xX][0-9A-Fa-f]+;)", re.IGNORECASE
@@ -43,19 +40,6 @@ def first_markup(text: str) -> Markup | None:
                 markup = again[0]
             return Markup(markup[:_LONGEST], _advice(markup))
     return None
-
-
-def may_have_markup(texts: pl.Expr) -> pl.Expr:
-    """Whether texts are worth asking for markup: of most this cheap expression tells that they have none."""
-    return texts.str.contains(_BEGINNING)
-
-
-def markup_rows(series: pl.Series) -> list[int]:
-    """The rows of a String column whose texts have markup, ascending."""
-    asked = series.str.contains(_SHAPE).arg_true()
-    return [
-        row for row, text in zip(asked.to_list(), series.gather(asked), strict=True) if first_markup(text)
-    ]
 
 
 def _advice(markup: str) -> str:

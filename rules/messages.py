@@ -11,11 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
 from config.environment import Environment
-from rules.measures import Measures
 from rules.segments import utf16_units
 from rules.templates import Language, Template, split_body
 
@@ -117,11 +113,3 @@ def render_body(body: str, values: Mapping[str, str]) -> str:
 def body_length(body: str, values: Mapping[str, str]) -> int:
     """UTF-16 units of the body with its parameters filled in: what the limit of 1,000 is about."""
     return utf16_units(render_body(body, values))
-
-
-def body_length_column(layout: Layout, measures: Mapping[str, Measures]) -> npt.NDArray[np.int64] | int:
-    """`body_length` of each row, as if all rows were of the layout's language; one number for a body without values."""
-    total: npt.NDArray[np.int64] | int = layout.literal_units()
-    for name in layout.parameters:
-        total = total + measures[name].units
-    return total

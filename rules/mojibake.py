@@ -17,26 +17,14 @@ import unicodedata
 from functools import cache
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-import polars as pl
-
-from rules.characters.code_points import characters_of, polars_class, python_class
+from rules.characters.code_points import characters_of, python_class
 
 # Bytes 80 to 9F of Windows-1252, without the five that it leaves undefined: those are what Latin-1 has there, C1 controls.
-_SPECIALS: Final = {
+SPECIALS: Final = {
     ord(bytes([byte]).decode("cp1252")): byte
     for byte in {*range(0x80, 0xA0)} - {0x81, 0x8D, 0x8F, 0x90, 0x9D}
 }
 _MOST_READINGS: Final = 3
-
-_CONTINUATION: Final = characters_of("0080-00BF") | {chr(point) for point in _SPECIALS}
-_LEADS: Final = (("00C2-00DF", 1), ("00E0-00EF", 2), ("00F0-00F4", 3))
-_SEQUENCE: Final = "|".join(
-    f"{polars_class(characters_of(lead))}{polars_class(_CONTINUATION)}{{{more}}}" for lead, more in _LEADS
-)
-# Of texts that don't have this shape none is garbled. The first character beyond ASCII decides for most.
-_SHAPE: Final = rf"\A[\x00-\x7F]*(?:{_SEQUENCE})(?:[\x00-\x7F]|{_SEQUENCE})*\z"
 
 
 def _is_marked_latin(character: str) -> bool:
@@ -87,21 +75,9 @@ def read_again(text: str) -> str | None:
         if text.isascii():
             break
         try:
-            text = text.translate(_SPECIALS).encode("latin-1").decode("utf-8")
+            text = text.translate(SPECIALS).encode("latin-1").decode("utf-8")
         except UnicodeError:
             break
         if _believed().fullmatch(text):
             meant = text
     return meant
-
-
-def read_again_column(series: pl.Series) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """The rows of a String column whose texts are garbled, ascending, and what each was meant to be."""
-    rows, meant = [], []
-    asked = series.str.contains(_SHAPE).arg_true()
-    for row, text in zip(asked.to_list(), series.gather(asked), strict=True):
-        reading = read_again(text)
-        if reading is not None:
-            rows.append(row)
-            meant.append(reading)
-    return np.array(rows, np.int64), meant

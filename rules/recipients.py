@@ -6,13 +6,11 @@ Python's `str.strip()` takes, here and in `values`.
 """
 
 import re
+from array import array
+from bisect import bisect_right
 from functools import cache
 from pathlib import Path
 from typing import Final
-
-import numpy as np
-import numpy.typing as npt
-import polars as pl
 
 from config.environment import Environment
 from rules.characters.code_points import INVISIBLE, WHITE_SPACE, name_character, python_class
@@ -31,7 +29,7 @@ SIMULATOR_NUMBERS: Final = frozenset(
         6522222222,  # server_unknown_error
     }
 )
-# What `check_recipients` returns are places in this tuple; so are the compiled table's answers.
+# What `columns.recipients.check_recipients` returns are places in this tuple; so are the compiled table's answers.
 RECIPIENT_FINDINGS: Final[tuple[FindingCode | None, ...]] = (
     None,
     *(code for code in FindingCode if code.value.startswith("recipient_")),
@@ -39,20 +37,21 @@ RECIPIENT_FINDINGS: Final[tuple[FindingCode | None, ...]] = (
 MAX_DIGITS: Final = 15
 # The compiled table: each interval's first number, shifted left by CODE_BITS, and its finding's place above; ascending.
 CODE_BITS: Final = 5
+CODE_MASK: Final = (1 << CODE_BITS) - 1
 TABLE_PATH: Final = Path(__file__).parent / "data" / "recipients.npy"
 TABLE_ABOUT_PATH: Final = TABLE_PATH.with_suffix(".json")
 
 _DIGITS: Final = re.compile(r"[0-9]+")
 # In the order tried, after white space around digits; written so that Python and polars read them alike. Some spreadsheets
 # write a comma for the point.
-_SHAPES: Final = (
+SHAPES: Final = (
     (r"[0-9]+(?:[.,][0-9]+)?[eE]\+?[0-9]+", FindingCode.RECIPIENT_SCIENTIFIC_NOTATION),
     (r"[0-9]+[.,]0*", FindingCode.RECIPIENT_DECIMAL),
     (r"\+[0-9]+", FindingCode.RECIPIENT_HAS_PLUS),
 )
-_SHAPE_PATTERNS: Final = tuple((re.compile(shape), code) for shape, code in _SHAPES)
-_SEPARATED: Final = rf"[+0-9()\-.{WHITE_SPACE}]+"
-_SEPARATED_PATTERN: Final = re.compile(_SEPARATED)
+_SHAPE_PATTERNS: Final = tuple((re.compile(shape), code) for shape, code in SHAPES)
+SEPARATED: Final = rf"[+0-9()\-.{WHITE_SPACE}]+"
+_SEPARATED_PATTERN: Final = re.compile(SEPARATED)
 _DIGIT: Final = re.compile(r"[0-9]")
 _NUMBER: Final = re.compile(r"\+?[0-9]+")
 _INVISIBLE: Final = re.compile(python_class(INVISIBLE))
@@ -60,40 +59,35 @@ _COMMAS: Final = re.compile(r"[0-9, ]*[0-9],[0-9, ]*")
 _BEYOND_ASCII: Final = re.compile(r"[^\x00-\x7F]")
 # With so many digits a text was meant to be a number.
 _MANY_DIGITS: Final = 7
-# Only recipients with this are told something better than that they are no number.
-EXPLAINED: Final = r"\A\s*(?:[#='\x22]|Err:)|[^\x00-\x7F]|[\x00-\x08\x0E-\x1F\x7F]|,"
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0E-\x1F\x7F]")
-# By a count of digits, the least number that has so many; no number has none.
-_LEAST_OF_LENGTH: Final = np.array([2**63 - 1, *(10**more for more in range(MAX_DIGITS))])
-_SINGAPORE_FIRST: Final = 6580000000
-_SINGAPORE_LAST: Final = 6599999999
-_SINGAPORE_LENGTH: Final = 10
-_place_of: Final = RECIPIENT_FINDINGS.index
 
 
 @cache
-def _table(environment: Environment) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    """First numbers of the intervals, and what holds of each interval's numbers. Read once."""
-    packed: npt.NDArray[np.int64] = np.load(TABLE_PATH, allow_pickle=False)
-    findings = (packed & ((1 << CODE_BITS) - 1)).astype(np.uint8)
-    if environment is Environment.TEST:
-        findings[findings == RECIPIENT_FINDINGS.index(FindingCode.RECIPIENT_SIMULATOR_NUMBER)] = 0
-    return packed >> CODE_BITS, findings
+def compiled_table() -> "array[int]":
+    """The compiled table, read once: without numpy, which takes longer to load and is needed here for nothing else."""
+    stored = TABLE_PATH.read_bytes()
+    # Version 1.0 of numpy's format .npy: eight bytes, two with the length of the header, the header, the numbers.
+    begin = 10 + int.from_bytes(stored[8:10], "little")
+    return array("q", stored[begin:])
 
 
 def check_recipient(text: str, environment: Environment) -> FindingCode | None:
     """What is wrong with one recipient, if anything."""
     if not _DIGITS.fullmatch(text):
-        return _check_shape(text)
+        return check_shape(text)
     if text[0] == "0":
         return FindingCode.RECIPIENT_LEADING_ZERO
     if len(text) > MAX_DIGITS:
         return FindingCode.RECIPIENT_TOO_LONG
-    firsts, findings = _table(environment)
-    return RECIPIENT_FINDINGS[int(findings[np.searchsorted(firsts, int(text), side="right") - 1])]
+    table = compiled_table()
+    # The last interval that begins at the number or before it, whatever its finding.
+    interval = table[bisect_right(table, int(text) << CODE_BITS | CODE_MASK) - 1]
+    code = RECIPIENT_FINDINGS[interval & CODE_MASK]
+    simulated = environment is Environment.TEST and code is FindingCode.RECIPIENT_SIMULATOR_NUMBER
+    return None if simulated else code
 
 
-def _check_shape(text: str) -> FindingCode:
+def check_shape(text: str) -> FindingCode:
     """Steps 1 and 2: whatever is not only ASCII digits."""
     code = _shape_of(text)
     if code is None:
@@ -146,57 +140,3 @@ def explain_not_digits(text: str) -> str:
     if foreign and len(_DIGIT.findall(text)) >= _MANY_DIGITS:
         return f"{quote(text)} has {quote(foreign[0])} (U+{ord(foreign[0]):04X}) in it, which is no digit: give the digits only"
     return f"{quote(text)}{NO_NUMBER}"
-
-
-def check_recipients(series: pl.Series, environment: Environment) -> npt.NDArray[np.uint8]:
-    """`check_recipient` over a String column without nulls, as places in RECIPIENT_FINDINGS.
-
-    Mobile numbers of Singapore are found by their value alone, other whole numbers by a binary search in the table;
-    only what is left has its shape looked at.
-    """
-    lengths = series.str.len_bytes().to_numpy()
-    # Whatever isn't a whole number of 64 bits becomes 0.
-    numbers = series.cast(pl.Int64, strict=False).fill_null(0).to_numpy()
-    findings = np.zeros(len(series), np.uint8)
-    singapore = (numbers >= _SINGAPORE_FIRST) & (numbers <= _SINGAPORE_LAST) & (lengths == _SINGAPORE_LENGTH)
-    rest = np.flatnonzero(~singapore)
-    if not len(rest):
-        return findings
-    # "+5", "-5" and "05" were read as numbers too, but have more characters than their value has digits.
-    least = _LEAST_OF_LENGTH[np.minimum(lengths[rest], MAX_DIGITS)]
-    plain = (numbers[rest] >= least) & (lengths[rest] <= MAX_DIGITS)
-    looked_up = rest[plain]
-    if len(looked_up):
-        firsts, answers = _table(environment)
-        findings[looked_up] = answers[np.searchsorted(firsts, numbers[looked_up], side="right") - 1]
-    odd = rest[~plain]
-    if len(odd):
-        findings[odd] = _check_shapes(series.gather(odd))
-    return findings
-
-
-def _check_shapes(texts: pl.Series) -> npt.NDArray[np.uint8]:
-    """`check_recipient` of texts that begin with 0, are longer than MAX_DIGITS or aren't only digits."""
-    text = pl.col(texts.name)
-    stripped = text.str.strip_chars(WHITE_SPACE)
-    only_digits = text.str.contains(r"\A[0-9]+\z")
-    shapes = [
-        (stripped == "", FindingCode.RECIPIENT_MISSING),
-        (only_digits & text.str.starts_with("0"), FindingCode.RECIPIENT_LEADING_ZERO),
-        (only_digits, FindingCode.RECIPIENT_TOO_LONG),
-        (stripped.str.contains(r"\A[0-9]+\z"), FindingCode.RECIPIENT_WHITESPACE),
-        *((text.str.contains(rf"\A{shape}\z"), code) for shape, code in _SHAPES),
-        (
-            text.str.contains(rf"\A{_SEPARATED}\z") & text.str.contains(r"[0-9]"),
-            FindingCode.RECIPIENT_HAS_SEPARATORS,
-        ),
-    ]
-    decided = pl.lit(_place_of(FindingCode.RECIPIENT_NOT_DIGITS))
-    for applies, code in reversed(shapes):
-        decided = pl.when(applies).then(_place_of(code)).otherwise(decided)
-    findings = texts.to_frame().select(decided.cast(pl.UInt8)).to_series().to_numpy().copy()
-    # Rare shapes are read one by one; and which characters are digits elsewhere, Python decides: polars may know a newer Unicode.
-    rare = texts.str.contains(r'[^\x00-\x7F]|\A="').to_numpy()
-    for row in np.flatnonzero(rare & (findings == _place_of(FindingCode.RECIPIENT_NOT_DIGITS))):
-        findings[row] = _place_of(_check_shape(texts[int(row)]))
-    return findings

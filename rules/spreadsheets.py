@@ -3,12 +3,10 @@
 import re
 from typing import Final
 
-import polars as pl
-
 # Excel, LibreOffice (`Err:502`) and Google Sheets (`#ERROR!`); number signs are a number that its column was too narrow for.
 # Written so that Python and polars read it alike.
-_ERROR: Final = r"#N/A|#REF!|#NAME\?|#VALUE!|#DIV/0!|#NUM!|#NULL!|#SPILL!|#CALC!|#ERROR!|Err:[0-9]{3}|#{3,}"
-_ERROR_PATTERN: Final = re.compile(_ERROR)
+ERROR: Final = r"#N/A|#REF!|#NAME\?|#VALUE!|#DIV/0!|#NUM!|#NULL!|#SPILL!|#CALC!|#ERROR!|Err:[0-9]{3}|#{3,}"
+_ERROR_PATTERN: Final = re.compile(ERROR)
 # A cell written as a formula, so that a spreadsheet leaves the digits alone: ="6591234567".
 _FORMULA: Final = re.compile(r'="([^"]*)"')
 
@@ -16,11 +14,6 @@ _FORMULA: Final = re.compile(r'="([^"]*)"')
 def is_spreadsheet_error(text: str) -> bool:
     """Whether a whole cell is a spreadsheet's error."""
     return _ERROR_PATTERN.fullmatch(text) is not None
-
-
-def spreadsheet_errors(texts: pl.Expr) -> pl.Expr:
-    """The same of each text of a String column."""
-    return texts.str.contains(rf"\A(?:{_ERROR})\z")
 
 
 def describe_error(error: str) -> str:

@@ -12,10 +12,11 @@ import numpy as np
 import polars as pl
 
 from processing.checked.counts import LETTERS, OTHERS, SEVERAL
-from rules.characters.gsm7 import all_gsm7, is_gsm7, outside_characters, with_gsm7
-from rules.measures import measure
+from rules.characters.gsm7 import all_gsm7, is_gsm7
+from rules.columns.gsm7 import outside_characters, with_gsm7
+from rules.columns.measures import measure
+from rules.columns.segments import segment_columns
 from rules.messages import Layout
-from rules.segment_columns import segment_columns
 from rules.segments import UCS2
 from rules.templates import Language
 

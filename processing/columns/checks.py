@@ -12,28 +12,13 @@ from config.environment import Environment
 from processing.columns.chunk_rows import Rows
 from processing.columns.findings import ChunkFindings, FindingGroups, numbers_column, quote_column
 from processing.columns.header import LANGUAGE, RECIPIENT
-from rules.characters.unsupported import UnsupportedColumn, describe_unsupported
+from rules.characters.unsupported import describe_unsupported
 from rules.codes import FindingCode
-from rules.languages import LANGUAGE_FINDINGS, LANGUAGES, check_languages, hint_of_language
-from rules.markup import first_markup
-from rules.measures import Measures, measure
-from rules.messages import (
-    BODY_LIMIT,
-    Layout,
-    body_length_column,
-    layouts_of,
-)
-from rules.recipients import (
-    EXPLAINED,
-    RECIPIENT_FINDINGS,
-    check_recipients,
-    describe_invisible,
-    explain_not_digits,
-)
-from rules.spreadsheets import describe_error
-from rules.templates import Language, Template
-from rules.texts import NO_NUMBER, ONLY_CONTROLS, join_names
-from rules.values import (
+from rules.columns.languages import LANGUAGE_FINDINGS, LANGUAGES, check_languages
+from rules.columns.measures import Measures, body_length_column, measure
+from rules.columns.recipients import EXPLAINED, check_recipients
+from rules.columns.unsupported import UnsupportedColumn
+from rules.columns.values import (
     CONTROL,
     CONTROL_CLASS,
     FLAG_CODES,
@@ -43,10 +28,16 @@ from rules.values import (
     SPREADSHEET_ERROR,
     UNSUPPORTED,
     ValueColumn,
-    ValueRule,
     check_values,
-    describe_unseen,
 )
+from rules.languages import hint_of_language
+from rules.markup import first_markup
+from rules.messages import BODY_LIMIT, Layout, layouts_of
+from rules.recipients import RECIPIENT_FINDINGS, describe_invisible, explain_not_digits
+from rules.spreadsheets import describe_error
+from rules.templates import Language, Template
+from rules.texts import NO_NUMBER, ONLY_CONTROLS, join_names
+from rules.values import ValueRule, describe_unseen
 
 # The nearest language is looked up for at most so many different texts of a chunk: for a column of names it would take
 # seconds.

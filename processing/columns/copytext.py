@@ -13,9 +13,9 @@ import polars as pl
 
 from processing.columns.checks import CheckedRows
 from processing.columns.header import RECIPIENT
-from rules.languages import LANGUAGES
+from rules.columns.languages import LANGUAGES
+from rules.columns.segments import SegmentColumns, segment_columns
 from rules.messages import Frame, Layout
-from rules.segment_columns import SegmentColumns, segment_columns
 from rules.segments import GSM7, UCS2
 from rules.templates import Language
 

@@ -7,10 +7,6 @@ no character. 0x09 is the capital Ç; the backtick is the only printable ASCII c
 import re
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-import polars as pl
-
 BASIC: Final = (
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ"
     " !\"#¤%&'()*+,-./0123456789:;<=>?"
@@ -21,13 +17,9 @@ ESCAPE: Final = "\x1b"
 EXTENSION: Final = "\f^{}\\[~]|€"
 
 # Any character of one unit.
-_PLAIN: Final = "x"
-_OUTSIDE: Final = f"[^{re.escape(BASIC + EXTENSION)}]"
-_OUTSIDE_PATTERN: Final = re.compile(_OUTSIDE)
+PLAIN: Final = "x"
+_OUTSIDE_PATTERN: Final = re.compile(f"[^{re.escape(BASIC + EXTENSION)}]")
 _EXTENSION_PATTERN: Final = re.compile(f"[{re.escape(EXTENSION)}]")
-# The same classes for polars, whose regular expressions know no needless escapes of letters beyond ASCII.
-_OUTSIDE_CLASS: Final = "[^" + "".join(rf"\x{{{ord(char):X}}}" for char in BASIC + EXTENSION) + "]"
-_EXTENSION_CLASS: Final = "[" + "".join(rf"\x{{{ord(char):X}}}" for char in EXTENSION) + "]"
 
 
 def is_gsm7(text: str) -> bool:
@@ -40,29 +32,9 @@ def gsm7_units(text: str) -> int:
     return len(text) + len(_EXTENSION_PATTERN.findall(text))
 
 
-def contains_non_gsm7(series: pl.Series) -> npt.NDArray[np.bool_]:
-    """For each text of a String column, whether some character of it is outside the alphabet."""
-    return series.str.contains(_OUTSIDE_CLASS).to_numpy()
-
-
-def extension_counts(series: pl.Series) -> npt.NDArray[np.int64]:
-    """For each text of a String column, how many of its characters take two units."""
-    return series.str.count_matches(_EXTENSION_CLASS).to_numpy().astype(np.int64)
-
-
 def all_gsm7(text: str) -> str:
     """`text` with a character of GSM-7 in the place of each one that is outside: of what it would be, if that were avoided."""
-    return _OUTSIDE_PATTERN.sub(_PLAIN, text)
-
-
-def with_gsm7(series: pl.Series) -> pl.Series:
-    """The same for each text of a String column."""
-    return series.str.replace_all(_OUTSIDE_CLASS, _PLAIN)
-
-
-def outside_characters(series: pl.Series) -> pl.Series:
-    """For each text of a String column, the characters that are outside, each once."""
-    return series.str.extract_all(_OUTSIDE_CLASS).list.unique()
+    return _OUTSIDE_PATTERN.sub(PLAIN, text)
 
 
 def with_escapes(text: str) -> str:

@@ -12,11 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-import polars as pl
-
-from rules.characters.code_points import code_points_of, polars_class, python_class
+from rules.characters.code_points import code_points_of, python_class
 
 # Replacement → code points in hexadecimal, single or ranges.
 _TIER_1: Final[tuple[tuple[str | None, str], ...]] = (
@@ -160,13 +156,6 @@ class Unsupported(NamedTuple):
 _TOLD: Final = {"I (uppercase i)": "I"}
 
 
-class UnsupportedColumn(NamedTuple):
-    """The rows of a column that have a refused character, ascending, and the first such character of each."""
-
-    rows: npt.NDArray[np.int64]
-    characters: pl.Series
-
-
 @cache
 def replacements(rule: UnsupportedRule) -> dict[str, str | None]:
     """Every character that `rule` refuses, with what to write instead."""
@@ -177,11 +166,6 @@ def replacements(rule: UnsupportedRule) -> dict[str, str | None]:
 @cache
 def _pattern(rule: UnsupportedRule) -> re.Pattern[str]:
     return re.compile(python_class(replacements(rule)))
-
-
-@cache
-def _polars_pattern(rule: UnsupportedRule) -> str:
-    return f"({polars_class(replacements(rule))})"
 
 
 def describe_unsupported(character: str, rule: UnsupportedRule) -> Unsupported:
@@ -215,14 +199,3 @@ def with_replacements(text: str, rule: UnsupportedRule) -> str:
     replaced = _pattern(rule).sub(instead, text)
     # What stands for U+02C6 is refused by itself.
     return replaced if replaced == text else with_replacements(replaced, rule)
-
-
-def first_unsupported_column(
-    series: pl.Series, rule: UnsupportedRule, among: npt.NDArray[np.int64] | None = None
-) -> UnsupportedColumn:
-    """The rows of a String column with a refused character. `among` (ascending row numbers) are the only ones asked."""
-    asked = series if among is None else series.gather(among)
-    found = asked.str.extract(_polars_pattern(rule), 1)
-    there = found.is_not_null()
-    rows = np.flatnonzero(there.to_numpy())
-    return UnsupportedColumn(rows if among is None else among[rows], found.filter(there))

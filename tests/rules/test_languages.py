@@ -6,16 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.codes import FindingCode
-from rules.languages import (
-    LANGUAGE_FINDINGS,
-    LANGUAGES,
-    NO_LANGUAGE,
-    check_language,
-    check_languages,
-    hint_of_language,
-    parse_language,
-    suggest_language,
-)
+from rules.columns.languages import LANGUAGE_FINDINGS, LANGUAGES, NO_LANGUAGE, check_languages
+from rules.languages import check_language, hint_of_language, parse_language, suggest_language
 from rules.templates import Language
 
 OFFERED = (Language.ENGLISH, Language.TAMIL)

@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.markup import first_markup, markup_rows
-from rules.spreadsheets import describe_error, is_spreadsheet_error, spreadsheet_errors, without_formula
+from rules.columns.markup import markup_rows
+from rules.columns.spreadsheets import spreadsheet_errors
+from rules.markup import first_markup
+from rules.spreadsheets import describe_error, is_spreadsheet_error, without_formula
 
 
 @pytest.mark.parametrize(

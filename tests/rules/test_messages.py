@@ -7,15 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.environment import Environment
-from rules.measures import measure
-from rules.messages import (
-    DEFAULT_FOOTERS,
-    Frame,
-    Layout,
-    body_length,
-    body_length_column,
-    render_body,
-)
+from rules.columns.measures import body_length_column, measure
+from rules.messages import DEFAULT_FOOTERS, Frame, Layout, body_length, render_body
 from rules.segments import segment
 from rules.templates import Language
 from tests.rules.vectors import SEGMENTS

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.mojibake import read_again, read_again_column
+from rules.columns.mojibake import read_again_column
+from rules.mojibake import read_again
 
 
 def garbled(text: str, times: int = 1) -> str:

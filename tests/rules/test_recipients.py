@@ -15,15 +15,14 @@ from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata, PhoneNumber
 
 from config.environment import Environment
 from rules.codes import FindingCode
+from rules.columns.recipients import EXPLAINED, check_recipients
 from rules.recipients import (
     CODE_BITS,
-    EXPLAINED,
     RECIPIENT_FINDINGS,
     SIMULATOR_NUMBERS,
     TABLE_ABOUT_PATH,
     TABLE_PATH,
     check_recipient,
-    check_recipients,
     explain_not_digits,
 )
 from rules.texts import NO_NUMBER, quote

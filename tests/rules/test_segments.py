@@ -14,8 +14,8 @@ from rules.characters import grapheme_properties
 from rules.characters.code_points import characters_of
 from rules.characters.graphemes import clusters
 from rules.characters.gsm7 import EXTENSION, gsm7_units, is_gsm7
-from rules.measures import measure
-from rules.segment_columns import SegmentColumns, segment_columns
+from rules.columns.measures import measure
+from rules.columns.segments import SegmentColumns, segment_columns
 from rules.segments import segment, segment_texts, utf16_units
 from tests.rules.vectors import SEGMENTS
 

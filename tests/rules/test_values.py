@@ -12,14 +12,8 @@ from rules.characters.code_points import WHITE_SPACE
 from rules.characters.gsm7 import gsm7_units, is_gsm7
 from rules.characters.unsupported import UnsupportedRule, first_unsupported, replacements
 from rules.codes import FindingCode
-from rules.values import (
-    FLAG_CODES,
-    ValueRule,
-    check_value,
-    check_values,
-    describe_unseen,
-    find_suspects,
-)
+from rules.columns.values import FLAG_CODES, check_values, find_suspects
+from rules.values import ValueRule, check_value, describe_unseen
 
 MISSING = FindingCode.VALUE_MISSING
 WHITESPACE = FindingCode.VALUE_WHITESPACE

@@ -191,6 +191,12 @@ def test_the_real_executable_ends_as_it_should() -> None:
             id="the-command-line",
         ),
         pytest.param("database.schema", "asyncssh boto3 pgqueuer pygments rich", id="a-connection"),
+        pytest.param(
+            "rules.messages, rules.values, rules.languages, rules.recipients, rules.single.checks, rules.single.reasons, "
+            "rules.template_checks",
+            "numpy polars",
+            id="the-rules-of-single-values",
+        ),
     ],
 )
 def test_importing_it_imports_nothing_slow(modules: str, slow: str) -> None:

@@ -5,15 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.characters.gsm7 import (
-    BASIC,
-    EXTENSION,
-    contains_non_gsm7,
-    extension_counts,
-    gsm7_units,
-    is_gsm7,
-    with_escapes,
-)
+from rules.characters.gsm7 import BASIC, EXTENSION, gsm7_units, is_gsm7, with_escapes
+from rules.columns.gsm7 import contains_non_gsm7, extension_counts
 from tests.rules.vectors import GSM7
 
 

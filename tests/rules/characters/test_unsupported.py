@@ -14,10 +14,10 @@ from rules.characters.unsupported import (
     UnsupportedRule,
     all_unsupported,
     first_unsupported,
-    first_unsupported_column,
     replacements,
     with_replacements,
 )
+from rules.columns.unsupported import first_unsupported_column
 from tests.rules.vectors import UNSUPPORTED
 
 ALL = UnsupportedRule()

@@ -1,5 +1,6 @@
 """A column of one parameter's values, measured once for lengths, encodings and segments of all messages made of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,7 +9,8 @@ import numpy.typing as npt
 import polars as pl
 
 from rules.characters.graphemes import tangled_class
-from rules.characters.gsm7 import contains_non_gsm7, extension_counts
+from rules.columns.gsm7 import contains_non_gsm7, extension_counts
+from rules.messages import Layout
 
 UNBOUNDED: Final = 1 << 20
 
@@ -69,6 +71,14 @@ def measure(series: pl.Series, suspects: npt.NDArray[np.int64] | None = None) ->
     slack = np.zeros(height, np.int64)
     slack[rows[odd]] = _slack_of(beyond)
     return Measures(texts, units, _any(extensions), non_gsm7, _any(slack))
+
+
+def body_length_column(layout: Layout, measures: Mapping[str, Measures]) -> npt.NDArray[np.int64] | int:
+    """`body_length` of each row, as if all rows were of the layout's language; one number for a body without values."""
+    total: npt.NDArray[np.int64] | int = layout.literal_units()
+    for name in layout.parameters:
+        total = total + measures[name].units
+    return total
 
 
 def _slack_of(texts: pl.Series) -> npt.NDArray[np.int64]:

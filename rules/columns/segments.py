@@ -1,4 +1,4 @@
-"""`segments.segment` over columns: half a million messages in tens of milliseconds.
+"""`rules.segments.segment` over columns: half a million messages in tens of milliseconds.
 
 Nearly all that decides is sums of units. Where packing matters, a message depends on the characters of its values only
 if one of them has a character of two units or one that may share a grapheme; otherwise it depends on their lengths,
@@ -14,7 +14,7 @@ import polars as pl
 
 from rules.characters.graphemes import clusters, may_follow, may_lead
 from rules.characters.gsm7 import gsm7_units, is_gsm7
-from rules.measures import UNBOUNDED, Measures
+from rules.columns.measures import UNBOUNDED, Measures
 from rules.segments import (
     GSM7_PART,
     GSM7_SINGLE,
