@@ -48,7 +48,8 @@ class ScriptClient(Client):
         )
         return Invocation(
             (*self.interpreter, str(_SCRIPTS / self.script), *details, str(path), name, *flow),
-            environment={"HOME": str(access.home)},
+            # What a script that is brought down leaves behind goes with its home.
+            environment={"HOME": str(access.home), "TMPDIR": str(access.home)},
         )
 
 

@@ -211,7 +211,8 @@ class SSHFS(ScriptClient):
     notes = (
         "Ignores what CLOSE answers: status 0 of `cp` does not mean that the upload was stored, the e-mail does. "
         "A `cp` that is killed while the mount lives closes the file as if it were whole: the gateway refuses that CLOSE. "
-        'Shows "Permission denied" in place of our line'
+        'Shows "Permission denied" in place of our line. CLOSE is sent after `cp` has ended, and an unmount at that moment drops '
+        "it, which cuts the upload: mount with `-s`, and ask `stat -f` of the folder before unmounting, which waits for it"
     )
 
     def missing(self) -> str | None:
