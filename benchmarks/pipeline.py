@@ -27,11 +27,11 @@ from database.connections import Connection, Pool, open_pool
 from database.schema import migrate
 from gateway.embedded.stack import EmbeddedStack, embedded_stack
 from gateway.processes.front import intake_settings
-from processing.columns.copytext import MESSAGE_COLUMNS
+from processing.columns.results import MESSAGE_COLUMNS
 from processing.intake import FinishedSpool, Intake, Sender
 from processing.object_store import open_store
 from processing.rule_settings import make_rules
-from processing.verdict import judge
+from processing.verdicts.judge import judge
 from rules.templates import Template
 
 CAMPAIGN = "campaign_bench"

@@ -21,7 +21,8 @@ import psutil
 
 from benchmarks.files import GOOD_FILES, SHAPES, TEMPLATE, clean
 from config.environment import Environment
-from processing.verdict import Rules, Verdict, judge
+from processing.verdicts.judge import judge
+from processing.verdicts.terms import Rules, Verdict
 
 RUNS: Final = 5
 REFERENCE_ROWS: Final = 20_000

@@ -14,11 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO, Final
 
-from xlsxwriter import Workbook
-
 from billing.lines import CORRECTION, Line, Sums
 from billing.posted import PostedReport
-from messages.logs.files import BYTE_ORDER_MARK, PlainSheet, fitting, without_formula
+from messages.logs.files import BYTE_ORDER_MARK, without_formula
 from rules.billing.outcomes import FOREIGN, SENT_TO_TELCO
 from rules.billing.periods import Month, Period, day_of
 from rules.billing.prices import shown_amount, shown_price
@@ -186,6 +184,10 @@ def _csv_cell(cell: Cell) -> str | float | None:
 
 
 def _write_xlsx(report: PostedReport, target: BinaryIO) -> None:
+    from xlsxwriter import Workbook
+
+    from messages.logs.xlsx import PlainSheet, fitting
+
     # One row at a time is held, and the others lie in temporary files without a name.
     book = Workbook(target, {"constant_memory": True})
     bold, money = book.add_format({"bold": True}), book.add_format({"num_format": "#,##0.00"})

@@ -22,7 +22,7 @@ from messages.documents import api_time
 from messages.identifiers import message_id
 from messages.logs.charges import Charges
 from messages.logs.columns import column_names
-from messages.logs.files import Cell, CSVWriter, Writer, XLSXWriter
+from messages.logs.files import Cell, CSVWriter, Writer
 from messages.retrieval import Batch, fetch_batches, fetch_creators, fetch_deliveries, read_deliveries
 from messages.statuses import ErrorCode, MessageStatus
 
@@ -105,6 +105,8 @@ async def write_delivery_report(
 
     All rows are of one moment, and only some thousands of them are held at a time. Raises MessagesArchived.
     """
+    from messages.logs.xlsx import XLSXWriter
+
     columns = frame.columns()
     writer: Writer = XLSXWriter(target, columns) if form == "xlsx" else CSVWriter(target, columns)
     rows = 0
@@ -139,6 +141,8 @@ async def write_xlsx_report(
     connect: Callable[[], AbstractAsyncContextManager[Connection]], frame: ReportFrame, target: BinaryIO
 ) -> None:
     """The report as XLSX. Its rows are read and written as `read_csv_report` does it, the writing in a thread."""
+    from messages.logs.xlsx import XLSXWriter
+
     writer = XLSXWriter(target, frame.columns())
 
     def add(current: ReportFrame, rows: Sequence[asyncpg.Record]) -> None:

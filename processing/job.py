@@ -30,9 +30,9 @@ from processing.outcomes import NewBatch, Outcomes
 from processing.reconcile.holds import hold_if_decided_before
 from processing.reconcile.outcome_marks import mark_accepted, mark_failed, mark_rejected
 from processing.uploads import Source, Upload
-from processing.verdict import Rules, Verdict
-from processing.verdict_process import VerdictLimits, VerdictProcesses
-from processing.verdict_queue import ENTRYPOINT
+from processing.verdicts.process import VerdictLimits, VerdictProcesses
+from processing.verdicts.queue import ENTRYPOINT
+from processing.verdicts.terms import Rules, Verdict
 from rules.templates import Template
 
 logger = get_logger("processing")

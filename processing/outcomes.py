@@ -20,9 +20,9 @@ from database.connections import Connection, Pool, database_troubles
 from messages.batches import create_batch
 from notifications.notifications import Accepted, Failed, Rejected, record_notification
 from processing import metrics, uploads
-from processing.columns.copytext import MESSAGE_COLUMNS
+from processing.columns.results import MESSAGE_COLUMNS
 from processing.uploads import Upload
-from processing.verdict_queue import enqueue_verdict
+from processing.verdicts.queue import enqueue_verdict
 from rules.messages import Frame
 
 Log: TypeAlias = structlog.stdlib.BoundLogger

@@ -2,7 +2,7 @@
 
 from config.environment import Environment
 from config.sections import MessageSettings
-from processing.verdict import Rules
+from processing.verdicts.terms import Rules
 from rules.characters.unsupported import UnsupportedRule
 from rules.messages import DEFAULT_FOOTERS
 from rules.templates import Language, Template

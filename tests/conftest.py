@@ -317,6 +317,8 @@ def gateway_variables(
         variable_of("sftp.host_key_dir"): str(state / "host-keys"),
         variable_of("sftp.spool_dir"): str(state / "spool"),
         variable_of("ops.port"): "0",
+        # A child for verdicts takes half a second of a processor to start, and few tests have two at a time.
+        variable_of("worker.concurrent_verdicts"): "1",
         variable_of("log.format"): "json",
         **PATIENT,
     }

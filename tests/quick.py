@@ -40,7 +40,7 @@ _LEFT_OUT: Final = frozenset(
         "sftpd/session/test_fuzz_packets.py",
         "sftpd/session/test_whole_files.py",
         "sftpd/spool/test_spool.py",
-        "processing/test_verdict_process.py",
+        "processing/verdicts/test_process.py",
         # Uploads and reports of 30 MB.
         "processing/columns/test_report.py",
         "processing/reference/test_fuzz_bytes.py",

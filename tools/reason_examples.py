@@ -7,7 +7,8 @@ from typing import Final
 
 from config.environment import Environment
 from config.sizes import MAX_UPLOAD_BYTES, size_text
-from processing.verdict import Rules, judge
+from processing.verdicts.judge import judge
+from processing.verdicts.terms import Rules
 from rules.codes import FindingCode
 from rules.templates import Language, Template
 from rules.texts import file_reason

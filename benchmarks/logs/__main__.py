@@ -28,8 +28,8 @@ from database.schema import migrate
 from gateway.embedded.postgres import postgres_server
 from messages.logs.charges import Charges
 from messages.logs.columns import column_names
-from messages.logs.files import XLSXWriter
 from messages.logs.rows import LogPiece, LogQuery, cells_of, read_log_cells, read_log_csv
+from messages.logs.xlsx import XLSXWriter
 from rules.characters.unsupported import UnsupportedRule
 from rules.templates import Language, Template
 

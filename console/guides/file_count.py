@@ -19,8 +19,8 @@ from console.visits import Visit
 from database.queries import NamedQueries
 from processing.errors import ChildUnavailable, ProcessingError, VerdictExceeded
 from processing.rule_settings import make_rules
-from processing.verdict import Verdict
-from processing.verdict_process import VerdictLimits, VerdictProcesses
+from processing.verdicts.process import VerdictLimits, VerdictProcesses
+from processing.verdicts.terms import Verdict
 from rules.billing.prices import Cost
 from rules.languages import parse_language
 from web.deadlines import allow_long_body

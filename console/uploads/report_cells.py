@@ -7,7 +7,7 @@ from typing import Final
 
 from console.rendering import masked_number
 from console.uploads.report_rows import BadRow, Head
-from processing.columns.report import MORE
+from processing.columns.results import MORE
 from processing.columns.told_reasons import ToldReason
 from rules.characters.code_points import CONTROLS, INVISIBLE, LINE_SEPARATORS, WHITE_SPACE
 from rules.characters.gsm7 import is_gsm7

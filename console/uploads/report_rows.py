@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from config.sizes import MAX_UPLOAD_BYTES
-from processing.columns.header import REASON_COLUMN
+from processing.columns.results import REASON_COLUMN
 from processing.columns.told_reasons import ReasonReader, ToldReason
 
 ON_A_PAGE: Final = 100

@@ -20,7 +20,7 @@ from gateway.output import warn
 if TYPE_CHECKING:
     from config.environment import Environment
     from config.sections import MessageSettings
-    from processing.columns.findings import Finding
+    from processing.columns.results import Finding
     from rules.templates import Template
 
 
@@ -139,7 +139,8 @@ def _judge_file(
     from config.sections import MessageSettings
     from notifications.compose import compose_accepted, compose_rejected
     from processing.rule_settings import make_rules
-    from processing.verdict import Verdict, judge
+    from processing.verdicts.judge import judge
+    from processing.verdicts.terms import Verdict
 
     rules = make_rules(template, environment, settings or MessageSettings())
     with _open_source(name) as source, _temporary() as report_file, _temporary() as found:
@@ -182,7 +183,7 @@ def _judge_file(
 
 def _refuse_name(name: str) -> "Finding | None":
     """What the SFTP front would say of the name. Standard input and devices have none."""
-    from processing.columns.findings import Finding
+    from processing.columns.results import Finding
     from rules.codes import FindingCode
     from rules.texts import file_reason
 

@@ -24,10 +24,9 @@ from gateway.processes.parts import WORKER
 from notifications.job import NotificationJob, sweep_notifications
 from notifications.mailer import Mailer, SMTPMailer
 from processing import metrics
+from processing.archives.archives import empty_unfinished
 from processing.archives.kinds import Kind
-from processing.archives.nightly import archive_old, month_before
 from processing.archives.ranges import Terms
-from processing.archives.restoring import empty_unfinished
 from processing.awaited.job import AwaitedVerdictJob
 from processing.awaited.sweep import sweep_awaited
 from processing.checked.job import CheckJob
@@ -40,9 +39,9 @@ from processing.object_store import ObjectStore, open_store
 from processing.refusals import RefusalSummaryJob, sweep_summaries
 from processing.retention import remove_expired, remove_superseded
 from processing.rule_settings import make_rules
-from processing.verdict import Rules
-from processing.verdict_process import VerdictProcesses
-from processing.verdict_queue import VERDICT_ENTRYPOINTS, sweep_uploads
+from processing.verdicts.process import VerdictProcesses
+from processing.verdicts.queue import VERDICT_ENTRYPOINTS, sweep_uploads
+from processing.verdicts.terms import Rules
 from rules.templates import Template
 
 logger = get_logger("gateway")
@@ -177,6 +176,9 @@ async def _recount_usage(pool: Pool) -> None:
 async def _archive_old(
     pool: Pool, store: ObjectStore, settings: Settings, after: Mapping[Kind, int], stop: asyncio.Event
 ) -> None:
+    # With it comes polars, which nothing else of this process needs.
+    from processing.archives.nightly import archive_old, month_before
+
     now = datetime.now(UTC)
     terms = {
         kind: Terms.of(settings.environment, settings.billing, month_before(months, now=now))

@@ -12,10 +12,13 @@ from typing import Final
 
 import asyncpg
 
+from config.logs import get_logger
 from database.connections import Connection, Pool
 from database.queries import NamedQueries
 from processing.archives.kinds import Kind
 from processing.errors import ArchivingBusy
+
+logger = get_logger("processing")
 
 SQL: Final = NamedQueries("processing", "archives/archives.sql")
 # Seconds. The outcomes of some millions of attempts are counted in one statement, and indexes are built on them in another.
@@ -227,3 +230,18 @@ def _file_of(row: asyncpg.Record) -> ArchiveFile:
         rows=row["rows"],
         bounds=bounds,
     )
+
+
+async def empty_unfinished(pool: Pool) -> None:
+    """Let go what restores have copied that were stopped half-way, unless somebody archives or restores at this moment."""
+    async with pool.acquire() as connection:
+        if not await list_unfinished(connection):
+            return
+    try:
+        async with work_alone(pool), pool.acquire() as connection:
+            # Asked again, as whoever was about it may have come to the end meanwhile.
+            for name in await list_unfinished(connection):
+                await begin_restore(connection, name)
+                logger.info("unfinished_restore_emptied", archive=name)
+    except ArchivingBusy:
+        return

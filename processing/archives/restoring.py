@@ -1,7 +1,7 @@
 """An archive's rows come back into the database: all of them at one moment, when all are there.
 
 Its tables are filled where nobody sees them. Killed in the middle, the next call begins with empty ones, and where there is none
-a worker empties them (`empty_unfinished`). The files stay in the bucket until the range is archived once more.
+a worker empties them (`archives.empty_unfinished`). The files stay in the bucket until the range is archived once more.
 """
 
 import asyncio
@@ -12,16 +12,14 @@ from typing import Final
 
 from audit.events import Actor, AuditEvent, record_event
 from config.fault_points import reach
-from config.logs import get_logger
 from database.connections import Connection, Pool
 from processing.archives import archives
 from processing.archives.archives import Archive, State
 from processing.archives.archiving import details_of, fetch_file
 from processing.archives.files import FORMS, RowForm, read_columns, read_pieces
-from processing.errors import ArchiveUnknown, ArchivingBusy
+from processing.errors import ArchiveUnknown
 from processing.object_store import ObjectStore
 
-logger = get_logger("processing")
 
 # A file's rows at a time.
 _COPY_SECONDS: Final = 300
@@ -75,21 +73,6 @@ async def restore(
         )
     reach("restore.restored")
     return Restored(name, rows)
-
-
-async def empty_unfinished(pool: Pool) -> None:
-    """Let go what restores have copied that were stopped half-way, unless somebody archives or restores at this moment."""
-    async with pool.acquire() as connection:
-        if not await archives.list_unfinished(connection):
-            return
-    try:
-        async with archives.work_alone(pool), pool.acquire() as connection:
-            # Asked again, as whoever was about it may have come to the end meanwhile.
-            for name in await archives.list_unfinished(connection):
-                await archives.begin_restore(connection, name)
-                logger.info("unfinished_restore_emptied", archive=name)
-    except ArchivingBusy:
-        return
 
 
 async def _lines_of(form: RowForm, content: bytes, rows: int) -> AsyncGenerator[bytes, None]:

@@ -26,7 +26,7 @@ from processing.awaited.uploads import (
     record_told,
     withdraw,
 )
-from processing.columns.findings import Finding
+from processing.columns.results import Finding
 from processing.outcomes import NewBatch, accepted_details, record_decided, write_batch
 from processing.uploads import Upload
 

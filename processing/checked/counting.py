@@ -12,8 +12,9 @@ import polars as pl
 
 from processing.checked.counts import Counts
 from processing.checked.dearer import DearerMessages
-from processing.columns.copytext import MESSAGE_COLUMNS, MessageForm
+from processing.columns.copytext import MessageForm
 from processing.columns.header import RECIPIENT
+from processing.columns.results import MESSAGE_COLUMNS
 from rules.segments import UCS2
 
 # The guide calls them fake: numbers that are made up, and that a file of a real send shouldn't have.
@@ -24,7 +25,7 @@ _COUNTED: Final = (RECIPIENT, "language", "values", "segments", "encoding")
 
 
 def count_messages(messages: BinaryIO, form: MessageForm) -> Counts:
-    """Count the messages of COPY text whose lines have `copytext.MESSAGE_COLUMNS`, read from its beginning."""
+    """Count the messages of COPY text whose lines have `results.MESSAGE_COLUMNS`, read from its beginning."""
     dearer = DearerMessages(form.parameters, form.framed)
     total = local = foreign = ucs2 = 0
     messages_of: dict[str, int] = {}

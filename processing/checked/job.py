@@ -25,9 +25,9 @@ from processing.object_store import ObjectStore
 from processing.reconcile.holds import hold_if_decided_before
 from processing.reconcile.outcome_marks import mark_accepted
 from processing.uploads import Source, Upload
-from processing.verdict import Rules
-from processing.verdict_process import VerdictProcesses
-from processing.verdict_queue import CHECKED_ENTRYPOINT
+from processing.verdicts.process import VerdictProcesses
+from processing.verdicts.queue import CHECKED_ENTRYPOINT
+from processing.verdicts.terms import Rules
 from rules.templates import Template
 
 logger = get_logger("processing")

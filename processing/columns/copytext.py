@@ -13,15 +13,12 @@ import polars as pl
 
 from processing.columns.checks import CheckedRows
 from processing.columns.header import RECIPIENT
+from processing.columns.results import MESSAGE_COLUMNS
 from rules.columns.languages import LANGUAGES
 from rules.columns.segments import SegmentColumns, segment_columns
 from rules.messages import Frame, Layout
 from rules.segments import GSM7, UCS2
 from rules.templates import Language
-
-# The columns of a line, in the order in which they stand on it: this is the one place that decides it. Whoever copies the
-# lines into the table names these columns. The batch's number is not among them: it is the table's default.
-MESSAGE_COLUMNS: Final = ("row_number", "recipient", "language", "values", "segments", "encoding")
 
 # JSON escapes each of these with a backslash, and COPY doubles every backslash: one of the value's own becomes four.
 _ESCAPES: Final = (("\\", r"\\\\"), ('"', r"\\" + '"'), ("\n", r"\\n"), ("\t", r"\\t"))

@@ -1,4 +1,4 @@
-"""Findings: one as callers see it, all of a chunk's in columns, and their texts in the same words as `rules.texts` has.
+"""Findings: all of a chunk's in columns, and their texts in the same words as `rules.texts` has.
 
 Findings are gathered group by group, each with its text, and then put in the order of rows.
 """
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from processing.columns.results import Finding
 from rules.characters.code_points import INVISIBLE, polars_class
 from rules.codes import FindingCode
 from rules.texts import QUOTED_CHARACTERS, quote, text_of
@@ -23,19 +24,6 @@ _UNPRINTABLE: Final = rf"[[\p{{C}}\p{{Z}}{polars_class(INVISIBLE)}]--[ ]]"
 
 # By name, what the braces of a text stand for: the same for all rows, or a String column.
 Facts = Mapping[str, str | pl.Series]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One fault in an upload. `row` is the row's number, the first being 1; it and `column` are None for the file's own.
-
-    `column` is None too where the row as a whole is meant. `text` holds up to 40 characters of a cell.
-    """
-
-    row: int | None
-    column: str | None
-    code: FindingCode
-    text: str
 
 
 @dataclass(slots=True)

@@ -13,8 +13,8 @@ from itertools import islice
 from typing import Final
 
 from processing.columns.chunks import Chunk
-from processing.columns.findings import Finding
 from processing.columns.quotes import unquote
+from processing.columns.results import FILE_REASON_PREFIX, REASON_COLUMN, Finding
 from rules.characters.code_points import name_character
 from rules.codes import FindingCode
 from rules.texts import (
@@ -25,9 +25,6 @@ from rules.texts import (
     row_reason,
 )
 
-REASON_COLUMN: Final = "Error Reason"
-# A report on a whole file has its reason in the header row, after the name; it can be uploaded again too.
-FILE_REASON_PREFIX: Final = f"{REASON_COLUMN}: "
 MOST_COLUMNS: Final = 200
 # Fields of a header row that are looked at one by one.
 _MOST_NAMES: Final = 1000

@@ -15,7 +15,8 @@ import numpy.typing as npt
 import polars as pl
 
 from processing.columns.chunks import BYTE_ORDER_MARK, Chunk, Widths
-from processing.columns.header import FILE_REASON_PREFIX, REASON_COLUMN, Header
+from processing.columns.header import Header
+from processing.columns.results import FILE_REASON_PREFIX, MORE, REASON_COLUMN
 from processing.columns.single_rows import without_fields
 
 # What stands before the first row.
@@ -28,8 +29,6 @@ MOST_REPORT: Final = 110_000_000
 MOST_PADDED: Final = 105_000_000
 # In bytes. So much of reasons is told whole in a report of any size, so that no few bad rows go unexplained.
 _ALWAYS_WHOLE: Final = 1_000_000
-# Stands in the place of reasons for which a report has no room.
-MORE: Final = "more"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from typing import BinaryIO, Final
 
 from config.sizes import size_text
 from processing.columns.chunks import CHUNK_BYTES, Chunk, read_chunks
-from processing.columns.findings import Finding
 from processing.columns.header import Header, header_below, read_header, reads_as_header
+from processing.columns.results import Finding
 from processing.columns.single_rows import check_row, is_blank
 from rules.codes import FindingCode
 from rules.texts import file_reason

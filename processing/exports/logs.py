@@ -10,7 +10,6 @@ from config.sections import BillingSettings
 from database.connections import Connection
 from messages.logs.charges import Charges
 from messages.logs.columns import column_names
-from messages.logs.files import XLSXWriter
 from messages.logs.rows import Connect, LogPiece, LogQuery, cells_of, read_log_cells, read_log_csv
 from messages.retrieval import fetch_batch
 from processing.exports.exports import Form, LogRequest
@@ -54,6 +53,8 @@ async def write_log(
             rows += piece.rows
             yield rows
         return
+    from messages.logs.xlsx import XLSXWriter
+
     writer = XLSXWriter(target, column_names(query.parameters))
 
     def add(piece: LogPiece) -> None:

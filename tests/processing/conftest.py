@@ -23,7 +23,7 @@ from processing.job import VerdictJob, verdict_limits
 from processing.object_store import Description, ObjectStore, S3ObjectStore, open_store
 from processing.refusals import RefusalBudgets
 from processing.rule_settings import make_rules
-from processing.verdict_process import VerdictProcesses
+from processing.verdicts.process import VerdictProcesses
 
 T = TypeVar("T")
 CAMPAIGN = "campaign_test"

@@ -14,8 +14,8 @@ from database.job_queue import RunningJob, release_jobs_of_dead, run_jobs
 from processing.intake import Intake
 from processing.job import verdict_limits
 from processing.object_store import ObjectStore, S3ObjectStore
-from processing.verdict_process import VerdictProcesses
-from processing.verdict_queue import ENTRYPOINT, VERDICT_ENTRYPOINTS, sweep_uploads
+from processing.verdicts.process import VerdictProcesses
+from processing.verdicts.queue import ENTRYPOINT, VERDICT_ENTRYPOINTS, sweep_uploads
 from tests.processing.conftest import BAD, GOOD, HoldingStore, MakeSpool, make_verdict_job
 
 

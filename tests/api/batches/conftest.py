@@ -14,8 +14,8 @@ from processing.awaited.job import AwaitedVerdictJob
 from processing.job import verdict_limits
 from processing.object_store import ObjectStore, open_store
 from processing.rule_settings import make_rules
-from processing.verdict import Rules
-from processing.verdict_process import VerdictProcesses
+from processing.verdicts.process import VerdictProcesses
+from processing.verdicts.terms import Rules
 from tests.conftest import CAMPAIGN_TEMPLATE
 
 MakeWorker = Callable[..., AbstractAsyncContextManager[None]]

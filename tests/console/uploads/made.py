@@ -11,7 +11,8 @@ from config.identifiers import new_identifier
 from config.settings import Settings
 from database.connections import Connection
 from processing.object_store import open_store, report_key
-from processing.verdict import Rules, judge
+from processing.verdicts.judge import judge
+from processing.verdicts.terms import Rules
 
 _numbers = itertools.count()
 _BEGAN = datetime(2026, 11, 1, 8, tzinfo=UTC)

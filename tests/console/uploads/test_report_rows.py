@@ -9,7 +9,8 @@ from config.environment import Environment
 from console.uploads import report_rows
 from console.uploads.report_cells import shown_table
 from console.uploads.report_rows import Found, Head, Mark, find_rows, read_head
-from processing.verdict import Rules, judge
+from processing.verdicts.judge import judge
+from processing.verdicts.terms import Rules
 from rules.codes import FindingCode
 from rules.templates import Language, Template
 

@@ -9,7 +9,8 @@ import openpyxl
 import pytest
 from openpyxl.utils.escape import unescape
 
-from messages.logs.files import CELL_UNITS, CSVWriter, XLSXWriter
+from messages.logs.files import CSVWriter
+from messages.logs.xlsx import CELL_UNITS, XLSXWriter
 
 FORMULAS = ("=1+1", "+65", "-1", "@SUM(A1)", "\tx", "\rx", "=cmd|' /C calc'!A0")
 TEXTS = (

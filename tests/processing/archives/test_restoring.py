@@ -14,10 +14,10 @@ import pytest
 from config.settings import Settings
 from database.connections import Connection, Pool, open_pool
 from processing.archives import archives
-from processing.archives.archives import State, fetch_archive, work_alone
+from processing.archives.archives import State, empty_unfinished, fetch_archive, work_alone
 from processing.archives.files import ATTEMPTS, FORMS, MESSAGES, read_pieces, write_parquet
 from processing.archives.kinds import Kind
-from processing.archives.restoring import empty_unfinished, restore
+from processing.archives.restoring import restore
 from processing.errors import ArchivingBusy, ObjectMissing, RangeInUse, RangeStays, StoreUnavailable
 from processing.object_store import S3ObjectStore, open_store
 from tests.conftest import ADMIN

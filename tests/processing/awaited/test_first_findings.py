@@ -5,8 +5,9 @@ import io
 import pytest
 
 from config.environment import Environment
-from processing.columns.findings import Finding
-from processing.verdict import Rules, judge
+from processing.columns.results import Finding
+from processing.verdicts.judge import judge
+from processing.verdicts.terms import Rules
 from tests.processing.builders import GUIDE_TEMPLATE, HEADER
 
 RULES = Rules(GUIDE_TEMPLATE, Environment.PRODUCTION)

@@ -25,8 +25,8 @@ from processing.job import VerdictJob
 from processing.object_store import S3ObjectStore, open_store, sha256_of
 from processing.rule_settings import make_rules
 from processing.uploads import Source, UploadStatus, fetch_upload
-from processing.verdict_process import VerdictProcesses
-from processing.verdict_queue import sweep_uploads
+from processing.verdicts.process import VerdictProcesses
+from processing.verdicts.queue import sweep_uploads
 from tests.processing.conftest import GOOD, MakeSpool, let_in
 
 NOBODY_WAITS = {"status": "failed", "batch_id": None, "object_key": None}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from config.environment import Environment
-from processing.verdict import Rules
+from processing.verdicts.terms import Rules
 from rules.codes import FindingCode as Code
 from tests.processing.builders import (
     FOOTERS,

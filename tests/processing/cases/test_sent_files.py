@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from config.environment import Environment
-from processing.columns.findings import Finding
-from processing.verdict import Rules, judge
+from processing.columns.results import Finding
+from processing.verdicts.judge import judge
+from processing.verdicts.terms import Rules
 from rules.codes import FindingCode as Code
 from rules.templates import Language, Template
 from rules.values import ValueRule

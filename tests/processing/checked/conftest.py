@@ -16,7 +16,7 @@ from processing.checked.job import CheckJob
 from processing.intake import CheckedSpool, Intake, Sender
 from processing.object_store import S3ObjectStore, sha256_of
 from processing.rule_settings import make_rules
-from processing.verdict_process import VerdictProcesses
+from processing.verdicts.process import VerdictProcesses
 from tests.processing.conftest import GOOD, let_in
 
 Take = Callable[..., Awaitable[str]]

@@ -10,7 +10,7 @@ from processing.checked.job import CheckJob
 from processing.job import verdict_limits
 from processing.object_store import open_store
 from processing.rule_settings import make_rules
-from processing.verdict_process import VerdictProcesses
+from processing.verdicts.process import VerdictProcesses
 
 
 async def main(upload_id: str) -> None:

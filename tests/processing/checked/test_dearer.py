@@ -11,7 +11,8 @@ from config.environment import Environment
 from processing.checked.counting import count_messages
 from processing.checked.counts import LETTERS, OTHERS, SEVERAL
 from processing.checked.dearer import DearerMessages
-from processing.verdict import Rules, Verdict, judge
+from processing.verdicts.judge import judge, message_form_of
+from processing.verdicts.terms import Rules, Verdict
 from rules.characters.gsm7 import is_gsm7
 from rules.characters.unsupported import UnsupportedRule
 from rules.messages import Layout
@@ -74,7 +75,7 @@ def test_dearer_messages_are_those_that_a_count_of_each_finds(seed: int) -> None
         rows.append({"recipient": "6591234567", "language": language.value, **values})
     verdict, messages = judged(rows, rules)
     assert verdict.valid, verdict
-    counts = count_messages(io.BytesIO(messages), rules.message_form())
+    counts = count_messages(io.BytesIO(messages), message_form_of(rules))
     assert counts.dearer == expected(rows, rules)
     assert {LETTERS, SEVERAL, "–", "ā"} <= set(counts.dearer)
 

@@ -5,8 +5,8 @@ import io
 import pytest
 
 from processing.columns.chunks import read_chunks
-from processing.columns.findings import Finding
 from processing.columns.header import Header, read_header
+from processing.columns.results import Finding
 
 EXPECTED = ("recipient", "language", "recipient_name", "topic")
 

@@ -6,7 +6,8 @@ import pytest
 
 from config.environment import Environment
 from processing.columns.chunks import CHUNK_BYTES, read_chunks
-from processing.verdict import Rules, Verdict, judge
+from processing.verdicts.judge import judge
+from processing.verdicts.terms import Rules, Verdict
 from rules.templates import Language, Template
 
 HEADER = b"recipient,language,a,b,c\n"

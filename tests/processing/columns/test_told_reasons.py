@@ -6,9 +6,10 @@ import io
 import pytest
 
 from config.environment import Environment
-from processing.columns.findings import Finding
+from processing.columns.results import Finding
 from processing.columns.told_reasons import ReasonReader, ToldReason
-from processing.verdict import Rules, judge
+from processing.verdicts.judge import judge
+from processing.verdicts.terms import Rules
 from rules.codes import FindingCode
 from rules.templates import Language, Template
 

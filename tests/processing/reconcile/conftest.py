@@ -22,7 +22,7 @@ from processing.reconcile.holds import release_any
 from processing.reconcile.run import Became, Found, Scope, reconcile
 from processing.rule_settings import make_rules
 from processing.uploads import Source, Upload, fetch_upload
-from processing.verdict_process import VerdictProcesses
+from processing.verdicts.process import VerdictProcesses
 from tests.conftest import ADMIN
 from tests.processing.conftest import CAMPAIGN, GOOD, let_in
 

@@ -1,4 +1,4 @@
-"""Random and mutated bytes through `processing.verdict.judge`: it never raises, and its memory stays within the bound.
+"""Random and mutated bytes through `processing.verdicts.judge.judge`: it never raises, and its memory stays within the bound.
 
 The long form, `python -m tests.processing.reference.fuzz_bytes --runs N`, runs N small uploads and then worst-case shapes of just
 under 30 MB, each in a process of its own whose memory is watched. `make test` runs a few of the small ones.
@@ -18,7 +18,8 @@ from tempfile import TemporaryDirectory, TemporaryFile
 import psutil
 
 from config.environment import Environment
-from processing.verdict import Rules, judge
+from processing.verdicts.judge import judge
+from processing.verdicts.terms import Rules
 from rules.templates import Language, Template
 from tests.processing.builders import FOOTERS, GOOD_ROW, GUIDE_TEMPLATE, HEADER, generated_csv
 from tests.processing.reference.gateway_verdict import assert_agree, run_judge

@@ -1,4 +1,4 @@
-"""Runs an upload through `processing.verdict.judge` and puts what came of it into the reference's own shape."""
+"""Runs an upload through `processing.verdicts.judge.judge` and puts what came of it into the reference's own shape."""
 
 import io
 import json
@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 
 from processing.columns.chunks import CHUNK_BYTES
-from processing.verdict import Rules, Verdict, judge
+from processing.verdicts.judge import judge
+from processing.verdicts.terms import Rules, Verdict
 from tests.processing.reference.row_by_row import ReferenceFinding, ReferenceMessage, ReferenceVerdict
 
 # COPY text, as PostgreSQL's manual has it: tab between columns, backslash before what would be misread.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 
 from config.environment import Environment
-from processing.verdict import Rules
+from processing.verdicts.terms import Rules
 from rules.characters.unsupported import UnsupportedRule
 from rules.templates import Language, Template
 from rules.values import ValueRule

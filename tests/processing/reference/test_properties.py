@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
-from processing.verdict import Rules
+from processing.verdicts.terms import Rules
 from rules.codes import FindingCode as Code
 from tests.processing.reference.gateway_verdict import assert_agree, ordered, run_judge
 from tests.processing.reference.reports import (

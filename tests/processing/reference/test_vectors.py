@@ -3,7 +3,7 @@
 import pytest
 
 from config.environment import Environment
-from processing.verdict import Rules
+from processing.verdicts.terms import Rules
 from rules.characters.unsupported import UnsupportedRule
 from rules.codes import FindingCode as Code
 from rules.templates import Language, Template

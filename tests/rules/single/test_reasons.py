@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from processing.columns.findings import Finding
-from processing.verdict import judge
+from processing.columns.results import Finding
+from processing.verdicts.judge import judge
 from rules.codes import FindingCode as Code
 from rules.languages import check_language
 from rules.messages import body_length

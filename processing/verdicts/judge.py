@@ -6,9 +6,9 @@ a finding, the report from the first one on as soon as there is any: the last ch
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from typing import BinaryIO, Final
@@ -18,13 +18,11 @@ import numpy.typing as npt
 import polars as pl
 
 from config.environment import Environment
-from config.sizes import MAX_UPLOAD_BYTES
-from processing.checked.counts import Counts
 from processing.columns.checks import Checks
 from processing.columns.chunk_rows import read_rows
 from processing.columns.chunks import CHUNK_BYTES, Chunk
 from processing.columns.copytext import MessageForm
-from processing.columns.findings import ChunkFindings, Finding
+from processing.columns.findings import ChunkFindings
 from processing.columns.header import LANGUAGE, RECIPIENT, Header
 from processing.columns.report import (
     BEGINNING,
@@ -35,55 +33,13 @@ from processing.columns.report import (
     write_chunk,
     write_clean_chunk,
 )
+from processing.columns.results import Finding
 from processing.columns.scan import Limits, Scan, scan_upload
-from rules.messages import DEFAULT_FOOTERS, Frame, layouts_of
-from rules.templates import Language, Template
+from processing.verdicts.terms import Rules, Verdict
+from rules.messages import layouts_of
 from rules.texts import join_reasons
-from rules.values import ValueRule
 
 _AT_ONCE: Final = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """Everything that a verdict depends on besides the bytes. `max_bytes` is the first size refused."""
-
-    template: Template
-    environment: Environment
-    footers: Mapping[Language, str] = field(default_factory=lambda: DEFAULT_FOOTERS)
-    values: ValueRule = field(default_factory=ValueRule)
-    max_rows_test: int = 20
-    max_rows: int = 1_700_000
-    max_bytes: int = MAX_UPLOAD_BYTES
-
-    def frame(self) -> Frame:
-        """What stands around each body."""
-        return Frame(self.template.header, self.environment, self.footers)
-
-    def message_form(self) -> MessageForm:
-        """What all messages have in common."""
-        return MessageForm.of_template(self.template.parameters, layouts_of(self.template), self.frame())
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The judgement over an upload: valid, or with how many findings.
-
-    `num_rows` are the rows with findings, `num_errors` all findings. `error_reason` is there where the file as a whole
-    is at fault: then no row was checked, and `num_rows` is 0. `report_written`: the report has its bytes. `findings` are the
-    first ones, as many as the caller keeps. `counts` are of a valid upload, where the caller asked for them.
-    """
-
-    valid: bool
-    total_messages: int = 0
-    num_rows: int = 0
-    num_errors: int = 0
-    has_avoidable: bool = False
-    has_unicode: bool = False
-    error_reason: str | None = None
-    report_written: bool = False
-    findings: tuple[Finding, ...] = ()
-    counts: Counts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +169,11 @@ class _Report:
         return write_clean_chunk(chunk, self.form)
 
 
+def message_form_of(rules: Rules) -> MessageForm:
+    """What all messages have in common that a verdict by these rules writes."""
+    return MessageForm.of_template(rules.template.parameters, layouts_of(rules.template), rules.frame())
+
+
 def judge(
     source: BinaryIO,
     rules: Rules,
@@ -225,7 +186,7 @@ def judge(
 ) -> Verdict:
     """Checks an upload, all of it. `source` is seekable and read from its start.
 
-    `messages` receives PostgreSQL COPY text lines of the columns in `copytext.MESSAGE_COLUMNS`, with meaning only if the
+    `messages` receives PostgreSQL COPY text lines of the columns in `results.MESSAGE_COLUMNS`, with meaning only if the
     upload is valid. `report` receives the report's bytes if it isn't, unless no rows could be read. `findings` is called with
     each finding in the order of rows, or with the first `most_findings`. The verdict doesn't depend on `chunk_bytes`, what is
     checked at a time; memory does.

@@ -8,8 +8,9 @@ import pytest
 from benchmarks import files
 from config.environment import Environment
 from config.sizes import MAX_UPLOAD_BYTES
-from processing.columns.findings import Finding
-from processing.verdict import Rules, Verdict, judge
+from processing.columns.results import Finding
+from processing.verdicts.judge import judge
+from processing.verdicts.terms import Rules, Verdict
 from rules.templates import Language, Template
 
 HEADER = "recipient,language,recipient_name,topic\n"

@@ -19,47 +19,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from pydantic import TypeAdapter
-
 from config.environment import Environment
 from processing.checked.counting import count_messages
-from processing.columns.findings import Finding
-from processing.verdict import Rules, Verdict, judge
+from processing.columns.results import Finding
+from processing.verdicts.judge import judge, message_form_of
+from processing.verdicts.requests import ANSWER, READY, REQUEST, Answer, Request
+from processing.verdicts.terms import Rules, Verdict
 from rules.templates import Language, Template
 
 _MEGABYTE: Final = 1024 * 1024
 _PR_SET_PDEATHSIG: Final = 1
 _OPEN_FILES: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """An upload to judge; its bytes stand in the file of originals, from its beginning.
-
-    `most_findings`: how many findings, of the first ones, the verdict is to name. `with_counts`: whether the messages of a valid
-    upload are to be counted.
-    """
-
-    rules: Rules
-    most_findings: int = 0
-    with_counts: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A verdict, or why there is none.
-
-    `excess` names the limit that was met. `crash` is the kind and place of a bug of ours, without any text of the upload.
-    """
-
-    verdict: Verdict | None = None
-    excess: str | None = None
-    crash: str | None = None
-
-
-_REQUEST: Final = TypeAdapter(Request)
-ANSWER: Final = TypeAdapter(Answer)
-READY: Final = b"ready\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +39,6 @@ class Files:
     source: int
     messages: int
     report: int
-
-
-def request_line(rules: Rules, most_findings: int = 0, *, with_counts: bool = False) -> bytes:
-    """A request as the child reads it: a line of JSON."""
-    # A view of a dictionary can't be written down.
-    template = replace(rules.template, bodies=dict(rules.template.bodies))
-    plain = replace(rules, footers=dict(rules.footers), template=template)
-    return _REQUEST.dump_json(Request(plain, most_findings, with_counts)) + b"\n"
 
 
 def child_main(arguments: Sequence[str] | None = None) -> None:
@@ -150,7 +112,7 @@ def _set_limit(kind: int, most: int) -> None:
 
 def _judge(line: bytes, files: Files) -> Answer:
     try:
-        verdict = _judge_files(_REQUEST.validate_json(line), files)
+        verdict = _judge_files(REQUEST.validate_json(line), files)
     except MemoryError:
         return Answer(excess="memory")
     except OSError as error:
@@ -182,7 +144,7 @@ def _judge_files(request: Request, files: Files) -> Verdict:
     counts = None
     if request.with_counts and verdict.valid:
         with os.fdopen(files.messages, "rb", closefd=False) as written:
-            counts = count_messages(written, request.rules.message_form())
+            counts = count_messages(written, message_form_of(request.rules))
     return replace(verdict, findings=tuple(findings), counts=counts)
 
 

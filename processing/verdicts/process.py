@@ -20,8 +20,8 @@ import processing
 from config.logs import get_logger
 from processing import metrics
 from processing.errors import ChildUnavailable, ProcessingError, VerdictExceeded
-from processing.verdict import Rules, Verdict
-from processing.verdict_child import ANSWER, READY, request_line
+from processing.verdicts.requests import ANSWER, READY, request_line
+from processing.verdicts.terms import Rules, Verdict
 
 logger = get_logger("processing")
 
@@ -77,7 +77,7 @@ class _Child:
         files = {"source": self.source, "messages": self.messages, "report": self.report}
         limits = self._limits
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "processing.verdict_child",
+            sys.executable, "-P", "-m", "processing.verdicts.child",
             *(word for name, file in files.items() for word in (f"--{name}", str(file.fileno()))),
             "--parent", str(os.getpid()), "--memory", str(limits.memory),
             "--output", str(limits.output), "--processor", str(limits.processor),

@@ -16,9 +16,9 @@ import pytest
 
 from config.environment import Environment
 from processing.errors import ChildUnavailable, VerdictExceeded
-from processing.verdict import Rules, Verdict
-from processing.verdict_child import ANSWER, READY, request_line
-from processing.verdict_process import Judging, VerdictLimits, VerdictProcesses
+from processing.verdicts.process import Judging, VerdictLimits, VerdictProcesses
+from processing.verdicts.requests import ANSWER, READY, request_line
+from processing.verdicts.terms import Rules, Verdict
 from rules.templates import Language, Template
 from tests.processing.conftest import machine_without_processes
 
@@ -48,7 +48,7 @@ async def judge(judging: Judging, data: bytes) -> Verdict:
 def the_child() -> psutil.Process:
     """The one child of this process that judges."""
     (child,) = (
-        child for child in psutil.Process().children() if "processing.verdict_child" in child.cmdline()
+        child for child in psutil.Process().children() if "processing.verdicts.child" in child.cmdline()
     )
     return child
 
@@ -205,7 +205,7 @@ def test_a_full_disk_is_no_excess_of_the_upload() -> None:
         files = {"source": source.fileno(), "messages": full.fileno(), "report": report.fileno()}
         limits = {"parent": os.getpid(), "memory": 600, "output": 2048, "processor": 120}
         done = subprocess.run(
-            [sys.executable, "-m", "processing.verdict_child",
+            [sys.executable, "-m", "processing.verdicts.child",
              *(f"--{name}={number}" for name, number in {**files, **limits}.items())],
             input=request_line(RULES), stdout=subprocess.PIPE, pass_fds=list(files.values()), timeout=60,
             check=True,
