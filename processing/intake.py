@@ -29,7 +29,7 @@ from processing.reconcile.marks import put_not_taken_mark
 from processing.reconcile.receipts import Receipt, Taken, describe, receipt_of
 from processing.refusals import RefusalBudgets, has_budget, record_refusal
 from processing.uploads import NewUpload, Source
-from processing.verdicts.queue import (
+from processing.verdicts.queueing import (
     AWAITED_ENTRYPOINT,
     CHECKED_ENTRYPOINT,
     HourlyBudget,

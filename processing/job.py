@@ -31,7 +31,7 @@ from processing.reconcile.holds import hold_if_decided_before
 from processing.reconcile.outcome_marks import mark_accepted, mark_failed, mark_rejected
 from processing.uploads import Source, Upload
 from processing.verdicts.process import VerdictLimits, VerdictProcesses
-from processing.verdicts.queue import ENTRYPOINT
+from processing.verdicts.queueing import ENTRYPOINT
 from processing.verdicts.terms import Rules, Verdict
 from rules.templates import Template
 

@@ -22,7 +22,7 @@ from notifications.notifications import Accepted, Failed, Rejected, record_notif
 from processing import metrics, uploads
 from processing.columns.results import MESSAGE_COLUMNS
 from processing.uploads import Upload
-from processing.verdicts.queue import enqueue_verdict
+from processing.verdicts.queueing import enqueue_verdict
 from rules.messages import Frame
 
 Log: TypeAlias = structlog.stdlib.BoundLogger

@@ -42,7 +42,7 @@ from rules.templates import Language, Template
 T = TypeVar("T")
 TEMPLATE = "gateway_template"
 # Bytes. A worker's servers have kept far less than 1 GiB, and there are four workers.
-ROOM_FOR_SERVERS = 4 << 30
+ROOM_IN_MEMORY = 4 << 30
 # Held for as long as a run uses the folder that this lies in.
 LOCK = "in-use"
 # Seconds, as a machine with other work may take several over any answer. What hangs has time-outs of its test's own.
@@ -99,23 +99,32 @@ def make_key(folder: Path, *options: str, name: str = "key") -> KeyPair:
     return KeyPair(private_file, private_file.with_name(f"{name}.pub").read_text().strip())
 
 
-def folder_for_servers() -> Path | None:
-    """Where the servers' files go: into memory if it has room for those of all workers, and else where temporary files go.
+def folder_in_memory() -> Path | None:
+    """Where temporary files go: into memory if it has room for those of all workers, and programs may be run from there.
 
     A test's database is some 560 files that are made and removed again. On a disk's file system that takes the processor
     60 to 400 ms, in memory 14, and there are thousands of them.
     """
     memory = Path("/dev/shm")
     try:
-        return memory if shutil.disk_usage(memory).free >= ROOM_FOR_SERVERS else None
+        takes_programs = not os.statvfs(memory).f_flag & os.ST_NOEXEC
+        return memory if takes_programs and shutil.disk_usage(memory).free >= ROOM_IN_MEMORY else None
     except OSError:
         return None
+
+
+def pytest_configure() -> None:
+    """Let this run's temporary files, and those of the programs that it starts, lie in memory, unless somebody has said where."""
+    if "TMPDIR" not in os.environ and (memory := folder_in_memory()):
+        os.environ["TMPDIR"] = str(memory)
+        # Python has looked for the place by now.
+        tempfile.tempdir = None
 
 
 @pytest.fixture(scope="session")
 def short_folder() -> Iterator[Path]:
     """A folder with a short name: a socket's path may have 107 bytes. What a killed run has left in memory is removed first."""
-    parent = folder_for_servers()
+    parent = folder_in_memory()
     if parent:
         remove_abandoned(parent)
     with (

@@ -25,7 +25,7 @@ from database.connections import Connection
 from database.queries import NamedQueries
 from processing.errors import ReopeningRefused
 from processing.uploads import Source, Upload, UploadStatus, fetch_upload
-from processing.verdicts.queue import release_upload, retry_upload
+from processing.verdicts.queueing import release_upload, retry_upload
 from rules.codes import FindingCode
 from rules.texts import REASONS
 

@@ -158,7 +158,7 @@ def show(
     from database.held_jobs import fetch_held
     from gateway.cli.job import document_of
     from processing.reconcile.uploads import fetch_hold
-    from processing.verdicts.queue import VERDICT_ENTRYPOINTS
+    from processing.verdicts.queueing import VERDICT_ENTRYPOINTS
 
     invocation = invocation_of(context)
     of_job: HeldJob | None = None
@@ -228,7 +228,7 @@ async def fetch_known(connection: "Connection", upload_id: str) -> "Upload":
 @app.command(epilog="Example: sftp-gateway upload retry upload_5f0c…")
 def retry(context: typer.Context, upload_id: UploadId) -> None:
     """Decide a failed upload once more: it gets a new outcome, and a new e-mail."""
-    from processing.verdicts.queue import retry_upload
+    from processing.verdicts.queueing import retry_upload
 
     _reopen(context, upload_id, retry_upload)
 

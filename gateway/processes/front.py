@@ -12,7 +12,7 @@ from gateway.processes.parts import FRONT
 from processing.intake import Intake, IntakeSettings
 from processing.object_store import open_store
 from processing.refusals import RefusalBudgets
-from processing.verdicts.queue import HourlyBudget
+from processing.verdicts.queueing import HourlyBudget
 from sftpd.front import serve_front
 
 

@@ -40,7 +40,7 @@ from processing.refusals import RefusalSummaryJob, sweep_summaries
 from processing.retention import remove_expired, remove_superseded
 from processing.rule_settings import make_rules
 from processing.verdicts.process import VerdictProcesses
-from processing.verdicts.queue import VERDICT_ENTRYPOINTS, sweep_uploads
+from processing.verdicts.queueing import VERDICT_ENTRYPOINTS, sweep_uploads
 from processing.verdicts.terms import Rules
 from rules.templates import Template
 

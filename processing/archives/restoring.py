@@ -20,7 +20,6 @@ from processing.archives.files import FORMS, RowForm, read_columns, read_pieces
 from processing.errors import ArchiveUnknown
 from processing.object_store import ObjectStore
 
-
 # A file's rows at a time.
 _COPY_SECONDS: Final = 300
 

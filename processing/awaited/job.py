@@ -21,7 +21,7 @@ from processing.reconcile.holds import hold_if_decided_before
 from processing.reconcile.outcome_marks import mark_accepted, mark_withdrawn
 from processing.uploads import Source, Upload, UploadStatus
 from processing.verdicts.process import VerdictProcesses
-from processing.verdicts.queue import AWAITED_ENTRYPOINT
+from processing.verdicts.queueing import AWAITED_ENTRYPOINT
 from processing.verdicts.terms import Rules
 from rules.templates import Template
 

@@ -14,7 +14,7 @@ from processing.awaited.uploads import (
     lock_awaited,
     withdraw,
 )
-from processing.verdicts.queue import AWAITED_ENTRYPOINT, enqueue_verdict
+from processing.verdicts.queueing import AWAITED_ENTRYPOINT, enqueue_verdict
 
 logger = get_logger("processing")
 

@@ -26,7 +26,7 @@ from processing.reconcile.holds import hold_if_decided_before
 from processing.reconcile.outcome_marks import mark_accepted
 from processing.uploads import Source, Upload
 from processing.verdicts.process import VerdictProcesses
-from processing.verdicts.queue import CHECKED_ENTRYPOINT
+from processing.verdicts.queueing import CHECKED_ENTRYPOINT
 from processing.verdicts.terms import Rules
 from rules.templates import Template
 

@@ -30,7 +30,7 @@ from processing.checked.uploads import (
 from processing.columns.results import Finding
 from processing.outcomes import NewBatch, accepted_details, record_decided, write_batch
 from processing.uploads import Upload
-from processing.verdicts.queue import CHECKED_ENTRYPOINT
+from processing.verdicts.queueing import CHECKED_ENTRYPOINT
 
 Log: TypeAlias = structlog.stdlib.BoundLogger
 # Whether it has waited too long, nobody asks here: who has said in time that it is to be sent waits for that.

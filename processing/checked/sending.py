@@ -14,7 +14,7 @@ from processing.checked.uploads import (
     withdraw,
 )
 from processing.errors import SameFileSent, SendingRefused
-from processing.verdicts.queue import CHECKED_ENTRYPOINT, enqueue_verdict
+from processing.verdicts.queueing import CHECKED_ENTRYPOINT, enqueue_verdict
 
 
 async def ask_for_sending(

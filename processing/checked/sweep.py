@@ -8,7 +8,7 @@ from database.connections import Connection
 from database.job_queue import subjects_without_job
 from processing import metrics
 from processing.checked.uploads import list_left, lock_waiting, withdraw
-from processing.verdicts.queue import CHECKED_ENTRYPOINT, enqueue_verdict
+from processing.verdicts.queueing import CHECKED_ENTRYPOINT, enqueue_verdict
 
 logger = get_logger("processing")
 

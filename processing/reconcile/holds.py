@@ -22,7 +22,7 @@ from processing.reconcile.uploads import (
     release_held_unmailed,
 )
 from processing.uploads import Source, Upload
-from processing.verdicts.queue import CHECKED_ENTRYPOINT, enqueue_verdict, release_upload
+from processing.verdicts.queueing import CHECKED_ENTRYPOINT, enqueue_verdict, release_upload
 
 logger = get_logger("processing")
 

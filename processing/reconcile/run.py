@@ -43,7 +43,7 @@ from processing.reconcile.uploads import (
     outcome_columns,
 )
 from processing.uploads import Source, draw_report_name
-from processing.verdicts.queue import CHECKED_ENTRYPOINT, enqueue_verdict
+from processing.verdicts.queueing import CHECKED_ENTRYPOINT, enqueue_verdict
 from rules.codes import FindingCode
 from rules.texts import file_reason
 

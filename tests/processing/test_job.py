@@ -20,7 +20,7 @@ from processing.job import VerdictJob, most_attempts, retry_delay, verdict_limit
 from processing.object_store import S3ObjectStore, open_store
 from processing.uploads import fetch_upload
 from processing.verdicts.process import VerdictProcesses
-from processing.verdicts.queue import retry_upload
+from processing.verdicts.queueing import retry_upload
 from tests.processing.conftest import BAD, GOOD, MakeSpool, machine_without_processes, run_job
 
 

@@ -15,7 +15,7 @@ from processing.intake import Intake
 from processing.job import verdict_limits
 from processing.object_store import ObjectStore, S3ObjectStore
 from processing.verdicts.process import VerdictProcesses
-from processing.verdicts.queue import ENTRYPOINT, VERDICT_ENTRYPOINTS, sweep_uploads
+from processing.verdicts.queueing import ENTRYPOINT, VERDICT_ENTRYPOINTS, sweep_uploads
 from tests.processing.conftest import BAD, GOOD, HoldingStore, MakeSpool, make_verdict_job
 
 

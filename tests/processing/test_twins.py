@@ -14,7 +14,7 @@ from processing.intake import FinishedSpool, Intake
 from processing.job import VerdictJob, verdict_limits
 from processing.object_store import S3ObjectStore
 from processing.verdicts.process import VerdictProcesses
-from processing.verdicts.queue import sweep_uploads
+from processing.verdicts.queueing import sweep_uploads
 from tests.processing.conftest import BAD, GOOD, HoldingStore, MakeSpool, run_job
 
 # Any number that names an advisory lock.

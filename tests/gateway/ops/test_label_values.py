@@ -16,7 +16,7 @@ from gateway.ops.dependencies import Dependency
 from gateway.processes.parts import PARTS
 from notifications.notifications import ENTRYPOINT as NOTIFICATION
 from processing.refusals import SUMMARY_ENTRYPOINT
-from processing.verdicts.queue import VERDICT_ENTRYPOINTS
+from processing.verdicts.queueing import VERDICT_ENTRYPOINTS
 from tests.gateway.nodes import ROOT
 from tests.gateway.ops.alert_rules import names_of_alerts
 from tests.gateway.ops.test_monitoring import ALERTS, ROOMS, expressions

@@ -26,7 +26,7 @@ from processing.object_store import S3ObjectStore, open_store, sha256_of
 from processing.rule_settings import make_rules
 from processing.uploads import Source, UploadStatus, fetch_upload
 from processing.verdicts.process import VerdictProcesses
-from processing.verdicts.queue import sweep_uploads
+from processing.verdicts.queueing import sweep_uploads
 from tests.processing.conftest import GOOD, MakeSpool, let_in
 
 NOBODY_WAITS = {"status": "failed", "batch_id": None, "object_key": None}

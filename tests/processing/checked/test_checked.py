@@ -23,7 +23,7 @@ from processing.errors import ObjectMissing, ReopeningRefused, SendingRefused
 from processing.job import VerdictJob
 from processing.object_store import S3ObjectStore
 from processing.uploads import UploadStatus, fetch_upload, list_uploads
-from processing.verdicts.queue import CHECKED_ENTRYPOINT, retry_upload, sweep_uploads
+from processing.verdicts.queueing import CHECKED_ENTRYPOINT, retry_upload, sweep_uploads
 from rules.messages import Layout
 from rules.templates import Language
 from tests.processing.checked.conftest import Take

@@ -21,7 +21,7 @@ from processing.reconcile.holds import refuse
 from processing.reconcile.marks import Marked, fetch_mark, put_mark
 from processing.reconcile.run import Became, reconcile
 from processing.reconcile.uploads import list_held
-from processing.verdicts.queue import sweep_uploads
+from processing.verdicts.queueing import sweep_uploads
 from rules.codes import FindingCode
 from tests.conftest import ADMIN
 from tests.processing.conftest import BAD, CAMPAIGN, GOOD, MakeSpool, run_job

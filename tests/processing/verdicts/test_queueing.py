@@ -7,7 +7,7 @@ from audit.events import Actor
 from database.connections import Pool
 from processing.intake import Intake, Sender
 from processing.object_store import S3ObjectStore
-from processing.verdicts.queue import HourlyBudget, enqueue_verdict, sweep_uploads
+from processing.verdicts.queueing import HourlyBudget, enqueue_verdict, sweep_uploads
 from tests.processing.conftest import GOOD, INTAKE_SETTINGS, MakeSpool
 
 
