@@ -113,20 +113,30 @@ def folder_in_memory() -> Path | None:
         return None
 
 
-def pytest_configure() -> None:
-    """Let this run's temporary files, and those of the programs that it starts, lie in memory, unless somebody has said where."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Let this run's temporary files, and those of the programs that it starts, lie in memory, unless TMPDIR says where.
+
+    They go with the run. To look at the files of a test that failed, set TMPDIR.
+    """
     if "TMPDIR" not in os.environ and (memory := folder_in_memory()):
-        os.environ["TMPDIR"] = str(memory)
+        run = contextlib.ExitStack()
+        config.add_cleanup(run.close)
+        os.environ["TMPDIR"] = str(run.enter_context(locked_folder(memory)))
         # Python has looked for the place by now.
         tempfile.tempdir = None
 
 
 @pytest.fixture(scope="session")
 def short_folder() -> Iterator[Path]:
-    """A folder with a short name: a socket's path may have 107 bytes. What a killed run has left in memory is removed first."""
-    parent = folder_in_memory()
-    if parent:
-        remove_abandoned(parent)
+    """A folder with a short name: a socket's path may have 107 bytes."""
+    with locked_folder(Path(tempfile.gettempdir())) as folder:
+        yield folder
+
+
+@contextlib.contextmanager
+def locked_folder(parent: Path) -> Iterator[Path]:
+    """A folder in `parent` that lives as long as this run. What a killed run has left there is removed first."""
+    remove_abandoned(parent)
     with (
         tempfile.TemporaryDirectory(prefix="gw-", dir=parent, ignore_cleanup_errors=True) as folder,
         (Path(folder) / "lock").open("x") as lock,
