@@ -237,6 +237,9 @@ class SenderLine:
     async def _wait_for_work(self) -> None:
         """After an empty claim: until the sender's time is near, or its pause is over, or something may wait."""
         self.wake.clear()
+        if self._stopping.is_set():
+            # It came during the claim, and so did its wake.
+            return
         loop = asyncio.get_running_loop()
         try:
             async with self._pool.acquire() as connection:

@@ -123,6 +123,8 @@ class Exchange:
             if self.awaits_continue:
                 self.awaits_continue = False
                 await self._line.write(_CONTINUE)
+                # Meanwhile the body may have come, or the client gone.
+                continue
             self._news.clear()
             self._line.ask_for_body()
             await self._news.wait()

@@ -29,7 +29,11 @@ from rules.templates import Language, Template
 from tests.conftest import KeyPair, run_apart
 from tests.gateway.nodes import Node, call, wait_until
 
-PRODUCTION: Final = {variable_of("environment"): "production"}
+PRODUCTION: Final = {
+    variable_of("environment"): "production",
+    # As it is by default: the tests' other workers have one.
+    variable_of("worker.concurrent_verdicts"): "2",
+}
 MEGABYTE: Final = 1_000_000
 # What the contract lets one worker take above its idle memory, and a report's largest size.
 MOST_MEMORY: Final = 700 * MEGABYTE

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+import pytest
 from structlog.testing import capture_logs
 
 from campaigns.campaigns import Channel, suspend_campaign
@@ -193,11 +194,13 @@ async def test_a_stop_puts_back_what_has_not_left_and_waits_for_what_has(
     assert sorted(rows) == list(range(2, 1002))
 
 
+@pytest.mark.parametrize("rows", [3, 0])
 async def test_what_was_being_claimed_at_a_stop_is_put_back(
-    settings: Settings, pool: Pool, connection: Connection, campaign_id: str
+    settings: Settings, pool: Pool, connection: Connection, campaign_id: str, rows: int
 ) -> None:
+    """A claim that finds nothing ends with the stop too."""
     await make_sender(connection, rate=10_000)
-    batch_no = await add_batch(connection, campaign_id, 3)
+    batch_no = await add_batch(connection, campaign_id, rows) if rows else 0
     async with pool.acquire() as other:
         holding = other.transaction()
         await holding.start()
@@ -207,9 +210,13 @@ async def test_what_was_being_claimed_at_a_stop_is_put_back(
             while not await connection.fetchval(waiting):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             node.stop.set()
-            await asyncio.sleep(0.1)
+            (line,) = node.dispatcher._lines.values()
+            await until(line._stopping.is_set, "the line's stop")
             await holding.rollback()
-    assert await statuses(connection, batch_no) == {"enqueued": 3}
+            async with asyncio.timeout(30):
+                await node.task
+    if rows:
+        assert await statuses(connection, batch_no) == {"enqueued": rows}
 
 
 async def test_a_campaign_whose_messaging_service_changes_leaves_by_the_new_one_with_its_put_backs(
