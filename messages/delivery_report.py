@@ -105,10 +105,7 @@ async def write_delivery_report(
 
     All rows are of one moment, and only some thousands of them are held at a time. Raises MessagesArchived.
     """
-    from messages.logs.xlsx import XLSXWriter
-
-    columns = frame.columns()
-    writer: Writer = XLSXWriter(target, columns) if form == "xlsx" else CSVWriter(target, columns)
+    writer = _open_writer(target, frame.columns(), form)
     rows = 0
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         async for row in read_deliveries(connection, frame.batch, statuses, frame.charges):
@@ -135,6 +132,14 @@ async def read_csv_report(
         yield target.getvalue()
         target.seek(0)
         target.truncate()
+
+
+def _open_writer(target: BinaryIO, columns: Sequence[str], form: str) -> Writer:
+    if form != "xlsx":
+        return CSVWriter(target, columns)
+    from messages.logs.xlsx import XLSXWriter
+
+    return XLSXWriter(target, columns)
 
 
 async def write_xlsx_report(

@@ -6,6 +6,7 @@ Python's `str.strip()` takes, here and in `values`.
 """
 
 import re
+import sys
 from array import array
 from bisect import bisect_right
 from functools import cache
@@ -66,9 +67,12 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0E-\x1F\x7F]")
 def compiled_table() -> "array[int]":
     """The compiled table, read once: without numpy, which takes longer to load and is needed here for nothing else."""
     stored = TABLE_PATH.read_bytes()
-    # Version 1.0 of numpy's format .npy: eight bytes, two with the length of the header, the header, the numbers.
+    # Version 1.0 of numpy's format .npy: eight bytes, two with the length of the header, the header, little-endian numbers.
     begin = 10 + int.from_bytes(stored[8:10], "little")
-    return array("q", stored[begin:])
+    table = array("q", stored[begin:])
+    if sys.byteorder == "big":
+        table.byteswap()
+    return table
 
 
 def check_recipient(text: str, environment: Environment) -> FindingCode | None:

@@ -41,7 +41,7 @@ from rules.templates import Language, Template
 
 T = TypeVar("T")
 TEMPLATE = "gateway_template"
-# Bytes. A worker's servers have kept far less than 1 GiB, and there are four workers.
+# Bytes. The servers and temporary files of a whole run have taken 2.4 GiB at most.
 ROOM_IN_MEMORY = 4 << 30
 # Held for as long as a run uses the folder that this lies in.
 LOCK = "in-use"
@@ -100,15 +100,14 @@ def make_key(folder: Path, *options: str, name: str = "key") -> KeyPair:
 
 
 def folder_in_memory() -> Path | None:
-    """Where temporary files go: into memory if it has room for those of all workers, and programs may be run from there.
+    """Where the servers' files go: into memory if it has room for those of all workers.
 
     A test's database is some 560 files that are made and removed again. On a disk's file system that takes the processor
     60 to 400 ms, in memory 14, and there are thousands of them.
     """
     memory = Path("/dev/shm")
     try:
-        takes_programs = not os.statvfs(memory).f_flag & os.ST_NOEXEC
-        return memory if takes_programs and shutil.disk_usage(memory).free >= ROOM_IN_MEMORY else None
+        return memory if shutil.disk_usage(memory).free >= ROOM_IN_MEMORY else None
     except OSError:
         return None
 
@@ -116,20 +115,23 @@ def folder_in_memory() -> Path | None:
 def pytest_configure(config: pytest.Config) -> None:
     """Let this run's temporary files, and those of the programs that it starts, lie in memory, unless TMPDIR says where.
 
-    They go with the run. To look at the files of a test that failed, set TMPDIR.
+    They go with the run. To look at the files of a test that failed, set TMPDIR. A container's memory may take no programs.
     """
-    if "TMPDIR" not in os.environ and (memory := folder_in_memory()):
+    memory = folder_in_memory()
+    if memory and "TMPDIR" not in os.environ and not os.statvfs(memory).f_flag & os.ST_NOEXEC:
         run = contextlib.ExitStack()
         config.add_cleanup(run.close)
         os.environ["TMPDIR"] = str(run.enter_context(locked_folder(memory)))
-        # Python has looked for the place by now.
+        run.callback(os.environ.pop, "TMPDIR")
+        # Python has looked for the place by now, and will have at the end.
+        run.callback(setattr, tempfile, "tempdir", None)
         tempfile.tempdir = None
 
 
 @pytest.fixture(scope="session")
 def short_folder() -> Iterator[Path]:
     """A folder with a short name: a socket's path may have 107 bytes."""
-    with locked_folder(Path(tempfile.gettempdir())) as folder:
+    with locked_folder(folder_in_memory() or Path(tempfile.gettempdir())) as folder:
         yield folder
 
 

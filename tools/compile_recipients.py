@@ -281,7 +281,7 @@ def main() -> None:
     """Writes table and version into the package."""
     table = compile_table()
     with TABLE_PATH.open("wb") as stream:
-        np.save(stream, table)
+        np.save(stream, table.astype("<i8"))
     about = {
         "phonenumbers": phonenumbers.__version__,
         "intervals": len(table),

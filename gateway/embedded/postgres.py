@@ -72,8 +72,6 @@ class PostgreSQLServer:
             "unix_socket_directories": str(self.folder),
             "max_connections": "200",
             "shared_buffers": "64MB",
-            # Tests' clusters lie in memory.
-            "max_wal_size": "256MB",
             "log_min_messages": "warning",
             # The log says nothing of statements that fail: the caller is told, and their text may hold rows.
             "log_min_error_statement": "panic",

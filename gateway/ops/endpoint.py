@@ -26,6 +26,7 @@ from database.connections import Pool, open_pool
 from gateway.ops.backlog import fetch_backlogs
 from gateway.ops.dependencies import DISPENSABLE, Backlog, Dependency
 from gateway.ops.http_limits import LimitedProtocol, is_trusted_host
+from gateway.ops.probes import Answer
 from gateway.ops.readiness import Readiness
 
 # The library tells no types here.
@@ -103,7 +104,7 @@ class OpsEndpoint:
         """Each dependency by name. 503 when one that uploads need is away, a part has no process at work, or the node stops."""
         if refused := self._refuse_stranger(request):
             return refused
-        answers = await self._readiness.first()
+        answers = await self._first_answers()
         dependencies = {answer.name: {"ok": answer.is_well, "detail": answer.detail} for answer in answers}
         processes = self._node.ready_processes()
         for part, count in processes.items():
@@ -114,6 +115,14 @@ class OpsEndpoint:
         is_ready = not set(away) - DISPENSABLE - (processes.keys() - self._node.parts_uploads_need)
         body = {"ready": is_ready, "away": away, "dependencies": dependencies}
         return JSONResponse(body, status_code=200 if is_ready else 503)
+
+    async def _first_answers(self) -> Sequence[Answer]:
+        """Of the looks that go on now: a reload ends those before it, which may have come to no answer."""
+        while True:
+            readiness = self._readiness
+            answers = await readiness.first()
+            if readiness is self._readiness:
+                return answers
 
     async def show_metrics(self, request: Request) -> Response:
         """Everything that all processes of this node counted, and what waits in PostgreSQL."""

@@ -58,6 +58,8 @@ class Readiness:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            # Who waits for the first looks waits for none that a reload has ended.
+            self._all_asked.set()
             self._bucket.close()
 
     async def _keep_looking(self, name: Dependency, look: Probe) -> None:

@@ -24,7 +24,7 @@ from gateway.processes.parts import WORKER
 from notifications.job import NotificationJob, sweep_notifications
 from notifications.mailer import Mailer, SMTPMailer
 from processing import metrics
-from processing.archives.archives import empty_unfinished
+from processing.archives.archives import empty_unfinished, is_night
 from processing.archives.kinds import Kind
 from processing.archives.ranges import Terms
 from processing.awaited.job import AwaitedVerdictJob
@@ -176,10 +176,12 @@ async def _recount_usage(pool: Pool) -> None:
 async def _archive_old(
     pool: Pool, store: ObjectStore, settings: Settings, after: Mapping[Kind, int], stop: asyncio.Event
 ) -> None:
+    now = datetime.now(UTC)
+    if not is_night(now):
+        return
     # With it comes polars, which nothing else of this process needs.
     from processing.archives.nightly import archive_old, month_before
 
-    now = datetime.now(UTC)
     terms = {
         kind: Terms.of(settings.environment, settings.billing, month_before(months, now=now))
         for kind, months in after.items()

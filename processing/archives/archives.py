@@ -17,8 +17,12 @@ from database.connections import Connection, Pool
 from database.queries import NamedQueries
 from processing.archives.kinds import Kind
 from processing.errors import ArchivingBusy
+from rules.billing.periods import SINGAPORE
 
 logger = get_logger("processing")
+
+# Before people come to work in Singapore.
+_HOURS: Final = range(1, 6)
 
 SQL: Final = NamedQueries("processing", "archives/archives.sql")
 # Seconds. The outcomes of some millions of attempts are counted in one statement, and indexes are built on them in another.
@@ -230,6 +234,11 @@ def _file_of(row: asyncpg.Record) -> ArchiveFile:
         rows=row["rows"],
         bounds=bounds,
     )
+
+
+def is_night(now: datetime) -> bool:
+    """Whether archiving by itself begins at this time."""
+    return now.astimezone(SINGAPORE).hour in _HOURS
 
 
 async def empty_unfinished(pool: Pool) -> None:

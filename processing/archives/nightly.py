@@ -7,19 +7,17 @@ from typing import Final
 
 from config.logs import get_logger
 from database.connections import Pool
-from processing.archives.archives import State, list_archives, work_alone
+from processing.archives.archives import State, is_night, list_archives, work_alone
 from processing.archives.archiving import Archiver
 from processing.archives.kinds import Kind
 from processing.archives.ranges import Terms, list_ranges
 from processing.errors import ArchivingBusy, RangeStays
 from processing.metrics import RANGES_NOT_ARCHIVED
 from processing.object_store import ObjectStore
-from rules.billing.periods import SINGAPORE, Month
+from rules.billing.periods import Month
 
 logger = get_logger("processing")
 
-# Before people come to work in Singapore.
-_HOURS: Final = range(1, 6)
 # What somebody has brought back stays for so long.
 _RESTORED_FOR: Final = timedelta(days=30)
 
@@ -36,7 +34,7 @@ async def archive_old(
     pool: Pool, store: ObjectStore, terms: Mapping[Kind, Terms], *, now: datetime, stop: asyncio.Event
 ) -> None:
     """Archive what the terms of its kind let go, at night, unless somebody is about it. What stays is for another night."""
-    if now.astimezone(SINGAPORE).hour not in _HOURS:
+    if not is_night(now):
         return
     try:
         async with work_alone(pool):

@@ -39,7 +39,7 @@ class NewAwaited:
 
 @dataclass(frozen=True, slots=True)
 class ToldFinding:
-    """A finding as the sender is told it: as in `processing.columns.findings`, which a process that answers doesn't load."""
+    """A finding as the sender is told it: as in `processing.columns.results`, with the text of its code as it was stored."""
 
     row: int | None
     column: str | None

@@ -5,8 +5,8 @@ from typing import Final
 
 from rules.codes import FindingCode
 
-# The columns of a line, in the order in which they stand on it: this is the one place that decides it. Whoever copies the
-# lines into the table names these columns. The batch's number is not among them: it is the table's default.
+# The columns of a line of COPY text, in the order in which they stand on it: this is the one place that decides it. Whoever
+# copies the lines into the table names these columns. The batch's number is not among them: it is the table's default.
 MESSAGE_COLUMNS: Final = ("row_number", "recipient", "language", "values", "segments", "encoding")
 # The column that a report begins with.
 REASON_COLUMN: Final = "Error Reason"

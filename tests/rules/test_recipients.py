@@ -23,6 +23,7 @@ from rules.recipients import (
     TABLE_ABOUT_PATH,
     TABLE_PATH,
     check_recipient,
+    compiled_table,
     explain_not_digits,
 )
 from rules.texts import NO_NUMBER, quote
@@ -224,6 +225,7 @@ def test_the_committed_table_is_that_of_the_installed_metadata() -> None:
     assert about["findings"] == list(RECIPIENT_FINDINGS)
     committed = np.load(TABLE_PATH, allow_pickle=False)
     assert about["intervals"] == len(committed)
+    assert compiled_table().tolist() == committed.tolist()
     assert np.array_equal(committed, compile_table()), "run python -m tools.compile_recipients"
 
 

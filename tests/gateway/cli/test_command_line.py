@@ -197,6 +197,11 @@ def test_the_real_executable_ends_as_it_should() -> None:
             "numpy polars",
             id="the-rules-of-single-values",
         ),
+        pytest.param(
+            "gateway.processes.worker, gateway.processes.sender, gateway.processes.api, gateway.processes.console",
+            "numpy polars xlsxwriter",
+            id="processes",
+        ),
     ],
 )
 def test_importing_it_imports_nothing_slow(modules: str, slow: str) -> None:

@@ -167,3 +167,19 @@ def test_front_and_api_need_no_more_of_the_bucket_than_to_put(
         assert [key.split("/")[0] for key in store.keys] == ["probes", "probes", "originals", "probes"]
         front.process.terminate()
         front.process.wait(60)
+
+
+async def test_who_waits_for_the_first_looks_is_answered_after_a_reload(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent_url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        s3 = settings.s3.model_copy(update={"endpoint_url": silent_url})
+        async with serve_ops(settings.model_copy(update={"s3": s3}), IdleNode(tmp_path)) as served:
+            asked = asyncio.create_task(asyncio.to_thread(ask, served, "/readyz"))
+            async with asyncio.timeout(30):
+                while not served._readiness._all_asked._waiters:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                await served.adopt(settings)
+                status, body = await asked
+    assert (status, json.loads(body)["away"]) == (200, [])
