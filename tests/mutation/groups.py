@@ -29,7 +29,7 @@ class Group:
     tests: tuple[str, ...]
     sample: int | None = None
     servers: bool = False
-    allowance: int = 60
+    allowance: int = 8
 
 
 @dataclass(frozen=True, slots=True)

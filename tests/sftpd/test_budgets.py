@@ -3,6 +3,7 @@
 import asyncio
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
@@ -131,8 +132,8 @@ async def test_the_log_says_once_what_is_used_up(settings: SFTPSettings) -> None
             budget.may_receive(0)
         use_up_turn(budget)
         budget.may_receive(0)
-    assert [(line["event"], line["budget"], line["campaign_id"]) for line in logs] == [
-        ("session_budget_reached", Excess.UNSERVED.value, "campaign_a")
+    assert [(line["event"], line["budget"], line["campaign_id"], line["connection_id"]) for line in logs] == [
+        ("session_budget_reached", Excess.UNSERVED.value, "campaign_a", "connection_1")
     ]
 
 
@@ -244,3 +245,35 @@ async def test_from_its_login_on_a_session_takes_its_campaigns_turns(settings: S
         *(work(name, budget) for name, budget in zip(("a1", "a2", "b"), budgets, strict=True))
     )
     assert order == ["a1", "b", "a2"]
+
+
+async def test_nothing_waits_on_a_connection_that_has_ended(settings: SFTPSettings) -> None:
+    """What still comes is dropped elsewhere."""
+    budget = SessionBudget(settings, Turns(TURN), "a")
+    use_up_turn(budget)
+    budget.end()
+    assert budget.may_receive(101)
+
+
+async def test_a_session_waits_for_one_turn_at_a_time(settings: SFTPSettings) -> None:
+    turns = Turns(TURN)
+    budget = SessionBudget(settings, turns, "a")
+    use_up_turn(budget)
+    for _ in range(3):
+        assert not budget.may_receive(0)
+    assert [len(queue) for queue in turns._waiting.values()] == [1]
+
+
+async def test_the_clock_goes_on_from_when_it_was_looked_at(
+    settings: SFTPSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("sftpd.budgets.time", SimpleNamespace(monotonic=lambda: now))
+    budget = SessionBudget(settings, Turns(1.0), "a")
+    budget.start_clock()
+    now += 0.5
+    assert budget.may_receive(0)
+    now += 0.25
+    assert budget.may_receive(0)
+    now += 0.25
+    assert not budget.may_receive(0), "the turn is over in the moment in which all of it is used"

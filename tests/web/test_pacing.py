@@ -1,9 +1,11 @@
 """Wrong keys are told so at once, until an address has many."""
 
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
 
+from web.metrics import ANSWERS_HELD
 from web.pacing import BURST, FLOOD_SECONDS, MOST_ADDRESSES, MOST_SECONDS, RATE, Pacer
 
 ONE, OTHER = ip_address("192.0.2.7"), ip_address("192.0.2.8")
@@ -72,3 +74,23 @@ def test_only_the_last_addresses_are_remembered() -> None:
     for n in range(MOST_ADDRESSES + 100):
         pacer.seconds_for(ip_address(0x0A000000 + n))
     assert len(pacer._next) == MOST_ADDRESSES
+    last = ip_address(0x0A000000 + MOST_ADDRESSES + 99)
+    waits = [pacer.seconds_for(last) for _ in range(BURST)]
+    assert waits[-1] > 0, "it had one already"
+
+
+@pytest.mark.parametrize("known", ["address", "peer"])
+def test_an_answer_is_held_back_for_the_address_that_it_goes_to(known: str) -> None:
+    """Behind a proxy it is the one that the proxy tells of, and else the connection's own."""
+    pacer, before = Pacer(Clock()), ANSWERS_HELD._value.get()
+
+    def held() -> float | None:
+        state: dict[str, Any] = {"address": None, "peer": OTHER} | {known: ONE}
+        pacer.hold({"state": state})
+        seconds: float | None = state.get("answer_after")
+        return seconds
+
+    assert [held() for _ in range(BURST)] == [None] * BURST
+    assert [held(), held()] == pytest.approx([1 / RATE, 2 / RATE])
+    assert ANSWERS_HELD._value.get() - before == 2
+    assert pacer.seconds_for(OTHER) == 0.0

@@ -166,3 +166,11 @@ def test_the_clock_may_start_anywhere(now: float) -> None:
     shutouts = shutouts_of()
     fail(shutouts, ATTACKER, 10, now=now)
     assert shutouts.is_shut_out(ATTACKER, now + 10)
+
+
+def test_who_is_shut_out_anew_is_among_the_newest_again() -> None:
+    shutouts = shutouts_of(capacity=2, failures=1)
+    first, second, third = (parse_address(f"192.0.2.{number}") for number in range(1, 4))
+    for now, address in enumerate((first, second, first, third)):
+        assert shutouts.record_failure(address, now)
+    assert [shutouts.is_shut_out(address, 5) for address in (first, second, third)] == [True, False, True]

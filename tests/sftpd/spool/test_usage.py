@@ -1,5 +1,8 @@
 """What the spool holds by itself: when it is counted again, and what is counted meanwhile."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,6 +10,7 @@ import pytest
 
 from config.sections import SFTPSettings
 from sftpd.refusals import QuotaExceeded, SpoolFull
+from sftpd.spool import usage as usage_module
 from sftpd.spool.usage import SpoolUsage
 
 LIMIT, NODE_LIMIT = 1000, 1500
@@ -114,3 +118,44 @@ def test_what_is_charged_and_refunded_is_added_up_and_a_refusal_counts_nothing(u
     # Of a campaign that was never counted, the node has its bytes back all the same.
     usage.refund("unknown", 100)
     usage.charge("b", 100)
+
+
+def test_what_is_charged_while_others_are_counted_is_added_to_what_was_found(
+    usage: SpoolUsage, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(tmp_path, "a", 300)
+    usage.count("a")
+    usage.charge("a", 100)
+    clock.seconds += 60
+    store(tmp_path, "a", 450)
+    sizes = usage_module._sizes
+
+    def count_and_charge(folder: Path) -> Iterator[int]:
+        yield from sizes(folder)
+        monkeypatch.setattr(usage_module, "_sizes", sizes)
+        usage.charge("a", 50)
+
+    monkeypatch.setattr(usage_module, "_sizes", count_and_charge)
+    usage.count("a")
+    assert usage.free("a") == LIMIT - 450 - 50
+
+
+def test_a_file_that_goes_while_it_is_counted_and_a_link_count_for_nothing(
+    usage: SpoolUsage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(tmp_path, "a", 300)
+    store(tmp_path, "a", 200, "2.bytes")
+    large = tmp_path / "large"
+    large.write_bytes(bytes(900))
+    (tmp_path / "a" / "3.bytes").symlink_to(large)
+    scandir = os.scandir
+
+    @contextmanager
+    def scan_late(folder: Path) -> Iterator[list[os.DirEntry[str]]]:
+        with scandir(folder) as entries:
+            found = list(entries)
+        (Path(folder) / "2.bytes").unlink()
+        yield found
+
+    monkeypatch.setattr("sftpd.spool.usage.os", SimpleNamespace(scandir=scan_late))
+    assert sorted(usage_module._sizes(tmp_path / "a")) == [len(str(large)), 300]
