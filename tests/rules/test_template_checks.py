@@ -5,7 +5,13 @@ from collections.abc import Mapping
 import pytest
 
 from rules.characters.unsupported import UnsupportedRule
-from rules.template_checks import TemplateCheck, check_template, find_unsupported, replace_unsupported
+from rules.template_checks import (
+    MOST_PARAMETERS,
+    TemplateCheck,
+    check_template,
+    find_unsupported,
+    replace_unsupported,
+)
 
 GOOD = {"english": "Dear {{name}}, {{topic}}.", "chinese": "{{name}}：{{topic}}。"}
 
@@ -157,3 +163,10 @@ def test_characters_are_replaced_around_parameters_and_never_in_them() -> None:
 def test_half_a_character_is_refused_and_nothing_else_is_told(header: str, body: str) -> None:
     checked = check_template(header, {"english": body, "klingon": ""}, UnsupportedRule())
     assert checked == TemplateCheck(["the template is not UTF-8 text"], [])
+
+
+def test_a_body_has_no_more_parameters_than_a_file_has_columns_for() -> None:
+    body = " ".join(f"{{{{p{number}}}}}" for number in range(MOST_PARAMETERS))
+    assert refusals(bodies={"english": body}) == []
+    told = "english: the body has 199 parameters, at most 198 are allowed"
+    assert refusals(bodies={"english": body + "{{one_more}}"}) == [told]
