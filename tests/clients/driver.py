@@ -87,6 +87,8 @@ class Client(ABC):
     heeds_refusals: ClassVar[bool] = True
     # Whether the exit status is above 0 when the gateway answers CLOSE or RENAME with an error.
     heeds_close: ClassVar[bool] = True
+    # Whether it ends only once CLOSE is answered, whatever the answer says.
+    awaits_close: ClassVar[bool] = True
     # What else the user should know.
     notes: ClassVar[str] = ""
 

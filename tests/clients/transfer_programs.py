@@ -167,10 +167,12 @@ class CFTP(Client):
     temporary_by = "`put`, `rename`"
     heeds_refusals = False
     heeds_close = False
+    awaits_close = False
     shows_refusals = False
     notes = (
-        "Ends with status 0 after refusals too, so it is no program for a job: only the e-mail tells. Release 22.4 breaks off "
-        "with a TypeError of its own at the line that comes beside a refusal, and later commands are not tried"
+        "Ends with status 0 after refusals too, and without waiting for what CLOSE answers, so it is no program for a job: only "
+        "the e-mail tells. Release 22.4 breaks off with a TypeError of its own at the line that comes beside a "
+        "refusal, and later commands are not tried"
     )
 
     def _find_version(self) -> str:
