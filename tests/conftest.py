@@ -100,7 +100,7 @@ def make_key(folder: Path, *options: str, name: str = "key") -> KeyPair:
 
 
 def folder_in_memory() -> Path | None:
-    """Where the servers' files go: into memory if it has room for those of all workers.
+    """Memory as a place for files, if it has room for those of all workers.
 
     A test's database is some 560 files that are made and removed again. On a disk's file system that takes the processor
     60 to 400 ms, in memory 14, and there are thousands of them.

@@ -49,7 +49,7 @@ class ValueSwitches(Protocol):
 
 
 class ReferenceRules(Protocol):
-    """What of `processing.verdicts.judge.Rules` the reference looks at."""
+    """What of `processing.verdicts.terms.Rules` the reference looks at."""
 
     @property
     def template(self) -> Template: ...
